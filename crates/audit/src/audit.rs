@@ -1,0 +1,63 @@
+//! The audit of one output.
+
+use crate::container::{Limits, walk};
+use crate::corpus::Corpus;
+use crate::finding::{Finding, Gap, Place};
+use crate::scan::Scan;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// One regular file of an output.
+#[derive(Debug)]
+pub struct AuditFile<'a> {
+    /// Path below the output; empty where the output is itself a file.
+    pub path: String,
+    /// What it holds.
+    pub contents: Contents<'a>,
+}
+
+/// What could be read of a file.
+#[derive(Clone, Debug)]
+pub enum Contents<'a> {
+    /// All its bytes.
+    Bytes(&'a [u8]),
+    /// Nothing, and why.
+    Unreadable(String),
+}
+
+/// Everything that was seen in an output.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The evidence, in the order of the files.
+    pub findings: Vec<Finding>,
+    /// Paths of all regular files, so that terms can be held against each of them.
+    pub files: Vec<String>,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+/// Looks for the corpus's material in an output; the same input gives the same report, however many
+/// threads there are.
+pub fn audit(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits) -> Report {
+    let found: Vec<(Vec<Finding>, u64)> = files
+        .par_iter()
+        .map(|file| {
+            let place = Place { file: file.path.clone(), members: Vec::new() };
+            match &file.contents {
+                Contents::Bytes(bytes) => {
+                    let mut scan = Scan { corpus, findings: Vec::new() };
+                    walk(place, bytes, limits, &mut scan);
+                    (scan.findings, bytes.len() as u64)
+                }
+                Contents::Unreadable(why) => {
+                    (vec![Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.clone()) }], 0)
+                }
+            }
+        })
+        .collect();
+    Report {
+        bytes: found.iter().map(|(_, bytes)| bytes).sum(),
+        findings: found.into_iter().flat_map(|(findings, _)| findings).collect(),
+        files: files.iter().map(|file| file.path.clone()).collect(),
+    }
+}

@@ -1,0 +1,282 @@
+//! Opens archives, so that what they hold is seen as well.
+//!
+//! Everything is bounded: how deep archives nest, how large a member may be, and how much one file
+//! may unpack to in all. What is over a bound, damaged, or of a kind that is not opened is reported
+//! as a gap and never passed over.
+
+use crate::finding::{Gap, Place};
+use std::io::{Cursor, Read};
+
+/// Bounds for unpacking one file of an output.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many archives may lie inside each other.
+    pub depth: usize,
+    /// Largest member in bytes; this much memory is used for each level of nesting.
+    pub member_bytes: u64,
+    /// Most bytes that one file may unpack to in all.
+    pub total_bytes: u64,
+}
+
+impl Default for Limits {
+    /// 8 archives deep, members up to 2 GiB, 16 GiB for one file.
+    fn default() -> Self {
+        Self { depth: 8, member_bytes: 2 << 30, total_bytes: 16 << 30 }
+    }
+}
+
+/// The kinds of archive that are opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Zip,
+    Tar,
+    Gzip,
+    Zstd,
+    Ar,
+}
+
+enum Recognized {
+    Opened(Kind),
+    NotOpened(&'static str),
+    NoArchive,
+}
+
+fn recognize(bytes: &[u8]) -> Recognized {
+    const OPENED: [(&[u8], Kind); 5] = [
+        (b"PK\x03\x04", Kind::Zip),
+        (b"PK\x05\x06", Kind::Zip),
+        (b"\x1f\x8b\x08", Kind::Gzip),
+        (b"\x28\xb5\x2f\xfd", Kind::Zstd),
+        (b"!<arch>\n", Kind::Ar),
+    ];
+    const NOT_OPENED: [(&[u8], &str); 6] = [
+        (b"\xfd7zXZ\0", "xz"),
+        (b"7z\xbc\xaf\x27\x1c", "7z"),
+        (b"\xed\xab\xee\xdb", "rpm"),
+        (b"hsqs", "squashfs"),
+        (b"Rar!\x1a\x07", "rar"),
+        (b"!<thin>\n", "thin ar"),
+    ];
+    if let Some((_, kind)) = OPENED.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        return Recognized::Opened(*kind);
+    }
+    if bytes.get(257..262) == Some(b"ustar") {
+        return Recognized::Opened(Kind::Tar);
+    }
+    if let Some((_, name)) = NOT_OPENED.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        return Recognized::NotOpened(name);
+    }
+    // The block magic as well: three letters alone begin many texts.
+    if bytes.starts_with(b"BZh") && bytes.get(4..10) == Some(b"\x31\x41\x59\x26\x53\x59") {
+        return Recognized::NotOpened("bzip2");
+    }
+    Recognized::NoArchive
+}
+
+/// Somebody who looks at a file and at everything inside it.
+pub(crate) trait Visitor {
+    /// Sees one blob, and the kind of archive that it is directly in; returns whether to open it.
+    fn blob(&mut self, place: &Place, bytes: &[u8], parent: Option<Kind>) -> bool;
+    /// Is told of something that could not be read to its end.
+    fn gap(&mut self, place: Place, gap: Gap);
+}
+
+/// Shows a file and everything inside it to the visitor, outermost first.
+pub(crate) fn walk(place: Place, bytes: &[u8], limits: Limits, visitor: &mut dyn Visitor) {
+    let mut walk = Walk { limits, left: limits.total_bytes, visitor };
+    walk.blob(&place, bytes, None);
+}
+
+struct Walk<'v> {
+    limits: Limits,
+    left: u64,
+    visitor: &'v mut dyn Visitor,
+}
+
+impl Walk<'_> {
+    fn blob(&mut self, place: &Place, bytes: &[u8], parent: Option<Kind>) {
+        if !self.visitor.blob(place, bytes, parent) {
+            return;
+        }
+        let kind = match recognize(bytes) {
+            Recognized::NoArchive => return,
+            Recognized::NotOpened(kind) => {
+                return self.visitor.gap(place.clone(), Gap::UnsupportedArchive(kind.to_owned()));
+            }
+            Recognized::Opened(kind) => kind,
+        };
+        if place.members.len() >= self.limits.depth {
+            return self.visitor.gap(place.clone(), Gap::TooDeep(self.limits.depth));
+        }
+        let result = match kind {
+            Kind::Zip => self.zip(place, bytes),
+            Kind::Tar => self.tar(place, bytes),
+            Kind::Ar => self.ar(place, bytes),
+            Kind::Gzip => self.single(place, kind, flate2::read::MultiGzDecoder::new(bytes)),
+            Kind::Zstd => zstd::stream::read::Decoder::with_buffer(bytes)
+                .map_err(broken)
+                .and_then(|decoder| self.single(place, kind, decoder)),
+        };
+        if let Err(gap) = result {
+            self.visitor.gap(place.clone(), gap);
+        }
+    }
+
+    fn zip(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
+        let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
+        for index in 0..archive.len() {
+            let mut entry = archive.by_index(index).map_err(broken)?;
+            if !entry.is_file() {
+                continue;
+            }
+            let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+            let content = self.read(&mut entry)?;
+            self.blob(&place.member(name), &content, Some(Kind::Zip));
+        }
+        Ok(())
+    }
+
+    fn tar(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
+        let mut archive = tar::Archive::new(bytes);
+        for entry in archive.entries().map_err(broken)? {
+            let mut entry = entry.map_err(broken)?;
+            if !entry.header().entry_type().is_file() {
+                continue;
+            }
+            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            let content = self.read(&mut entry)?;
+            self.blob(&place.member(name), &content, Some(Kind::Tar));
+        }
+        Ok(())
+    }
+
+    fn ar(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
+        let archive = object::read::archive::ArchiveFile::parse(bytes).map_err(broken)?;
+        for member in archive.members() {
+            let member = member.map_err(broken)?;
+            let name = String::from_utf8_lossy(member.name()).into_owned();
+            let content = member.data(bytes).map_err(broken)?;
+            self.blob(&place.member(name), content, Some(Kind::Ar));
+        }
+        Ok(())
+    }
+
+    /// A compressed file: one member, named as the file is without its ending.
+    fn single(&mut self, place: &Place, kind: Kind, mut reader: impl Read) -> Result<(), Gap> {
+        let name = place.innermost();
+        let name = name.rsplit('/').next().unwrap_or(name);
+        let name = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        let member = place.member(name.to_owned());
+        let content = self.read(&mut reader)?;
+        self.blob(&member, &content, Some(kind));
+        Ok(())
+    }
+
+    fn read(&mut self, reader: &mut impl Read) -> Result<Vec<u8>, Gap> {
+        let limit = self.limits.member_bytes.min(self.left);
+        let mut content = Vec::new();
+        reader.take(limit + 1).read_to_end(&mut content).map_err(broken)?;
+        if content.len() as u64 > limit {
+            return Err(Gap::TooLarge(limit));
+        }
+        self.left -= content.len() as u64;
+        Ok(content)
+    }
+}
+
+fn broken(error: impl std::fmt::Display) -> Gap {
+    Gap::BrokenArchive(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[derive(Default)]
+    struct Seen {
+        blobs: Vec<String>,
+        gaps: Vec<(String, Gap)>,
+    }
+
+    impl Visitor for Seen {
+        fn blob(&mut self, place: &Place, _: &[u8], _: Option<Kind>) -> bool {
+            self.blobs.push(place.to_string());
+            true
+        }
+        fn gap(&mut self, place: Place, gap: Gap) {
+            self.gaps.push((place.to_string(), gap));
+        }
+    }
+
+    fn see(name: &str, bytes: &[u8], limits: Limits) -> Seen {
+        let mut seen = Seen::default();
+        walk(Place { file: name.to_owned(), members: vec![] }, bytes, limits, &mut seen);
+        seen
+    }
+
+    fn zipped(name: &str, content: &[u8]) -> Vec<u8> {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(content).unwrap();
+        writer.finish().unwrap().into_inner()
+    }
+
+    fn tarred(name: &str, content: &[u8]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        builder.append_data(&mut header, name, content).unwrap();
+        builder.into_inner().unwrap()
+    }
+
+    fn gzipped(content: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn archives_inside_archives_are_opened() {
+        let ar = b"!<arch>\nhi.o/           0           0     0     644     2         `\nhi";
+        let bytes = gzipped(&tarred("a.whl", &zipped("lib/x.a", ar)));
+        let seen = see("b.tar.gz", &bytes, Limits::default());
+        assert_eq!(seen.gaps, []);
+        assert_eq!(
+            seen.blobs,
+            ["b.tar.gz", "b.tar.gz!b.tar", "b.tar.gz!b.tar!a.whl", "b.tar.gz!b.tar!a.whl!lib/x.a",
+             "b.tar.gz!b.tar!a.whl!lib/x.a!hi.o"]
+        );
+        let zst = zstd::encode_all(&b"text"[..], 1).unwrap();
+        assert_eq!(see("t.zst", &zst, Limits::default()).blobs, ["t.zst", "t.zst!t"]);
+    }
+
+    #[test]
+    fn a_cut_archive_is_a_gap() {
+        for whole in [zipped("a", &[1; 5000]), gzipped(&[2; 5000]), tarred("t", &[3; 5000])] {
+            for end in [300, whole.len() / 2, whole.len() - 1] {
+                // A tar may end after its last block: the two empty ones are only customary.
+                if end < whole.len() && !(end > 5600 && whole.get(257..262) == Some(b"ustar")) && end > 10 {
+                    let seen = see("x", &whole[..end.min(whole.len())], Limits::default());
+                    assert!(!seen.gaps.is_empty() || end >= whole.len(), "cut at {end} of {}", whole.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_hold() {
+        let limits = Limits { depth: 2, member_bytes: 1 << 20, total_bytes: 1 << 20 };
+        let bomb = zipped("zeros", &vec![0; 2 << 20]);
+        assert_eq!(see("bomb", &bomb, limits).gaps, [("bomb".to_owned(), Gap::TooLarge(1 << 20))]);
+        let deep = zipped("a", &zipped("b", &zipped("c", b"x")));
+        assert_eq!(see("deep", &deep, limits).gaps, [("deep!a!b".to_owned(), Gap::TooDeep(2))]);
+    }
+
+    #[test]
+    fn kinds_that_are_not_opened_are_named() {
+        let seen = see("x.xz", b"\xfd7zXZ\0rest", Limits::default());
+        assert_eq!(seen.gaps, [("x.xz".to_owned(), Gap::UnsupportedArchive("xz".to_owned()))]);
+        assert!(see("BZhello", b"BZhello, a text", Limits::default()).gaps.is_empty());
+    }
+}

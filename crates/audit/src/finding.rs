@@ -1,0 +1,170 @@
+//! What a scanner can say.
+
+use crate::Origin;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Where in an output something was found: a file, and the way into the archives inside it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// Path of the file below the output; empty where the output is itself a file.
+    pub file: String,
+    /// Names of nested archive members, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+}
+
+impl Place {
+    /// The innermost name: what the bytes themselves are called.
+    pub fn innermost(&self) -> &str {
+        self.members.last().unwrap_or(&self.file)
+    }
+
+    /// The place of a member inside this one.
+    pub(crate) fn member(&self, name: String) -> Self {
+        let mut place = self.clone();
+        place.members.push(name);
+        place
+    }
+}
+
+impl fmt::Display for Place {
+    /// `share/x.whl!nvidia/lib/libcudart.so.12`, with `.` for an output that is itself a file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.file.is_empty() { "." } else { &self.file })?;
+        for member in &self.members {
+            write!(f, "!{member}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A section of a binary and how it compares with the original's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section {
+    /// The section's name, for instance `.dynstr`.
+    pub name: String,
+    /// Size in the original in bytes; absent where the original has no such section.
+    pub original: Option<u64>,
+    /// Size in the file that was found; absent where it has no such section.
+    pub found: Option<u64>,
+}
+
+/// How much of one archive member was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberHits {
+    /// The member's name.
+    pub member: String,
+    /// Functions of it that were found.
+    pub functions_found: u32,
+    /// Functions of it that the corpus knows.
+    pub functions_known: u32,
+}
+
+/// Why something was not read to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gap {
+    /// The file could not be opened or read.
+    Unreadable(String),
+    /// The archive is damaged, encrypted or uses a method that is not known.
+    BrokenArchive(String),
+    /// The archive is of a kind that this version does not open.
+    UnsupportedArchive(String),
+    /// Archives are nested deeper than the limit.
+    TooDeep(usize),
+    /// What an archive holds is larger than the limit, in bytes.
+    TooLarge(u64),
+    /// The binary's headers contradict themselves.
+    BrokenBinary(String),
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(why) => write!(f, "cannot be read: {why}"),
+            Self::BrokenArchive(why) => write!(f, "the archive cannot be read to its end: {why}"),
+            Self::UnsupportedArchive(kind) => write!(f, "{kind} archives are not opened"),
+            Self::TooDeep(depth) => write!(f, "archives are nested more than {depth} deep"),
+            Self::TooLarge(bytes) => write!(f, "it unpacks to more than {bytes} bytes"),
+            Self::BrokenBinary(why) => write!(f, "the binary cannot be read: {why}"),
+        }
+    }
+}
+
+/// One piece of evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Finding {
+    /// The file is a restricted file, byte for byte.
+    Copy {
+        /// Where.
+        place: Place,
+        /// Of what.
+        original: Origin,
+    },
+    /// The file holds the code or data of a restricted file, but is not that file.
+    ModifiedCopy {
+        /// Where.
+        place: Place,
+        /// Of what.
+        original: Origin,
+        /// Names of the distinctive sections that agree.
+        same: Vec<String>,
+        /// The sections that differ.
+        changed: Vec<Section>,
+    },
+    /// Functions of a static archive are part of the binary.
+    StaticCode {
+        /// Where.
+        place: Place,
+        /// The archive; its `member` is absent.
+        archive: Origin,
+        /// Functions found, member by member.
+        members: Vec<MemberHits>,
+        /// Bytes of the binary that these functions cover.
+        bytes_found: u64,
+        /// Bytes of executable code in the binary.
+        code_bytes: u64,
+        /// Where they lie: address and end of the longest stretches, at most 16.
+        ranges: Vec<(u64, u64)>,
+    },
+    /// The binary links shared libraries. An explanation, no suspicion.
+    Dynamic {
+        /// Where.
+        place: Place,
+        /// `NEEDED` entries.
+        needed: Vec<String>,
+        /// `RPATH` and `RUNPATH` entries.
+        runpath: Vec<String>,
+    },
+    /// Something was not read to its end.
+    NotFullyAudited {
+        /// Where.
+        place: Place,
+        /// Why.
+        gap: Gap,
+    },
+}
+
+impl Finding {
+    /// Where it was found.
+    pub fn place(&self) -> &Place {
+        match self {
+            Self::Copy { place, .. }
+            | Self::ModifiedCopy { place, .. }
+            | Self::StaticCode { place, .. }
+            | Self::Dynamic { place, .. }
+            | Self::NotFullyAudited { place, .. } => place,
+        }
+    }
+
+    /// The restricted material that was found, if that is what the finding says.
+    pub fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::Copy { original, .. } | Self::ModifiedCopy { original, .. } => Some(original),
+            Self::StaticCode { archive, .. } => Some(archive),
+            Self::Dynamic { .. } | Self::NotFullyAudited { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The scanners, one after the other over one file's bytes.
+
+use crate::container::{Kind, Visitor};
+use crate::corpus::{Corpus, FilePrint, Hash, SectionPrint, hash};
+use crate::finding::{Finding, Gap, Place, Section};
+use crate::{elf, functions};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+/// One file, or one member of an archive.
+pub(crate) struct Subject<'a> {
+    place: &'a Place,
+    bytes: &'a [u8],
+    /// The parsed binary, where it is one.
+    elf: Option<object::File<'a>>,
+}
+
+/// A scanner adds findings; `Break` says that the file is accounted for as a whole.
+type Scanner = fn(&Subject<'_>, &Corpus, &mut Vec<Finding>) -> ControlFlow<()>;
+
+/// In order of strength: what an earlier one accounts for, a later one need not see. Before them
+/// all comes [`copies`], which needs no parsing.
+const SCANNERS: [Scanner; 3] = [dynamic_links, modified_copies, static_code];
+
+/// Runs the scanners over a file and everything inside it.
+pub(crate) struct Scan<'a> {
+    pub(crate) corpus: &'a Corpus,
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Visitor for Scan<'_> {
+    fn blob(&mut self, place: &Place, bytes: &[u8], _: Option<Kind>) -> bool {
+        let mut subject = Subject { place, bytes, elf: None };
+        if copies(&subject, self.corpus, &mut self.findings).is_break() {
+            return false;
+        }
+        if elf::is_elf(bytes) {
+            match object::File::parse(bytes) {
+                Ok(file) => subject.elf = Some(file),
+                Err(error) => self.gap(place.clone(), Gap::BrokenBinary(error.to_string())),
+            }
+        }
+        SCANNERS.iter().all(|scan| scan(&subject, self.corpus, &mut self.findings).is_continue())
+    }
+
+    fn gap(&mut self, place: Place, gap: Gap) {
+        self.findings.push(Finding::NotFullyAudited { place, gap });
+    }
+}
+
+fn copies(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Vec<Finding>) -> ControlFlow<()> {
+    let Some(print) = corpus.body.files.get(&hash(subject.bytes)) else {
+        return ControlFlow::Continue(());
+    };
+    findings.push(Finding::Copy { place: subject.place.clone(), original: corpus.origin_of_file(print) });
+    ControlFlow::Break(())
+}
+
+fn dynamic_links(subject: &Subject<'_>, _: &Corpus, findings: &mut Vec<Finding>) -> ControlFlow<()> {
+    if let Some(file) = &subject.elf {
+        match elf::dynamic(file) {
+            Ok((needed, runpath)) if !needed.is_empty() => {
+                findings.push(Finding::Dynamic { place: subject.place.clone(), needed, runpath });
+            }
+            Ok(_) => {}
+            Err(error) => findings.push(broken(subject, &error)),
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn modified_copies(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Vec<Finding>) -> ControlFlow<()> {
+    let Some(file) = &subject.elf else { return ControlFlow::Continue(()) };
+    let sections = match elf::section_prints(file) {
+        Ok(sections) => sections,
+        Err(error) => {
+            findings.push(broken(subject, &error));
+            return ControlFlow::Continue(());
+        }
+    };
+    let Some(print) = closest(&sections, corpus) else { return ControlFlow::Continue(()) };
+    let (same, changed) = compare(&print.sections, &sections);
+    findings.push(Finding::ModifiedCopy {
+        place: subject.place.clone(),
+        original: corpus.origin_of_file(print),
+        same,
+        changed,
+    });
+    ControlFlow::Break(())
+}
+
+fn static_code(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Vec<Finding>) -> ControlFlow<()> {
+    if let Some(file) = &subject.elf {
+        match elf::code(file) {
+            Ok(code) => functions::scan(subject.place, &code, corpus, findings),
+            Err(error) => findings.push(broken(subject, &error)),
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn broken(subject: &Subject<'_>, error: &object::Error) -> Finding {
+    Finding::NotFullyAudited {
+        place: subject.place.clone(),
+        gap: Gap::BrokenBinary(error.to_string()),
+    }
+}
+
+/// The original that shares the most bytes in distinctive sections, if any shares one.
+pub(crate) fn closest<'c>(sections: &[SectionPrint], corpus: &'c Corpus) -> Option<&'c FilePrint> {
+    let mut shared: BTreeMap<&Hash, u64> = BTreeMap::new();
+    for section in sections.iter().filter(|s| elf::is_distinctive(&s.name, s.size)) {
+        for file in corpus.by_section.get(&section.hash).into_iter().flatten() {
+            *shared.entry(file).or_default() += section.size;
+        }
+    }
+    let best = shared.into_iter().max_by_key(|(hash, bytes)| (*bytes, std::cmp::Reverse(*hash)))?;
+    corpus.body.files.get(best.0)
+}
+
+/// Names of the distinctive sections that agree, and the sections that differ.
+fn compare(original: &[SectionPrint], found: &[SectionPrint]) -> (Vec<String>, Vec<Section>) {
+    let by_name = |sections: &[SectionPrint]| {
+        let mut map: BTreeMap<String, Vec<(u64, Hash)>> = BTreeMap::new();
+        for section in sections {
+            map.entry(section.name.clone()).or_default().push((section.size, section.hash));
+        }
+        map
+    };
+    let (original, mut found) = (by_name(original), by_name(found));
+    let (mut same, mut changed) = (Vec::new(), Vec::new());
+    let size = |sections: &[(u64, Hash)]| sections.iter().map(|(size, _)| size).sum::<u64>();
+    for (name, before) in original {
+        let after = found.remove(&name);
+        if after.as_ref() != Some(&before) {
+            changed.push(Section { name, original: Some(size(&before)), found: after.map(|a| size(&a)) });
+        } else if before.iter().any(|(size, _)| elf::is_distinctive(&name, *size)) {
+            same.push(name);
+        }
+    }
+    changed.extend(found.into_iter().map(|(name, after)| Section { name, original: None, found: Some(size(&after)) }));
+    (same, changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_are_compared_by_name() {
+        let print = |name: &str, size: u64, byte: u8| SectionPrint { name: name.to_owned(), size, hash: [byte; 16] };
+        let before = [print(".text", 5000, 1), print(".dynstr", 10, 2), print(".comment", 3, 3), print(".init", 9, 4)];
+        let after = [print(".text", 5000, 1), print(".dynstr", 20, 5), print(".init", 9, 4), print(".extra", 7, 6)];
+        let (same, changed) = compare(&before, &after);
+        assert_eq!(same, [".text"]);
+        let row = |name: &str, original, found| Section { name: name.to_owned(), original, found };
+        assert_eq!(
+            changed,
+            [row(".comment", Some(3), None), row(".dynstr", Some(10), Some(20)), row(".extra", None, Some(7))]
+        );
+    }
+}

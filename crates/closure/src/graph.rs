@@ -1,0 +1,112 @@
+//! Derivations and what leads from one to the next.
+
+use nix_derivation::StorePath;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One derivation, reduced to what decisions and plans need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Derivation {
+    /// The name without the hash, for instance `saxpy-1.0`.
+    pub name: String,
+    /// The platform that it builds on, for instance `x86_64-linux`.
+    pub system: String,
+    /// Output name → store path.
+    pub outputs: BTreeMap<String, StorePath>,
+    /// Input derivation → the outputs of it that are used.
+    pub inputs: BTreeMap<StorePath, BTreeSet<String>>,
+    /// Files that evaluation put into the store.
+    pub sources: BTreeSet<StorePath>,
+    /// Whether the output's content was fixed beforehand by its hash, as fetched sources are.
+    pub fixed_output: bool,
+}
+
+/// Where a store path comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Producer {
+    /// The derivation.
+    pub derivation: StorePath,
+    /// The output's name.
+    pub output: String,
+}
+
+/// A set of derivations that is closed under inputs.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    derivations: BTreeMap<StorePath, Derivation>,
+    producers: BTreeMap<StorePath, Producer>,
+}
+
+impl Graph {
+    /// Adds a derivation; one that is there already stays as it is.
+    pub fn insert(&mut self, path: StorePath, derivation: Derivation) {
+        for (output, output_path) in &derivation.outputs {
+            self.producers.entry(output_path.clone()).or_insert_with(|| Producer {
+                derivation: path.clone(),
+                output: output.clone(),
+            });
+        }
+        self.derivations.entry(path).or_insert(derivation);
+    }
+
+    /// Looks a derivation up by the path of its `.drv` file.
+    pub fn get(&self, path: &StorePath) -> Option<&Derivation> {
+        self.derivations.get(path)
+    }
+
+    /// All derivations, in the order of their paths.
+    pub fn iter(&self) -> impl Iterator<Item = (&StorePath, &Derivation)> {
+        self.derivations.iter()
+    }
+
+    /// How many derivations there are.
+    pub fn len(&self) -> usize {
+        self.derivations.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.derivations.is_empty()
+    }
+
+    /// Which derivation makes this path.
+    pub fn producer(&self, path: &StorePath) -> Option<&Producer> {
+        self.producers.get(path)
+    }
+
+    /// For every derivation and every source file, the derivations that use it directly.
+    pub fn users(&self) -> BTreeMap<&StorePath, BTreeSet<&StorePath>> {
+        let mut users: BTreeMap<&StorePath, BTreeSet<&StorePath>> = BTreeMap::new();
+        for (path, derivation) in &self.derivations {
+            for used in derivation.inputs.keys().chain(&derivation.sources) {
+                users.entry(used).or_default().insert(path);
+            }
+        }
+        users
+    }
+
+    /// The store paths that building this derivation needs: outputs of its inputs, and its sources.
+    pub fn build_inputs(&self, derivation: &Derivation) -> BTreeSet<StorePath> {
+        let outputs = derivation.inputs.iter().flat_map(|(input, names)| {
+            let input = self.derivations.get(input);
+            names.iter().filter_map(move |name| input.and_then(|i| i.outputs.get(name)))
+        });
+        outputs.chain(&derivation.sources).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{graph, path};
+
+    #[test]
+    fn users_and_build_inputs_follow_edges() {
+        let graph = graph(&[("cc", &[]), ("hole", &["cc"]), ("top", &["cc", "hole"])]);
+        let users = graph.users();
+        assert_eq!(users[&path("cc.drv")].len(), 2);
+        assert!(!users.contains_key(&path("top.drv")));
+
+        let top = graph.get(&path("top.drv")).unwrap();
+        assert_eq!(graph.build_inputs(top), [path("cc"), path("hole")].into());
+        assert_eq!(graph.producer(&path("hole")).unwrap().derivation, path("hole.drv"));
+    }
+}

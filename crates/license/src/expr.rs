@@ -1,0 +1,290 @@
+//! License values and their class.
+//!
+//! `meta.license` comes in many forms; `lib/licenses.nix` and `check-meta.nix` of nixpkgs are the
+//! source of each. Where nixpkgs is ambiguous (a list), this reading is the strict one: every
+//! license of the list must permit.
+
+use crate::table::{self, Row};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+
+/// What license facts come to, from the most permissive to the least known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Free software: nixpkgs says `free = true`.
+    Free,
+    /// Not free, but may be passed on: `redistributable = true`.
+    Redistributable,
+    /// May not be passed on.
+    Restricted,
+    /// Nothing is said, or nothing that can be understood.
+    Unknown,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Free => "free",
+            Self::Redistributable => "redistributable",
+            Self::Restricted => "restricted",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// One license.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct License {
+    id: Option<String>,
+    spdx_id: Option<String>,
+    name: String,
+    free: bool,
+    redistributable: bool,
+}
+
+impl License {
+    /// Builds a license from the fields that nixpkgs gives; `None` where it does not say whether
+    /// it is free, since nothing may be guessed there.
+    pub(crate) fn from_row(id: Option<&str>, row: &Row) -> Option<Self> {
+        let free = row.free?;
+        let name = [&row.short_name, &row.full_name, &row.spdx_id, &row.url]
+            .into_iter()
+            .flatten()
+            .next()?;
+        Some(Self {
+            id: id.map(str::to_owned),
+            spdx_id: row.spdx_id.clone(),
+            name: name.clone(),
+            free,
+            // nixpkgs: "redistributable defaults to free".
+            redistributable: row.redistributable.unwrap_or(free),
+        })
+    }
+
+    /// The name of the license's attribute in nixpkgs (`nvidiaCudaRedist`), where it is known there.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// What terms and policies call this license: its attribute in nixpkgs, else its own name.
+    pub fn key(&self) -> &str {
+        self.id.as_deref().unwrap_or(&self.name)
+    }
+
+    /// What this license comes to.
+    pub fn class(&self) -> Class {
+        if self.free {
+            Class::Free
+        } else if self.redistributable {
+            Class::Redistributable
+        } else {
+            Class::Restricted
+        }
+    }
+}
+
+impl fmt::Display for License {
+    /// An SPDX id, or `LicenseRef-` and a name where SPDX has none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(id) = &self.spdx_id {
+            return f.write_str(id);
+        }
+        f.write_str("LicenseRef-")?;
+        use fmt::Write;
+        self.key().chars().try_for_each(|c| f.write_char(if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }))
+    }
+}
+
+/// A license value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expr {
+    /// `meta.license` is not there.
+    Absent,
+    /// One license.
+    One(License),
+    /// Several licenses, all of which apply: a list, or an `AND`.
+    All(Vec<Expr>),
+    /// Several licenses to choose from: an `OR`.
+    Any(Vec<Expr>),
+    /// A license with an exception to it, which only ever permits more.
+    With(Box<Expr>, String),
+    /// A license or any later version of it.
+    OrLater(Box<Expr>),
+    /// A text that names no license that is known.
+    UnknownName(String),
+    /// Something that is no license; says what.
+    Malformed(String),
+}
+
+impl Expr {
+    /// Reads a license value as JSON. It never fails: what is wrong becomes part of the value.
+    pub fn from_json(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Absent,
+            Value::String(name) => {
+                table::by_name(name).map_or_else(|| Self::UnknownName(name.clone()), Self::One)
+            }
+            Value::Array(items) => Self::All(items.iter().map(Self::from_json).collect()),
+            Value::Object(fields) => {
+                let part = |name: &str| fields.get(name).unwrap_or(&Value::Null);
+                let parts = || match part("licenses") {
+                    Value::Array(items) => items.iter().map(Self::from_json).collect(),
+                    _ => vec![Self::Malformed("a compound license without `licenses`".to_owned())],
+                };
+                if let Some(what) = fields.get("malformed") {
+                    return Self::Malformed(what.as_str().unwrap_or("?").to_owned());
+                }
+                match (part("licenseType").as_str(), part("operator").as_str()) {
+                    (Some("compound"), Some("AND")) => Self::All(parts()),
+                    (Some("compound"), Some("OR")) => Self::Any(parts()),
+                    (Some("compound"), _) => Self::Malformed("a compound license without AND or OR".to_owned()),
+                    (Some("exception"), _) => Self::With(
+                        Box::new(Self::from_json(part("license"))),
+                        name_of(part("exception")),
+                    ),
+                    (Some("plus"), _) => Self::OrLater(Box::new(Self::from_json(part("license")))),
+                    _ => Self::simple(value),
+                }
+            }
+            Value::Bool(_) => Self::Malformed("a boolean".to_owned()),
+            Value::Number(_) => Self::Malformed("a number".to_owned()),
+        }
+    }
+
+    fn simple(value: &Value) -> Self {
+        let row = match Row::deserialize(value) {
+            Ok(row) => row,
+            Err(error) => return Self::Malformed(error.to_string()),
+        };
+        match License::from_row(table::id_of(&row), &row) {
+            Some(license) => Self::One(license),
+            None => {
+                let name = row.spdx_id.as_deref().or(row.short_name.as_deref());
+                name.and_then(table::by_name)
+                    .map_or_else(|| Self::Malformed("a license without a name or without `free`".to_owned()), Self::One)
+            }
+        }
+    }
+
+    /// What the value comes to under the strict reading.
+    pub fn class(&self) -> Class {
+        let of = |parts: &[Self]| parts.iter().map(Self::class).collect::<Vec<_>>();
+        match self {
+            Self::One(license) => license.class(),
+            Self::All(parts) => of(parts).into_iter().max().unwrap_or(Class::Unknown),
+            Self::Any(parts) => of(parts).into_iter().min().unwrap_or(Class::Unknown),
+            Self::With(license, _) | Self::OrLater(license) => license.class(),
+            Self::Absent | Self::UnknownName(_) | Self::Malformed(_) => Class::Unknown,
+        }
+    }
+
+    /// All licenses in the value, in the order in which they stand.
+    pub fn licenses(&self) -> Vec<&License> {
+        match self {
+            Self::One(license) => vec![license],
+            Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::licenses).collect(),
+            Self::With(license, _) | Self::OrLater(license) => license.licenses(),
+            Self::Absent | Self::UnknownName(_) | Self::Malformed(_) => Vec::new(),
+        }
+    }
+}
+
+fn name_of(value: &Value) -> String {
+    let named = ["spdxId", "shortName", "fullName"].iter().find_map(|key| value.get(key)?.as_str());
+    named.or(value.as_str()).unwrap_or("unnamed exception").to_owned()
+}
+
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let join = |f: &mut fmt::Formatter<'_>, parts: &[Self], word: &str| {
+            for (index, part) in parts.iter().enumerate() {
+                if index > 0 {
+                    write!(f, " {word} ")?;
+                }
+                match part {
+                    Self::All(inner) | Self::Any(inner) if inner.len() > 1 => write!(f, "({part})")?,
+                    _ => write!(f, "{part}")?,
+                }
+            }
+            Ok(())
+        };
+        match self {
+            Self::One(license) => write!(f, "{license}"),
+            Self::All(parts) | Self::Any(parts) if parts.is_empty() => f.write_str("NONE"),
+            Self::All(parts) => join(f, parts, "AND"),
+            Self::Any(parts) => join(f, parts, "OR"),
+            Self::With(license, exception) => write!(f, "{license} WITH {exception}"),
+            Self::OrLater(license) => write!(f, "{license}+"),
+            Self::Absent | Self::Malformed(_) => f.write_str("NOASSERTION"),
+            Self::UnknownName(name) => write!(f, "NOASSERTION ({name:?})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn check(value: Value, class: Class, text: &str) {
+        let expr = Expr::from_json(&value);
+        assert_eq!((expr.class(), expr.to_string().as_str()), (class, text), "{value}");
+    }
+
+    fn mit() -> Value {
+        json!({"shortName": "mit", "spdxId": "MIT", "free": true, "redistributable": true})
+    }
+
+    fn cuda(redistributable: bool) -> Value {
+        json!({"shortName": "CUDA EULA", "free": false, "redistributable": redistributable})
+    }
+
+    #[test]
+    fn every_form_of_a_license_value() {
+        check(json!(null), Class::Unknown, "NOASSERTION");
+        check(json!("mit"), Class::Free, "MIT");
+        check(json!("GPL or so"), Class::Unknown, "NOASSERTION (\"GPL or so\")");
+        check(mit(), Class::Free, "MIT");
+        check(cuda(false), Class::Restricted, "LicenseRef-nvidiaCuda");
+        check(cuda(true), Class::Redistributable, "LicenseRef-nvidiaCudaRedist");
+        check(json!({"shortName": "x", "free": false}), Class::Restricted, "LicenseRef-x");
+        check(json!({"shortName": "mine"}), Class::Unknown, "NOASSERTION");
+        check(json!({"spdxId": "MIT"}), Class::Free, "MIT");
+        check(json!(true), Class::Unknown, "NOASSERTION");
+        check(json!({"malformed": "lambda"}), Class::Unknown, "NOASSERTION");
+        check(json!({"shortName": 3}), Class::Unknown, "NOASSERTION");
+    }
+
+    #[test]
+    fn lists_and_expressions() {
+        check(json!([mit(), cuda(false)]), Class::Restricted, "MIT AND LicenseRef-nvidiaCuda");
+        check(json!([]), Class::Unknown, "NONE");
+        let compound = |op: &str, licenses: Vec<Value>| json!({"licenseType": "compound", "operator": op, "licenses": licenses});
+        check(compound("AND", vec![mit(), cuda(true)]), Class::Redistributable, "MIT AND LicenseRef-nvidiaCudaRedist");
+        check(compound("OR", vec![mit(), cuda(false)]), Class::Free, "MIT OR LicenseRef-nvidiaCuda");
+        check(
+            json!([compound("OR", vec![mit(), cuda(false)]), cuda(true)]),
+            Class::Redistributable,
+            "(MIT OR LicenseRef-nvidiaCuda) AND LicenseRef-nvidiaCudaRedist",
+        );
+        check(json!({"licenseType": "compound", "licenses": [mit()]}), Class::Unknown, "NOASSERTION");
+        check(
+            json!({"licenseType": "exception", "license": mit(), "exception": {"spdxId": "LLVM-exception"}}),
+            Class::Free,
+            "MIT WITH LLVM-exception",
+        );
+        check(json!({"licenseType": "plus", "license": mit()}), Class::Free, "MIT+");
+    }
+
+    proptest! {
+        /// Whatever a package set writes, reading it neither panics nor makes it free by accident.
+        #[test]
+        fn strings_are_free_only_by_the_table(text in ".{0,40}") {
+            let expr = Expr::from_json(&Value::String(text.clone()));
+            prop_assert_eq!(expr.class() == Class::Free, crate::table::by_name(&text).is_some_and(|l| l.class() == Class::Free));
+        }
+    }
+}

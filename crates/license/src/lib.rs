@@ -1,0 +1,12 @@
+//! What a package set says about the license of a derivation, and what that comes to.
+//!
+//! A license value is read without ever failing: what cannot be understood becomes part of the
+//! value, and its class is [`Class::Unknown`]. Pure; it knows neither files nor policies, and it
+//! does not decide anything.
+
+mod expr;
+mod facts;
+mod table;
+
+pub use expr::{Class, Expr, License};
+pub use facts::LicenseFacts;

@@ -1,0 +1,74 @@
+//! The licenses of nixpkgs by name: `data/nixpkgs-licenses.json`, `lib.licenses` as of June 2026.
+
+use crate::License;
+use serde::Deserialize;
+use std::{collections::BTreeMap, sync::LazyLock};
+
+/// One row of nixpkgs' table, and the shape in which a package set gives a single license.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Row {
+    pub(crate) short_name: Option<String>,
+    pub(crate) full_name: Option<String>,
+    pub(crate) spdx_id: Option<String>,
+    pub(crate) url: Option<String>,
+    pub(crate) free: Option<bool>,
+    pub(crate) redistributable: Option<bool>,
+}
+
+static ROWS: LazyLock<BTreeMap<String, Row>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../data/nixpkgs-licenses.json"))
+        .expect("the table is part of the program and a test reads it")
+});
+
+/// Finds a license by the name of its attribute, its short name, full name or SPDX id.
+///
+/// A name that two licenses with different freedoms share ("CUDA EULA") gives the stricter one.
+pub(crate) fn by_name(name: &str) -> Option<License> {
+    let wanted = Some(name);
+    ROWS.iter()
+        .filter(|(id, row)| {
+            id.as_str() == name
+                || row.spdx_id.as_deref() == wanted
+                || row.short_name.as_deref() == wanted
+                || row.full_name.as_deref() == wanted
+        })
+        .filter_map(|(id, row)| License::from_row(Some(id), row))
+        .max_by_key(|license| license.class())
+}
+
+/// Finds the name of the attribute under which nixpkgs has exactly this license.
+///
+/// Short names are not enough: `nvidiaCuda` and `nvidiaCudaRedist` share one.
+pub(crate) fn id_of(row: &Row) -> Option<&'static str> {
+    let same = |(_, known): &(&'static String, &'static Row)| {
+        known.short_name == row.short_name
+            && known.spdx_id == row.spdx_id
+            && known.free == row.free
+            && known.redistributable == row.redistributable.or(row.free)
+    };
+    ROWS.iter().find(same).map(|(id, _)| id.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Class;
+
+    #[test]
+    fn the_table_is_whole_and_every_row_has_a_class() {
+        assert_eq!(ROWS.len(), 300);
+        let count = |class| {
+            ROWS.iter().filter(|(id, row)| License::from_row(Some(id), row).unwrap().class() == class).count()
+        };
+        assert_eq!(count(Class::Redistributable), 13);
+        assert_eq!(count(Class::Restricted), 44);
+    }
+
+    #[test]
+    fn a_shared_short_name_gives_the_stricter_license() {
+        assert_eq!(by_name("CUDA EULA").unwrap().id(), Some("nvidiaCuda"));
+        assert_eq!(by_name("MIT").unwrap().id(), Some("mit"));
+        assert!(by_name("as-is").is_none());
+    }
+}
