@@ -1,1 +1,32 @@
-//! .
+//! What we decide: policies, terms, decisions with their reasons, and permits.
+//!
+//! Values in, a [`Decision`] out. Pure: policy and terms arrive as text, findings and license facts
+//! as values, and nothing here builds, reads or publishes anything.
+//!
+//! A [`Permit`] is what lets the cache take a path. Only a decision to publish gives one, for
+//! exactly the NAR that the decision was about, and there is no other way to make one.
+
+mod code;
+mod decide;
+mod decision;
+mod judge;
+mod policy;
+mod read;
+mod terms;
+
+pub use code::{Code, Source};
+pub use decide::{Provenance, SourceUser, Subject, decide};
+pub use decision::{Coverage, Decision, Effect, Evidence, Permit, Reason, Verdict};
+pub use policy::{Action, Policy, Rules, Treatment};
+pub use read::Mistake;
+pub use terms::Terms;
+
+/// The policies and terms that the program ships.
+pub mod shipped {
+    /// The policy that holds when nothing else is said.
+    pub const DEFAULT_POLICY: &str = include_str!("../../../policies/default.toml");
+
+    /// Terms by id.
+    pub const TERMS: [(&str, &str); 1] =
+        [("cuda-toolkit", include_str!("../../../policies/terms/cuda-toolkit.toml"))];
+}

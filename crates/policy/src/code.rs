@@ -1,0 +1,74 @@
+//! Reason codes: stable names, one page each in `docs/reasons/`.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a reason comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// What the package set says.
+    Declared,
+    /// What a license allows file by file.
+    Terms,
+    /// What was found in the bytes.
+    Audit,
+    /// What the operator's policy says.
+    Policy,
+}
+
+macro_rules! codes {
+    ($($name:ident = $text:literal, $source:ident;)*) => {
+        /// Why a path is published or withheld. The order is that in which reasons are shown: of
+        /// several with the same effect, the first one decides.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $(#[doc = concat!("`", $text, "`; see `docs/reasons/", $text, ".md`.")]
+            #[serde(rename = $text)]
+            $name,)*
+        }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The stable name.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// Where reasons with this code come from.
+            pub const fn source(self) -> Source {
+                match self { $(Self::$name => Source::$source,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    LicenseRestricted = "license-restricted", Declared;
+    LicenseUnknown = "license-unknown", Declared;
+    SourceOfWithheld = "source-of-withheld", Declared;
+    PolicyVendorCode = "policy-vendor-code", Policy;
+    TermsFileNotListed = "terms-file-not-listed", Terms;
+    TermsModified = "terms-modified", Terms;
+    TermsStandalone = "terms-standalone", Terms;
+    TermsMissing = "terms-missing", Terms;
+    AuditIncomplete = "audit-incomplete", Audit;
+    AuditMissing = "audit-missing", Audit;
+    TermsPermitInclusion = "terms-permit-inclusion", Terms;
+    TermsPermitCopy = "terms-permit-copy", Terms;
+    LicenseFree = "license-free", Declared;
+    LicenseRedistributable = "license-redistributable", Declared;
+    SourceOfPublished = "source-of-published", Declared;
+    AuditModifiedCopy = "audit-modified-copy", Audit;
+    AuditCopy = "audit-copy", Audit;
+    AuditStaticCode = "audit-static-code", Audit;
+    AuditLinksDynamically = "audit-links-dynamically", Audit;
+    AuditClean = "audit-clean", Audit;
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,151 @@
+//! The decision about one path.
+
+use crate::decision::{Decision, Effect, Evidence, Reason};
+use crate::judge;
+use crate::policy::{Action, Rules};
+use crate::terms::Standing;
+use crate::Code;
+use narthex_audit::Report;
+use narthex_closure::{NarHash, StorePath};
+use narthex_license::{Class, LicenseFacts};
+
+/// A package that is made from a source.
+#[derive(Clone, Debug)]
+pub struct SourceUser {
+    /// Its name.
+    pub name: String,
+    /// What its license comes to.
+    pub class: Class,
+    /// Whether one of its outputs is withheld.
+    pub withheld: bool,
+}
+
+/// Where the license facts of a path come from.
+#[derive(Clone, Debug)]
+pub enum Provenance<'a> {
+    /// It is an output of a derivation; the package set may have said nothing of it.
+    Output(Option<&'a LicenseFacts>),
+    /// It is a source without facts of its own, and takes those of the packages made from it.
+    Source(Vec<SourceUser>),
+}
+
+/// Everything that a decision rests on.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    /// The path.
+    pub path: &'a StorePath,
+    /// The hash of its NAR; the permit holds for this one only.
+    pub nar_hash: NarHash,
+    /// Where its facts come from.
+    pub provenance: Provenance<'a>,
+    /// What the audit saw; without it nothing is published.
+    pub report: Option<&'a Report>,
+}
+
+/// Decides about one path. The same subject and rules always give the same decision.
+pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
+    let (declared, mut reasons) = match &subject.provenance {
+        Provenance::Output(facts) => of_output(*facts, rules),
+        Provenance::Source(users) => of_source(users, rules),
+    };
+    let open = reasons.iter().all(|reason| reason.effect != Effect::Withhold);
+    match subject.report {
+        Some(report) => {
+            if let Some(terms) = declared.filter(|_| open) {
+                reasons.extend(vendor_files(report, terms));
+            }
+            reasons.extend(judge::findings(report, rules, open));
+        }
+        None => reasons.push(Reason::new(
+            Code::AuditMissing,
+            Effect::Withhold,
+            "its bytes were not audited".to_owned(),
+            Vec::new(),
+        )),
+    }
+    Decision::new(subject.path.clone(), subject.nar_hash, reasons)
+}
+
+/// By class; with the terms that stand behind the declared license, where there are any.
+fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r crate::Terms>, Vec<Reason>) {
+    let class = facts.map_or(Class::Unknown, LicenseFacts::class);
+    let license = facts.map(|facts| facts.license.to_string()).unwrap_or_default();
+    let (code, message) = match class {
+        Class::Free => (Code::LicenseFree, format!("free software: {license}")),
+        Class::Redistributable => {
+            (Code::LicenseRedistributable, format!("not free, but may be passed on: {license}"))
+        }
+        Class::Restricted => (Code::LicenseRestricted, format!("may not be passed on: {license}")),
+        Class::Unknown => (Code::LicenseUnknown, unknown(facts)),
+    };
+    let terms = facts.and_then(|facts| {
+        let licenses = facts.license.licenses();
+        rules.terms_for(licenses.into_iter().map(|license| license.key()))
+    });
+    (terms, vec![Reason::new(code, effect(rules.policy().action(class)), message, Vec::new())])
+}
+
+fn unknown(facts: Option<&LicenseFacts>) -> String {
+    use narthex_license::Expr;
+    match facts.map(|facts| &facts.license) {
+        None => "the package set says nothing of it".to_owned(),
+        Some(Expr::Absent) => "it declares no license".to_owned(),
+        Some(Expr::UnknownName(name)) => format!("`{name}` names no license that is known"),
+        Some(Expr::Malformed(what)) => format!("its license value is no license: {what}"),
+        Some(other) => format!("its license is not fully known: {other}"),
+    }
+}
+
+fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Option<&'r crate::Terms>, Vec<Reason>) {
+    let names = |users: &mut dyn Iterator<Item = &SourceUser>| {
+        let mut names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.join(", ")
+    };
+    let forbidding = |user: &&SourceUser| {
+        rules.policy().action(user.class) == Action::Withhold || (user.withheld && user.class != Class::Free)
+    };
+    let reason = if users.is_empty() {
+        Reason::new(Code::LicenseUnknown, Effect::Withhold, "no package is known to use this source".to_owned(), Vec::new())
+    } else if users.iter().any(|user| forbidding(&user)) {
+        let message = format!("source of {}, withheld", names(&mut users.iter().filter(forbidding)));
+        Reason::new(Code::SourceOfWithheld, Effect::Withhold, message, Vec::new())
+    } else {
+        let message = format!("source of {}", names(&mut users.iter()));
+        Reason::new(Code::SourceOfPublished, Effect::Publish, message, Vec::new())
+    };
+    (None, vec![reason])
+}
+
+/// A package that is itself declared under a vendor's terms: they must name every file of it.
+fn vendor_files(report: &Report, terms: &crate::Terms) -> Vec<Reason> {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let unlisted: Vec<Evidence> = report
+        .files
+        .iter()
+        .filter(|path| !path.starts_with("nix-support/"))
+        .filter(|path| terms.standing(&name(path)) == Standing::NotListed)
+        .map(|path| Evidence { place: path.clone(), ..Evidence::default() })
+        .collect();
+    let mut reasons = Vec::new();
+    if !unlisted.is_empty() {
+        let message = judge::not_listed(&unlisted, terms);
+        reasons.push(Reason::new(Code::TermsFileNotListed, Effect::Withhold, message, unlisted));
+    }
+    if let Some(clause) = terms.forbids_standalone() {
+        let message = format!("the {} permits its files only as part of an application ({clause})", terms.title());
+        reasons.push(Reason::new(Code::TermsStandalone, Effect::Withhold, message, Vec::new()));
+    }
+    reasons
+}
+
+fn effect(action: Action) -> Effect {
+    match action {
+        Action::Publish => Effect::Publish,
+        Action::Withhold => Effect::Withhold,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! What findings mean under a policy: many findings, one reason for each code.
+
+use crate::decision::{Coverage, Effect, Evidence, Reason};
+use crate::policy::{Action, Rules, Treatment};
+use crate::terms::{Standing, Terms};
+use crate::Code;
+use narthex_audit::{Finding, Origin, Report};
+use std::collections::BTreeMap;
+
+/// Draws reasons from a report. `open` says that nothing has forbidden publishing so far; where
+/// something has, findings only explain.
+pub(crate) fn findings(report: &Report, rules: &Rules, open: bool) -> Vec<Reason> {
+    let mut grouped: BTreeMap<(Effect, Code), Vec<(Evidence, Option<&Terms>)>> = BTreeMap::new();
+    let mut suspicious = false;
+    for finding in &report.findings {
+        suspicious |= !matches!(finding, Finding::Dynamic { .. });
+        for (effect, code, evidence, terms) in judge(finding, rules, open) {
+            grouped.entry((effect, code)).or_default().push((evidence, terms));
+        }
+    }
+    let mut reasons: Vec<Reason> = grouped
+        .into_iter()
+        .map(|((effect, code), items)| {
+            let terms = items.iter().find_map(|(_, terms)| *terms);
+            let mut evidence: Vec<Evidence> = items.into_iter().map(|(evidence, _)| evidence).collect();
+            if matches!(code, Code::TermsPermitCopy | Code::TermsPermitInclusion)
+                && let (Some(terms), Some(first)) = (terms, evidence.first_mut())
+            {
+                first.conditions = terms.conditions().to_vec();
+            }
+            Reason::new(code, effect, message(code, &evidence, terms), evidence)
+        })
+        .collect();
+    if !suspicious {
+        let files = report.files.len();
+        let message = format!("nothing restricted in {files} file{}", if files == 1 { "" } else { "s" });
+        reasons.push(Reason::new(Code::AuditClean, Effect::Note, message, Vec::new()));
+    }
+    reasons
+}
+
+type Judged<'r> = (Effect, Code, Evidence, Option<&'r Terms>);
+
+fn judge<'r>(finding: &Finding, rules: &'r Rules, open: bool) -> Vec<Judged<'r>> {
+    let policy = rules.policy();
+    let evidence = evidence(finding);
+    let (treatment, note, permit, origin) = match finding {
+        Finding::Dynamic { .. } => return vec![(Effect::Note, Code::AuditLinksDynamically, evidence, None)],
+        Finding::NotFullyAudited { .. } => {
+            let effect = match policy.not_fully_audited {
+                Action::Withhold => Effect::Withhold,
+                Action::Publish => Effect::Note,
+            };
+            return vec![(effect, Code::AuditIncomplete, evidence, None)];
+        }
+        Finding::Copy { original, .. } => (policy.copy, Code::AuditCopy, Code::TermsPermitCopy, original),
+        Finding::ModifiedCopy { original, .. } => {
+            (policy.modified_copy, Code::AuditModifiedCopy, Code::TermsPermitCopy, original)
+        }
+        Finding::StaticCode { archive, .. } => {
+            (policy.static_code, Code::AuditStaticCode, Code::TermsPermitInclusion, archive)
+        }
+    };
+    if !open {
+        return vec![(Effect::Note, note, evidence, None)];
+    }
+    match treatment {
+        Treatment::Publish => vec![(Effect::Note, note, evidence, None)],
+        Treatment::Withhold => vec![(Effect::Withhold, Code::PolicyVendorCode, evidence, None)],
+        Treatment::Terms => match rules.terms_for(origin.material.licenses.iter().map(String::as_str)) {
+            None => vec![(Effect::Withhold, Code::TermsMissing, evidence, None)],
+            Some(terms) => under_terms(finding, origin, terms, permit, evidence),
+        },
+    }
+}
+
+fn under_terms<'r>(
+    finding: &Finding,
+    origin: &Origin,
+    terms: &'r Terms,
+    permit: Code,
+    mut evidence: Evidence,
+) -> Vec<Judged<'r>> {
+    let mut judged = Vec::new();
+    let standing = terms.standing_of(origin);
+    if standing == Standing::Accompanying {
+        return judged;
+    }
+    if matches!(finding, Finding::ModifiedCopy { .. })
+        && let Some(clause) = terms.forbids_modification()
+    {
+        let evidence = Evidence { clause: Some(clause.to_owned()), ..evidence.clone() };
+        judged.push((Effect::Withhold, Code::TermsModified, evidence, Some(terms)));
+    }
+    match standing {
+        Standing::Listed(clause) if judged.is_empty() => {
+            evidence.clause = Some(clause.to_owned());
+            judged.push((Effect::Publish, permit, evidence, Some(terms)));
+        }
+        Standing::NotListed => judged.push((Effect::Withhold, Code::TermsFileNotListed, evidence, Some(terms))),
+        Standing::Listed(_) | Standing::Accompanying => {}
+    }
+    judged
+}
+
+fn evidence(finding: &Finding) -> Evidence {
+    let mut evidence = Evidence { place: finding.place().to_string(), ..Evidence::default() };
+    if let Some(origin) = finding.origin() {
+        evidence.package = Some(origin.material.package.clone());
+        evidence.original = Some(match &origin.member {
+            Some(member) => format!("{}({member})", origin.file),
+            None => origin.file.clone(),
+        });
+    }
+    match finding {
+        Finding::Copy { .. } => {}
+        Finding::ModifiedCopy { same, changed, .. } => {
+            evidence.same_sections.clone_from(same);
+            evidence.changed_sections.clone_from(changed);
+        }
+        Finding::StaticCode { members, bytes_found, code_bytes, ranges, .. } => {
+            let coverage = |m: &narthex_audit::MemberHits| Coverage {
+                member: m.member.clone(),
+                functions_found: m.functions_found,
+                functions_known: m.functions_known,
+            };
+            evidence.members = members.iter().map(coverage).collect();
+            evidence.bytes_found = Some(*bytes_found);
+            evidence.code_bytes = Some(*code_bytes);
+            evidence.ranges.clone_from(ranges);
+        }
+        Finding::Dynamic { needed, runpath, .. } => {
+            evidence.notes = needed.iter().map(|library| format!("needs {library}")).collect();
+            evidence.notes.extend(runpath.iter().map(|path| format!("looks in {path}")));
+        }
+        Finding::NotFullyAudited { gap, .. } => evidence.notes.push(gap.to_string()),
+    }
+    evidence
+}
+
+/// The sentence fragment for a reason: its strongest example, and how many more there are.
+fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) -> String {
+    let Some(first) = evidence.first() else { return code.as_str().to_owned() };
+    let place = &first.place;
+    let original = first.original.as_deref().unwrap_or("?");
+    let package = first.package.as_deref().unwrap_or("?");
+    let title = terms.map_or("?", Terms::title);
+    let clause = first.clause.as_deref().unwrap_or("?");
+    let more = match evidence.len() {
+        1 => String::new(),
+        n => format!(", and {} more", n - 1),
+    };
+    let share = || {
+        let found: u32 = first.members.iter().map(|m| m.functions_found).sum();
+        let known: u32 = first.members.iter().map(|m| m.functions_known).sum();
+        format!("{place} contains {found} of {known} functions of {original} of {package}")
+    };
+    match code {
+        Code::TermsFileNotListed => match terms {
+            Some(terms) => not_listed(evidence, terms),
+            None => format!("{place} is not listed"),
+        },
+        Code::TermsModified => format!(
+            "{place} is a modified copy of {original} of {package}; the {title} allows unmodified files only ({clause}){more}"
+        ),
+        Code::TermsMissing => format!("{place} holds {original} of {package}, and no terms are known for it{more}"),
+        Code::PolicyVendorCode => format!("{place} holds material of {package} ({original}), which the policy forbids{more}"),
+        Code::TermsPermitInclusion => format!("{}; the {title} permits it ({clause}){more}", share()),
+        Code::TermsPermitCopy => {
+            format!("{place} is {original} of {package}, unmodified; the {title} permits it in an application ({clause}){more}")
+        }
+        Code::AuditCopy => format!("{place} is a copy of {original} of {package}{more}"),
+        Code::AuditModifiedCopy => {
+            let changed: Vec<&str> = first.changed_sections.iter().map(|s| s.name.as_str()).collect();
+            format!("{place} is a modified copy of {original} of {package}: {} differ{more}", changed.join(", "))
+        }
+        Code::AuditStaticCode => format!("{}{more}", share()),
+        Code::AuditLinksDynamically => {
+            let needed = first.notes.iter().filter_map(|note| note.strip_prefix("needs ")).collect::<Vec<_>>();
+            format!("{place} links {} dynamically{more}", needed.join(", "))
+        }
+        Code::AuditIncomplete => format!("{place}: {}{more}", first.notes.join("; ")),
+        _ => code.as_str().to_owned(),
+    }
+}
+
+/// Names the files that terms do not list: tools and libraries before headers.
+pub(crate) fn not_listed(evidence: &[Evidence], terms: &Terms) -> String {
+    let is_header = |e: &&Evidence| [".h", ".hpp"].iter().any(|end| e.place.ends_with(end));
+    let example = evidence.iter().min_by_key(|e| (is_header(e), e.place.as_str()));
+    let (place, what) = match example {
+        Some(Evidence { place, original: Some(original), .. }) => (place.as_str(), format!(" ({original})")),
+        Some(Evidence { place, .. }) => (place.as_str(), String::new()),
+        None => ("?", String::new()),
+    };
+    let more = match evidence.len() {
+        0 | 1 => String::new(),
+        n => format!(", nor {} more files", n - 1),
+    };
+    format!("the {} does not list {place}{what}{more}", terms.title())
+}

@@ -1,0 +1,160 @@
+//! Reads policy files so that every mistake is found at once, each with its line.
+
+use serde::Serialize;
+use std::{collections::BTreeMap, fmt, ops::Range};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// One mistake in a policy or terms file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mistake {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.column, self.message)
+    }
+}
+
+pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
+
+/// Fields of one table; what is taken out is known.
+pub(crate) type Fields<'t, 'a> = BTreeMap<&'t str, &'t Value<'a>>;
+
+/// Collects mistakes while a file is read.
+pub(crate) struct Reader<'a> {
+    text: &'a str,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'a> Reader<'a> {
+    /// Parses the text and has `read` take from its root table what it wants.
+    ///
+    /// # Errors
+    /// All mistakes, in the order of their places; a value comes back only when there is none.
+    pub(crate) fn run<T>(
+        text: &'a str,
+        read: impl for<'t> FnOnce(&mut Self, &'t Spanned<DeTable<'a>>) -> Option<T>,
+    ) -> Result<T, Vec<Mistake>> {
+        let mut reader = Self { text, mistakes: Vec::new() };
+        let (root, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            reader.mistake(error.span().unwrap_or(0..0), error.message().to_owned());
+        }
+        let value = read(&mut reader, &root);
+        match value {
+            Some(value) if reader.mistakes.is_empty() => Ok(value),
+            _ => {
+                reader.mistakes.sort_by_key(|m| (m.line, m.column));
+                reader.mistakes.dedup();
+                Err(reader.mistakes)
+            }
+        }
+    }
+
+    pub(crate) fn mistake(&mut self, at: Range<usize>, message: String) {
+        let before = &self.text.as_bytes()[..at.start.min(self.text.len())];
+        let before = String::from_utf8_lossy(before);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        self.mistakes.push(Mistake {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            message,
+        });
+    }
+
+    /// Takes a table apart; a key that is not among the known ones is a mistake.
+    pub(crate) fn fields<'t>(&mut self, table: &'t DeTable<'a>, known: &[&str]) -> Fields<'t, 'a> {
+        let mut fields = Fields::new();
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            if known.contains(&name) {
+                fields.insert(name, value);
+            } else {
+                self.mistake(key.span(), format!("`{name}` is not known here; known are {}", list(known)));
+            }
+        }
+        fields
+    }
+
+    /// A field that must be there.
+    pub(crate) fn required<'t>(
+        &mut self,
+        fields: &Fields<'t, 'a>,
+        name: &str,
+        table: Range<usize>,
+    ) -> Option<&'t Value<'a>> {
+        let value = fields.get(name).copied();
+        if value.is_none() {
+            self.mistake(table, format!("`{name}` is missing"));
+        }
+        value
+    }
+
+    pub(crate) fn table<'t>(&mut self, value: &'t Value<'a>) -> Option<&'t DeTable<'a>> {
+        match value.get_ref() {
+            DeValue::Table(table) => Some(table),
+            _ => self.wrong(value, "a table"),
+        }
+    }
+
+    pub(crate) fn array<'t>(&mut self, value: &'t Value<'a>) -> Option<Vec<&'t Value<'a>>> {
+        match value.get_ref() {
+            DeValue::Array(items) => Some(items.iter().collect()),
+            _ => self.wrong(value, "a list"),
+        }
+    }
+
+    pub(crate) fn string(&mut self, value: &Value<'a>) -> Option<String> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(text.to_string()),
+            _ => self.wrong(value, "a text"),
+        }
+    }
+
+    pub(crate) fn strings(&mut self, value: &Value<'a>) -> Option<Vec<String>> {
+        let items = self.array(value)?;
+        items.into_iter().map(|item| self.string(item)).collect()
+    }
+
+    pub(crate) fn bool(&mut self, value: &Value<'a>) -> Option<bool> {
+        match value.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            _ => self.wrong(value, "true or false"),
+        }
+    }
+
+    /// The version of the file's format, of which there is one so far.
+    pub(crate) fn version_one(&mut self, value: &Value<'a>) -> Option<()> {
+        match value.get_ref() {
+            DeValue::Integer(number) if number.as_str() == "1" => Some(()),
+            _ => self.wrong(value, "1, the only version there is"),
+        }
+    }
+
+    pub(crate) fn one_of<T: Copy>(&mut self, value: &Value<'a>, choices: &[(&str, T)]) -> Option<T> {
+        if let DeValue::String(text) = value.get_ref()
+            && let Some((_, choice)) = choices.iter().find(|(name, _)| name == text)
+        {
+            return Some(*choice);
+        }
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        self.wrong(value, &format!("one of {}", list(&names)))
+    }
+
+    fn wrong<T>(&mut self, value: &Value<'a>, wanted: &str) -> Option<T> {
+        let found = self.text.get(value.span()).unwrap_or("").lines().next().unwrap_or("");
+        self.mistake(value.span(), format!("`{found}` should be {wanted}"));
+        None
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
