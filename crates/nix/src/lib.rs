@@ -1,1 +1,19 @@
-//! .
+//! Drives a real Nix: evaluate, instantiate, realise, query, and read the store.
+//!
+//! Only interfaces that users see: the commands, `.drv` files and the files of the store. It knows
+//! nothing of policies and caches, and prints nothing; progress goes out as events.
+
+mod ansi;
+mod build;
+mod command;
+mod evaluate;
+mod graph;
+mod info;
+mod tree;
+
+pub use build::{BuildOutcome, Target};
+pub use command::{Nix, NixError};
+pub use evaluate::{DerivationFacts, EvalError, Evaluation, Job, parse_attr_path};
+pub use graph::{GraphError, read_graph};
+pub use info::PathInfo;
+pub use tree::{Bytes, Tree, TreeFile};

@@ -150,13 +150,13 @@ mod tests {
                     copy = \"terms\"\nmodified-copy = true\nstatic-code = \"terms\"\n";
         let mistakes = Policy::parse(text).unwrap_err();
         let shown: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
-        insta::assert_snapshot!(shown.join("\n"), @r"
+        insta::assert_snapshot!(shown.join("\n"), @r#"
         1:11: `2` should be 1, the only version there is
         5:8: `"yes"` should be one of `publish`, `withhold`
         9:1: `shareware` is not known here; known are `free`, `redistributable`, `restricted`, `unknown`
         11:1: `not-fully-audited` is missing
         13:17: `true` should be one of `terms`, `withhold`, `publish`
-        ");
+        "#);
     }
 
     #[test]

@@ -1,0 +1,256 @@
+//! Publishing, withholding and taking back.
+
+use crate::catalog::{Catalog, CatalogError, Record};
+use crate::folder::{Folder, FolderError};
+use crate::key::SecretKey;
+use crate::nar::{self, NarError, StagedNar};
+use crate::state::{State, StateError};
+use crate::withheld::WithheldEntry;
+use crate::ObjectName;
+use narthex_closure::{NarHash, StorePath, hash_part};
+use narthex_policy::Permit;
+use nix_derivation::{CAHash, StoreDir};
+use nix_narinfo::{Compression, NarInfo};
+use std::collections::BTreeSet;
+use std::io::Read;
+
+/// Caches with a smaller number are asked first; cache.nixos.org has 40.
+const PRIORITY: u32 = 41;
+
+/// What a narinfo says beside the NAR itself.
+#[derive(Clone, Debug)]
+pub struct PathMeta {
+    /// What the path refers to.
+    pub references: BTreeSet<StorePath>,
+    /// The derivation that made it.
+    pub deriver: Option<StorePath>,
+    /// Its content address, where it has one.
+    pub ca: Option<String>,
+}
+
+/// What publishing did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Size of the compressed file in bytes.
+    pub file_size: u64,
+    /// Whether it was uploaded now; otherwise it was there already.
+    pub uploaded: bool,
+}
+
+/// Why something was not published or not taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The NAR was not taken.
+    #[error("{path} was not published")]
+    Nar {
+        /// The path.
+        path: StorePath,
+        /// Why.
+        #[source]
+        source: NarError,
+    },
+    /// What is known of the path makes no narinfo.
+    #[error("{path} was not published: {why}")]
+    Narinfo {
+        /// The path.
+        path: StorePath,
+        /// Why.
+        why: String,
+    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The state folder failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// A binary cache that can be written to.
+pub struct Cache {
+    folder: Folder,
+    catalog: Catalog,
+    keys: Vec<SecretKey>,
+}
+
+impl Cache {
+    /// Opens the cache of a state folder; keys and `nix-cache-info` are made on first use.
+    ///
+    /// # Errors
+    /// When the folder or the catalog cannot be used.
+    pub async fn open(state: &State) -> Result<Self, PublishError> {
+        let folder = Folder::open(state.objects(), state.staging())?;
+        let keys = state.secret_keys()?;
+        let catalog = Catalog::open(&state.catalog()).await?;
+        if folder.size(&ObjectName::CacheInfo)?.is_none() {
+            let text = format!("StoreDir: {}\nWantMassQuery: 1\nPriority: {PRIORITY}\n", StoreDir::default());
+            folder.put(&ObjectName::CacheInfo, text.as_bytes())?;
+        }
+        Ok(Self { folder, catalog, keys })
+    }
+
+    /// The catalog.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The objects.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// The public halves of the keys that sign, as `trusted-public-keys` takes them.
+    pub fn public_keys(&self) -> Vec<String> {
+        self.keys.iter().map(SecretKey::public).collect()
+    }
+
+    /// Finishes or removes what an earlier run left half-done. To be called with the lock held.
+    ///
+    /// # Errors
+    /// When the folder or the catalog fails.
+    pub async fn recover(&self) -> Result<(), PublishError> {
+        self.folder.clear_staging()?;
+        for (hash, nar_file) in self.catalog.pending().await? {
+            let nar = ObjectName::Nar(nar_file.clone());
+            let narinfo = self.folder.get(&ObjectName::Narinfo(hash.clone()))?;
+            match (narinfo.and_then(|bytes| parse(&bytes)), self.folder.size(&nar)?) {
+                (Some(info), Some(size)) if info.file_size() == Some(size) && nar_file_of(&info) == Some(&nar_file) => {
+                    self.catalog.end_upload(&hash, &nar_file, size).await?;
+                }
+                _ => {
+                    self.folder.remove(&ObjectName::Listing(hash.clone()))?;
+                    if !self.catalog.shares_nar(&nar_file, &hash).await? {
+                        self.folder.remove(&nar)?;
+                    }
+                    self.catalog.forget_object(&hash).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes the path that the permit is for. `nar` is read only where it is not there already.
+    ///
+    /// # Errors
+    /// When what is read is not exactly the permitted NAR, or something cannot be written. Then no
+    /// narinfo names it.
+    pub async fn publish<R: Read + Send + 'static>(
+        &self,
+        permit: &Permit,
+        meta: &PathMeta,
+        nar: impl FnOnce() -> R,
+    ) -> Result<Published, PublishError> {
+        let (path, hash) = (permit.path(), hash_part(permit.path()));
+        if let Some(file_size) = self.is_published(path, permit.nar_hash())? {
+            self.folder.remove(&ObjectName::withheld(path))?;
+            return Ok(Published { file_size, uploaded: false });
+        }
+        let (folder, permitted, reader) = (self.folder.clone(), permit.nar_hash(), nar());
+        let staged = tokio::task::spawn_blocking(move || nar::stage(&folder, reader, permitted))
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+            .map_err(|source| PublishError::Nar { path: path.clone(), source })?;
+        let narinfo = self.narinfo(permit, meta, &staged)?;
+        let ObjectName::Nar(nar_file) = staged.name.clone() else { unreachable!("a NAR is staged under a NAR's name") };
+
+        self.catalog.begin_upload(&hash, &nar_file).await?;
+        self.folder.commit(staged.staged, &staged.name)?;
+        self.folder.put(&ObjectName::listing(path), &staged.listing)?;
+        self.folder.put(&ObjectName::narinfo(path), &narinfo.to_canonical_bytes())?;
+        self.catalog.end_upload(&hash, &nar_file, staged.file_size).await?;
+        self.folder.remove(&ObjectName::withheld(path))?;
+        Ok(Published { file_size: staged.file_size, uploaded: true })
+    }
+
+    /// The size of the file if exactly this NAR is there, whole.
+    fn is_published(&self, path: &StorePath, nar_hash: NarHash) -> Result<Option<u64>, FolderError> {
+        let Some(info) = self.folder.get(&ObjectName::narinfo(path))?.and_then(|bytes| parse(&bytes)) else {
+            return Ok(None);
+        };
+        let nar = nar_file_of(&info).map(|file| ObjectName::Nar(file.to_owned()));
+        let size = nar.map(|name| self.folder.size(&name)).transpose()?.flatten();
+        let same = info.store_path() == path && *info.nar_hash() == nar_hash.to_nix_hash() && size == info.file_size();
+        Ok(size.filter(|_| same))
+    }
+
+    fn narinfo(&self, permit: &Permit, meta: &PathMeta, nar: &StagedNar) -> Result<NarInfo, PublishError> {
+        let failed = |why: String| PublishError::Narinfo { path: permit.path().clone(), why };
+        let ca = meta.ca.as_deref().map(CAHash::parse).transpose().map_err(|error| failed(error.to_string()))?;
+        let builder = NarInfo::builder(
+            permit.path().clone(),
+            nar.name.to_string(),
+            permit.nar_hash().to_nix_hash(),
+            nar.nar_size,
+        )
+        .compression(Compression::Zstd)
+        .file_hash(Some(nar.file_hash.clone()))
+        .file_size(Some(nar.file_size))
+        .references(meta.references.iter().cloned())
+        .deriver(meta.deriver.clone())
+        .content_address(ca);
+        let unsigned = builder.clone().build().map_err(|error| failed(error.to_string()))?;
+        let fingerprint = unsigned.fingerprint(&StoreDir::default());
+        let signatures = self.keys.iter().map(|key| key.sign(&fingerprint));
+        builder.signatures(signatures).build().map_err(|error| failed(error.to_string()))
+    }
+
+    /// Publishes what a build wrote, under the place that `nix log` asks.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_log(&self, derivation: &StorePath, log: &[u8]) -> Result<(), FolderError> {
+        let name = ObjectName::Log(derivation.to_basename());
+        // Builds are not repeated once they succeeded, so that a log that is there stays.
+        match self.folder.size(&name)? {
+            Some(_) => Ok(()),
+            None => self.folder.put(&name, log),
+        }
+    }
+
+    /// Writes down that a path is withheld, and takes it back if it had been published; returns
+    /// whether it had been.
+    ///
+    /// # Errors
+    /// When the folder or the catalog fails.
+    pub async fn withhold(&self, record: &Record) -> Result<bool, PublishError> {
+        let withdrawn = self.withdraw(&record.path).await?;
+        let name = ObjectName::withheld(&record.path);
+        let mut entry = serde_json::to_vec_pretty(&WithheldEntry::from(record))
+            .map_err(|error| CatalogError::Row(error.to_string()))?;
+        entry.push(b'\n');
+        if self.folder.get(&name)?.as_ref() != Some(&entry) {
+            self.folder.put(&name, &entry)?;
+        }
+        Ok(withdrawn)
+    }
+
+    /// Takes a path back: narinfo first, so that nobody is sent to a NAR that is gone, then the NAR.
+    async fn withdraw(&self, path: &StorePath) -> Result<bool, PublishError> {
+        let (name, hash) = (ObjectName::narinfo(path), hash_part(path));
+        let Some(bytes) = self.folder.get(&name)? else { return Ok(false) };
+        let nar_file = parse(&bytes).as_ref().and_then(nar_file_of).map(str::to_owned);
+        if let Some(nar_file) = &nar_file {
+            // Should the program be killed now, the next start removes the rest.
+            self.catalog.begin_upload(&hash, nar_file).await?;
+        }
+        self.folder.remove(&name)?;
+        self.folder.remove(&ObjectName::listing(path))?;
+        if let Some(nar_file) = nar_file
+            && !self.catalog.shares_nar(&nar_file, &hash).await?
+        {
+            self.folder.remove(&ObjectName::Nar(nar_file))?;
+        }
+        self.catalog.forget_object(&hash).await?;
+        Ok(true)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<NarInfo> {
+    NarInfo::parse_in(&StoreDir::default(), bytes).ok()
+}
+
+fn nar_file_of(info: &NarInfo) -> Option<&str> {
+    info.url().strip_prefix("nar/")?.strip_suffix(".nar.zst")
+}

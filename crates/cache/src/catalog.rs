@@ -1,0 +1,281 @@
+//! The catalog: what was decided, audited and uploaded. SQLite.
+
+use narthex_closure::{NarHash, StorePath, parse_store_path};
+use narthex_policy::{Decision, Reason, Verdict};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{Row, SqlitePool};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Why the catalog did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// It cannot be opened.
+    #[error("the catalog {} cannot be opened", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Its tables cannot be made or brought up to date.
+    #[error("the catalog {} is of another version, or damaged", path.display())]
+    Migrate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::migrate::MigrateError,
+    },
+    /// A query failed.
+    #[error("the catalog failed")]
+    Query(#[from] sqlx::Error),
+    /// A row holds something that was never written there.
+    #[error("the catalog holds a row that cannot be read: {0}")]
+    Row(String),
+}
+
+/// One decision, with what is known of the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The path.
+    pub path: StorePath,
+    /// The attribute of the job that it is an output of.
+    pub attr: Option<String>,
+    /// The output's name.
+    pub output: Option<String>,
+    /// The derivation.
+    pub deriver: Option<StorePath>,
+    /// SHA-256 of its NAR.
+    pub nar_hash: NarHash,
+    /// Size of its NAR in bytes.
+    pub nar_size: u64,
+    /// What it refers to.
+    pub references: BTreeSet<StorePath>,
+    /// The declared license as an SPDX expression.
+    pub license: Option<String>,
+    /// Publish or withhold.
+    pub verdict: Verdict,
+    /// Why; the first reason decides.
+    pub reasons: Vec<Reason>,
+    /// The name of the policy that decided.
+    pub policy: String,
+}
+
+impl Record {
+    /// Whether a decision says what this record says.
+    pub fn agrees_with(&self, decision: &Decision) -> bool {
+        self.verdict == decision.verdict() && self.reasons == decision.reasons()
+    }
+}
+
+/// The catalog.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    pool: SqlitePool,
+}
+
+const COLUMNS: &str =
+    "path, attr, output, deriver, nar_hash, nar_size, refs, license, verdict, reasons, policy";
+
+impl Catalog {
+    /// Opens the catalog and makes it where it is not there.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or is no catalog of this version.
+    pub async fn open(path: &Path) -> Result<Self, CatalogError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A row says that an object is whole, so it must not outlive a power cut that the object did not.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(30));
+        let pool = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options)
+            .await
+            .map_err(|source| CatalogError::Open { path: path.to_owned(), source })?;
+        sqlx::migrate!("./migrations")
+            .run(&pool)
+            .await
+            .map_err(|source| CatalogError::Migrate { path: path.to_owned(), source })?;
+        Ok(Self { pool })
+    }
+
+    /// Closes it: everything written is in the file after this.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Writes a decision down in place of an earlier one about the same path.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn put(&self, record: &Record) -> Result<(), CatalogError> {
+        let references: Vec<String> = record.references.iter().map(StorePath::to_basename).collect();
+        let json = |error: serde_json::Error| CatalogError::Row(error.to_string());
+        let sql = format!(
+            "INSERT OR REPLACE INTO decisions ({COLUMNS}, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        );
+        sqlx::query(&sql)
+            .bind(record.path.to_basename())
+            .bind(&record.attr)
+            .bind(&record.output)
+            .bind(record.deriver.as_ref().map(StorePath::to_basename))
+            .bind(record.nar_hash.to_string())
+            .bind(record.nar_size as i64)
+            .bind(serde_json::to_string(&references).map_err(json)?)
+            .bind(&record.license)
+            .bind(match record.verdict {
+                Verdict::Publish => "publish",
+                Verdict::Withhold => "withhold",
+            })
+            .bind(serde_json::to_string(&record.reasons).map_err(json)?)
+            .bind(&record.policy)
+            .bind(record.path.name())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The decision about a path.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn get(&self, path: &StorePath) -> Result<Option<Record>, CatalogError> {
+        let sql = format!("SELECT {COLUMNS} FROM decisions WHERE path = ?");
+        let row = sqlx::query(&sql).bind(path.to_basename()).fetch_optional(&self.pool).await?;
+        row.as_ref().map(record).transpose()
+    }
+
+    /// All decisions, in the order of names, then paths.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn all(&self) -> Result<Vec<Record>, CatalogError> {
+        let sql = format!("SELECT {COLUMNS} FROM decisions ORDER BY name, path");
+        let rows = sqlx::query(&sql).fetch_all(&self.pool).await?;
+        rows.iter().map(record).collect()
+    }
+
+    /// The decisions about the outputs of a derivation.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn outputs_of(&self, derivation: &StorePath) -> Result<Vec<Record>, CatalogError> {
+        let sql = format!("SELECT {COLUMNS} FROM decisions WHERE deriver = ? ORDER BY output");
+        let rows = sqlx::query(&sql).bind(derivation.to_basename()).fetch_all(&self.pool).await?;
+        rows.iter().map(record).collect()
+    }
+
+    /// The report of an earlier audit of the same bytes with the same corpus and scanners, as JSON.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn audit(&self, nar: NarHash, corpus: &str, scanner: u32) -> Result<Option<String>, CatalogError> {
+        let row = sqlx::query("SELECT report FROM audits WHERE nar_hash = ? AND corpus = ? AND scanner = ?")
+            .bind(nar.to_string())
+            .bind(corpus)
+            .bind(i64::from(scanner))
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|row| row.try_get(0).map_err(CatalogError::from)).transpose()
+    }
+
+    /// Keeps a report, in place of those with an older corpus.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn put_audit(&self, nar: NarHash, corpus: &str, scanner: u32, report: &str) -> Result<(), CatalogError> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("DELETE FROM audits WHERE nar_hash = ?")
+            .bind(nar.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("INSERT INTO audits (nar_hash, corpus, scanner, report) VALUES (?, ?, ?, ?)")
+            .bind(nar.to_string())
+            .bind(corpus)
+            .bind(i64::from(scanner))
+            .bind(report)
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Says that an upload begins, before its NAR gets its place.
+    pub(crate) async fn begin_upload(&self, hash: &str, nar_file: &str) -> Result<(), CatalogError> {
+        sqlx::query("INSERT OR REPLACE INTO pending (hash, nar_file) VALUES (?, ?)")
+            .bind(hash)
+            .bind(nar_file)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Says that an upload is complete.
+    pub(crate) async fn end_upload(&self, hash: &str, nar_file: &str, file_size: u64) -> Result<(), CatalogError> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("INSERT OR REPLACE INTO objects (hash, nar_file, file_size) VALUES (?, ?, ?)")
+            .bind(hash)
+            .bind(nar_file)
+            .bind(file_size as i64)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("DELETE FROM pending WHERE hash = ?").bind(hash).execute(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Forgets the object of a path, finished or not.
+    pub(crate) async fn forget_object(&self, hash: &str) -> Result<(), CatalogError> {
+        for sql in ["DELETE FROM objects WHERE hash = ?", "DELETE FROM pending WHERE hash = ?"] {
+            sqlx::query(sql).bind(hash).execute(&self.pool).await?;
+        }
+        Ok(())
+    }
+
+    /// Uploads that began and were not completed: path hash and NAR file.
+    pub(crate) async fn pending(&self) -> Result<Vec<(String, String)>, CatalogError> {
+        let rows = sqlx::query("SELECT hash, nar_file FROM pending").fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    /// Whether a path other than `hash` has this NAR file.
+    pub(crate) async fn shares_nar(&self, nar_file: &str, hash: &str) -> Result<bool, CatalogError> {
+        let row = sqlx::query("SELECT 1 FROM objects WHERE nar_file = ? AND hash <> ? LIMIT 1")
+            .bind(nar_file)
+            .bind(hash)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.is_some())
+    }
+}
+
+fn record(row: &SqliteRow) -> Result<Record, CatalogError> {
+    let path = |text: String| parse_store_path(&text).ok_or(CatalogError::Row(text));
+    let json = |error: serde_json::Error| CatalogError::Row(error.to_string());
+    let references: Vec<String> = serde_json::from_str(row.try_get("refs")?).map_err(json)?;
+    let verdict: String = row.try_get("verdict")?;
+    Ok(Record {
+        path: path(row.try_get("path")?)?,
+        attr: row.try_get("attr")?,
+        output: row.try_get("output")?,
+        deriver: row.try_get::<Option<String>, _>("deriver")?.map(path).transpose()?,
+        nar_hash: row
+            .try_get::<String, _>("nar_hash")?
+            .parse()
+            .map_err(|error: narthex_closure::NarHashError| CatalogError::Row(error.to_string()))?,
+        nar_size: row.try_get::<i64, _>("nar_size")? as u64,
+        references: references.into_iter().map(path).collect::<Result<_, _>>()?,
+        license: row.try_get("license")?,
+        verdict: match verdict.as_str() {
+            "publish" => Verdict::Publish,
+            "withhold" => Verdict::Withhold,
+            _ => return Err(CatalogError::Row(verdict)),
+        },
+        reasons: serde_json::from_str(row.try_get("reasons")?).map_err(json)?,
+        policy: row.try_get("policy")?,
+    })
+}

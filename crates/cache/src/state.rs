@@ -1,0 +1,242 @@
+//! The state folder: catalog, objects, corpus and keys.
+
+use crate::key::{KeyError, SecretKey};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Why the state folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// A file operation failed.
+    #[error("{action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// Another command writes to it.
+    #[error("another narthex is at work in {}", path.display())]
+    Busy {
+        /// The state folder.
+        path: PathBuf,
+    },
+    /// A key file holds no key.
+    #[error("the key in {} cannot be used", path.display())]
+    Key {
+        /// The key file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: KeyError,
+    },
+}
+
+/// A state folder.
+///
+/// ```text
+/// catalog.sqlite   decisions and audits
+/// objects/         the binary cache; this folder may be served by any web server
+/// corpus           fingerprints
+/// keys/            secret signing keys, one a file, *.secret
+/// tmp/             objects being written
+/// roots/           garbage collector roots while a run is at work
+/// lock             held by whoever writes
+/// ```
+#[derive(Debug)]
+pub struct State {
+    root: PathBuf,
+}
+
+/// Held by whoever writes to the state; the operating system lets go of it when the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl State {
+    /// Opens a state folder and makes it where it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(root: &Path) -> Result<Self, StateError> {
+        let state = Self { root: root.to_owned() };
+        for folder in [state.objects(), state.keys(), state.staging()] {
+            make_folder(&folder)?;
+        }
+        Ok(state)
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder that is a binary cache.
+    pub fn objects(&self) -> PathBuf {
+        self.root.join("objects")
+    }
+
+    /// The catalog's file.
+    pub fn catalog(&self) -> PathBuf {
+        self.root.join("catalog.sqlite")
+    }
+
+    /// The corpus's file.
+    pub fn corpus(&self) -> PathBuf {
+        self.root.join("corpus")
+    }
+
+    /// The folder of secret keys.
+    pub fn keys(&self) -> PathBuf {
+        self.root.join("keys")
+    }
+
+    /// The folder of objects that are being written.
+    pub fn staging(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// The folder for garbage collector roots; what an earlier run left in it is removed.
+    ///
+    /// # Errors
+    /// When it cannot be emptied or made.
+    pub fn fresh_roots(&self) -> Result<PathBuf, StateError> {
+        let roots = self.root.join("roots");
+        match fs::remove_dir_all(&roots) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failed("cannot empty", &roots)(source)),
+            _ => make_folder(&roots).map(|()| roots),
+        }
+    }
+
+    /// Takes the lock of writers.
+    ///
+    /// # Errors
+    /// [`StateError::Busy`] where another process holds it.
+    pub fn lock(&self) -> Result<Lock, StateError> {
+        let path = self.root.join("lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(failed("cannot open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(StateError::Busy { path: self.root.clone() }),
+            Err(TryLockError::Error(source)) => Err(failed("cannot lock", &path)(source)),
+        }
+    }
+
+    /// Reads all secret keys, in the order of their files, and makes the first one where there is none.
+    ///
+    /// # Errors
+    /// When a file cannot be read or holds no key.
+    pub fn secret_keys(&self) -> Result<Vec<SecretKey>, StateError> {
+        let keys = self.read_keys()?;
+        if !keys.is_empty() {
+            return Ok(keys);
+        }
+        let path = self.keys().join("1.secret");
+        let key = SecretKey::generate().map_err(|source| StateError::Key { path: path.clone(), source })?;
+        write_new(&path, key.to_secret_text().as_bytes(), 0o600).map_err(failed("cannot write", &path))?;
+        Ok(vec![key])
+    }
+
+    fn read_keys(&self) -> Result<Vec<SecretKey>, StateError> {
+        let folder = self.keys();
+        let listed = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = listed.map_err(failed("cannot list", &folder))?;
+        let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|end| end == "secret"));
+        paths.sort();
+        let read = |path: PathBuf| {
+            let text = fs::read_to_string(&path).map_err(failed("cannot read", &path))?;
+            text.parse().map_err(|source| StateError::Key { path, source })
+        };
+        paths.into_iter().map(read).collect()
+    }
+
+    /// Reads the corpus file; `None` where nothing was learned yet.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn read_corpus(&self) -> Result<Option<Vec<u8>>, StateError> {
+        let path = self.corpus();
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(failed("cannot read", &path)(source)),
+        }
+    }
+
+    /// Replaces the corpus file in one step.
+    ///
+    /// # Errors
+    /// When it cannot be written; then the old one is still there.
+    pub fn write_corpus(&self, bytes: &[u8]) -> Result<(), StateError> {
+        let (path, staged) = (self.corpus(), self.staging().join("corpus"));
+        let write = || {
+            let _ = fs::remove_file(&staged);
+            write_new(&staged, bytes, 0o644)?;
+            fs::rename(&staged, &path)?;
+            File::open(&self.root)?.sync_all()
+        };
+        write().map_err(failed("cannot write", &path))
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), StateError> {
+    fs::create_dir_all(path).map_err(failed("cannot make", path))
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = File::options().create_new(true).write(true).mode(mode).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError + use<> {
+    let path = path.to_owned();
+    move |source| StateError::Io { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_first_use_makes_a_key_that_only_its_owner_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        let public = state.secret_keys().unwrap()[0].public();
+        assert_eq!(state.secret_keys().unwrap()[0].public(), public);
+        let mode = fs::metadata(state.keys().join("1.secret")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn two_writers_are_one_too_many() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        let held = state.lock().unwrap();
+        assert!(matches!(state.lock(), Err(StateError::Busy { .. })));
+        drop(held);
+        state.lock().unwrap();
+    }
+
+    #[test]
+    fn a_broken_key_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        fs::write(state.keys().join("a.secret"), "nonsense").unwrap();
+        let Err(error) = state.secret_keys() else { panic!("it was taken") };
+        assert!(error.to_string().contains("a.secret"), "{error}");
+    }
+}

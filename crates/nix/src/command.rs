@@ -1,0 +1,209 @@
+//! Runs Nix commands.
+
+use crate::ansi;
+use std::process::{Output, Stdio};
+use tokio::process::Command;
+
+/// Why a Nix command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum NixError {
+    /// The program is not there.
+    #[error("`{program}` is not installed, or not on the PATH")]
+    NotInstalled {
+        /// The program.
+        program: String,
+    },
+    /// The program could not be run.
+    #[error("`{program}` could not be run")]
+    NotRun {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The command failed.
+    #[error("`{command}` failed: {message}")]
+    Failed {
+        /// The command without its data.
+        command: String,
+        /// What Nix said, without its traces.
+        message: String,
+    },
+    /// The command succeeded and said something that cannot be understood.
+    #[error("`{command}` answered something unexpected: {why}")]
+    Unexpected {
+        /// The command without its data.
+        command: String,
+        /// What is unexpected.
+        why: String,
+    },
+    /// The store is somewhere else than where binary caches have it.
+    #[error("this Nix keeps its store in {found}; only /nix/store is supported")]
+    OtherStore {
+        /// The store folder.
+        found: String,
+    },
+}
+
+/// A Nix installation, and the options that every command gets.
+#[derive(Clone, Debug)]
+pub struct Nix {
+    options: Vec<(String, String)>,
+    version: String,
+}
+
+impl Nix {
+    /// Finds the Nix on the PATH. `options` are settings as `--option` takes them.
+    ///
+    /// # Errors
+    /// [`NixError::NotInstalled`] where there is none, [`NixError::OtherStore`] where its store is
+    /// not `/nix/store`.
+    pub async fn detect(options: Vec<(String, String)>) -> Result<Self, NixError> {
+        let mut nix = Self { options, version: String::new() };
+        let mut version = nix.command("nix-instantiate");
+        version.arg("--version");
+        let output = run(version, "nix-instantiate --version").await?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        nix.version = text.split_whitespace().last().unwrap_or("unknown").to_owned();
+
+        let mut store = nix.command("nix-instantiate");
+        store.args(["--eval", "-E", "builtins.storeDir"]);
+        let output = run(store, "nix-instantiate --eval").await?;
+        let found = String::from_utf8_lossy(&output.stdout).trim().trim_matches('"').to_owned();
+        if found != "/nix/store" {
+            return Err(NixError::OtherStore { found });
+        }
+        Ok(nix)
+    }
+
+    /// The version, for instance `2.26.3`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The same Nix with more options; later ones win.
+    #[must_use]
+    pub fn with_options(&self, options: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut nix = self.clone();
+        nix.options.extend(options);
+        nix
+    }
+
+    /// A command with the options that every command gets.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        for (name, value) in &self.options {
+            command.args(["--option", name, value]);
+        }
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// One of the newer subcommands, which some versions call experimental.
+    pub(crate) fn new_command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new("nix");
+        command.args(["--extra-experimental-features", "nix-command", subcommand]);
+        for (name, value) in &self.options {
+            command.args(["--option", name, value]);
+        }
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// The value of a setting as Nix itself reads its configuration, for instance `substituters`.
+    ///
+    /// # Errors
+    /// When no version of the command answers.
+    pub async fn setting(&self, name: &str) -> Result<String, NixError> {
+        let mut new = self.new_command("config");
+        new.args(["show", "--json"]);
+        let output = match run(new, "nix config show").await {
+            Ok(output) => output,
+            // Before 2.20 the command has another name.
+            Err(_) => {
+                let mut old = self.new_command("show-config");
+                old.arg("--json");
+                run(old, "nix show-config").await?
+            }
+        };
+        let unexpected = |why: String| NixError::Unexpected { command: "nix config show".to_owned(), why };
+        let all: serde_json::Value =
+            serde_json::from_slice(&output.stdout).map_err(|error| unexpected(error.to_string()))?;
+        match &all[name]["value"] {
+            serde_json::Value::String(text) => Ok(text.clone()),
+            serde_json::Value::Array(items) => {
+                Ok(items.iter().filter_map(|item| item.as_str()).collect::<Vec<_>>().join(" "))
+            }
+            serde_json::Value::Null => Err(unexpected(format!("no setting `{name}`"))),
+            other => Ok(other.to_string()),
+        }
+    }
+
+    /// The log of a derivation's last build, if Nix kept it.
+    pub async fn log(&self, derivation: &narthex_closure::StorePath) -> Option<Vec<u8>> {
+        let mut command = self.command("nix-store");
+        command.args(["--read-log", &derivation.to_string()]);
+        let output = run(command, "nix-store --read-log").await.ok()?;
+        Some(ansi::strip(&String::from_utf8_lossy(&output.stdout)).into_bytes())
+    }
+}
+
+/// Runs a command to its end; a failure becomes an error with what Nix said.
+pub(crate) async fn run(mut command: Command, shown: &str) -> Result<Output, NixError> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let program = command.as_std().get_program().to_string_lossy().into_owned();
+    let output = command.output().await.map_err(|source| not_run(program, source))?;
+    if output.status.success() {
+        Ok(output)
+    } else {
+        let message = error_message(&String::from_utf8_lossy(&output.stderr));
+        Err(NixError::Failed { command: shown.to_owned(), message })
+    }
+}
+
+pub(crate) fn not_run(program: String, source: std::io::Error) -> NixError {
+    if source.kind() == std::io::ErrorKind::NotFound {
+        NixError::NotInstalled { program }
+    } else {
+        NixError::NotRun { program, source }
+    }
+}
+
+/// The last error in what Nix wrote: newer versions put the trace before the error itself.
+pub(crate) fn error_message(stderr: &str) -> String {
+    let plain = ansi::strip(stderr);
+    let last = plain.rfind("error:").map_or(plain.as_str(), |at| &plain[at + "error:".len()..]);
+    let mut lines: Vec<&str> = last.lines().map(str::trim_end).collect();
+    // What follows is a hint about the command line, not about the expression.
+    if let Some(end) = lines.iter().position(|line| line.starts_with("(use '--show-trace'")) {
+        lines.truncate(end);
+    }
+    let indent = lines.iter().skip(1).filter(|l| !l.is_empty()).map(|l| l.len() - l.trim_start().len()).min();
+    let mut text = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        let line = if index == 0 { line.trim_start() } else { line.get(indent.unwrap_or(0)..).unwrap_or("") };
+        if !line.is_empty() || !text.is_empty() {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::error_message;
+
+    #[test]
+    fn the_error_itself_is_kept_and_the_trace_is_not() {
+        let old = "error: undefined variable 'x'\n\n       at /e.nix:1:3:\n\n            1| { a = x; }\n             |       ^\n(use '--show-trace' to show detailed location information)\n";
+        assert_eq!(
+            error_message(old),
+            "undefined variable 'x'\n\nat /e.nix:1:3:\n\n     1| { a = x; }\n      |       ^"
+        );
+        let new = "error:\n       … while evaluating the attribute 'a'\n         at /e.nix:1:3:\n\n       error: no such thing\n";
+        assert_eq!(error_message(new), "no such thing");
+        assert_eq!(error_message("plain"), "plain");
+    }
+}
