@@ -12,7 +12,7 @@ use narthex_policy::Permit;
 use nix_derivation::{CAHash, StoreDir};
 use nix_narinfo::{Compression, NarInfo};
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{self, Read};
 
 /// Caches with a smaller number are asked first; cache.nixos.org has 40.
 const PRIORITY: u32 = 41;
@@ -120,6 +120,7 @@ impl Cache {
                     self.catalog.end_upload(&hash, &nar_file, size).await?;
                 }
                 _ => {
+                    self.folder.remove(&ObjectName::Narinfo(hash.clone()))?;
                     self.folder.remove(&ObjectName::Listing(hash.clone()))?;
                     if !self.catalog.shares_nar(&nar_file, &hash).await? {
                         self.folder.remove(&nar)?;
@@ -140,14 +141,15 @@ impl Cache {
         &self,
         permit: &Permit,
         meta: &PathMeta,
-        nar: impl FnOnce() -> R,
+        nar: impl FnOnce() -> io::Result<R>,
     ) -> Result<Published, PublishError> {
         let (path, hash) = (permit.path(), hash_part(permit.path()));
         if let Some(file_size) = self.is_published(path, permit.nar_hash())? {
             self.folder.remove(&ObjectName::withheld(path))?;
             return Ok(Published { file_size, uploaded: false });
         }
-        let (folder, permitted, reader) = (self.folder.clone(), permit.nar_hash(), nar());
+        let read = |source| PublishError::Nar { path: path.clone(), source: NarError::Read(source) };
+        let (folder, permitted, reader) = (self.folder.clone(), permit.nar_hash(), nar().map_err(read)?);
         let staged = tokio::task::spawn_blocking(move || nar::stage(&folder, reader, permitted))
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))

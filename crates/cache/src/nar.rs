@@ -15,6 +15,9 @@ const LEVEL: i32 = 3;
 /// Why a NAR was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum NarError {
+    /// The path cannot be read.
+    #[error("it cannot be read")]
+    Read(#[source] io::Error),
     /// The stream ended early or is no NAR.
     #[error("what came is not a whole NAR")]
     Malformed(#[source] nix_archive::nar::Error),

@@ -6,6 +6,7 @@
 mod ansi;
 mod build;
 mod command;
+mod dump;
 mod evaluate;
 mod graph;
 mod info;
@@ -13,6 +14,7 @@ mod tree;
 
 pub use build::{BuildOutcome, Target};
 pub use command::{Nix, NixError};
+pub use dump::Dump;
 pub use evaluate::{DerivationFacts, EvalError, Evaluation, Job, parse_attr_path};
 pub use graph::{GraphError, read_graph};
 pub use info::PathInfo;

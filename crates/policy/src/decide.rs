@@ -1,9 +1,9 @@
 //! The decision about one path.
 
-use crate::decision::{Decision, Effect, Evidence, Reason};
+use crate::decision::{Decision, Effect, Evidence, Reason, Verdict};
 use crate::judge;
 use crate::policy::{Action, Rules};
-use crate::terms::Standing;
+use crate::terms::{Standing, Terms};
 use crate::Code;
 use narthex_audit::Report;
 use narthex_closure::{NarHash, StorePath};
@@ -42,16 +42,32 @@ pub struct Subject<'a> {
     pub report: Option<&'a Report>,
 }
 
-/// Decides about one path. The same subject and rules always give the same decision.
-pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
-    let (declared, mut reasons) = match &subject.provenance {
+/// What the declared licenses alone would come to, before anything is built: the verdict, and the
+/// reasons with the deciding one first. The audit can only add reasons to withhold.
+pub fn forecast(provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Reason>) {
+    let (terms, mut reasons) = declared(provenance, rules);
+    if let Some(terms) = terms {
+        reasons.extend(standalone(terms));
+    }
+    reasons.sort_by_key(|reason| (reason.effect, reason.code));
+    let publish = reasons.first().is_some_and(|reason| reason.effect == Effect::Publish);
+    (if publish { Verdict::Publish } else { Verdict::Withhold }, reasons)
+}
+
+fn declared<'r>(provenance: &Provenance<'_>, rules: &'r Rules) -> (Option<&'r Terms>, Vec<Reason>) {
+    match provenance {
         Provenance::Output(facts) => of_output(*facts, rules),
         Provenance::Source(users) => of_source(users, rules),
-    };
+    }
+}
+
+/// Decides about one path. The same subject and rules always give the same decision.
+pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
+    let (terms, mut reasons) = declared(&subject.provenance, rules);
     let open = reasons.iter().all(|reason| reason.effect != Effect::Withhold);
     match subject.report {
         Some(report) => {
-            if let Some(terms) = declared.filter(|_| open) {
+            if let Some(terms) = terms.filter(|_| open) {
                 reasons.extend(vendor_files(report, terms));
             }
             reasons.extend(judge::findings(report, rules, open));
@@ -67,7 +83,7 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
 }
 
 /// By class; with the terms that stand behind the declared license, where there are any.
-fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r crate::Terms>, Vec<Reason>) {
+fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r Terms>, Vec<Reason>) {
     let class = facts.map_or(Class::Unknown, LicenseFacts::class);
     let license = facts.map(|facts| facts.license.to_string()).unwrap_or_default();
     let (code, message) = match class {
@@ -96,7 +112,7 @@ fn unknown(facts: Option<&LicenseFacts>) -> String {
     }
 }
 
-fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Option<&'r crate::Terms>, Vec<Reason>) {
+fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Option<&'r Terms>, Vec<Reason>) {
     let names = |users: &mut dyn Iterator<Item = &SourceUser>| {
         let mut names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
         names.sort_unstable();
@@ -119,7 +135,7 @@ fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Option<&'r crate::Term
 }
 
 /// A package that is itself declared under a vendor's terms: they must name every file of it.
-fn vendor_files(report: &Report, terms: &crate::Terms) -> Vec<Reason> {
+fn vendor_files(report: &Report, terms: &Terms) -> Vec<Reason> {
     let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
     let unlisted: Vec<Evidence> = report
         .files
@@ -133,11 +149,14 @@ fn vendor_files(report: &Report, terms: &crate::Terms) -> Vec<Reason> {
         let message = judge::not_listed(&unlisted, terms);
         reasons.push(Reason::new(Code::TermsFileNotListed, Effect::Withhold, message, unlisted));
     }
-    if let Some(clause) = terms.forbids_standalone() {
-        let message = format!("the {} permits its files only as part of an application ({clause})", terms.title());
-        reasons.push(Reason::new(Code::TermsStandalone, Effect::Withhold, message, Vec::new()));
-    }
+    reasons.extend(standalone(terms));
     reasons
+}
+
+fn standalone(terms: &Terms) -> Option<Reason> {
+    let clause = terms.forbids_standalone()?;
+    let message = format!("the {} permits its files only as part of an application ({clause})", terms.title());
+    Some(Reason::new(Code::TermsStandalone, Effect::Withhold, message, Vec::new()))
 }
 
 fn effect(action: Action) -> Effect {

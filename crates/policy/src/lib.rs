@@ -15,7 +15,7 @@ mod read;
 mod terms;
 
 pub use code::{Code, Source};
-pub use decide::{Provenance, SourceUser, Subject, decide};
+pub use decide::{Provenance, SourceUser, Subject, decide, forecast};
 pub use decision::{Coverage, Decision, Effect, Evidence, Permit, Reason, Verdict};
 pub use policy::{Action, Policy, Rules, Treatment};
 pub use read::Mistake;

@@ -1,7 +1,7 @@
 //! One table: what is declared, what is found, which policy; and what comes of it.
 
 use super::*;
-use crate::{Policy, Terms, Verdict, shipped};
+use crate::{Policy, shipped};
 use narthex_audit::{Finding, Gap, Material, MemberHits, Origin, Place, Section};
 use serde_json::json;
 

@@ -1,0 +1,79 @@
+//! Carries a plan out: holes in commands of their own, the rest by substitution.
+
+use crate::gather::RealisePlan;
+use crate::ClientError;
+use narthex_closure::{Step, StorePath};
+use narthex_event::Sink;
+use narthex_nix::{Nix, Target};
+use std::collections::BTreeMap;
+
+/// What carrying out a plan came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Realised {
+    /// All wanted paths are valid.
+    Done,
+    /// Some holes could not be built, and what depends on them was not fetched.
+    HolesRemain {
+        /// The derivations whose build failed, with the last lines of their logs.
+        failed: BTreeMap<StorePath, Vec<String>>,
+        /// What Nix said.
+        errors: Vec<String>,
+    },
+}
+
+/// Carries out a plan. `cache` and `public_keys` are added to what Nix asks and trusts anyway.
+///
+/// # Errors
+/// When Nix cannot be run, or something that a cache offers does not arrive.
+pub async fn realise(
+    nix: &Nix,
+    cache: &str,
+    public_keys: &[String],
+    plan: &RealisePlan,
+    sink: Sink<'_>,
+) -> Result<Realised, ClientError> {
+    let nix = nix.with_options([
+        ("extra-substituters".to_owned(), cache.to_owned()),
+        ("extra-trusted-public-keys".to_owned(), public_keys.join(" ")),
+        // That a path was missing an hour ago is no reason not to ask for it now.
+        ("narinfo-cache-negative-ttl".to_owned(), "0".to_owned()),
+    ]);
+    for step in &plan.fill.steps {
+        match step {
+            Step::Fetch(paths) => {
+                let targets: Vec<Target> = paths.iter().cloned().map(Target::Path).collect();
+                let outcome = nix.realise(&targets, sink).await?;
+                let arrived = nix.path_info(paths.iter().cloned()).await?;
+                let missing: Vec<StorePath> = paths.iter().filter(|path| !arrived.contains_key(path)).cloned().collect();
+                if !missing.is_empty() {
+                    return Err(ClientError::NotFetched { paths: missing, message: outcome.errors.join("; ") });
+                }
+            }
+            Step::Build(derivations) => {
+                let targets: Vec<Target> = derivations
+                    .iter()
+                    .map(|(derivation, outputs)| Target::Outputs(derivation.clone(), outputs.clone()))
+                    .collect();
+                let outcome = nix.realise(&targets, sink).await?;
+                let built: Vec<&StorePath> = plan
+                    .fill
+                    .built
+                    .iter()
+                    .filter(|(_, derivation)| derivations.contains_key(*derivation))
+                    .map(|(path, _)| path)
+                    .collect();
+                let valid = nix.path_info(built.iter().copied().cloned()).await?;
+                let failed: BTreeMap<StorePath, Vec<String>> = built
+                    .iter()
+                    .filter(|path| !valid.contains_key(*path))
+                    .filter_map(|path| plan.fill.built.get(*path))
+                    .map(|derivation| (derivation.clone(), outcome.logs.get(derivation).cloned().unwrap_or_default()))
+                    .collect();
+                if !failed.is_empty() {
+                    return Ok(Realised::HolesRemain { failed, errors: outcome.errors });
+                }
+            }
+        }
+    }
+    Ok(Realised::Done)
+}

@@ -1,0 +1,80 @@
+//! What would happen, by licenses alone and without building.
+
+use crate::package_set::{PackageSet, Role};
+use narthex_closure::StorePath;
+use narthex_policy::{Provenance, Reason, Rules, SourceUser, Verdict, forecast};
+use narthex_license::{Class, LicenseFacts};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The forecast for one path.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The path.
+    pub path: StorePath,
+    /// The attribute of its job, where it is one's output.
+    pub attr: Option<String>,
+    /// The derivation.
+    pub deriver: Option<StorePath>,
+    /// The output's name.
+    pub output: Option<String>,
+    /// The declared license as an SPDX expression.
+    pub license: Option<String>,
+    /// Publish or withhold.
+    pub verdict: Verdict,
+    /// Why; the first reason decides.
+    pub reasons: Vec<Reason>,
+}
+
+/// Forecasts the decision about every path that the set can give, in the order of names.
+pub fn plan(set: &PackageSet, rules: &Rules) -> Vec<Planned> {
+    let roles = set.roles();
+    let mut withheld: BTreeSet<StorePath> = BTreeSet::new();
+    let mut planned = Vec::new();
+    let (outputs, sources): (Vec<_>, Vec<_>) = roles.iter().partition(|(_, role)| matches!(role, Role::Output(_)));
+    for (path, role) in outputs.into_iter().chain(sources) {
+        let provenance = provenance(set, role, &withheld);
+        let (verdict, reasons) = forecast(&provenance, rules);
+        let producer = set.graph.producer(path);
+        if verdict == Verdict::Withhold {
+            withheld.extend(producer.map(|p| p.derivation.clone()));
+        }
+        planned.push(Planned {
+            path: path.clone(),
+            attr: producer.and_then(|p| set.attr(&p.derivation)).map(str::to_owned),
+            deriver: producer.map(|p| p.derivation.clone()),
+            output: producer.map(|p| p.output.clone()),
+            license: license_of(role),
+            verdict,
+            reasons,
+        });
+    }
+    planned.sort_by(|a, b| (a.path.name(), &a.path).cmp(&(b.path.name(), &b.path)));
+    planned
+}
+
+/// The declared license of a path, as an SPDX expression.
+pub(crate) fn license_of(role: &Role<'_>) -> Option<String> {
+    match role {
+        Role::Output(facts) => facts.map(|facts| facts.license.to_string()),
+        Role::Source(_) => None,
+    }
+}
+
+/// What a decision about a path goes by. `withheld` are the derivations of which an output is withheld.
+pub(crate) fn provenance<'a>(set: &'a PackageSet, role: &Role<'a>, withheld: &BTreeSet<StorePath>) -> Provenance<'a> {
+    match role {
+        Role::Output(facts) => Provenance::Output(*facts),
+        Role::Source(users) => {
+            // A source unpacked by a step of its own is a source of what is made from that step.
+            let mut seen: BTreeMap<&StorePath, SourceUser> = BTreeMap::new();
+            for user in users {
+                seen.insert(user, SourceUser {
+                    name: set.name(user).to_owned(),
+                    class: set.facts(user).map_or(Class::Unknown, LicenseFacts::class),
+                    withheld: withheld.contains(*user),
+                });
+            }
+            Provenance::Source(seen.into_values().collect())
+        }
+    }
+}

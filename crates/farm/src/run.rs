@@ -1,0 +1,368 @@
+//! `narthex run`: the whole way from an expression to a cache.
+
+use crate::bytes::audit_path;
+use crate::learn::{CorpusFileError, learn_new, load};
+use crate::package_set::{PackageSet, PackageSetError, Role};
+use crate::plan::{license_of, provenance};
+use narthex_audit::{Report, SCANNER_VERSION};
+use narthex_cache::{Cache, CatalogError, PathMeta, PublishError, Record, State, StateError};
+use narthex_closure::{StorePath, holes, references_first};
+use narthex_event::{Event, Sink};
+use narthex_nix::{BuildOutcome, Dump, EvalError, Nix, NixError, PathInfo, Target};
+use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Why a run ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The package set could not be read.
+    #[error(transparent)]
+    PackageSet(#[from] PackageSetError),
+    /// Nix failed.
+    #[error(transparent)]
+    Nix(#[from] NixError),
+    /// The state folder failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The corpus cannot be used.
+    #[error(transparent)]
+    Corpus(#[from] CorpusFileError),
+    /// The cache failed.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+/// One decided path.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What was decided, as the catalog has it.
+    pub record: Record,
+    /// Size of the compressed file in bytes, where it is published.
+    pub file_size: Option<u64>,
+}
+
+/// A job that did not build.
+#[derive(Clone, Debug)]
+pub struct BuildFailure {
+    /// The job's attribute.
+    pub attr: String,
+    /// Its derivation.
+    pub derivation: StorePath,
+    /// Its name.
+    pub name: String,
+    /// What went wrong.
+    pub message: String,
+    /// The derivations whose own build failed: the job's, or some that it needs.
+    pub failed: Vec<StorePath>,
+    /// The last lines of the first one's log.
+    pub log: Vec<String>,
+}
+
+/// How much there was to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Derivations built.
+    pub built: usize,
+    /// Outputs audited; the others were audited before.
+    pub audited: usize,
+    /// Paths uploaded; the others were there already.
+    pub uploaded: usize,
+    /// Paths taken back.
+    pub withdrawn: usize,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default)]
+pub struct RunReport {
+    /// Every decided path: outputs of jobs first, then what they are made of; each by name.
+    pub rows: Vec<Row>,
+    /// Attributes that did not evaluate.
+    pub errors: Vec<EvalError>,
+    /// Jobs that did not build.
+    pub failures: Vec<BuildFailure>,
+    /// Withheld paths that published ones refer to, with those.
+    pub holes: BTreeMap<StorePath, BTreeSet<StorePath>>,
+    /// How much there was to do.
+    pub counts: Counts,
+    /// Public keys that the cache signs with.
+    pub public_keys: Vec<String>,
+}
+
+/// Runs the whole way for an expression, or for some attributes of it.
+///
+/// Everything that is valid in the store afterwards and belongs to the graph of the jobs is decided
+/// about. Jobs that fail are reported, and stop nothing else.
+///
+/// # Errors
+/// When a part fails without which nothing can go on. What was published until then is whole.
+pub async fn run(
+    nix: &Nix,
+    state: &State,
+    rules: &Rules,
+    expression: &Path,
+    attrs: &[String],
+    sink: Sink<'_>,
+) -> Result<RunReport, RunError> {
+    let _lock = state.lock()?;
+    // Read first: a broken corpus should not cost a build.
+    let corpus = load(state)?;
+    let cache = Cache::open(state).await?;
+    cache.recover().await?;
+    let set = PackageSet::evaluate(nix, expression, attrs, sink).await?;
+
+    let targets: BTreeSet<&StorePath> = set.jobs.iter().map(|job| &job.derivation).collect();
+    let targets: Vec<Target> = targets.into_iter().map(|path| Target::Derivation(path.clone())).collect();
+    let outcome = nix.realise(&targets, sink).await?;
+
+    let roles = set.roles();
+    let infos = valid_paths(nix, &set, &roles).await?;
+    let valid: Vec<StorePath> = infos.keys().cloned().collect();
+    let roots = state.fresh_roots()?;
+    nix.protect(&valid, &roots).await?;
+
+    let corpus = learn_new(corpus, state, &set, rules, &infos, sink)?;
+    let (reports, audited) = audit_all(&cache, &corpus, &infos, sink).await?;
+    let decisions = decide_all(&set, rules, &roles, &infos, &reports);
+
+    let mut report = RunReport {
+        errors: set.errors.clone(),
+        failures: failures(&set, &outcome, &infos),
+        public_keys: cache.public_keys(),
+        ..RunReport::default()
+    };
+    report.counts.built = outcome.built.iter().filter(|drv| is_built(&set, drv, &infos)).count();
+    report.counts.audited = audited;
+    let records = records(&set, rules, &roles, &infos, &decisions);
+    publish_all(nix, &cache, &decisions, &records, &infos, &outcome, &mut report, sink).await?;
+
+    let published: BTreeMap<StorePath, BTreeSet<StorePath>> = records
+        .values()
+        .filter(|record| record.verdict == Verdict::Publish)
+        .map(|record| (record.path.clone(), record.references.clone()))
+        .collect();
+    report.holes = holes(&published);
+    cache.catalog().close().await;
+    state.fresh_roots()?;
+    Ok(report)
+}
+
+/// Everything of the set that is valid now, and what it refers to.
+async fn valid_paths(
+    nix: &Nix,
+    set: &PackageSet,
+    roles: &BTreeMap<StorePath, Role<'_>>,
+) -> Result<BTreeMap<StorePath, PathInfo>, NixError> {
+    // Source files are of interest only where something refers to them, and then the closure has them.
+    let outputs = roles.keys().filter(|path| set.graph.producer(path).is_some()).cloned();
+    nix.closure_info(outputs).await
+}
+
+async fn audit_all(
+    cache: &Cache,
+    corpus: &narthex_audit::Corpus,
+    infos: &BTreeMap<StorePath, PathInfo>,
+    sink: Sink<'_>,
+) -> Result<(BTreeMap<StorePath, Report>, usize), RunError> {
+    let id = corpus.id();
+    let mut reports = BTreeMap::new();
+    let mut todo = Vec::new();
+    for (path, info) in infos {
+        let stored = cache.catalog().audit(info.nar_hash, &id, SCANNER_VERSION).await?;
+        // A report that cannot be read any more is made anew.
+        match stored.and_then(|text| serde_json::from_str::<Report>(&text).ok()) {
+            Some(report) => {
+                reports.insert(path.clone(), report);
+            }
+            None => todo.push(path),
+        }
+    }
+    let made: Vec<(&StorePath, Report)> = tokio::task::block_in_place(|| {
+        todo.into_par_iter()
+            .map(|path| {
+                let report = audit_path(PathBuf::from(path.to_string()), corpus);
+                sink(Event::Audited { path: path.clone(), findings: report.findings.len() });
+                (path, report)
+            })
+            .collect()
+    });
+    let audited = made.len();
+    for (path, report) in made {
+        let text = serde_json::to_string(&report).map_err(|error| CatalogError::Row(error.to_string()))?;
+        cache.catalog().put_audit(infos[path].nar_hash, &id, SCANNER_VERSION, &text).await?;
+        reports.insert(path.clone(), report);
+    }
+    Ok((reports, audited))
+}
+
+/// Decides about outputs first, since sources follow the packages made from them.
+fn decide_all(
+    set: &PackageSet,
+    rules: &Rules,
+    roles: &BTreeMap<StorePath, Role<'_>>,
+    infos: &BTreeMap<StorePath, PathInfo>,
+    reports: &BTreeMap<StorePath, Report>,
+) -> BTreeMap<StorePath, Decision> {
+    let nothing_said = Role::Output(None);
+    let role = |path: &StorePath| roles.get(path).unwrap_or(&nothing_said);
+    let (outputs, sources): (Vec<_>, Vec<_>) = infos.iter().partition(|(path, _)| matches!(role(path), Role::Output(_)));
+    let mut withheld = BTreeSet::new();
+    let mut decisions = BTreeMap::new();
+    for (path, info) in outputs.into_iter().chain(sources) {
+        let subject = Subject {
+            path,
+            nar_hash: info.nar_hash,
+            provenance: provenance(set, role(path), &withheld),
+            report: reports.get(path),
+        };
+        let decision = decide(&subject, rules);
+        if decision.verdict() == Verdict::Withhold {
+            withheld.extend(set.graph.producer(path).map(|p| p.derivation.clone()));
+        }
+        decisions.insert(path.clone(), decision);
+    }
+    decisions
+}
+
+fn records(
+    set: &PackageSet,
+    rules: &Rules,
+    roles: &BTreeMap<StorePath, Role<'_>>,
+    infos: &BTreeMap<StorePath, PathInfo>,
+    decisions: &BTreeMap<StorePath, Decision>,
+) -> BTreeMap<StorePath, Record> {
+    let record = |(path, decision): (&StorePath, &Decision)| {
+        let info = infos.get(path)?;
+        let producer = set.graph.producer(path);
+        let record = Record {
+            path: path.clone(),
+            attr: producer.and_then(|p| set.attr(&p.derivation)).map(str::to_owned),
+            output: producer.map(|p| p.output.clone()),
+            deriver: producer.map(|p| p.derivation.clone()).or_else(|| info.deriver.clone()),
+            nar_hash: info.nar_hash,
+            nar_size: info.nar_size,
+            references: info.references.clone(),
+            license: roles.get(path).and_then(license_of),
+            verdict: decision.verdict(),
+            reasons: decision.reasons().to_vec(),
+            policy: rules.policy().name().to_owned(),
+        };
+        Some((path.clone(), record))
+    };
+    decisions.iter().filter_map(record).collect()
+}
+
+/// Withholds first, so that what is no longer permitted goes before anything else comes.
+#[expect(clippy::too_many_arguments, reason = "one step of a run, split off for its length; it has one caller")]
+async fn publish_all(
+    nix: &Nix,
+    cache: &Cache,
+    decisions: &BTreeMap<StorePath, Decision>,
+    records: &BTreeMap<StorePath, Record>,
+    infos: &BTreeMap<StorePath, PathInfo>,
+    outcome: &BuildOutcome,
+    report: &mut RunReport,
+    sink: Sink<'_>,
+) -> Result<(), RunError> {
+    let mut rows = Vec::with_capacity(records.len());
+    for record in records.values().filter(|record| record.verdict == Verdict::Withhold) {
+        remember(cache, record).await?;
+        if cache.withhold(record).await? {
+            report.counts.withdrawn += 1;
+            sink(Event::Withdrawn { path: record.path.clone() });
+        }
+        rows.push(Row { record: record.clone(), file_size: None });
+    }
+    let references = infos.iter().map(|(path, info)| (path.clone(), info.references.clone())).collect();
+    for path in references_first(&references) {
+        let (Some(permit), Some(record), Some(info)) =
+            (decisions.get(&path).and_then(Decision::permit), records.get(&path), infos.get(&path))
+        else {
+            continue;
+        };
+        let meta = PathMeta {
+            references: info.references.clone(),
+            deriver: record.deriver.clone(),
+            ca: info.ca.clone(),
+        };
+        let published = cache.publish(&permit, &meta, || Dump::of(&path)).await?;
+        remember(cache, record).await?;
+        if published.uploaded {
+            report.counts.uploaded += 1;
+            sink(Event::Published { path: path.clone(), file_size: published.file_size });
+        }
+        rows.push(Row { record: record.clone(), file_size: Some(published.file_size) });
+        if let Some(deriver) = record.deriver.as_ref().filter(|drv| outcome.built.contains(drv))
+            && let Some(log) = nix.log(deriver).await
+        {
+            cache.put_log(deriver, &log).map_err(PublishError::from)?;
+        }
+    }
+    rows.sort_by(|a, b| order(&a.record).cmp(&order(&b.record)));
+    report.rows = rows;
+    Ok(())
+}
+
+async fn remember(cache: &Cache, record: &Record) -> Result<(), CatalogError> {
+    if cache.catalog().get(&record.path).await?.as_ref() != Some(record) {
+        cache.catalog().put(record).await?;
+    }
+    Ok(())
+}
+
+fn order(record: &Record) -> (bool, Option<&str>, &str, &StorePath) {
+    (record.attr.is_none(), record.attr.as_deref(), record.path.name(), &record.path)
+}
+
+fn is_built(set: &PackageSet, derivation: &StorePath, infos: &BTreeMap<StorePath, PathInfo>) -> bool {
+    set.graph.get(derivation).is_some_and(|d| d.outputs.values().all(|output| infos.contains_key(output)))
+}
+
+/// Which jobs failed is read from the store: an output that is not valid was not built. Messages of
+/// older versions of Nix leave some failures out.
+fn failures(set: &PackageSet, outcome: &BuildOutcome, infos: &BTreeMap<StorePath, PathInfo>) -> Vec<BuildFailure> {
+    let broken: BTreeSet<&StorePath> = outcome.built.iter().filter(|drv| !is_built(set, drv, infos)).collect();
+    let mut failures = Vec::new();
+    for job in set.jobs.iter().filter(|job| !is_built(set, &job.derivation, infos)) {
+        let failed: Vec<StorePath> =
+            below(set, &job.derivation).into_iter().filter(|drv| broken.contains(drv)).cloned().collect();
+        let own = failed.contains(&job.derivation);
+        let names = || failed.iter().map(|drv| set.name(drv)).collect::<Vec<_>>().join(", ");
+        let said = |drv: &StorePath| outcome.errors.iter().find(|error| error.contains(&drv.to_string())).cloned();
+        let message = if own {
+            "its build failed".to_owned()
+        } else if failed.is_empty() {
+            said(&job.derivation).unwrap_or_else(|| "it was not built".to_owned())
+        } else {
+            format!("what it needs failed to build: {}", names())
+        };
+        let culprit = if own { Some(&job.derivation) } else { failed.first() };
+        failures.push(BuildFailure {
+            attr: job.attr.clone(),
+            derivation: job.derivation.clone(),
+            name: job.name.clone(),
+            message,
+            log: culprit.and_then(|drv| outcome.logs.get(drv)).cloned().unwrap_or_default(),
+            failed,
+        });
+    }
+    failures
+}
+
+/// A derivation and all that it is made of.
+fn below<'a>(set: &'a PackageSet, root: &'a StorePath) -> BTreeSet<&'a StorePath> {
+    let mut seen = BTreeSet::from([root]);
+    let mut todo = vec![root];
+    while let Some(path) = todo.pop() {
+        for input in set.graph.get(path).into_iter().flat_map(|derivation| derivation.inputs.keys()) {
+            if seen.insert(input) {
+                todo.push(input);
+            }
+        }
+    }
+    seen
+}

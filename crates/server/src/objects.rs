@@ -1,0 +1,45 @@
+//! Objects of the cache, with byte ranges.
+
+use crate::{Server, is_read, method_not_allowed, not_found};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use narthex_cache::ObjectName;
+use tower::ServiceExt;
+use tower_http::services::ServeFile;
+
+/// Serves the object that the path names; names that no cache has do not exist.
+pub(crate) async fn serve(State(server): State<Server>, request: Request) -> Response {
+    if !is_read(request.method()) {
+        return method_not_allowed();
+    }
+    let Some(name) = ObjectName::parse(request.uri().path().trim_start_matches('/')) else {
+        return not_found(None);
+    };
+    let path = server.folder.path_of(&name);
+    match tokio::fs::try_exists(&path).await {
+        Ok(true) => {}
+        Ok(false) => return not_found(reason_for_absence(&server, &name).await),
+        Err(error) => return (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+    match ServeFile::new(&path).oneshot(request).await {
+        Ok(response) => {
+            let mut response = response.map(Body::new);
+            if response.status().is_success() {
+                let kind = HeaderValue::from_static(name.content_type());
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            }
+            response
+        }
+        Err(never) => match never {},
+    }
+}
+
+/// A link to the withheld entry of a path whose narinfo or listing was asked for.
+async fn reason_for_absence(server: &Server, name: &ObjectName) -> Option<String> {
+    let (ObjectName::Narinfo(hash) | ObjectName::Listing(hash)) = name else { return None };
+    let entry = ObjectName::Withheld(hash.clone());
+    let there = tokio::fs::try_exists(server.folder.path_of(&entry)).await.unwrap_or(false);
+    there.then(|| format!("</{entry}>; rel=\"describedby\"; type=\"application/json\""))
+}

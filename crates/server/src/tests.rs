@@ -1,0 +1,120 @@
+//! The routes, without a listener.
+
+use super::*;
+use axum::body::Body;
+use http_body_util::BodyExt;
+use narthex_cache::{ObjectName, Record};
+use narthex_closure::NarHash;
+use narthex_policy::{Code, Effect, Reason, Source, Verdict};
+use std::sync::Mutex;
+use tower::ServiceExt;
+
+const HASH: &str = "00000000000000000000000000000000";
+
+struct Fixture {
+    _dir: tempfile::TempDir,
+    server: Server,
+    log: Arc<Mutex<Vec<Served>>>,
+}
+
+async fn fixture() -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::open(dir.path().join("objects"), dir.path().join("tmp")).unwrap();
+    folder.put(&ObjectName::CacheInfo, b"StoreDir: /nix/store\n").unwrap();
+    folder.put(&ObjectName::Nar("1".repeat(52)), b"0123456789").unwrap();
+    folder.put(&ObjectName::Withheld(HASH.to_owned()), b"{}\n").unwrap();
+    let catalog = Catalog::open(&dir.path().join("catalog.sqlite")).await.unwrap();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&log);
+    let server = Server {
+        folder,
+        catalog,
+        public_keys: vec!["k-1:AAAA".to_owned()],
+        url: "http://cache.example".to_owned(),
+        log: Arc::new(move |served| seen.lock().unwrap().push(served.clone())),
+    };
+    Fixture { _dir: dir, server, log }
+}
+
+impl Fixture {
+    async fn ask(&self, method: &str, target: &str, range: Option<&str>) -> (u16, axum::http::HeaderMap, String) {
+        let mut request = Request::builder().method(method).uri(target);
+        if let Some(range) = range {
+            request = request.header(header::RANGE, range);
+        }
+        let response = self.server.clone().router().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status.as_u16(), parts.headers, String::from_utf8_lossy(&body).into_owned())
+    }
+}
+
+#[tokio::test]
+async fn objects_are_served_whole_and_in_part() {
+    let fixture = fixture().await;
+    let nar = format!("/nar/{}.nar.zst", "1".repeat(52));
+    let (status, headers, body) = fixture.ask("GET", &nar, None).await;
+    assert_eq!((status, body.as_str()), (200, "0123456789"));
+    assert_eq!(headers[header::CONTENT_TYPE], "application/x-nix-nar");
+    let (status, headers, body) = fixture.ask("GET", &nar, Some("bytes=2-4")).await;
+    assert_eq!((status, body.as_str(), headers[header::CONTENT_RANGE].to_str().unwrap()), (206, "234", "bytes 2-4/10"));
+    let (status, headers, body) = fixture.ask("HEAD", &nar, None).await;
+    assert_eq!((status, body.as_str(), headers[header::CONTENT_LENGTH].to_str().unwrap()), (200, "", "10"));
+    assert_eq!(fixture.ask("GET", &nar, Some("bytes=20-30")).await.0, 416);
+    assert_eq!(fixture.ask("GET", "/nix-cache-info", None).await.0, 200);
+    assert_eq!(fixture.ask("GET", "/healthz", None).await.2, "ok\n");
+}
+
+#[tokio::test]
+async fn a_withheld_path_is_not_here_and_says_where_the_reason_is() {
+    let fixture = fixture().await;
+    let (status, headers, _) = fixture.ask("GET", &format!("/{HASH}.narinfo"), None).await;
+    assert_eq!(status, 404);
+    assert!(headers[header::LINK].to_str().unwrap().starts_with(&format!("</withheld/{HASH}.json>")));
+    let (status, headers, _) = fixture.ask("GET", &format!("/{}.narinfo", "1".repeat(32)), None).await;
+    assert_eq!((status, headers.get(header::LINK)), (404, None));
+    assert_eq!(fixture.ask("GET", &format!("/withheld/{HASH}.json"), None).await.0, 200);
+}
+
+#[tokio::test]
+async fn nothing_else_can_be_had_or_written() {
+    let fixture = fixture().await;
+    for target in ["/../catalog.sqlite", "/keys/1.secret", "/nar/..%2f..%2fkeys", "/nar/", "/withheld/"] {
+        assert_eq!(fixture.ask("GET", target, None).await.0, 404, "{target}");
+    }
+    let (status, headers, _) = fixture.ask("PUT", &format!("/{HASH}.narinfo"), None).await;
+    assert_eq!((status, headers[header::ALLOW].to_str().unwrap()), (405, "GET, HEAD"));
+    let last = fixture.log.lock().unwrap().pop().unwrap();
+    assert_eq!((last.method.as_str(), last.status), ("PUT", 405));
+}
+
+#[tokio::test]
+async fn the_page_lists_and_escapes() {
+    let fixture = fixture().await;
+    let record = Record {
+        path: format!("/nix/store/{HASH}-cuda").parse().unwrap(),
+        attr: None,
+        output: Some("out".to_owned()),
+        deriver: None,
+        nar_hash: NarHash::from_sha256([0; 32]),
+        nar_size: 1_500_000,
+        references: [].into(),
+        license: Some("<b>evil</b>".to_owned()),
+        verdict: Verdict::Withhold,
+        reasons: vec![Reason {
+            code: Code::LicenseRestricted,
+            source: Source::Declared,
+            effect: Effect::Withhold,
+            message: "may not be passed on".to_owned(),
+            evidence: vec![],
+        }],
+        policy: "default".to_owned(),
+    };
+    fixture.server.catalog.put(&record).await.unwrap();
+    let (status, _, page) = fixture.ask("GET", "/", None).await;
+    assert_eq!(status, 200);
+    for part in ["0 published, 1 withheld", "&lt;b&gt;evil", "1.5 MB", "license-restricted", "k-1:AAAA", "extra-substituters = http://cache.example"] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    assert!(!page.contains("<b>evil"));
+}
