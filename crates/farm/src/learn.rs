@@ -67,7 +67,9 @@ pub(crate) fn learn_new(
             }
         }
         changed = true;
-        sink(Event::Learned { package: material.package, files, functions });
+        if files + functions > 0 {
+            sink(Event::Learned { package: material.package, files, functions });
+        }
     }
     if changed {
         state.write_corpus(&corpus.to_bytes())?;
@@ -88,7 +90,7 @@ fn materials(set: &PackageSet, rules: &Rules) -> Vec<(StorePath, Material)> {
         }
         let material = Material { package: derivation.name.clone(), licenses: keys };
         for input in derivation.inputs.keys() {
-            let Some(source) = set.graph.get(input).filter(|d| d.fixed_output && set.facts(input).is_none()) else {
+            let Some(source) = set.graph.get(input).filter(|_| set.is_plain_source(input)) else {
                 continue;
             };
             for output in source.outputs.values() {

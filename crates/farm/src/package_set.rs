@@ -2,7 +2,7 @@
 
 use narthex_closure::{Graph, StorePath};
 use narthex_event::{Event, Sink};
-use narthex_license::LicenseFacts;
+use narthex_license::{Expr, LicenseFacts};
 use narthex_nix::{DerivationFacts, EvalError, GraphError, Job, Nix, NixError, read_graph};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -60,9 +60,16 @@ impl PackageSet {
         Ok(Self { jobs: evaluation.jobs, errors: evaluation.errors, graph, facts: evaluation.facts, attrs })
     }
 
-    /// What is declared of a derivation.
+    /// What is declared of a derivation; `None` where the evaluation never came across it.
     pub fn facts(&self, derivation: &StorePath) -> Option<&LicenseFacts> {
-        self.facts.get(derivation)?.facts.as_ref()
+        self.facts.get(derivation).map(|known| &known.facts)
+    }
+
+    /// Whether a derivation is a source that takes the facts of the packages made from it. One that
+    /// says something of itself is taken at its word.
+    pub(crate) fn is_plain_source(&self, path: &StorePath) -> bool {
+        let fixed = self.graph.get(path).is_some_and(|derivation| derivation.fixed_output);
+        fixed && self.facts(path).is_none_or(|facts| facts.license == Expr::Absent)
     }
 
     /// The name of a derivation, for people.
@@ -82,9 +89,8 @@ impl PackageSet {
         for (path, derivation) in self.graph.iter() {
             let facts = self.facts(path);
             for output in derivation.outputs.values() {
-                // A source that says something of itself is taken at its word.
                 let role = match users.get(path) {
-                    Some(users) if derivation.fixed_output && facts.is_none() => Role::Source(users.clone()),
+                    Some(users) if self.is_plain_source(path) => Role::Source(users.clone()),
                     _ => Role::Output(facts),
                 };
                 roles.insert(output.clone(), role);

@@ -3,7 +3,7 @@
 use crate::package_set::{PackageSet, Role};
 use narthex_closure::StorePath;
 use narthex_policy::{Provenance, Reason, Rules, SourceUser, Verdict, forecast};
-use narthex_license::{Class, LicenseFacts};
+use narthex_license::{Class, Expr, LicenseFacts};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The forecast for one path.
@@ -55,7 +55,7 @@ pub fn plan(set: &PackageSet, rules: &Rules) -> Vec<Planned> {
 /// The declared license of a path, as an SPDX expression.
 pub(crate) fn license_of(role: &Role<'_>) -> Option<String> {
     match role {
-        Role::Output(facts) => facts.map(|facts| facts.license.to_string()),
+        Role::Output(facts) => facts.filter(|facts| facts.license != Expr::Absent).map(|facts| facts.license.to_string()),
         Role::Source(_) => None,
     }
 }

@@ -140,6 +140,20 @@ impl Nix {
         }
     }
 
+    /// The derivation that a flake reference stands for, for instance `.#saxpy`.
+    ///
+    /// # Errors
+    /// When the flake or the attribute does not evaluate.
+    pub async fn flake_derivation(&self, reference: &str) -> Result<narthex_closure::StorePath, NixError> {
+        let mut command = self.new_command("eval");
+        command.args(["--option", "extra-experimental-features", "flakes", "--raw"]);
+        command.arg(format!("{reference}.drvPath"));
+        let output = run(command, "nix eval").await?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        narthex_closure::parse_store_path(text.trim())
+            .ok_or_else(|| NixError::Unexpected { command: "nix eval".to_owned(), why: text.into_owned() })
+    }
+
     /// The log of a derivation's last build, if Nix kept it.
     pub async fn log(&self, derivation: &narthex_closure::StorePath) -> Option<Vec<u8>> {
         let mut command = self.command("nix-store");

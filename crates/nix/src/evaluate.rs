@@ -34,8 +34,8 @@ pub struct Job {
 pub struct DerivationFacts {
     /// The derivation's name.
     pub name: String,
-    /// Its license facts; `None` where it has no `meta.license` at all.
-    pub facts: Option<LicenseFacts>,
+    /// Its license facts. Where it has no `meta.license`, the license is absent.
+    pub facts: LicenseFacts,
 }
 
 /// An attribute that did not evaluate.
@@ -184,10 +184,9 @@ impl Walk<'_> {
     async fn take(&self, answer: Answer, named: bool, evaluation: &mut Evaluation) -> Vec<AttrPath> {
         for derivation in answer.derivations {
             let Some(path) = parse_store_path(&derivation.drv_path) else { continue };
-            let declared = derivation.facts["declared"].as_bool().unwrap_or(false);
             let facts = DerivationFacts {
                 name: derivation.name.unwrap_or_else(|| path.name().trim_end_matches(".drv").to_owned()),
-                facts: declared.then(|| LicenseFacts::from_json(&derivation.facts)),
+                facts: LicenseFacts::from_json(&derivation.facts),
             };
             evaluation.facts.entry(path).or_insert(facts);
         }

@@ -87,11 +87,11 @@ fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r 
     let class = facts.map_or(Class::Unknown, LicenseFacts::class);
     let license = facts.map(|facts| facts.license.to_string()).unwrap_or_default();
     let (code, message) = match class {
-        Class::Free => (Code::LicenseFree, format!("free software: {license}")),
+        Class::Free => (Code::LicenseFree, format!("{license} is free")),
         Class::Redistributable => {
-            (Code::LicenseRedistributable, format!("not free, but may be passed on: {license}"))
+            (Code::LicenseRedistributable, format!("{license} is not free, but may be passed on"))
         }
-        Class::Restricted => (Code::LicenseRestricted, format!("may not be passed on: {license}")),
+        Class::Restricted => (Code::LicenseRestricted, format!("{license} may not be passed on")),
         Class::Unknown => (Code::LicenseUnknown, unknown(facts)),
     };
     let terms = facts.and_then(|facts| {

@@ -1,0 +1,78 @@
+//! What may be named on the command line: store paths, derivations, flake attributes, files with `-A`.
+
+use super::Common;
+use crate::cli::Named;
+use crate::error::CommandError;
+use crate::settings;
+use narthex_closure::{StorePath, parse_store_path};
+use narthex_nix::{Nix, read_graph};
+
+/// The store paths that the arguments stand for, each once and in their order.
+pub(crate) async fn store_paths(common: &Common, named: &Named) -> Result<Vec<StorePath>, CommandError> {
+    let mut paths: Vec<StorePath> = Vec::new();
+    for name in &named.names {
+        for path in resolve(common, name, &named.attrs).await? {
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+    }
+    Ok(paths)
+}
+
+async fn resolve(common: &Common, name: &str, attrs: &[String]) -> Result<Vec<StorePath>, CommandError> {
+    if let Some(path) = in_store(name) {
+        return if path.is_derivation() { outputs(vec![path]) } else { Ok(vec![path]) };
+    }
+    let nix = settings::nix(&common.options).await?;
+    if name.contains('#') {
+        return outputs(vec![nix.flake_derivation(name).await?]);
+    }
+    let file = settings::expression(std::path::Path::new(name)).map_err(|error| {
+        error.hint("give a path in /nix/store, a .drv file, FLAKE#ATTR, or a Nix file with -A ATTR")
+    })?;
+    if attrs.is_empty() {
+        // A file outside the store that is no expression: perhaps a result link was meant.
+        if let Some(path) = in_store(&file.to_string_lossy()) {
+            return Ok(vec![path]);
+        }
+        return Err(CommandError::usage(format!("{name} is an expression: which attribute of it is meant?"))
+            .hint("name one with -A"));
+    }
+    outputs(derivations(&nix, &file, attrs).await?)
+}
+
+/// The store path that a text names or lies in.
+fn in_store(name: &str) -> Option<StorePath> {
+    let base = name.strip_prefix("/nix/store/").map_or(name, |rest| rest.split('/').next().unwrap_or(rest));
+    parse_store_path(base)
+}
+
+async fn derivations(nix: &Nix, file: &std::path::Path, attrs: &[String]) -> Result<Vec<StorePath>, CommandError> {
+    let evaluation = nix.evaluate(file, attrs).await?;
+    if let Some(error) = evaluation.errors.first() {
+        return Err(CommandError::failed(format!("{} does not evaluate: {}", error.attr, error.message)));
+    }
+    Ok(evaluation.jobs.into_iter().map(|job| job.derivation).collect())
+}
+
+fn outputs(derivations: Vec<StorePath>) -> Result<Vec<StorePath>, CommandError> {
+    let graph = read_graph(derivations.clone()).map_err(narthex_farm::PackageSetError::from)?;
+    let of = |derivation| graph.get(derivation).map(|d| d.outputs.values().cloned()).into_iter().flatten();
+    Ok(derivations.iter().flat_map(of).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_store;
+
+    #[test]
+    fn a_file_below_a_store_path_names_the_path() {
+        let path = "/nix/store/73gjb37wdxpndxy41h1q080kxszpixqz-cuda_cudart-12.9.79";
+        for name in [path, &format!("{path}/lib/libcudart.so.12"), &path["/nix/store/".len()..]] {
+            assert_eq!(in_store(name).unwrap().to_string(), path);
+        }
+        assert_eq!(in_store("./result"), None);
+        assert_eq!(in_store("/nix/store"), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! `narthex realise`
+
+use super::Common;
+use crate::cli::RealiseArgs;
+use crate::error::{CommandError, Kind};
+use crate::render::{self, Progress};
+use crate::settings;
+use narthex_client::{CacheSource, Offer, Realised};
+use narthex_closure::{Derivation, Graph, StorePath};
+use narthex_farm::PackageSetError;
+use narthex_nix::{Job, parse_attr_path, read_graph};
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+pub(crate) async fn run(common: &Common, args: &RealiseArgs) -> Result<ExitCode, CommandError> {
+    let expression = settings::expression(&args.selection.expression)?;
+    let nix = settings::nix(&common.options).await?;
+    let cache = CacheSource::open(&args.cache).await?;
+    let url = cache.url();
+
+    let progress = Progress::start();
+    let evaluation = nix.evaluate(&expression, &args.selection.attrs).await;
+    progress.finish();
+    let evaluation = evaluation?;
+    if let Some(error) = evaluation.errors.first() {
+        return Err(CommandError::failed(format!("{} does not evaluate: {}", error.attr, error.message)));
+    }
+    let graph = read_graph(evaluation.jobs.iter().map(|job| job.derivation.clone())).map_err(PackageSetError::from)?;
+    let wanted = wanted(&graph, &evaluation.jobs);
+
+    let offer = Offer::new(&nix, cache, &args.public_keys).await?;
+    let plan = narthex_client::plan(&nix, &offer, &graph, wanted).await?;
+    render::realise_plan(&plan, &graph);
+    if args.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+
+    let progress = Progress::start();
+    let sink = |event| progress.show(event);
+    let realised = narthex_client::realise(&nix, &url, &args.public_keys, &plan, &sink).await;
+    progress.finish();
+    match realised? {
+        Realised::Done => {
+            render::realised(&plan.wanted);
+            Ok(ExitCode::SUCCESS)
+        }
+        Realised::HolesRemain { failed, errors } => {
+            render::holes_remain(&failed, &errors, &plan, &graph);
+            Ok(ExitCode::from(Kind::HolesRemain.code()))
+        }
+    }
+}
+
+/// As `nix-build -A` does: the output that is named, or the first one, which is `out` where there is one.
+fn wanted(graph: &Graph, jobs: &[Job]) -> BTreeSet<StorePath> {
+    let pick = |job: &Job, derivation: &Derivation| {
+        let last = parse_attr_path(&job.attr).pop().unwrap_or_default();
+        let outputs = &derivation.outputs;
+        outputs.get(&last).or_else(|| outputs.get("out")).or_else(|| outputs.values().next()).cloned()
+    };
+    jobs.iter().filter_map(|job| pick(job, graph.get(&job.derivation)?)).collect()
+}

@@ -1,0 +1,27 @@
+//! `narthex run`
+
+use super::Common;
+use crate::cli::{Format, RunArgs};
+use crate::error::{CommandError, Kind};
+use crate::render::{self, Progress};
+use crate::settings;
+use std::process::ExitCode;
+
+/// Exit code 1 says that something was not evaluated or built; withheld paths are no failure.
+pub(crate) async fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, CommandError> {
+    let rules = settings::rules(args.policy.as_deref())?;
+    let expression = settings::expression(&args.selection.expression)?;
+    let nix = settings::nix(&common.options).await?;
+    let state = settings::state(common.state.as_deref())?;
+    let progress = Progress::start();
+    let result =
+        narthex_farm::run(&nix, &state, &rules, &expression, &args.selection.attrs, &|event| progress.show(event)).await;
+    progress.finish();
+    let report = result?;
+    match args.format {
+        Format::Table => render::run_table(&report),
+        Format::Json => render::run_json(&report),
+    }
+    let failed = !report.errors.is_empty() || !report.failures.is_empty();
+    Ok(ExitCode::from(if failed { Kind::Failed.code() } else { 0 }))
+}

@@ -1,0 +1,217 @@
+//! Errors as a person at a terminal needs them: what kind, what, why, and the way out.
+
+use narthex_cache::{CatalogError, FolderError, PublishError, StateError};
+use narthex_client::{ClientError, SourceError};
+use narthex_farm::{CorpusFileError, PackageSetError, RunError};
+use narthex_nix::NixError;
+use std::error::Error;
+
+/// What went wrong, as the exit code tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An operation failed.
+    Failed,
+    /// Arguments or configuration are wrong.
+    Usage,
+    /// Some holes could not be filled.
+    HolesRemain,
+}
+
+impl Kind {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::HolesRemain => 4,
+        }
+    }
+}
+
+/// What is shown on stderr before the program ends.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    pub(crate) kind: Kind,
+    /// Names the thing.
+    pub(crate) message: String,
+    /// What led to it, outermost first.
+    pub(crate) causes: Vec<String>,
+    /// What to do.
+    pub(crate) hint: Option<String>,
+}
+
+impl CommandError {
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Failed, message: message.into(), causes: Vec::new(), hint: None }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Usage, ..Self::failed(message) }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds an error and what it rests on, each once.
+    pub(crate) fn caused_by(mut self, error: &dyn Error) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let text = error.to_string();
+            // A transparent error says what its source says.
+            if self.message != text && self.causes.last() != Some(&text) {
+                self.causes.push(text);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut made = Self::failed(error.to_string());
+        if let Some(source) = error.source() {
+            made = made.caused_by(source);
+        }
+        made.hint = hint_for(error);
+        made
+    }
+}
+
+/// What helps, found along the chain of causes.
+fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let hint = if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            hint_for_io(error)
+        } else if let Some(error) = error.downcast_ref::<NixError>() {
+            hint_for_nix(error)
+        } else if let Some(error) = error.downcast_ref::<CorpusFileError>() {
+            match error {
+                CorpusFileError::Corpus { path, .. } => {
+                    Some(format!("remove {}: the next run learns everything again", path.display()))
+                }
+                CorpusFileError::State(_) => None,
+            }
+        } else if let Some(StateError::Busy { .. }) = error.downcast_ref() {
+            Some("wait until it is done, or give --state another folder".to_owned())
+        } else if let Some(StateError::Key { path, .. }) = error.downcast_ref() {
+            Some(format!("put the key back, or remove {} to make a new one that every client must trust anew", path.display()))
+        } else if let Some(error) = error.downcast_ref::<CatalogError>() {
+            hint_for_catalog(error)
+        } else if let Some(error) = error.downcast_ref::<SourceError>() {
+            Some(match error {
+                SourceError::Unreachable { .. } => "make sure that the server runs and the address is right",
+                SourceError::NotACache { .. } | SourceError::Url { .. } => {
+                    "give the address of the cache itself, where nix-cache-info is: http://HOST[:PORT][/PATH] or file:///PATH"
+                }
+                SourceError::Answer { .. } | SourceError::File { .. } => "ask whoever keeps the cache",
+            }
+            .to_owned())
+        } else if let Some(error) = error.downcast_ref::<ClientError>() {
+            hint_for_client(error)
+        } else {
+            None
+        };
+        if hint.is_some() {
+            return hint;
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn hint_for_io(error: &std::io::Error) -> Option<String> {
+    use std::io::ErrorKind;
+    let hint = match error.kind() {
+        ErrorKind::StorageFull => "free some space there, or give --state a folder on another file system",
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => "give --state a folder that you may write to",
+        ErrorKind::AddrInUse => "stop what listens there, or give --listen another port",
+        ErrorKind::AddrNotAvailable => "give --listen an address of this machine",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn hint_for_nix(error: &NixError) -> Option<String> {
+    match error {
+        NixError::NotInstalled { .. } => Some(
+            "install Nix: on Debian `apt-get install nix-bin`, elsewhere as nixos.org/download says; `cargo xtask setup` does it for the examples"
+                .to_owned(),
+        ),
+        NixError::Failed { message, .. } if message.contains("build-users-group") => {
+            Some("without a daemon Nix needs `build-users-group =` (empty) in nix.conf".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn hint_for_catalog(error: &CatalogError) -> Option<String> {
+    let text = format!("{:?}", error);
+    if text.contains("readonly") || text.contains("unable to open") {
+        return Some("give --state a folder that you may write to".to_owned());
+    }
+    if text.contains("full") {
+        return Some("free some space there, or give --state a folder on another file system".to_owned());
+    }
+    match error {
+        CatalogError::Open { path, .. } | CatalogError::Migrate { path, .. } => Some(format!(
+            "move {} away: the next run writes it anew, and the objects stay",
+            path.display()
+        )),
+        CatalogError::Query(_) | CatalogError::Row(_) => None,
+    }
+}
+
+fn hint_for_client(error: &ClientError) -> Option<String> {
+    Some(
+        match error {
+            ClientError::Untrusted { .. } => {
+                "add the cache's key to trusted-public-keys in nix.conf, or give it with --public-key"
+            }
+            ClientError::Key { .. } => "a key is written name:base64, as the cache's first page shows it",
+            ClientError::Gaps { .. } => {
+                "the cache was filled from another version of the expression; use the same one, or have it filled again"
+            }
+            ClientError::NotFetched { .. } => {
+                "Nix must be allowed to use the cache: as a user who is not trusted, have it added to trusted-substituters"
+            }
+            ClientError::Source(_) | ClientError::Nix(_) => return None,
+        }
+        .to_owned(),
+    )
+}
+
+macro_rules! from_errors {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for CommandError {
+            fn from(error: $error) -> Self {
+                Self::of(&error)
+            }
+        })*
+    };
+}
+
+from_errors!(
+    CatalogError, ClientError, CorpusFileError, FolderError, NixError, PackageSetError, PublishError, RunError,
+    SourceError, StateError,
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn a_full_disk_is_named_once_and_has_a_way_out() {
+        let error = StateError::Io {
+            action: "cannot write",
+            path: "/state/corpus".into(),
+            source: io::Error::from(io::ErrorKind::StorageFull),
+        };
+        let shown = CommandError::from(RunError::from(error));
+        assert_eq!(shown.message, "cannot write /state/corpus");
+        assert_eq!(shown.causes, ["no storage space"]);
+        assert!(shown.hint.unwrap().contains("free some space"));
+        assert_eq!(shown.kind.code(), 1);
+    }
+}

@@ -1,0 +1,175 @@
+//! `why` and `audit`: everything there is to say, in full sentences' order.
+
+use super::table::heading;
+use super::text::{count, indent, size};
+use super::out;
+use narthex_audit::{Finding, Report};
+use narthex_cache::Record;
+use narthex_policy::{Effect, Evidence, Reason, Source};
+use std::path::Path;
+
+/// Evidence shown for one reason; the rest is in the JSON.
+const SHOWN: usize = 12;
+
+pub(crate) fn why(record: &Record, another: bool) {
+    let mut text = if another { "\n".to_owned() } else { String::new() };
+    text.push_str(&why_text(record));
+    out(&text);
+}
+
+fn why_text(record: &Record) -> String {
+    let mut text = heading(record);
+    let license = record.license.as_deref().unwrap_or("none of its own");
+    text.push_str(&format!("  declared license: {license}\n  size: {}\n", size(record.nar_size)));
+    if let (Some(output), Some(deriver)) = (&record.output, &record.deriver) {
+        text.push_str(&format!("  output `{output}` of {deriver}\n"));
+    }
+    for reason in &record.reasons {
+        text.push_str(&reason_text(reason));
+    }
+    text
+}
+
+fn reason_text(reason: &Reason) -> String {
+    let source = match reason.source {
+        Source::Declared => "declared",
+        Source::Terms => "terms",
+        Source::Audit => "audit",
+        Source::Policy => "policy",
+    };
+    let effect = match reason.effect {
+        Effect::Withhold => "withholds",
+        Effect::Publish => "permits",
+        Effect::Note => "explains",
+    };
+    let mut text = format!("\n  {} ({source}, {effect})\n    {}\n", reason.code, reason.message);
+    for evidence in reason.evidence.iter().take(SHOWN) {
+        text.push_str(&indent(&evidence_text(evidence), "    "));
+    }
+    if reason.evidence.len() > SHOWN {
+        text.push_str(&format!("    … and {} more (see --format json)\n", reason.evidence.len() - SHOWN));
+    }
+    text
+}
+
+fn evidence_text(evidence: &Evidence) -> String {
+    let mut text = format!("- {}", evidence.place);
+    if let (Some(original), Some(package)) = (&evidence.original, &evidence.package) {
+        text.push_str(&format!(": {original} of {package}"));
+    }
+    text.push('\n');
+    let mut line = |words: String| text.push_str(&format!("    {words}\n"));
+    if let Some(clause) = &evidence.clause {
+        line(format!("clause: {clause}"));
+    }
+    if !evidence.same_sections.is_empty() {
+        line(format!("the same: {}", evidence.same_sections.join(", ")));
+    }
+    if !evidence.changed_sections.is_empty() {
+        let section = |s: &narthex_audit::Section| match (s.original, s.found) {
+            (Some(before), Some(after)) => format!("{} ({before} → {after} bytes)", s.name),
+            (Some(_), None) => format!("{} (removed)", s.name),
+            (None, _) => format!("{} (added)", s.name),
+        };
+        line(format!("changed: {}", evidence.changed_sections.iter().map(section).collect::<Vec<_>>().join(", ")));
+    }
+    for member in &evidence.members {
+        line(format!(
+            "member {}: {} of {} functions",
+            member.member, member.functions_found, member.functions_known
+        ));
+    }
+    if let (Some(found), Some(code)) = (evidence.bytes_found, evidence.code_bytes) {
+        let share = if code == 0 { 0.0 } else { found as f64 * 100.0 / code as f64 };
+        line(format!("{} of {} of code, {share:.1} %", size(found), size(code)));
+    }
+    if !evidence.ranges.is_empty() {
+        let ranges: Vec<String> = evidence.ranges.iter().take(4).map(|(from, to)| format!("{from:#x}–{to:#x}")).collect();
+        line(format!("longest stretches: {}", ranges.join(", ")));
+    }
+    for condition in &evidence.conditions {
+        line(format!("condition: {condition}"));
+    }
+    for note in &evidence.notes {
+        line(note.clone());
+    }
+    text
+}
+
+pub(crate) fn audit(path: &Path, report: &Report, another: bool) {
+    let mut text = if another { "\n".to_owned() } else { String::new() };
+    text.push_str(&format!(
+        "{}\n  {} in {}, {}\n",
+        path.display(),
+        count(report.findings.len(), "finding"),
+        count(report.files.len(), "file"),
+        size(report.bytes)
+    ));
+    for finding in &report.findings {
+        text.push_str(&format!("  - {}\n", finding_text(finding)));
+    }
+    out(&text);
+}
+
+fn finding_text(finding: &Finding) -> String {
+    let place = finding.place();
+    let of = || match finding.origin() {
+        Some(origin) => {
+            let member = origin.member.as_ref().map(|member| format!("({member})")).unwrap_or_default();
+            format!("{}{member} of {}", origin.file, origin.material.package)
+        }
+        None => String::new(),
+    };
+    match finding {
+        Finding::Copy { .. } => format!("{place} is a copy of {}", of()),
+        Finding::ModifiedCopy { same, changed, .. } => {
+            let names: Vec<&str> = changed.iter().map(|section| section.name.as_str()).collect();
+            format!("{place} is a modified copy of {}: {} agree, {} differ", of(), same.join(", "), names.join(", "))
+        }
+        Finding::StaticCode { members, bytes_found, code_bytes, .. } => {
+            let found: u32 = members.iter().map(|m| m.functions_found).sum();
+            let known: u32 = members.iter().map(|m| m.functions_known).sum();
+            format!("{place} contains {found} of {known} functions of {}: {} of {} of code", of(), size(*bytes_found), size(*code_bytes))
+        }
+        Finding::Dynamic { needed, runpath, .. } => {
+            let path = if runpath.is_empty() { String::new() } else { format!(", looking in {}", runpath.join(":")) };
+            format!("{place} links {}{path}", needed.join(", "))
+        }
+        Finding::NotFullyAudited { gap, .. } => format!("{place} was not fully audited: {gap}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use narthex_audit::Section;
+    use narthex_policy::{Code, Coverage};
+
+    #[test]
+    fn evidence_is_shown_down_to_the_section_and_the_clause() {
+        let reason = Reason {
+            code: Code::TermsModified,
+            source: Source::Terms,
+            effect: Effect::Withhold,
+            message: "lib/x is a modified copy".to_owned(),
+            evidence: vec![Evidence {
+                place: "lib/x".to_owned(),
+                original: Some("lib/libcudart.so.12".to_owned()),
+                package: Some("cuda_cudart-12.9.79".to_owned()),
+                clause: Some("section 2.3".to_owned()),
+                same_sections: vec![".text".to_owned()],
+                changed_sections: vec![
+                    Section { name: ".dynstr".to_owned(), original: Some(1), found: Some(2) },
+                    Section { name: ".comment".to_owned(), original: Some(9), found: None },
+                ],
+                members: vec![Coverage { member: "a.o".to_owned(), functions_found: 3, functions_known: 4 }],
+                bytes_found: Some(900),
+                code_bytes: Some(1000),
+                ranges: vec![(0x1000, 0x1400)],
+                conditions: vec!["only inside an application".to_owned()],
+                notes: vec![],
+            }],
+        };
+        insta::assert_snapshot!(reason_text(&reason));
+    }
+}

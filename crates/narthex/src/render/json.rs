@@ -1,0 +1,119 @@
+//! One JSON object a line.
+
+use super::out;
+use narthex_audit::Report;
+use narthex_cache::Record;
+use narthex_farm::{Planned, RunReport};
+use narthex_nix::EvalError;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// First a line for each decided path, then one for each failure.
+pub(crate) fn run_json(report: &RunReport) {
+    for row in &report.rows {
+        record_json(&row.record, row.file_size);
+    }
+    errors(&report.errors);
+    for failure in &report.failures {
+        line(&json!({
+            "attr": failure.attr,
+            "name": failure.name,
+            "drvPath": failure.derivation.to_string(),
+            "error": {
+                "kind": "build",
+                "message": failure.message,
+                "failed": failure.failed.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "log": failure.log,
+            },
+        }));
+    }
+}
+
+pub(crate) fn record_json(record: &Record, file_size: Option<u64>) {
+    line(&record_value(record, file_size));
+}
+
+fn record_value(record: &Record, file_size: Option<u64>) -> Value {
+    json!({
+        "path": record.path.to_string(),
+        "name": record.path.name(),
+        "attr": record.attr,
+        "output": record.output,
+        "deriver": record.deriver.as_ref().map(ToString::to_string),
+        "verdict": record.verdict,
+        "narHash": record.nar_hash,
+        "narSize": record.nar_size,
+        "fileSize": file_size,
+        "license": record.license,
+        "references": record.references.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "reasons": record.reasons,
+        "policy": record.policy,
+    })
+}
+
+pub(crate) fn plan_json(planned: &[Planned], failed: &[EvalError]) {
+    for p in planned.iter().filter(|p| p.deriver.is_some()) {
+        line(&json!({
+            "path": p.path.to_string(),
+            "name": p.path.name(),
+            "attr": p.attr,
+            "output": p.output,
+            "deriver": p.deriver.as_ref().map(ToString::to_string),
+            "verdict": p.verdict,
+            "license": p.license,
+            "reasons": p.reasons,
+        }));
+    }
+    errors(failed);
+}
+
+pub(crate) fn audit_json(path: &Path, report: &Report) {
+    line(&json!({
+        "path": path.display().to_string(),
+        "files": report.files.len(),
+        "bytes": report.bytes,
+        "findings": report.findings,
+    }));
+}
+
+fn errors(failed: &[EvalError]) {
+    for error in failed {
+        line(&json!({"attr": error.attr, "error": {"kind": "evaluation", "message": error.message}}));
+    }
+}
+
+fn line(value: &Value) {
+    out(&format!("{value}\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use narthex_closure::NarHash;
+    use narthex_policy::{Code, Effect, Evidence, Reason, Source, Verdict};
+
+    #[test]
+    fn the_keys_are_those_that_are_promised() {
+        let path: narthex_closure::StorePath = "/nix/store/00000000000000000000000000000000-x".parse().unwrap();
+        let record = Record {
+            path: path.clone(),
+            attr: None,
+            output: Some("out".to_owned()),
+            deriver: None,
+            nar_hash: NarHash::from_sha256([0; 32]),
+            nar_size: 1,
+            references: [path].into(),
+            license: Some("MIT".to_owned()),
+            verdict: Verdict::Withhold,
+            reasons: vec![Reason {
+                code: Code::TermsModified,
+                source: Source::Terms,
+                effect: Effect::Withhold,
+                message: "m".to_owned(),
+                evidence: vec![Evidence { place: "lib/a".to_owned(), ..Evidence::default() }],
+            }],
+            policy: "default".to_owned(),
+        };
+        insta::assert_json_snapshot!(record_value(&record, None));
+    }
+}

@@ -1,0 +1,61 @@
+//! What a person or another program sees: data on stdout, everything else on stderr.
+
+mod explain;
+mod json;
+mod progress;
+mod realise;
+mod table;
+mod text;
+
+pub(crate) use explain::{audit, why};
+pub(crate) use json::{audit_json, plan_json, record_json, run_json};
+pub(crate) use progress::Progress;
+pub(crate) use realise::{holes_remain, realise_plan, realised};
+pub(crate) use table::{plan_table, run_table};
+
+use crate::error::CommandError;
+use narthex_server::Served;
+use std::io::{self, Write};
+
+/// Writes data to stdout. A reader that has gone away (`| head`) ends the program quietly.
+pub(crate) fn out(text: &str) {
+    let mut stdout = io::stdout().lock();
+    if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Writes to stderr; where nobody listens, nothing is lost.
+pub(crate) fn err(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// A remark that is neither data nor an error.
+pub(crate) fn note(text: &str) {
+    err(&format!("narthex: {text}\n"));
+}
+
+/// Shows an error: the thing, what led to it, and the way out.
+pub(crate) fn error(error: &CommandError) {
+    let mut text = format!("error: {}\n", error.message);
+    for cause in &error.causes {
+        text.push_str(&text::indent(cause, "  "));
+    }
+    if let Some(hint) = &error.hint {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    err(&text);
+}
+
+/// Says where the cache is and how to use it.
+pub(crate) fn serving(url: &str, public_keys: &[String]) {
+    out(&format!(
+        "serving on {url}/\n\nin nix.conf:\n  extra-substituters = {url}\n  extra-trusted-public-keys = {}\n",
+        public_keys.join(" ")
+    ));
+}
+
+/// One line for each answered request.
+pub(crate) fn served(served: &Served) {
+    err(&format!("{} {} {}\n", served.status, served.method, served.target));
+}

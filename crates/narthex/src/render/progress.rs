@@ -1,0 +1,173 @@
+//! Progress on stderr: bars on a terminal, plain lines elsewhere.
+
+use super::err;
+use super::text::{count, size};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use narthex_closure::StorePath;
+use narthex_event::Event;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Shows events as they come.
+pub(crate) struct Progress {
+    view: Mutex<View>,
+}
+
+enum View {
+    Bars(Bars),
+    Lines(Lines),
+}
+
+impl Progress {
+    /// Bars where stderr is a terminal, else lines.
+    pub(crate) fn start() -> Self {
+        let view = if console::Term::stderr().is_term() { View::Bars(Bars::new()) } else { View::Lines(Lines::default()) };
+        Self { view: Mutex::new(view) }
+    }
+
+    /// Shows one event.
+    pub(crate) fn show(&self, event: Event) {
+        // A panic elsewhere does not make what is shown wrong.
+        match &mut *self.view.lock().unwrap_or_else(PoisonError::into_inner) {
+            View::Bars(bars) => bars.show(event),
+            View::Lines(lines) => {
+                if let Some(line) = lines.line(event) {
+                    err(&format!("{line}\n"));
+                }
+            }
+        }
+    }
+
+    /// Removes the bars; lines stay.
+    pub(crate) fn finish(&self) {
+        if let View::Bars(bars) = &mut *self.view.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = bars.all.clear();
+        }
+    }
+}
+
+/// What both views count.
+#[derive(Default)]
+struct Lines {
+    done: u64,
+    expected: u64,
+}
+
+impl Lines {
+    fn left(&self) -> u64 {
+        self.expected.saturating_sub(self.done)
+    }
+
+    fn line(&mut self, event: Event) -> Option<String> {
+        Some(match event {
+            Event::Evaluating { expression } => format!("evaluating {expression}"),
+            Event::Evaluated { jobs, derivations, errors } => {
+                let failed = if errors == 0 { String::new() } else { format!(", {} failed", count(errors, "attribute")) };
+                format!("evaluated: {}, {}{failed}", count(jobs, "job"), count(derivations, "derivation"))
+            }
+            Event::BuildProgress { done, expected, .. } => {
+                (self.done, self.expected) = (done, expected);
+                return None;
+            }
+            Event::BuildStarted { derivation } => format!("building {} ({} left)", name(&derivation), self.left()),
+            Event::BuildStopped { derivation, took } => format!("ended {} after {}", name(&derivation), seconds(took)),
+            Event::Fetching { path } => format!("fetching {}", path.name()),
+            Event::Learned { package, files, functions } => {
+                format!("learned {package}: {}, {}", count(files, "file"), count(functions, "function"))
+            }
+            Event::Audited { path, findings } => format!("audited {}: {}", path.name(), count(findings, "finding")),
+            Event::Published { path, file_size } => format!("uploaded {} ({})", path.name(), size(file_size)),
+            Event::Withdrawn { path } => format!("took back {}", path.name()),
+            Event::Warning { message } => format!("warning: {message}"),
+            Event::BuildLine { .. } => return None,
+        })
+    }
+}
+
+/// One bar for the whole, and one line for each build that runs.
+struct Bars {
+    all: MultiProgress,
+    main: ProgressBar,
+    builds: BTreeMap<StorePath, ProgressBar>,
+    lines: Lines,
+}
+
+impl Bars {
+    fn new() -> Self {
+        let all = MultiProgress::new();
+        let main = all.add(ProgressBar::new_spinner());
+        main.set_style(style("{spinner} {wide_msg}"));
+        main.enable_steady_tick(Duration::from_millis(120));
+        Self { all, main, builds: BTreeMap::new(), lines: Lines::default() }
+    }
+
+    fn show(&mut self, event: Event) {
+        match &event {
+            Event::BuildStarted { derivation } => {
+                let bar = self.all.add(ProgressBar::new_spinner());
+                bar.set_style(style("  {prefix} {elapsed:>4} {wide_msg:.dim}"));
+                bar.set_prefix(name(derivation).to_owned());
+                bar.enable_steady_tick(Duration::from_secs(1));
+                self.builds.insert(derivation.clone(), bar);
+            }
+            Event::BuildLine { derivation, line } => {
+                if let Some(bar) = self.builds.get(derivation) {
+                    bar.set_message(line.clone());
+                }
+            }
+            Event::BuildStopped { derivation, .. } => {
+                if let Some(bar) = self.builds.remove(derivation) {
+                    bar.finish_and_clear();
+                }
+            }
+            Event::BuildProgress { done, expected, running, failed } => {
+                self.lines.line(event.clone());
+                let failed = if *failed == 0 { String::new() } else { format!(", {failed} failed") };
+                self.main.set_message(format!("building: {done} of {expected} done, {running} running{failed}"));
+            }
+            Event::Warning { message } => {
+                let _ = self.all.println(format!("warning: {message}"));
+            }
+            _ => {
+                if let Some(line) = self.lines.line(event) {
+                    self.main.set_message(line);
+                }
+            }
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("templates are part of the program and a test reads them")
+}
+
+fn name(derivation: &StorePath) -> &str {
+    derivation.name().strip_suffix(".drv").unwrap_or(derivation.name())
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{:.1} s", took.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_can_be_read() {
+        style("{spinner} {wide_msg}");
+        style("  {prefix} {elapsed:>4} {wide_msg:.dim}");
+    }
+
+    #[test]
+    fn lines_say_what_builds_and_how_many_are_left() {
+        let drv: StorePath = "/nix/store/00000000000000000000000000000000-saxpy-1.0.drv".parse().unwrap();
+        let mut lines = Lines::default();
+        assert_eq!(lines.line(Event::BuildProgress { done: 2, expected: 5, running: 1, failed: 0 }), None);
+        let line = lines.line(Event::BuildStarted { derivation: drv.clone() }).unwrap();
+        assert_eq!(line, "building saxpy-1.0 (3 left)");
+        let line = lines.line(Event::BuildStopped { derivation: drv, took: Duration::from_millis(1500) }).unwrap();
+        assert_eq!(line, "ended saxpy-1.0 after 1.5 s");
+    }
+}

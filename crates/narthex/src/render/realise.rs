@@ -1,0 +1,98 @@
+//! The plan and the outcome of `realise`.
+
+use super::text::{columns, count, indent, size, terminal_width};
+use super::{err, out};
+use narthex_client::RealisePlan;
+use narthex_closure::{Graph, Step, StorePath};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Prints what will be fetched, what will be built here and why, before anything is done.
+pub(crate) fn realise_plan(plan: &RealisePlan, graph: &Graph) {
+    // The plan is what --dry-run is asked for; the paths of a real run are its data.
+    err(&plan_text(plan, graph, terminal_width()));
+}
+
+fn plan_text(plan: &RealisePlan, graph: &Graph, width: Option<usize>) -> String {
+    if plan.fill.steps.is_empty() {
+        return "everything is in the store already\n".to_owned();
+    }
+    let mut text = String::new();
+    if !plan.fill.built.is_empty() {
+        text.push_str("to build here:\n");
+        let row = |path: &StorePath| {
+            let entry = plan.withheld.get(path);
+            let why = match entry.and_then(|entry| entry.reasons.first()) {
+                Some(reason) => format!("withheld: {}", reason.message),
+                None => "in no cache".to_owned(),
+            };
+            let bytes = entry.map_or("?".to_owned(), |entry| size(entry.nar_size));
+            vec![format!("  {}", path.name()), bytes, why]
+        };
+        let rows: Vec<Vec<String>> = plan.fill.built.keys().map(row).collect();
+        text.push_str(&columns(&rows, &[1], width));
+    }
+    let cached: Vec<_> = plan.fill.fetched.iter().filter_map(|path| Some((path, plan.cached.get(path)?))).collect();
+    if !cached.is_empty() {
+        text.push_str("to fetch:\n");
+        let rows: Vec<Vec<String>> = cached
+            .iter()
+            .map(|(path, cached)| {
+                let download = cached.file_size.map_or("?".to_owned(), size);
+                vec![format!("  {}", path.name()), size(cached.nar_size), format!("download {download}")]
+            })
+            .collect();
+        text.push_str(&columns(&rows, &[1], width));
+    }
+    let download: u64 = cached.iter().filter_map(|(_, cached)| cached.file_size).sum();
+    let unpacked: u64 = cached.iter().map(|(_, cached)| cached.nar_size).sum();
+    text.push_str(&format!(
+        "{} to build, {} to fetch: {} to download, {} unpacked\n",
+        count(plan.fill.built.len(), "path"),
+        count(cached.len(), "path"),
+        size(download),
+        size(unpacked)
+    ));
+    text.push_str("in this order:\n");
+    for (number, step) in plan.fill.steps.iter().enumerate() {
+        let (what, names): (&str, Vec<String>) = match step {
+            Step::Fetch(paths) => ("fetch", paths.iter().map(|path| path.name().to_owned()).collect()),
+            Step::Build(derivations) => (
+                "build",
+                derivations.keys().map(|drv| graph.get(drv).map_or(drv.name(), |d| &d.name).to_owned()).collect(),
+            ),
+        };
+        text.push_str(&format!("  {}. {what} {}\n", number + 1, names.join(", ")));
+    }
+    text
+}
+
+/// Prints the paths that were asked for, as `nix-build` does.
+pub(crate) fn realised(wanted: &BTreeSet<StorePath>) {
+    out(&wanted.iter().map(|path| format!("{path}\n")).collect::<String>());
+}
+
+/// Says which holes are still there and what their builds wrote last.
+pub(crate) fn holes_remain(
+    failed: &BTreeMap<StorePath, Vec<String>>,
+    errors: &[String],
+    plan: &RealisePlan,
+    graph: &Graph,
+) {
+    let mut text = format!("error: {} could not be built, so nothing that refers to it was fetched\n", names(failed, graph));
+    for (derivation, log) in failed {
+        text.push_str(&indent(&log.join("\n"), "  | "));
+        text.push_str(&format!("  the whole log: nix-store --read-log {derivation}\n"));
+    }
+    if failed.values().all(Vec::is_empty) {
+        for error in errors {
+            text.push_str(&indent(error, "  "));
+        }
+    }
+    let waiting: Vec<&str> = plan.wanted.iter().map(StorePath::name).collect();
+    text.push_str(&format!("hint: do what the log asks for and run this again for {}; what was fetched is kept\n", waiting.join(", ")));
+    err(&text);
+}
+
+fn names(failed: &BTreeMap<StorePath, Vec<String>>, graph: &Graph) -> String {
+    failed.keys().map(|drv| graph.get(drv).map_or(drv.name(), |d| &d.name)).collect::<Vec<_>>().join(", ")
+}

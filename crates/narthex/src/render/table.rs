@@ -1,0 +1,211 @@
+//! The tables of `run` and `plan`.
+
+use super::out;
+use super::text::{columns, count, indent, size, terminal_width};
+use narthex_cache::Record;
+use narthex_closure::StorePath;
+use narthex_farm::{Planned, Row, RunReport};
+use narthex_nix::EvalError;
+use narthex_policy::{Reason, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) fn run_table(report: &RunReport) {
+    out(&run_text(report, terminal_width()));
+}
+
+fn run_text(report: &RunReport, width: Option<usize>) -> String {
+    let mut text = String::new();
+    let (jobs, others): (Vec<&Row>, Vec<&Row>) = report.rows.iter().partition(|row| row.record.attr.is_some());
+    let line = |row: &&Row| {
+        vec![
+            verdict(row.record.verdict).to_owned(),
+            short(row.record.path.name()),
+            size(row.record.nar_size),
+            deciding(&row.record.reasons),
+        ]
+    };
+    let failed = report.failures.iter().map(|failure| {
+        vec!["failed".to_owned(), failure.name.clone(), "–".to_owned(), failure.message.clone()]
+    });
+    let heading = ["VERDICT", "NAME", "SIZE", "REASON"].map(str::to_owned).to_vec();
+    let mut rows: Vec<Vec<String>> = std::iter::once(heading).chain(jobs.iter().map(line)).chain(failed).collect();
+    let first_of_others = rows.len();
+    rows.extend(others.iter().map(line));
+    // One layout for both parts, so that they line up.
+    let laid_out = columns(&rows, &[2], width);
+    for (number, row) in laid_out.lines().enumerate() {
+        if number == first_of_others {
+            text.push_str("\nwhat they are made of:\n");
+        }
+        text.push_str(row);
+        text.push('\n');
+    }
+    text.push('\n');
+    text.push_str(&summary(report));
+    text.push_str(&holes(&report.holes));
+    text.push_str(&errors(&report.errors));
+    for failure in &report.failures {
+        text.push_str(&format!("\n{} ({}) did not build: {}\n", failure.attr, failure.name, failure.message));
+        text.push_str(&indent(&failure.log.join("\n"), "  | "));
+        if let Some(failed) = failure.failed.first() {
+            text.push_str(&format!("  the whole log: nix-store --read-log {failed}\n"));
+        }
+    }
+    text
+}
+
+fn summary(report: &RunReport) -> String {
+    let of = |verdict| report.rows.iter().filter(move |row| row.record.verdict == verdict);
+    let nar_bytes = |verdict| of(verdict).map(|row| row.record.nar_size).sum::<u64>();
+    let file_bytes: u64 = report.rows.iter().filter_map(|row| row.file_size).sum();
+    let counts = report.counts;
+    let mut text = format!(
+        "published {} ({}, compressed {}), withheld {} ({})\n",
+        count(of(Verdict::Publish).count(), "path"),
+        size(nar_bytes(Verdict::Publish)),
+        size(file_bytes),
+        count(of(Verdict::Withhold).count(), "path"),
+        size(nar_bytes(Verdict::Withhold)),
+    );
+    if counts.built + counts.audited + counts.uploaded + counts.withdrawn == 0 {
+        text.push_str("nothing was new: nothing built, audited or uploaded\n");
+    } else {
+        text.push_str(&format!(
+            "this time: {} built, {} audited, {} uploaded",
+            counts.built, counts.audited, counts.uploaded
+        ));
+        if counts.withdrawn > 0 {
+            text.push_str(&format!(", {} taken back", count(counts.withdrawn, "path")));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn holes(holes: &BTreeMap<StorePath, BTreeSet<StorePath>>) -> String {
+    if holes.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("{}, to be built by whoever wants what refers to them:\n", count(holes.len(), "hole"));
+    for (hole, referrers) in holes {
+        let names: Vec<&str> = referrers.iter().map(StorePath::name).collect();
+        text.push_str(&format!("  {} ← {}\n", hole.name(), names.join(", ")));
+    }
+    text
+}
+
+fn errors(errors: &[EvalError]) -> String {
+    let mut text = String::new();
+    for error in errors {
+        text.push_str(&format!("\n{} does not evaluate:\n", error.attr));
+        text.push_str(&indent(&error.message, "  "));
+    }
+    text
+}
+
+pub(crate) fn plan_table(planned: &[Planned], failed: &[EvalError]) {
+    out(&plan_text(planned, failed, terminal_width()));
+}
+
+fn plan_text(planned: &[Planned], failed: &[EvalError], width: Option<usize>) -> String {
+    let of = |jobs: bool| planned.iter().filter(move |p| p.attr.is_some() == jobs);
+    // Sources and files are many; in a plan only those derivations' outputs count that are no plain file.
+    let line = |p: &Planned| vec![verdict(p.verdict).to_owned(), short(p.path.name()), deciding(&p.reasons)];
+    let heading = ["FORECAST", "NAME", "REASON"].map(str::to_owned).to_vec();
+    let mut rows: Vec<Vec<String>> = std::iter::once(heading).chain(of(true).map(line)).collect();
+    let first_of_others = rows.len();
+    rows.extend(of(false).filter(|p| p.deriver.is_some()).map(line));
+    let mut text = String::new();
+    for (number, row) in columns(&rows, &[], width).lines().enumerate() {
+        if number == first_of_others {
+            text.push_str("\nwhat they are made of:\n");
+        }
+        text.push_str(row);
+        text.push('\n');
+    }
+    let shown: Vec<&Planned> = planned.iter().filter(|p| p.deriver.is_some()).collect();
+    let published = shown.iter().filter(|p| p.verdict == Verdict::Publish).count();
+    text.push_str(&format!(
+        "\nby license alone: {} could be published, {} would be withheld; the audit of the bytes may withhold more\n",
+        count(published, "path"),
+        shown.len() - published
+    ));
+    text.push_str(&errors(failed));
+    text
+}
+
+/// A name that leaves room for the reason; the whole one is in the JSON.
+fn short(name: &str) -> String {
+    const ROOM: usize = 44;
+    if name.chars().count() <= ROOM { name.to_owned() } else { name.chars().take(ROOM - 1).chain(['…']).collect() }
+}
+
+pub(crate) fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Publish => "published",
+        Verdict::Withhold => "withheld",
+    }
+}
+
+fn deciding(reasons: &[Reason]) -> String {
+    reasons.first().map(|reason| format!("{}: {}", reason.code, reason.message)).unwrap_or_default()
+}
+
+/// The heading that `why` gives a record.
+pub(crate) fn heading(record: &Record) -> String {
+    format!("{}\n  {} under the policy `{}`\n", record.path, verdict(record.verdict), record.policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use narthex_closure::NarHash;
+    use narthex_farm::{BuildFailure, Counts};
+    use narthex_policy::{Code, Effect, Source};
+
+    fn row(name: &str, attr: Option<&str>, verdict: Verdict, code: Code, message: &str) -> Row {
+        let record = Record {
+            path: format!("/nix/store/00000000000000000000000000000000-{name}").parse().unwrap(),
+            attr: attr.map(str::to_owned),
+            output: Some("out".to_owned()),
+            deriver: None,
+            nar_hash: NarHash::from_sha256([0; 32]),
+            nar_size: 12_345,
+            references: [].into(),
+            license: None,
+            verdict,
+            reasons: vec![Reason { code, source: Source::Declared, effect: Effect::Publish, message: message.to_owned(), evidence: vec![] }],
+            policy: "default".to_owned(),
+        };
+        Row { file_size: (verdict == Verdict::Publish).then_some(1000), record }
+    }
+
+    #[test]
+    fn a_run_as_a_person_sees_it() {
+        let report = RunReport {
+            rows: vec![
+                row("greeting-1.0", Some("greeting"), Verdict::Publish, Code::LicenseFree, "free software: MIT"),
+                row("cuda-1", Some("cuda"), Verdict::Withhold, Code::LicenseRestricted, "may not be passed on: X"),
+                row("cc", None, Verdict::Publish, Code::LicenseFree, "free software: MIT"),
+            ],
+            failures: vec![BuildFailure {
+                attr: "broken".to_owned(),
+                derivation: "/nix/store/00000000000000000000000000000000-broken.drv".parse().unwrap(),
+                name: "broken-1.0".to_owned(),
+                message: "its build failed".to_owned(),
+                failed: vec!["/nix/store/00000000000000000000000000000000-broken.drv".parse().unwrap()],
+                log: vec!["broken.c:1: error".to_owned()],
+            }],
+            errors: vec![EvalError { attr: "bad".to_owned(), message: "no such thing\n\nat /x.nix:1:1:".to_owned() }],
+            holes: BTreeMap::from([(
+                "/nix/store/00000000000000000000000000000000-cuda-1".parse().unwrap(),
+                ["/nix/store/00000000000000000000000000000000-saxpy".parse().unwrap()].into(),
+            )]),
+            counts: Counts { built: 2, audited: 3, uploaded: 2, withdrawn: 1 },
+            public_keys: vec![],
+        };
+        insta::assert_snapshot!(run_text(&report, None));
+        let again = RunReport { counts: Counts::default(), ..report };
+        assert!(run_text(&again, None).contains("nothing was new: nothing built, audited or uploaded"));
+    }
+}
