@@ -244,8 +244,13 @@ mod tests {
         assert_eq!(seen.gaps, []);
         assert_eq!(
             seen.blobs,
-            ["b.tar.gz", "b.tar.gz!b.tar", "b.tar.gz!b.tar!a.whl", "b.tar.gz!b.tar!a.whl!lib/x.a",
-             "b.tar.gz!b.tar!a.whl!lib/x.a!hi.o"]
+            [
+                "b.tar.gz",
+                "b.tar.gz!b.tar",
+                "b.tar.gz!b.tar!a.whl",
+                "b.tar.gz!b.tar!a.whl!lib/x.a",
+                "b.tar.gz!b.tar!a.whl!lib/x.a!hi.o"
+            ]
         );
         let zst = zstd::encode_all(&b"text"[..], 1).unwrap();
         assert_eq!(see("t.zst", &zst, Limits::default()).blobs, ["t.zst", "t.zst!t"]);

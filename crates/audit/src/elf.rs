@@ -109,7 +109,10 @@ fn patched(at: u64, r_type: u32, aarch64: bool) -> (u64, u64) {
         // mov through the GOT becomes lea or mov of an immediate: prefix, opcode and ModRM change.
         elf::R_X86_64_GOTPCRELX | elf::R_X86_64_REX_GOTPCRELX => (at.saturating_sub(3), at + 4),
         // Thread-local access is rewritten with the call that follows it.
-        elf::R_X86_64_TLSGD | elf::R_X86_64_TLSLD | elf::R_X86_64_GOTTPOFF | elf::R_X86_64_GOTPC32_TLSDESC
+        elf::R_X86_64_TLSGD
+        | elf::R_X86_64_TLSLD
+        | elf::R_X86_64_GOTTPOFF
+        | elf::R_X86_64_GOTPC32_TLSDESC
         | elf::R_X86_64_TLSDESC_CALL => (at.saturating_sub(4), at + 12),
         elf::R_X86_64_8 | elf::R_X86_64_PC8 => (at, at + 1),
         elf::R_X86_64_16 | elf::R_X86_64_PC16 => (at, at + 2),

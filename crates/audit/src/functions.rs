@@ -121,7 +121,12 @@ fn report(
     for function in hits.keys() {
         for owner in &corpus.owners[*function as usize] {
             let member = &corpus.body.members[*owner as usize];
-            archives.entry((member.material, &member.archive)).or_default().entry(*owner).or_default().insert(*function);
+            archives
+                .entry((member.material, &member.archive))
+                .or_default()
+                .entry(*owner)
+                .or_default()
+                .insert(*function);
         }
     }
     for ((material, archive), members) in archives {
@@ -262,7 +267,8 @@ mod tests {
         let padding = vec![0x90; 400];
         let masked = noise(3, 400);
         let everything = vec![(0, 400)];
-        let made = prints(&[Function { bytes: &padding, masked: vec![] }, Function { bytes: &masked, masked: everything }]);
+        let made =
+            prints(&[Function { bytes: &padding, masked: vec![] }, Function { bytes: &masked, masked: everything }]);
         assert!(made.iter().all(Option::is_none));
     }
 }

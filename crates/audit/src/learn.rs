@@ -39,13 +39,8 @@ pub fn learn(
     files: &[AuditFile<'_>],
     limits: Limits,
 ) -> Result<(Corpus, Learned), CorpusError> {
-    let mut visitor = Learn {
-        corpus: &corpus,
-        name,
-        files: BTreeMap::new(),
-        objects: Vec::new(),
-        learned: Learned::default(),
-    };
+    let mut visitor =
+        Learn { corpus: &corpus, name, files: BTreeMap::new(), objects: Vec::new(), learned: Learned::default() };
     for file in files {
         let place = Place { file: file.path.clone(), members: Vec::new() };
         match &file.contents {
@@ -91,7 +86,12 @@ fn add_functions(body: &mut Body, material: u32, objects: Vec<Object>) -> usize 
         owned.sort_unstable();
         owned.dedup();
         if !owned.is_empty() {
-            body.members.push(MemberPrint { material, archive: object.archive, member: object.member, functions: owned });
+            body.members.push(MemberPrint {
+                material,
+                archive: object.archive,
+                member: object.member,
+                functions: owned,
+            });
         }
     }
     body.functions.len() - before
@@ -193,7 +193,8 @@ mod tests {
     fn what_was_learned_is_found_by_its_bytes_and_not_by_its_name() {
         let header = [b'h'; 100];
         let (corpus, learned) =
-            learn(Corpus::default(), "sha256:a", "n", vendor(), &[file("include/v.h", &header)], Limits::default()).unwrap();
+            learn(Corpus::default(), "sha256:a", "n", vendor(), &[file("include/v.h", &header)], Limits::default())
+                .unwrap();
         assert_eq!(learned.files, 1);
         let report = audit(&[file("x/renamed", &header), file("y", b"other")], &corpus, Limits::default());
         let [Finding::Copy { place, original }] = report.findings.as_slice() else { panic!("{report:?}") };

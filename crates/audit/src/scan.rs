@@ -100,10 +100,7 @@ fn static_code(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Vec<Findin
 }
 
 fn broken(subject: &Subject<'_>, error: &object::Error) -> Finding {
-    Finding::NotFullyAudited {
-        place: subject.place.clone(),
-        gap: Gap::BrokenBinary(error.to_string()),
-    }
+    Finding::NotFullyAudited { place: subject.place.clone(), gap: Gap::BrokenBinary(error.to_string()) }
 }
 
 /// The original that shares the most bytes in distinctive sections, if any shares one.

@@ -1,13 +1,13 @@
 //! Publishing, withholding and taking back.
 
+use crate::ObjectName;
 use crate::catalog::{Catalog, CatalogError, Record};
 use crate::folder::{Folder, FolderError};
 use crate::key::SecretKey;
 use crate::nar::{self, NarError, StagedNar};
 use crate::state::{State, StateError};
 use crate::withheld::WithheldEntry;
-use crate::ObjectName;
-use narthex_closure::{NarHash, StorePath, hash_part};
+use narthex_closure::{StorePath, hash_part};
 use narthex_policy::Permit;
 use nix_derivation::{CAHash, StoreDir};
 use nix_narinfo::{Compression, NarInfo};
@@ -144,7 +144,7 @@ impl Cache {
         nar: impl FnOnce() -> io::Result<R>,
     ) -> Result<Published, PublishError> {
         let (path, hash) = (permit.path(), hash_part(permit.path()));
-        if let Some(file_size) = self.is_published(path, permit.nar_hash())? {
+        if let Some(file_size) = self.published(permit)? {
             self.folder.remove(&ObjectName::withheld(path))?;
             return Ok(Published { file_size, uploaded: false });
         }
@@ -166,8 +166,12 @@ impl Cache {
         Ok(Published { file_size: staged.file_size, uploaded: true })
     }
 
-    /// The size of the file if exactly this NAR is there, whole.
-    fn is_published(&self, path: &StorePath, nar_hash: NarHash) -> Result<Option<u64>, FolderError> {
+    /// The size of the compressed file in bytes, if exactly the permitted NAR is there and whole.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn published(&self, permit: &Permit) -> Result<Option<u64>, FolderError> {
+        let (path, nar_hash) = (permit.path(), permit.nar_hash());
         let Some(info) = self.folder.get(&ObjectName::narinfo(path))?.and_then(|bytes| parse(&bytes)) else {
             return Ok(None);
         };

@@ -77,8 +77,7 @@ pub struct Catalog {
     pool: SqlitePool,
 }
 
-const COLUMNS: &str =
-    "path, attr, output, deriver, nar_hash, nar_size, refs, license, verdict, reasons, policy";
+const COLUMNS: &str = "path, attr, output, deriver, nar_hash, nar_size, refs, license, verdict, reasons, policy";
 
 impl Catalog {
     /// Opens the catalog and makes it where it is not there.
@@ -117,9 +116,8 @@ impl Catalog {
     pub async fn put(&self, record: &Record) -> Result<(), CatalogError> {
         let references: Vec<String> = record.references.iter().map(StorePath::to_basename).collect();
         let json = |error: serde_json::Error| CatalogError::Row(error.to_string());
-        let sql = format!(
-            "INSERT OR REPLACE INTO decisions ({COLUMNS}, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        );
+        let sql =
+            format!("INSERT OR REPLACE INTO decisions ({COLUMNS}, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
         sqlx::query(&sql)
             .bind(record.path.to_basename())
             .bind(&record.attr)
@@ -191,10 +189,7 @@ impl Catalog {
     /// When the catalog fails.
     pub async fn put_audit(&self, nar: NarHash, corpus: &str, scanner: u32, report: &str) -> Result<(), CatalogError> {
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("DELETE FROM audits WHERE nar_hash = ?")
-            .bind(nar.to_string())
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query("DELETE FROM audits WHERE nar_hash = ?").bind(nar.to_string()).execute(&mut *transaction).await?;
         sqlx::query("INSERT INTO audits (nar_hash, corpus, scanner, report) VALUES (?, ?, ?, ?)")
             .bind(nar.to_string())
             .bind(corpus)

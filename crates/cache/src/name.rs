@@ -110,8 +110,17 @@ mod tests {
     #[test]
     fn other_names_do_not_exist() {
         let hash = "0".repeat(32);
-        for text in ["", "../keys/secret", "nar/../../x.nar.zst", "log/../x", "x.narinfo", &format!("{hash}e.narinfo"),
-            &format!("log/{hash}-a"), &format!("{}.narinfo", "e".repeat(32)), "withheld/"] {
+        for text in [
+            "",
+            "../keys/secret",
+            "nar/../../x.nar.zst",
+            "log/../x",
+            "x.narinfo",
+            &format!("{hash}e.narinfo"),
+            &format!("log/{hash}-a"),
+            &format!("{}.narinfo", "e".repeat(32)),
+            "withheld/",
+        ] {
             assert_eq!(ObjectName::parse(text), None, "{text}");
         }
     }

@@ -1,7 +1,7 @@
 //! One pass over a NAR: hash it, list it, compress it, hash the result.
 
-use crate::folder::{Folder, FolderError, Staged};
 use crate::ObjectName;
+use crate::folder::{Folder, FolderError, Staged};
 use narthex_closure::NarHash;
 use nix_archive::nar::{Event, decode_events_reader};
 use nix_derivation::NixHash;
@@ -52,7 +52,13 @@ pub(crate) fn stage(folder: &Folder, nar: impl Read, permitted: NarHash) -> Resu
     let failed = |error| FolderError::new("cannot write", &path, error);
     let file = Hashing { inner: BufWriter::with_capacity(1 << 20, staged), hash: Sha256::new(), size: 0 };
     let encoder = zstd::Encoder::new(file, LEVEL).map_err(failed)?;
-    let mut tee = Tee { reader: BufReader::with_capacity(1 << 20, nar), hash: Sha256::new(), size: 0, encoder, write_error: None };
+    let mut tee = Tee {
+        reader: BufReader::with_capacity(1 << 20, nar),
+        hash: Sha256::new(),
+        size: 0,
+        encoder,
+        write_error: None,
+    };
     let mut listing = Listing::default();
     let decoded = decode_events_reader(&mut tee, |event| {
         listing.event(event);

@@ -1,7 +1,7 @@
 //! Finds out what caches offer, and makes the plan from it.
 
-use crate::source::{CacheSource, SourceError};
 use crate::ClientError;
+use crate::source::{CacheSource, SourceError};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use narthex_cache::{ObjectName, WithheldEntry};
 use narthex_closure::{Cached, FillPlan, Graph, Status, StorePath, plan_fill};
@@ -40,7 +40,8 @@ impl Offer {
         } else {
             let trusted = nix.setting("trusted-public-keys").await?;
             let texts = trusted.split_whitespace().map(str::to_owned).chain(public_keys.iter().cloned());
-            let parse = |text: String| TrustedPublicKey::parse(&text).map_err(|source| ClientError::Key { text, source });
+            let parse =
+                |text: String| TrustedPublicKey::parse(&text).map_err(|source| ClientError::Key { text, source });
             Some(texts.map(parse).collect::<Result<_, _>>()?)
         };
         Ok(Self { sources, keys })

@@ -1,7 +1,7 @@
 //! Carries a plan out: holes in commands of their own, the rest by substitution.
 
-use crate::gather::RealisePlan;
 use crate::ClientError;
+use crate::gather::RealisePlan;
 use narthex_closure::{Step, StorePath};
 use narthex_event::Sink;
 use narthex_nix::{Nix, Target};
@@ -44,7 +44,8 @@ pub async fn realise(
                 let targets: Vec<Target> = paths.iter().cloned().map(Target::Path).collect();
                 let outcome = nix.realise(&targets, sink).await?;
                 let arrived = nix.path_info(paths.iter().cloned()).await?;
-                let missing: Vec<StorePath> = paths.iter().filter(|path| !arrived.contains_key(path)).cloned().collect();
+                let missing: Vec<StorePath> =
+                    paths.iter().filter(|path| !arrived.contains_key(path)).cloned().collect();
                 if !missing.is_empty() {
                     return Err(ClientError::NotFetched { paths: missing, message: outcome.errors.join("; ") });
                 }

@@ -130,10 +130,10 @@ impl CacheSource {
                 }
             }
             Access::Http(client) => {
-                let url = self.url.join(&name.to_string()).map_err(|error| SourceError::Url {
-                    url: self.url.to_string(),
-                    why: error.to_string(),
-                })?;
+                let url = self
+                    .url
+                    .join(&name.to_string())
+                    .map_err(|error| SourceError::Url { url: self.url.to_string(), why: error.to_string() })?;
                 let unreachable = |source| SourceError::Unreachable { url: self.url(), source };
                 let mut response = client.get(url.clone()).send().await.map_err(unreachable)?;
                 let answer = |what: String| SourceError::Answer { url: url.to_string(), what };

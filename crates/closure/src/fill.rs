@@ -151,7 +151,8 @@ impl Levels<'_> {
         while let Some((path, children_done)) = stack.pop() {
             let children = self.children(&path);
             if children_done {
-                let below = children.iter().filter(|c| **c != path).filter_map(|c| self.known.get(c).copied().flatten());
+                let below =
+                    children.iter().filter(|c| **c != path).filter_map(|c| self.known.get(c).copied().flatten());
                 let absent = matches!(self.status.get(&path), Some(Status::Absent));
                 let level = below.max().unwrap_or(0) + usize::from(absent);
                 self.known.insert(path, Some(level));
@@ -238,10 +239,7 @@ mod tests {
             (path("unzip"), cached(&[])),
         ]);
         let plan = plan_fill(&set(&["top"]), &status, &example()).unwrap();
-        assert_eq!(
-            plan.steps,
-            [Step::Fetch(set(&["unzip"])), build(&["hole"]), Step::Fetch(set(&["top"]))]
-        );
+        assert_eq!(plan.steps, [Step::Fetch(set(&["unzip"])), build(&["hole"]), Step::Fetch(set(&["top"]))]);
         assert_eq!(plan.fetched, set(&["top", "mid", "leaf", "unzip"]));
         assert_eq!(plan.built, BTreeMap::from([(path("hole"), path("hole.drv"))]));
     }

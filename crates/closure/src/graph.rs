@@ -40,10 +40,9 @@ impl Graph {
     /// Adds a derivation; one that is there already stays as it is.
     pub fn insert(&mut self, path: StorePath, derivation: Derivation) {
         for (output, output_path) in &derivation.outputs {
-            self.producers.entry(output_path.clone()).or_insert_with(|| Producer {
-                derivation: path.clone(),
-                output: output.clone(),
-            });
+            self.producers
+                .entry(output_path.clone())
+                .or_insert_with(|| Producer { derivation: path.clone(), output: output.clone() });
         }
         self.derivations.entry(path).or_insert(derivation);
     }

@@ -7,9 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// `references` gives the references of every published path; the result maps each hole to the
 /// published paths that refer to it. A reference of a path to itself is no hole.
-pub fn holes(
-    references: &BTreeMap<StorePath, BTreeSet<StorePath>>,
-) -> BTreeMap<StorePath, BTreeSet<StorePath>> {
+pub fn holes(references: &BTreeMap<StorePath, BTreeSet<StorePath>>) -> BTreeMap<StorePath, BTreeSet<StorePath>> {
     let mut holes: BTreeMap<StorePath, BTreeSet<StorePath>> = BTreeMap::new();
     for (path, referenced) in references {
         for hole in referenced.iter().filter(|r| !references.contains_key(r)) {
@@ -57,10 +55,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn refs(edges: &[(&str, &[&str])]) -> BTreeMap<StorePath, BTreeSet<StorePath>> {
-        edges
-            .iter()
-            .map(|(from, to)| (path(from), to.iter().map(|t| path(t)).collect()))
-            .collect()
+        edges.iter().map(|(from, to)| (path(from), to.iter().map(|t| path(t)).collect())).collect()
     }
 
     #[test]

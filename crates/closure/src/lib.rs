@@ -24,9 +24,7 @@ pub fn hash_part(path: &StorePath) -> String {
 
 /// Reads a store path written either as `/nix/store/<hash>-<name>` or as `<hash>-<name>`.
 pub fn parse_store_path(text: &str) -> Option<StorePath> {
-    text.parse()
-        .ok()
-        .or_else(|| StorePath::from_basename(text.as_bytes()).ok())
+    text.parse().ok().or_else(|| StorePath::from_basename(text.as_bytes()).ok())
 }
 
 #[cfg(test)]

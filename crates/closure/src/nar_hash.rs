@@ -75,8 +75,7 @@ mod tests {
     #[test]
     fn every_spelling_of_nix_is_one_hash() {
         let sri: NarHash = "sha256-CSrSDHpw4H9N3HLSoAg8zxVGUf1TP8rE8tEu+f/JZDs=".parse().unwrap();
-        let hex: NarHash =
-            "sha256:092ad20c7a70e07f4ddc72d2a0083ccf154651fd533fcac4f2d12ef9ffc9643b".parse().unwrap();
+        let hex: NarHash = "sha256:092ad20c7a70e07f4ddc72d2a0083ccf154651fd533fcac4f2d12ef9ffc9643b".parse().unwrap();
         assert_eq!(sri, hex);
     }
 

@@ -23,10 +23,7 @@ pub(crate) fn graph(nodes: &[(&str, &[&str])]) -> Graph {
                 name: (*name).to_owned(),
                 system: "x86_64-linux".to_owned(),
                 outputs: BTreeMap::from([("out".to_owned(), path(name))]),
-                inputs: inputs
-                    .iter()
-                    .map(|input| (path(&format!("{input}.drv")), ["out".to_owned()].into()))
-                    .collect(),
+                inputs: inputs.iter().map(|input| (path(&format!("{input}.drv")), ["out".to_owned()].into())).collect(),
                 sources: [].into(),
                 fixed_output: false,
             },

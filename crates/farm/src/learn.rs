@@ -32,8 +32,9 @@ pub enum CorpusFileError {
 pub(crate) fn load(state: &State) -> Result<Corpus, CorpusFileError> {
     match state.read_corpus()? {
         None => Ok(Corpus::default()),
-        Some(bytes) => Corpus::from_bytes(&bytes)
-            .map_err(|source| CorpusFileError::Corpus { path: state.corpus(), source }),
+        Some(bytes) => {
+            Corpus::from_bytes(&bytes).map_err(|source| CorpusFileError::Corpus { path: state.corpus(), source })
+        }
     }
 }
 

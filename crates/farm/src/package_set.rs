@@ -46,7 +46,12 @@ impl PackageSet {
     ///
     /// # Errors
     /// When the expression does not evaluate; single attributes that fail are listed instead.
-    pub async fn evaluate(nix: &Nix, expression: &Path, attrs: &[String], sink: Sink<'_>) -> Result<Self, PackageSetError> {
+    pub async fn evaluate(
+        nix: &Nix,
+        expression: &Path,
+        attrs: &[String],
+        sink: Sink<'_>,
+    ) -> Result<Self, PackageSetError> {
         sink(Event::Evaluating { expression: expression.display().to_string() });
         let evaluation = nix.evaluate(expression, attrs).await?;
         let graph = read_graph(evaluation.jobs.iter().map(|job| job.derivation.clone()))?;

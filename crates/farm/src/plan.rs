@@ -2,8 +2,8 @@
 
 use crate::package_set::{PackageSet, Role};
 use narthex_closure::StorePath;
-use narthex_policy::{Provenance, Reason, Rules, SourceUser, Verdict, forecast};
 use narthex_license::{Class, Expr, LicenseFacts};
+use narthex_policy::{Provenance, Reason, Rules, SourceUser, Verdict, forecast};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The forecast for one path.
@@ -55,7 +55,9 @@ pub fn plan(set: &PackageSet, rules: &Rules) -> Vec<Planned> {
 /// The declared license of a path, as an SPDX expression.
 pub(crate) fn license_of(role: &Role<'_>) -> Option<String> {
     match role {
-        Role::Output(facts) => facts.filter(|facts| facts.license != Expr::Absent).map(|facts| facts.license.to_string()),
+        Role::Output(facts) => {
+            facts.filter(|facts| facts.license != Expr::Absent).map(|facts| facts.license.to_string())
+        }
         Role::Source(_) => None,
     }
 }
@@ -68,11 +70,14 @@ pub(crate) fn provenance<'a>(set: &'a PackageSet, role: &Role<'a>, withheld: &BT
             // A source unpacked by a step of its own is a source of what is made from that step.
             let mut seen: BTreeMap<&StorePath, SourceUser> = BTreeMap::new();
             for user in users {
-                seen.insert(user, SourceUser {
-                    name: set.name(user).to_owned(),
-                    class: set.facts(user).map_or(Class::Unknown, LicenseFacts::class),
-                    withheld: withheld.contains(*user),
-                });
+                seen.insert(
+                    user,
+                    SourceUser {
+                        name: set.name(user).to_owned(),
+                        class: set.facts(user).map_or(Class::Unknown, LicenseFacts::class),
+                        withheld: withheld.contains(*user),
+                    },
+                );
             }
             Provenance::Source(seen.into_values().collect())
         }

@@ -138,7 +138,7 @@ pub async fn run(
     report.counts.built = outcome.built.iter().filter(|drv| is_built(&set, drv, &infos)).count();
     report.counts.audited = audited;
     let records = records(&set, rules, &roles, &infos, &decisions);
-    publish_all(nix, &cache, &decisions, &records, &infos, &outcome, &mut report, sink).await?;
+    publish_all(nix, &cache, &decisions, &records, &infos, &mut report, sink).await?;
 
     let published: BTreeMap<StorePath, BTreeSet<StorePath>> = records
         .values()
@@ -209,7 +209,8 @@ fn decide_all(
 ) -> BTreeMap<StorePath, Decision> {
     let nothing_said = Role::Output(None);
     let role = |path: &StorePath| roles.get(path).unwrap_or(&nothing_said);
-    let (outputs, sources): (Vec<_>, Vec<_>) = infos.iter().partition(|(path, _)| matches!(role(path), Role::Output(_)));
+    let (outputs, sources): (Vec<_>, Vec<_>) =
+        infos.iter().partition(|(path, _)| matches!(role(path), Role::Output(_)));
     let mut withheld = BTreeSet::new();
     let mut decisions = BTreeMap::new();
     for (path, info) in outputs.into_iter().chain(sources) {
@@ -257,14 +258,12 @@ fn records(
 }
 
 /// Withholds first, so that what is no longer permitted goes before anything else comes.
-#[expect(clippy::too_many_arguments, reason = "one step of a run, split off for its length; it has one caller")]
 async fn publish_all(
     nix: &Nix,
     cache: &Cache,
     decisions: &BTreeMap<StorePath, Decision>,
     records: &BTreeMap<StorePath, Record>,
     infos: &BTreeMap<StorePath, PathInfo>,
-    outcome: &BuildOutcome,
     report: &mut RunReport,
     sink: Sink<'_>,
 ) -> Result<(), RunError> {
@@ -284,11 +283,15 @@ async fn publish_all(
         else {
             continue;
         };
-        let meta = PathMeta {
-            references: info.references.clone(),
-            deriver: record.deriver.clone(),
-            ca: info.ca.clone(),
-        };
+        let meta =
+            PathMeta { references: info.references.clone(), deriver: record.deriver.clone(), ca: info.ca.clone() };
+        // The log comes first: once the path is there, nobody looks again whether its log is.
+        if let Some(deriver) = &record.deriver
+            && cache.published(&permit).map_err(PublishError::from)?.is_none()
+            && let Some(log) = nix.log(deriver).await
+        {
+            cache.put_log(deriver, &log).map_err(PublishError::from)?;
+        }
         let published = cache.publish(&permit, &meta, || Dump::of(&path)).await?;
         remember(cache, record).await?;
         if published.uploaded {
@@ -296,11 +299,6 @@ async fn publish_all(
             sink(Event::Published { path: path.clone(), file_size: published.file_size });
         }
         rows.push(Row { record: record.clone(), file_size: Some(published.file_size) });
-        if let Some(deriver) = record.deriver.as_ref().filter(|drv| outcome.built.contains(drv))
-            && let Some(log) = nix.log(deriver).await
-        {
-            cache.put_log(deriver, &log).map_err(PublishError::from)?;
-        }
     }
     rows.sort_by(|a, b| order(&a.record).cmp(&order(&b.record)));
     report.rows = rows;
@@ -336,7 +334,9 @@ fn failures(set: &PackageSet, outcome: &BuildOutcome, infos: &BTreeMap<StorePath
         let message = if own {
             "its build failed".to_owned()
         } else if failed.is_empty() {
-            said(&job.derivation).unwrap_or_else(|| "it was not built".to_owned())
+            let all =
+                || if outcome.errors.is_empty() { "it was not built".to_owned() } else { outcome.errors.join("; ") };
+            said(&job.derivation).unwrap_or_else(all)
         } else {
             format!("what it needs failed to build: {}", names())
         };

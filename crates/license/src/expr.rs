@@ -49,10 +49,7 @@ impl License {
     /// it is free, since nothing may be guessed there.
     pub(crate) fn from_row(id: Option<&str>, row: &Row) -> Option<Self> {
         let free = row.free?;
-        let name = [&row.short_name, &row.full_name, &row.spdx_id, &row.url]
-            .into_iter()
-            .flatten()
-            .next()?;
+        let name = [&row.short_name, &row.full_name, &row.spdx_id, &row.url].into_iter().flatten().next()?;
         Some(Self {
             id: id.map(str::to_owned),
             spdx_id: row.spdx_id.clone(),
@@ -123,9 +120,7 @@ impl Expr {
     pub fn from_json(value: &Value) -> Self {
         match value {
             Value::Null => Self::Absent,
-            Value::String(name) => {
-                table::by_name(name).map_or_else(|| Self::UnknownName(name.clone()), Self::One)
-            }
+            Value::String(name) => table::by_name(name).map_or_else(|| Self::UnknownName(name.clone()), Self::One),
             Value::Array(items) => Self::All(items.iter().map(Self::from_json).collect()),
             Value::Object(fields) => {
                 let part = |name: &str| fields.get(name).unwrap_or(&Value::Null);
@@ -140,10 +135,9 @@ impl Expr {
                     (Some("compound"), Some("AND")) => Self::All(parts()),
                     (Some("compound"), Some("OR")) => Self::Any(parts()),
                     (Some("compound"), _) => Self::Malformed("a compound license without AND or OR".to_owned()),
-                    (Some("exception"), _) => Self::With(
-                        Box::new(Self::from_json(part("license"))),
-                        name_of(part("exception")),
-                    ),
+                    (Some("exception"), _) => {
+                        Self::With(Box::new(Self::from_json(part("license"))), name_of(part("exception")))
+                    }
                     (Some("plus"), _) => Self::OrLater(Box::new(Self::from_json(part("license")))),
                     _ => Self::simple(value),
                 }
@@ -262,7 +256,8 @@ mod tests {
     fn lists_and_expressions() {
         check(json!([mit(), cuda(false)]), Class::Restricted, "MIT AND LicenseRef-nvidiaCuda");
         check(json!([]), Class::Unknown, "NONE");
-        let compound = |op: &str, licenses: Vec<Value>| json!({"licenseType": "compound", "operator": op, "licenses": licenses});
+        let compound =
+            |op: &str, licenses: Vec<Value>| json!({"licenseType": "compound", "operator": op, "licenses": licenses});
         check(compound("AND", vec![mit(), cuda(true)]), Class::Redistributable, "MIT AND LicenseRef-nvidiaCudaRedist");
         check(compound("OR", vec![mit(), cuda(false)]), Class::Free, "MIT OR LicenseRef-nvidiaCuda");
         check(

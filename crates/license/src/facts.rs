@@ -30,16 +30,10 @@ impl LicenseFacts {
             position: Option<String>,
         }
         match Raw::deserialize(value) {
-            Ok(raw) => Self {
-                license: Expr::from_json(&raw.license),
-                provenance: raw.provenance,
-                position: raw.position,
-            },
-            Err(error) => Self {
-                license: Expr::Malformed(error.to_string()),
-                provenance: Vec::new(),
-                position: None,
-            },
+            Ok(raw) => {
+                Self { license: Expr::from_json(&raw.license), provenance: raw.provenance, position: raw.position }
+            }
+            Err(error) => Self { license: Expr::Malformed(error.to_string()), provenance: Vec::new(), position: None },
         }
     }
 

@@ -58,9 +58,8 @@ mod tests {
     #[test]
     fn the_table_is_whole_and_every_row_has_a_class() {
         assert_eq!(ROWS.len(), 300);
-        let count = |class| {
-            ROWS.iter().filter(|(id, row)| License::from_row(Some(id), row).unwrap().class() == class).count()
-        };
+        let count =
+            |class| ROWS.iter().filter(|(id, row)| License::from_row(Some(id), row).unwrap().class() == class).count();
         assert_eq!(count(Class::Redistributable), 13);
         assert_eq!(count(Class::Restricted), 44);
     }

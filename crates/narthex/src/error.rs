@@ -95,7 +95,10 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
         } else if let Some(StateError::Busy { .. }) = error.downcast_ref() {
             Some("wait until it is done, or give --state another folder".to_owned())
         } else if let Some(StateError::Key { path, .. }) = error.downcast_ref() {
-            Some(format!("put the key back, or remove {} to make a new one that every client must trust anew", path.display()))
+            Some(format!(
+                "put the key back, or remove {} to make a new one that every client must trust anew",
+                path.display()
+            ))
         } else if let Some(error) = error.downcast_ref::<CatalogError>() {
             hint_for_catalog(error)
         } else if let Some(error) = error.downcast_ref::<SourceError>() {
@@ -154,10 +157,9 @@ fn hint_for_catalog(error: &CatalogError) -> Option<String> {
         return Some("free some space there, or give --state a folder on another file system".to_owned());
     }
     match error {
-        CatalogError::Open { path, .. } | CatalogError::Migrate { path, .. } => Some(format!(
-            "move {} away: the next run writes it anew, and the objects stay",
-            path.display()
-        )),
+        CatalogError::Open { path, .. } | CatalogError::Migrate { path, .. } => {
+            Some(format!("move {} away: the next run writes it anew, and the objects stay", path.display()))
+        }
         CatalogError::Query(_) | CatalogError::Row(_) => None,
     }
 }
@@ -192,8 +194,16 @@ macro_rules! from_errors {
 }
 
 from_errors!(
-    CatalogError, ClientError, CorpusFileError, FolderError, NixError, PackageSetError, PublishError, RunError,
-    SourceError, StateError,
+    CatalogError,
+    ClientError,
+    CorpusFileError,
+    FolderError,
+    NixError,
+    PackageSetError,
+    PublishError,
+    RunError,
+    SourceError,
+    StateError,
 );
 
 #[cfg(test)]

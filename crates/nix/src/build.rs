@@ -66,7 +66,8 @@ impl Nix {
         command.args(targets.iter().map(Target::argument));
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|source| not_run("nix-store".to_owned(), source))?;
-        let mut follow = Follow { sink, activities: HashMap::new(), outcome: BuildOutcome::default(), plain: String::new() };
+        let mut follow =
+            Follow { sink, activities: HashMap::new(), outcome: BuildOutcome::default(), plain: String::new() };
         if let Some(stderr) = child.stderr.take() {
             let mut lines = BufReader::new(stderr).split(b'\n');
             while let Ok(Some(line)) = lines.next_segment().await {
@@ -221,10 +222,13 @@ mod tests {
         let drv = "/nix/store/qp1k6i4qjxg87xgp6k40cm6343imzmsl-a.drv";
         let events = Mutex::new(Vec::new());
         let sink = |event| events.lock().unwrap().push(event);
-        let mut follow = Follow { sink: &sink, activities: HashMap::new(), outcome: BuildOutcome::default(), plain: String::new() };
+        let mut follow =
+            Follow { sink: &sink, activities: HashMap::new(), outcome: BuildOutcome::default(), plain: String::new() };
         for line in [
             r#"@nix {"action":"start","id":7,"level":0,"text":"","type":104}"#.to_owned(),
-            format!(r#"@nix {{"action":"start","fields":["{drv}","",1,1],"id":9,"level":3,"text":"building","type":105}}"#),
+            format!(
+                r#"@nix {{"action":"start","fields":["{drv}","",1,1],"id":9,"level":3,"text":"building","type":105}}"#
+            ),
             r#"@nix {"action":"result","fields":[0,1,1,0],"id":7,"type":105}"#.to_owned(),
             r#"@nix {"action":"result","fields":["\u001b[1mhi\u001b[0m"],"id":9,"type":101}"#.to_owned(),
             r#"@nix {"action":"stop","id":9}"#.to_owned(),

@@ -99,7 +99,12 @@ impl Nix {
                 Err(error) => {
                     // A set that wants to be searched may have one bad child among many good ones.
                     let children = match paths.first() {
-                        Some(path) => walk.list(path).await.ok().filter(|l| l.kind == "set" && l.recurse).map(|l| below(path, l.names)),
+                        Some(path) => walk
+                            .list(path)
+                            .await
+                            .ok()
+                            .filter(|l| l.kind == "set" && l.recurse)
+                            .map(|l| below(path, l.names)),
                         None => None,
                     };
                     match children {
@@ -199,7 +204,9 @@ impl Walk<'_> {
                     evaluation.jobs.push(Job { attr, derivation, name });
                     continue;
                 }
-                ("job", Some(_)) => "its output paths are known only after the build, which is not supported".to_owned(),
+                ("job", Some(_)) => {
+                    "its output paths are known only after the build, which is not supported".to_owned()
+                }
                 // Asked for by name, a set gives its members, as `nix-build -A` does.
                 ("set", _) if job.recurse || (named && !job.names.is_empty()) => {
                     children.extend(below(&job.attr_path, job.names));

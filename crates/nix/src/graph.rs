@@ -49,8 +49,7 @@ pub fn read_graph(roots: impl IntoIterator<Item = StorePath>) -> Result<Graph, G
 }
 
 fn read(path: &StorePath) -> Result<Derivation, GraphError> {
-    let bytes =
-        std::fs::read(path.to_string()).map_err(|source| GraphError::Read { path: path.clone(), source })?;
+    let bytes = std::fs::read(path.to_string()).map_err(|source| GraphError::Read { path: path.clone(), source })?;
     let name = path.name().strip_suffix(".drv").unwrap_or(path.name());
     let parse = |source| GraphError::Parse { path: path.clone(), source };
     let derivation = nix_derivation::Derivation::from_aterm_bytes(&bytes, name).map_err(parse)?;

@@ -62,10 +62,7 @@ impl Nix {
         while !todo.is_empty() {
             let found = self.path_info(std::mem::take(&mut todo)).await?;
             let references = found.values().flat_map(|info| info.references.iter());
-            todo = references
-                .filter(|path| !infos.contains_key(path) && !found.contains_key(path))
-                .cloned()
-                .collect();
+            todo = references.filter(|path| !infos.contains_key(path) && !found.contains_key(path)).cloned().collect();
             infos.extend(found);
         }
         Ok(infos)
@@ -128,7 +125,8 @@ mod tests {
     #[test]
     fn every_version_says_the_same() {
         let body = |extra: Value| {
-            let mut row = json!({"narHash": HASH, "narSize": 168, "references": [PATH], "registrationTime": 1, "ultimate": true});
+            let mut row =
+                json!({"narHash": HASH, "narSize": 168, "references": [PATH], "registrationTime": 1, "ultimate": true});
             row.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
             row
         };

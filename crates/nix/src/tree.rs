@@ -94,12 +94,16 @@ impl Tree {
 
     /// Opens files in batches, so that not all need be open at once.
     pub fn batches(&self, size: usize) -> impl Iterator<Item = Vec<TreeFile>> {
-        let unreadable = self.unreadable.iter().map(|(path, why)| TreeFile { path: path.clone(), bytes: Err(why.clone()) });
+        let unreadable =
+            self.unreadable.iter().map(|(path, why)| TreeFile { path: path.clone(), bytes: Err(why.clone()) });
         let unreadable: Vec<TreeFile> = unreadable.collect();
         let opened = self.paths.chunks(size).map(|chunk| {
             chunk
                 .iter()
-                .map(|path| TreeFile { path: self.relative(path), bytes: open(path).map_err(|error| error.to_string()) })
+                .map(|path| TreeFile {
+                    path: self.relative(path),
+                    bytes: open(path).map_err(|error| error.to_string()),
+                })
                 .collect()
         });
         std::iter::once(unreadable).filter(|batch| !batch.is_empty()).chain(opened)
@@ -114,7 +118,10 @@ fn open(path: &Path) -> std::io::Result<Bytes> {
         file.read_to_end(&mut bytes)?;
         return Ok(Bytes::Read(bytes));
     }
-    #[expect(unsafe_code, reason = "files of the store do not change once their path is valid, and only those are mapped")]
+    #[expect(
+        unsafe_code,
+        reason = "files of the store do not change once their path is valid, and only those are mapped"
+    )]
     // SAFETY: mapped bytes must not change while they are read. Nix makes valid paths read-only, and
     // an operator who truncates one gets SIGBUS, which ends the process and publishes nothing.
     let map = unsafe { memmap2::Mmap::map(&file)? };

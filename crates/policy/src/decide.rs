@@ -1,10 +1,10 @@
 //! The decision about one path.
 
+use crate::Code;
 use crate::decision::{Decision, Effect, Evidence, Reason, Verdict};
 use crate::judge;
 use crate::policy::{Action, Rules};
 use crate::terms::{Standing, Terms};
-use crate::Code;
 use narthex_audit::Report;
 use narthex_closure::{NarHash, StorePath};
 use narthex_license::{Class, LicenseFacts};
@@ -123,7 +123,12 @@ fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Option<&'r Terms>, Vec
         rules.policy().action(user.class) == Action::Withhold || (user.withheld && user.class != Class::Free)
     };
     let reason = if users.is_empty() {
-        Reason::new(Code::LicenseUnknown, Effect::Withhold, "no package is known to use this source".to_owned(), Vec::new())
+        Reason::new(
+            Code::LicenseUnknown,
+            Effect::Withhold,
+            "no package is known to use this source".to_owned(),
+            Vec::new(),
+        )
     } else if users.iter().any(|user| forbidding(&user)) {
         let message = format!("source of {}, withheld", names(&mut users.iter().filter(forbidding)));
         Reason::new(Code::SourceOfWithheld, Effect::Withhold, message, Vec::new())

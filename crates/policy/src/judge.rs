@@ -1,16 +1,16 @@
 //! What findings mean under a policy: many findings, one reason for each code.
 
+use crate::Code;
 use crate::decision::{Coverage, Effect, Evidence, Reason};
 use crate::policy::{Action, Rules, Treatment};
 use crate::terms::{Standing, Terms};
-use crate::Code;
 use narthex_audit::{Finding, Origin, Report};
 use std::collections::BTreeMap;
 
 /// Draws reasons from a report. `open` says that nothing has forbidden publishing so far; where
 /// something has, findings only explain.
 pub(crate) fn findings(report: &Report, rules: &Rules, open: bool) -> Vec<Reason> {
-    let mut grouped: BTreeMap<(Effect, Code), Vec<(Evidence, Option<&Terms>)>> = BTreeMap::new();
+    let mut grouped: BTreeMap<(Effect, Code), Vec<Ground<'_>>> = BTreeMap::new();
     let mut suspicious = false;
     for finding in &report.findings {
         suspicious |= !matches!(finding, Finding::Dynamic { .. });
@@ -38,6 +38,9 @@ pub(crate) fn findings(report: &Report, rules: &Rules, open: bool) -> Vec<Reason
     }
     reasons
 }
+
+/// A piece of evidence, and the terms it was held against.
+type Ground<'r> = (Evidence, Option<&'r Terms>);
 
 type Judged<'r> = (Effect, Code, Evidence, Option<&'r Terms>);
 
@@ -142,13 +145,14 @@ fn evidence(finding: &Finding) -> Evidence {
 fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) -> String {
     let Some(first) = evidence.first() else { return code.as_str().to_owned() };
     let place = &first.place;
-    let original = first.original.as_deref().unwrap_or("?");
+    // The whole path stands in the evidence.
+    let original = first.original.as_deref().map_or("?", base_name);
     let package = first.package.as_deref().unwrap_or("?");
     let title = terms.map_or("?", Terms::title);
     let clause = first.clause.as_deref().unwrap_or("?");
     let more = match evidence.len() {
         1 => String::new(),
-        n => format!(", and {} more", n - 1),
+        n => format!(" (and {} more)", n - 1),
     };
     let share = || {
         let found: u32 = first.members.iter().map(|m| m.functions_found).sum();
@@ -164,10 +168,14 @@ fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) -> String {
             "{place} is a modified copy of {original} of {package}; the {title} allows unmodified files only ({clause}){more}"
         ),
         Code::TermsMissing => format!("{place} holds {original} of {package}, and no terms are known for it{more}"),
-        Code::PolicyVendorCode => format!("{place} holds material of {package} ({original}), which the policy forbids{more}"),
+        Code::PolicyVendorCode => {
+            format!("{place} holds material of {package} ({original}), which the policy forbids{more}")
+        }
         Code::TermsPermitInclusion => format!("{}; the {title} permits it ({clause}){more}", share()),
         Code::TermsPermitCopy => {
-            format!("{place} is {original} of {package}, unmodified; the {title} permits it in an application ({clause}){more}")
+            format!(
+                "{place} is {original} of {package}, unmodified; the {title} permits it in an application ({clause}){more}"
+            )
         }
         Code::AuditCopy => format!("{place} is a copy of {original} of {package}{more}"),
         Code::AuditModifiedCopy => {
@@ -184,12 +192,18 @@ fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) -> String {
     }
 }
 
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 /// Names the files that terms do not list: tools and libraries before headers.
 pub(crate) fn not_listed(evidence: &[Evidence], terms: &Terms) -> String {
     let is_header = |e: &&Evidence| [".h", ".hpp"].iter().any(|end| e.place.ends_with(end));
     let example = evidence.iter().min_by_key(|e| (is_header(e), e.place.as_str()));
     let (place, what) = match example {
-        Some(Evidence { place, original: Some(original), .. }) => (place.as_str(), format!(" ({original})")),
+        Some(Evidence { place, original: Some(original), .. }) => {
+            (place.as_str(), format!(" ({})", base_name(original)))
+        }
         Some(Evidence { place, .. }) => (place.as_str(), String::new()),
         None => ("?", String::new()),
     };

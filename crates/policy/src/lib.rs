@@ -27,6 +27,5 @@ pub mod shipped {
     pub const DEFAULT_POLICY: &str = include_str!("../../../policies/default.toml");
 
     /// Terms by id.
-    pub const TERMS: [(&str, &str); 1] =
-        [("cuda-toolkit", include_str!("../../../policies/terms/cuda-toolkit.toml"))];
+    pub const TERMS: [(&str, &str); 1] = [("cuda-toolkit", include_str!("../../../policies/terms/cuda-toolkit.toml"))];
 }

@@ -84,7 +84,15 @@ impl Policy {
             });
 
             let ((), (copy, modified_copy, static_code, not_fully_audited)) = (version?, findings?);
-            Some(Self { name: name?, terms: terms?, classes: classes?, copy, modified_copy, static_code, not_fully_audited })
+            Some(Self {
+                name: name?,
+                terms: terms?,
+                classes: classes?,
+                copy,
+                modified_copy,
+                static_code,
+                not_fully_audited,
+            })
         })
     }
 

@@ -44,8 +44,17 @@ impl Terms {
     /// All mistakes in it, each with line and column.
     pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
         const KNOWN: [&str; 11] = [
-            "version", "id", "title", "licenses", "modified", "modified-clause", "standalone", "standalone-clause",
-            "conditions", "accompanying", "distributable",
+            "version",
+            "id",
+            "title",
+            "licenses",
+            "modified",
+            "modified-clause",
+            "standalone",
+            "standalone-clause",
+            "conditions",
+            "accompanying",
+            "distributable",
         ];
         Reader::run(text, |reader, root| {
             let fields = reader.fields(root.get_ref(), &KNOWN);
@@ -170,14 +179,31 @@ mod tests {
             assert_eq!(matches!(cuda().standing(name), Standing::Listed(_)), listed, "{name}");
         };
         for name in [
-            "libcudart.so", "libcudart.so.12", "libcudart_static.a", "libcudadevrt.a", "libculibos.a",
-            "libcublasLt.so.12", "libnppial_static.a", "libdevice.10.bc", "cuda_fp16.hpp", "libnvvm.so",
+            "libcudart.so",
+            "libcudart.so.12",
+            "libcudart_static.a",
+            "libcudadevrt.a",
+            "libculibos.a",
+            "libcublasLt.so.12",
+            "libnppial_static.a",
+            "libdevice.10.bc",
+            "cuda_fp16.hpp",
+            "libnvvm.so",
         ] {
             check(name, true);
         }
         for name in [
-            "ptxas", "nvcc", "nvlink", "cudafe++", "libcupti_static.a", "libnvptxcompiler_static.a",
-            "libnvJitLink.so.12", "libcufile.so.0", "libcusolverMg.so.11", "cuda_runtime_api.h", "libcudart.so12",
+            "ptxas",
+            "nvcc",
+            "nvlink",
+            "cudafe++",
+            "libcupti_static.a",
+            "libnvptxcompiler_static.a",
+            "libnvJitLink.so.12",
+            "libcufile.so.0",
+            "libcusolverMg.so.11",
+            "cuda_runtime_api.h",
+            "libcudart.so12",
         ] {
             check(name, false);
         }
@@ -186,7 +212,10 @@ mod tests {
 
     #[test]
     fn an_unknown_key_and_a_bad_pattern_are_mistakes() {
-        let text = shipped::TERMS[0].1.replace("standalone = false", "standalone = false\nalone = 1").replace("\"METADATA\"", "\"[\"");
+        let text = shipped::TERMS[0]
+            .1
+            .replace("standalone = false", "standalone = false\nalone = 1")
+            .replace("\"METADATA\"", "\"[\"");
         let shown = Terms::parse(&text).unwrap_err().iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n");
         assert!(shown.contains("`alone` is not known here"), "{shown}");
         assert!(shown.contains("`[` is no file pattern"), "{shown}");

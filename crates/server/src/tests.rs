@@ -113,7 +113,14 @@ async fn the_page_lists_and_escapes() {
     fixture.server.catalog.put(&record).await.unwrap();
     let (status, _, page) = fixture.ask("GET", "/", None).await;
     assert_eq!(status, 200);
-    for part in ["0 published, 1 withheld", "&lt;b&gt;evil", "1.5 MB", "license-restricted", "k-1:AAAA", "extra-substituters = http://cache.example"] {
+    for part in [
+        "0 published, 1 withheld",
+        "&lt;b&gt;evil",
+        "1.5 MB",
+        "license-restricted",
+        "k-1:AAAA",
+        "extra-substituters = http://cache.example",
+    ] {
         assert!(page.contains(part), "{part} is not in {page}");
     }
     assert!(!page.contains("<b>evil"));

@@ -15,7 +15,8 @@ pub(crate) async fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Com
     let state = settings::state(common.state.as_deref())?;
     let progress = Progress::start();
     let result =
-        narthex_farm::run(&nix, &state, &rules, &expression, &args.selection.attrs, &|event| progress.show(event)).await;
+        narthex_farm::run(&nix, &state, &rules, &expression, &args.selection.attrs, &|event| progress.show(event))
+            .await;
     progress.finish();
     let report = result?;
     match args.format {

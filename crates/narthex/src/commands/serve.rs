@@ -44,10 +44,7 @@ pub(crate) async fn run(common: &Common, args: &ServeArgs) -> Result<ExitCode, C
         }
         render::note("stopping");
     };
-    server
-        .serve(listener, stop)
-        .await
-        .map_err(|error| CommandError::failed("the server stopped").caused_by(&error))?;
+    server.serve(listener, stop).await.map_err(|error| CommandError::failed("the server stopped").caused_by(&error))?;
     cache.catalog().close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,8 +1,8 @@
 //! `why` and `audit`: everything there is to say, in full sentences' order.
 
+use super::out;
 use super::table::heading;
 use super::text::{count, indent, size};
-use super::out;
 use narthex_audit::{Finding, Report};
 use narthex_cache::Record;
 use narthex_policy::{Effect, Evidence, Reason, Source};
@@ -74,17 +74,15 @@ fn evidence_text(evidence: &Evidence) -> String {
         line(format!("changed: {}", evidence.changed_sections.iter().map(section).collect::<Vec<_>>().join(", ")));
     }
     for member in &evidence.members {
-        line(format!(
-            "member {}: {} of {} functions",
-            member.member, member.functions_found, member.functions_known
-        ));
+        line(format!("member {}: {} of {} functions", member.member, member.functions_found, member.functions_known));
     }
     if let (Some(found), Some(code)) = (evidence.bytes_found, evidence.code_bytes) {
         let share = if code == 0 { 0.0 } else { found as f64 * 100.0 / code as f64 };
         line(format!("{} of {} of code, {share:.1} %", size(found), size(code)));
     }
     if !evidence.ranges.is_empty() {
-        let ranges: Vec<String> = evidence.ranges.iter().take(4).map(|(from, to)| format!("{from:#x}–{to:#x}")).collect();
+        let ranges: Vec<String> =
+            evidence.ranges.iter().take(4).map(|(from, to)| format!("{from:#x}–{to:#x}")).collect();
         line(format!("longest stretches: {}", ranges.join(", ")));
     }
     for condition in &evidence.conditions {
@@ -129,7 +127,12 @@ fn finding_text(finding: &Finding) -> String {
         Finding::StaticCode { members, bytes_found, code_bytes, .. } => {
             let found: u32 = members.iter().map(|m| m.functions_found).sum();
             let known: u32 = members.iter().map(|m| m.functions_known).sum();
-            format!("{place} contains {found} of {known} functions of {}: {} of {} of code", of(), size(*bytes_found), size(*code_bytes))
+            format!(
+                "{place} contains {found} of {known} functions of {}: {} of {} of code",
+                of(),
+                size(*bytes_found),
+                size(*code_bytes)
+            )
         }
         Finding::Dynamic { needed, runpath, .. } => {
             let path = if runpath.is_empty() { String::new() } else { format!(", looking in {}", runpath.join(":")) };

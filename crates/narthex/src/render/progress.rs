@@ -22,7 +22,8 @@ enum View {
 impl Progress {
     /// Bars where stderr is a terminal, else lines.
     pub(crate) fn start() -> Self {
-        let view = if console::Term::stderr().is_term() { View::Bars(Bars::new()) } else { View::Lines(Lines::default()) };
+        let view =
+            if console::Term::stderr().is_term() { View::Bars(Bars::new()) } else { View::Lines(Lines::default()) };
         Self { view: Mutex::new(view) }
     }
 
@@ -63,7 +64,8 @@ impl Lines {
         Some(match event {
             Event::Evaluating { expression } => format!("evaluating {expression}"),
             Event::Evaluated { jobs, derivations, errors } => {
-                let failed = if errors == 0 { String::new() } else { format!(", {} failed", count(errors, "attribute")) };
+                let failed =
+                    if errors == 0 { String::new() } else { format!(", {} failed", count(errors, "attribute")) };
                 format!("evaluated: {}, {}{failed}", count(jobs, "job"), count(derivations, "derivation"))
             }
             Event::BuildProgress { done, expected, .. } => {

@@ -78,7 +78,8 @@ pub(crate) fn holes_remain(
     plan: &RealisePlan,
     graph: &Graph,
 ) {
-    let mut text = format!("error: {} could not be built, so nothing that refers to it was fetched\n", names(failed, graph));
+    let mut text =
+        format!("error: {} could not be built, so nothing that refers to it was fetched\n", names(failed, graph));
     for (derivation, log) in failed {
         text.push_str(&indent(&log.join("\n"), "  | "));
         text.push_str(&format!("  the whole log: nix-store --read-log {derivation}\n"));
@@ -89,7 +90,10 @@ pub(crate) fn holes_remain(
         }
     }
     let waiting: Vec<&str> = plan.wanted.iter().map(StorePath::name).collect();
-    text.push_str(&format!("hint: do what the log asks for and run this again for {}; what was fetched is kept\n", waiting.join(", ")));
+    text.push_str(&format!(
+        "hint: do what the log asks for and run this again for {}; what was fetched is kept\n",
+        waiting.join(", ")
+    ));
     err(&text);
 }
 

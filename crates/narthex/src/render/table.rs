@@ -24,9 +24,10 @@ fn run_text(report: &RunReport, width: Option<usize>) -> String {
             deciding(&row.record.reasons),
         ]
     };
-    let failed = report.failures.iter().map(|failure| {
-        vec!["failed".to_owned(), failure.name.clone(), "–".to_owned(), failure.message.clone()]
-    });
+    let failed = report
+        .failures
+        .iter()
+        .map(|failure| vec!["failed".to_owned(), failure.name.clone(), "–".to_owned(), failure.message.clone()]);
     let heading = ["VERDICT", "NAME", "SIZE", "REASON"].map(str::to_owned).to_vec();
     let mut rows: Vec<Vec<String>> = std::iter::once(heading).chain(jobs.iter().map(line)).chain(failed).collect();
     let first_of_others = rows.len();
@@ -174,7 +175,13 @@ mod tests {
             references: [].into(),
             license: None,
             verdict,
-            reasons: vec![Reason { code, source: Source::Declared, effect: Effect::Publish, message: message.to_owned(), evidence: vec![] }],
+            reasons: vec![Reason {
+                code,
+                source: Source::Declared,
+                effect: Effect::Publish,
+                message: message.to_owned(),
+                evidence: vec![],
+            }],
             policy: "default".to_owned(),
         };
         Row { file_size: (verdict == Verdict::Publish).then_some(1000), record }

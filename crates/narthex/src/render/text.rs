@@ -48,9 +48,7 @@ pub(crate) fn columns(rows: &[Vec<String>], right: &[usize], width: Option<usize
 fn fitting(cell: &str, room: Option<usize>) -> String {
     match room {
         // Too narrow a terminal shows it all, wrapped.
-        Some(room) if room >= 20 && cell.chars().count() > room => {
-            cell.chars().take(room - 1).chain(['…']).collect()
-        }
+        Some(room) if room >= 20 && cell.chars().count() > room => cell.chars().take(room - 1).chain(['…']).collect(),
         _ => cell.to_owned(),
     }
 }
@@ -67,13 +65,19 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_end_where_the_terminal_does() {
-        let rows = [vec!["a".to_owned(), "10 B".to_owned(), "x".repeat(50)], vec!["bcd".to_owned(), "1 B".to_owned(), "y".to_owned()]];
+        let rows = [
+            vec!["a".to_owned(), "10 B".to_owned(), "x".repeat(50)],
+            vec!["bcd".to_owned(), "1 B".to_owned(), "y".to_owned()],
+        ];
         let text = columns(&rows, &[1], Some(35));
         assert_eq!(text, format!("a    10 B  {}…\nbcd   1 B  y\n", "x".repeat(23)));
     }
 
     #[test]
     fn sizes_are_decimal() {
-        assert_eq!([size(999), size(1500), size(2_000_000), size(3_210_000_000)], ["999 B", "1.5 kB", "2.0 MB", "3.2 GB"]);
+        assert_eq!(
+            [size(999), size(1500), size(2_000_000), size(3_210_000_000)],
+            ["999 B", "1.5 kB", "2.0 MB", "3.2 GB"]
+        );
     }
 }

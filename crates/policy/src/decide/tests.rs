@@ -87,7 +87,8 @@ fn the_table() {
         let gap = Finding::NotFullyAudited { place: place("a.xz"), gap: Gap::UnsupportedArchive("xz".to_owned()) };
         check("mit", vec![gap], strict, Withhold, Code::AuditIncomplete);
         // Linking dynamically is the way out that the whole program rests on.
-        let dynamic = Finding::Dynamic { place: place("bin/x"), needed: vec!["libcudart.so.12".to_owned()], runpath: vec![] };
+        let dynamic =
+            Finding::Dynamic { place: place("bin/x"), needed: vec!["libcudart.so.12".to_owned()], runpath: vec![] };
         check("mit", vec![dynamic], strict, Publish, Code::LicenseFree);
     }
     check("mit", vec![copy("libcudart.so.12")], false, Publish, Code::TermsPermitCopy);

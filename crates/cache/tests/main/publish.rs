@@ -1,0 +1,185 @@
+//! Publishing, withholding and recovery, seen from the folder.
+
+use narthex_audit::Report;
+use narthex_cache::{Cache, ObjectName, PathMeta, PublishError, Record, State};
+use narthex_closure::{NarHash, StorePath};
+use narthex_license::LicenseFacts;
+use narthex_policy::{Decision, Policy, Provenance, Rules, Subject, Verdict, decide, shipped};
+use nix_archive::nar::{CaseHack, encode_path};
+use nix_derivation::StoreDir;
+use nix_narinfo::{NarInfo, TrustedPublicKey};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+fn path(name: &str) -> StorePath {
+    format!("/nix/store/{}-{name}", "0".repeat(31) + &name[..1]).parse().unwrap()
+}
+
+fn nar_of(content: &str) -> (Vec<u8>, NarHash) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), content).unwrap();
+    let mut nar = Vec::new();
+    encode_path(&mut nar, dir.path(), CaseHack::Disabled).unwrap();
+    let hash = NarHash::from_sha256(Sha256::digest(&nar).into());
+    (nar, hash)
+}
+
+fn decision(path: &StorePath, nar_hash: NarHash, license: &str) -> Decision {
+    let facts = LicenseFacts::from_json(&serde_json::json!({ "license": license }));
+    let rules = Rules::new(Policy::parse(shipped::DEFAULT_POLICY).unwrap(), vec![]);
+    let report = Report::default();
+    decide(&Subject { path, nar_hash, provenance: Provenance::Output(Some(&facts)), report: Some(&report) }, &rules)
+}
+
+fn record(decision: &Decision) -> Record {
+    Record {
+        path: decision.path().clone(),
+        attr: None,
+        output: Some("out".to_owned()),
+        deriver: None,
+        nar_hash: decision.nar_hash(),
+        nar_size: 1,
+        references: [].into(),
+        license: None,
+        verdict: decision.verdict(),
+        reasons: decision.reasons().to_vec(),
+        policy: "default".to_owned(),
+    }
+}
+
+fn meta() -> PathMeta {
+    PathMeta { references: [path("b")].into(), deriver: None, ca: None }
+}
+
+async fn publish(cache: &Cache, path: &StorePath, content: &str) -> Result<narthex_cache::Published, PublishError> {
+    let (nar, hash) = nar_of(content);
+    let permit = decision(path, hash, "mit").permit().unwrap();
+    cache.publish(&permit, &meta(), || Ok(std::io::Cursor::new(nar))).await
+}
+
+async fn open(dir: &Path) -> Cache {
+    Cache::open(&State::open(dir).unwrap()).await.unwrap()
+}
+
+fn files(dir: &Path, sub: &str) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(dir.join(sub))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().unwrap().is_file())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_published_path_is_whole_and_signed_and_published_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).await;
+    let first = publish(&cache, &path("a"), "hello").await.unwrap();
+    assert!(first.uploaded);
+
+    let narinfo = cache.folder().get(&ObjectName::narinfo(&path("a"))).unwrap().unwrap();
+    let info = NarInfo::parse_in(&StoreDir::default(), &narinfo).unwrap();
+    let key = TrustedPublicKey::parse(&cache.public_keys()[0]).unwrap();
+    assert!(info.has_valid_signature(&StoreDir::default(), &[key]));
+    let file = std::fs::read(dir.path().join("objects").join(info.url())).unwrap();
+    assert_eq!(info.file_size(), Some(file.len() as u64));
+    let file_hash: [u8; 32] = Sha256::digest(&file).into();
+    assert_eq!(info.file_hash().unwrap().digest_as_bytes(), file_hash);
+    let nar_hash: [u8; 32] = Sha256::digest(zstd::decode_all(file.as_slice()).unwrap()).into();
+    assert_eq!(info.nar_hash().digest_as_bytes(), nar_hash);
+
+    let again = publish(&cache, &path("a"), "hello").await.unwrap();
+    assert_eq!((again.uploaded, again.file_size), (false, first.file_size));
+    // A NAR that was lost is uploaded anew: a narinfo alone is not taken for the whole.
+    std::fs::remove_file(dir.path().join("objects").join(info.url())).unwrap();
+    assert!(publish(&cache, &path("a"), "hello").await.unwrap().uploaded);
+}
+
+#[tokio::test]
+async fn another_nar_than_the_permitted_one_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).await;
+    let (_, permitted) = nar_of("harmless");
+    let (other, _) = nar_of("vendor bytes");
+    let permit = decision(&path("a"), permitted, "mit").permit().unwrap();
+    let result = cache.publish(&permit, &meta(), || Ok(std::io::Cursor::new(other))).await;
+    assert!(matches!(result, Err(PublishError::Nar { .. })));
+    assert_eq!(files(dir.path(), "objects"), ["nix-cache-info"]);
+    assert_eq!(files(dir.path(), "objects/nar"), [""; 0]);
+    assert_eq!(files(dir.path(), "tmp"), [""; 0]);
+}
+
+#[tokio::test]
+async fn withholding_takes_back_and_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).await;
+    publish(&cache, &path("a"), "same").await.unwrap();
+    // Another path with the same bytes shares the NAR, and keeps it.
+    publish(&cache, &path("c"), "same").await.unwrap();
+    assert_eq!(files(dir.path(), "objects/nar").len(), 1);
+
+    let withheld = decision(&path("a"), nar_of("same").1, "unfree");
+    assert_eq!(withheld.verdict(), Verdict::Withhold);
+    assert!(cache.withhold(&record(&withheld)).await.unwrap());
+    assert!(!cache.withhold(&record(&withheld)).await.unwrap());
+    assert_eq!(cache.folder().size(&ObjectName::narinfo(&path("a"))).unwrap(), None);
+    assert_eq!(files(dir.path(), "objects/nar").len(), 1);
+    let entry = cache.folder().get(&ObjectName::withheld(&path("a"))).unwrap().unwrap();
+    assert!(String::from_utf8(entry).unwrap().contains("license-restricted"));
+
+    cache.withhold(&record(&decision(&path("c"), nar_of("same").1, "unfree"))).await.unwrap();
+    assert_eq!(files(dir.path(), "objects/nar").len(), 0);
+    // Permitted again, the path comes back and its entry goes.
+    publish(&cache, &path("a"), "same").await.unwrap();
+    assert_eq!(files(dir.path(), "objects/withheld").len(), 1);
+}
+
+/// What a process killed between two steps of an upload leaves is removed by the next one.
+#[tokio::test]
+async fn recovery_removes_a_nar_that_no_narinfo_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).await;
+    publish(&cache, &path("a"), "hello").await.unwrap();
+    cache.catalog().close().await;
+    let narinfo = dir.path().join("objects").join(ObjectName::narinfo(&path("a")).to_string());
+    let pool =
+        sqlx::SqlitePool::connect(&format!("sqlite:{}", dir.path().join("catalog.sqlite").display())).await.unwrap();
+    sqlx::query("INSERT INTO pending SELECT hash, nar_file FROM objects").execute(&pool).await.unwrap();
+    sqlx::query("DELETE FROM objects").execute(&pool).await.unwrap();
+
+    // Killed after the narinfo and before the catalog: the upload is complete.
+    let cache = open(dir.path()).await;
+    cache.recover().await.unwrap();
+    assert!(narinfo.exists());
+    assert_eq!(files(dir.path(), "objects/nar").len(), 1);
+
+    // Killed before the narinfo: the NAR goes.
+    sqlx::query("INSERT INTO pending SELECT hash, nar_file FROM objects").execute(&pool).await.unwrap();
+    sqlx::query("DELETE FROM objects").execute(&pool).await.unwrap();
+    std::fs::remove_file(&narinfo).unwrap();
+    cache.recover().await.unwrap();
+    assert_eq!(files(dir.path(), "objects/nar").len(), 0);
+    assert!(publish(&cache, &path("a"), "hello").await.unwrap().uploaded);
+}
+
+#[tokio::test]
+async fn the_catalog_gives_back_what_was_put() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).await;
+    let record = record(&decision(&path("a"), nar_of("x").1, "unfree"));
+    cache.catalog().put(&record).await.unwrap();
+    assert_eq!(cache.catalog().get(&path("a")).await.unwrap(), Some(record.clone()));
+    assert_eq!(cache.catalog().all().await.unwrap(), [record]);
+    assert_eq!(cache.catalog().get(&path("b")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_catalog_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("catalog.sqlite"), "this is not a database, whatever its name says".repeat(40))
+        .unwrap();
+    let Err(error) = Cache::open(&State::open(dir.path()).unwrap()).await else { panic!("it was taken") };
+    assert!(error.to_string().contains("catalog.sqlite"), "{error}");
+}

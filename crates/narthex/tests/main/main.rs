@@ -1,0 +1,11 @@
+//! The program from outside, with a real Nix.
+//!
+//! `cargo xtask test` makes what these tests need. Once a test is selected, a missing prerequisite
+//! fails it.
+
+mod bad_input;
+mod example;
+mod help;
+mod http;
+mod kill;
+mod world;
