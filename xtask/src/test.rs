@@ -18,11 +18,12 @@ pub(crate) fn test() -> Outcome {
         part("worlds", &worlds::make)?;
         part("tidy", &tidy::tidy)?;
         part("build", &|| run(&mut cargo(&["build", "--workspace", "--all-targets"])))?;
+        part("doc tests", &|| run(&mut cargo(&["test", "--quiet", "--doc", "--workspace"])))?;
         part("tests", &|| run(&mut cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])))
     })();
     say("\n== times");
     for (name, took) in &times {
-        say(&format!("{name:8} {:7.1} s", took.as_secs_f64()));
+        say(&format!("{name:9} {:7.1} s", took.as_secs_f64()));
     }
     result
 }

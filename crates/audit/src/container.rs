@@ -49,13 +49,15 @@ fn recognize(bytes: &[u8]) -> Recognized {
         (b"\x28\xb5\x2f\xfd", Kind::Zstd),
         (b"!<arch>\n", Kind::Ar),
     ];
-    const NOT_OPENED: [(&[u8], &str); 6] = [
+    const NOT_OPENED: [(&[u8], &str); 8] = [
         (b"\xfd7zXZ\0", "xz"),
         (b"7z\xbc\xaf\x27\x1c", "7z"),
         (b"\xed\xab\xee\xdb", "rpm"),
         (b"hsqs", "squashfs"),
         (b"Rar!\x1a\x07", "rar"),
         (b"!<thin>\n", "thin ar"),
+        (b"070701", "cpio"),
+        (b"070707", "cpio"),
     ];
     if let Some((_, kind)) = OPENED.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return Recognized::Opened(*kind);
@@ -70,7 +72,29 @@ fn recognize(bytes: &[u8]) -> Recognized {
     if bytes.starts_with(b"BZh") && bytes.get(4..10) == Some(b"\x31\x41\x59\x26\x53\x59") {
         return Recognized::NotOpened("bzip2");
     }
+    // An AppImage is a program with a file system behind it; bytes 8 to 10 of its header say so.
+    if bytes.starts_with(b"\x7fELF") && matches!(bytes.get(8..11), Some(b"AI\x01" | b"AI\x02")) {
+        return Recognized::NotOpened("AppImage");
+    }
+    if ends_as_zip(bytes) {
+        return Recognized::Opened(Kind::Zip);
+    }
     Recognized::NoArchive
+}
+
+/// Whether a zip stands behind something else, as in self-extracting programs: its end record, whose
+/// comment reaches exactly to the end of the file, and whose directory fits before it.
+fn ends_as_zip(bytes: &[u8]) -> bool {
+    const RECORD: usize = 22;
+    let first = bytes.len().saturating_sub(RECORD + usize::from(u16::MAX));
+    let tail = &bytes[first..];
+    let field =
+        |at: usize, size: usize| tail[at..at + size].iter().rev().fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+    (0..(tail.len() + 1).saturating_sub(RECORD)).rev().any(|at| {
+        tail[at..].starts_with(b"PK\x05\x06")
+            && at as u64 + RECORD as u64 + field(at + 20, 2) == tail.len() as u64
+            && field(at + 12, 4) + field(at + 16, 4) <= (first + at) as u64
+    })
 }
 
 /// Somebody who looks at a file and at everything inside it.
@@ -276,6 +300,17 @@ mod tests {
         assert_eq!(see("bomb", &bomb, limits).gaps, [("bomb".to_owned(), Gap::TooLarge(1 << 20))]);
         let deep = zipped("a", &zipped("b", &zipped("c", b"x")));
         assert_eq!(see("deep", &deep, limits).gaps, [("deep!a!b".to_owned(), Gap::TooDeep(2))]);
+    }
+
+    #[test]
+    fn a_zip_behind_a_program_is_opened() {
+        let mut bytes = b"#!/bin/sh\nexec unzip\n".to_vec();
+        bytes.extend_from_slice(&zipped("inner", b"content"));
+        assert_eq!(see("x.run", &bytes, Limits::default()).blobs, ["x.run", "x.run!inner"]);
+        // The four letters alone, as every program that reads zip files has them, are no zip.
+        let mut reader = vec![7; 5000];
+        reader[4000..4004].copy_from_slice(b"PK\x05\x06");
+        assert_eq!(see("reader", &reader, Limits::default()).blobs, ["reader"]);
     }
 
     #[test]

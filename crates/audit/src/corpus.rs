@@ -101,7 +101,8 @@ pub(crate) struct MemberPrint {
     pub(crate) functions: Vec<u32>,
 }
 
-/// What is stored. Everything is kept sorted, so that the same material gives the same bytes.
+/// What is stored: materials, functions and members in the order in which they were learned, the rest
+/// sorted. The same material learned in the same order gives the same bytes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Body {
     /// NAR hashes of what was learned, so that nothing is learned twice.

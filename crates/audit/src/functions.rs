@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Functions with fewer bytes that stay as they are say nothing.
 const INDEXED_BYTES: u32 = 32;
 
-/// Functions with fewer such bytes are counted but accuse nobody: over 1,292 unrelated files every
-/// false match was shorter.
+/// Functions with fewer such bytes are counted but accuse nobody: below that, tiny functions and weak
+/// templates of unrelated programs agree by chance (`docs/decisions/0004-audit.md`).
 const ACCUSING_BYTES: u32 = 96;
 
 /// So many bytes of accusing functions, in at least two of them, make a finding.
@@ -26,9 +26,9 @@ const ANCHOR_CHOICES: usize = 64;
 /// Longest stretches that a finding lists.
 const RANGES: usize = 16;
 
-/// Makes the prints of one archive's functions; `None` for those that are too short to tell apart.
+/// Makes the prints of one object's functions; `None` for those that are too short to tell apart.
 ///
-/// The anchor of each is the window that the fewest other functions share.
+/// The anchor of each is the window that stands in the fewest places of the object.
 pub(crate) fn prints(functions: &[Function<'_>]) -> Vec<Option<FunctionPrint>> {
     let windows: Vec<Vec<(u32, u64)>> = functions.iter().map(windows).collect();
     let mut frequency: HashMap<u64, u32> = HashMap::new();
@@ -129,10 +129,15 @@ fn report(
                 .insert(*function);
         }
     }
+    // A function that two archives share is put down to the one that explains more, so that a permitted
+    // archive does not bring another one under suspicion.
+    let mut archives: Vec<_> = archives.into_iter().collect();
+    archives.sort_by_key(|(_, members)| std::cmp::Reverse(members.values().map(BTreeSet::len).sum::<usize>()));
+    let mut explained: BTreeSet<u32> = BTreeSet::new();
     for ((material, archive), members) in archives {
         let functions: BTreeSet<u32> = members.values().flatten().copied().collect();
         let accusing: Vec<u64> = functions
-            .iter()
+            .difference(&explained)
             .map(|f| corpus.body.functions[*f as usize].unmasked())
             .filter(|bytes| *bytes >= ACCUSING_BYTES)
             .map(u64::from)
@@ -140,6 +145,7 @@ fn report(
         if accusing.len() < 2 || accusing.iter().sum::<u64>() < FINDING_BYTES {
             continue;
         }
+        explained.extend(&functions);
         let ranges = merge(all.iter().filter(|(_, _, f)| functions.contains(f)).map(|(a, b, _)| (*a, *b)).collect());
         findings.push(Finding::StaticCode {
             place: place.clone(),

@@ -135,7 +135,7 @@ impl Visitor for Learn<'_> {
         if self.corpus.body.files.contains_key(&key) || self.files.contains_key(&key) {
             return false;
         }
-        if bytes.len() < SHORTEST || is_license_text(place.innermost()) {
+        if bytes.len() < SHORTEST || is_everybodys(place.innermost(), bytes) {
             return true;
         }
         let (file, member) = self.origin(place, parent);
@@ -170,10 +170,15 @@ impl Visitor for Learn<'_> {
     }
 }
 
-/// License texts come with everybody's packages; having one accuses nobody.
-fn is_license_text(path: &str) -> bool {
+/// License texts and the metadata that packaging tools write come with everybody's packages; having
+/// one accuses nobody. Only texts: a program may be called what it likes.
+fn is_everybodys(path: &str, bytes: &[u8]) -> bool {
+    const BEGINNINGS: [&str; 5] = ["license", "licence", "copying", "notice", "copyright"];
+    const METADATA: [&str; 7] =
+        ["wheel", "metadata", "record", "installer", "top_level.txt", "entry_points.txt", "__init__.py"];
     let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    ["license", "licence", "copying", "notice", "copyright"].iter().any(|start| name.starts_with(start))
+    let named = BEGINNINGS.iter().any(|start| name.starts_with(start)) || METADATA.contains(&name.as_str());
+    named && !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok()
 }
 
 #[cfg(test)]
@@ -204,9 +209,14 @@ mod tests {
     #[test]
     fn license_texts_and_stamps_are_not_learned() {
         let long = [b'x'; 500];
-        let files = [file("share/LICENSE.txt", &long), file("__init__.py", b"")];
+        let files = [file("share/LICENSE.txt", &long), file("x.dist-info/WHEEL", &long), file("__init__.py", b"")];
         let (_, learned) = learn(Corpus::default(), "sha256:a", "n", vendor(), &files, Limits::default()).unwrap();
         assert_eq!(learned.files, 0);
+        // A program is not let off for its name.
+        let program = [0u8; 500];
+        let files = [file("bin/license-server", &program)];
+        let (_, learned) = learn(Corpus::default(), "sha256:a", "n", vendor(), &files, Limits::default()).unwrap();
+        assert_eq!(learned.files, 1);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! Bytes in, findings out: the caller maps the files, and nothing here opens, spawns or connects.
 //! A finding is evidence and never a verdict; `narthex-policy` decides. What cannot be read to its
-//! end is itself a finding ([`Finding::NotFullyAudited`]), so that nothing passes unseen.
+//! end is itself a finding ([`Finding::NotFullyAudited`]). Archives of kinds that are not recognized
+//! at all are seen as plain bytes.
 //!
 //! - [`Corpus`] holds fingerprints of restricted material: hashes, never vendor bytes.
 //! - [`learn()`] turns material into fingerprints, [`audit()`] looks for them.

@@ -22,10 +22,11 @@ CREATE TABLE objects (
 ) STRICT;
 CREATE INDEX objects_by_nar_file ON objects (nar_file);
 
--- Uploads that began. What a crash leaves here is finished or removed at the next start.
+-- Uploads and removals that began. What a crash leaves here is brought to its end at the next start.
 CREATE TABLE pending (
     hash       TEXT PRIMARY KEY NOT NULL,
-    nar_file   TEXT NOT NULL
+    nar_file   TEXT NOT NULL,
+    removal    INTEGER NOT NULL            -- 0 for an upload, 1 for a removal
 ) STRICT;
 
 -- What audits saw, so that the same bytes are read once for each corpus.

@@ -1,7 +1,7 @@
 //! Publishing, withholding and taking back.
 
 use crate::ObjectName;
-use crate::catalog::{Catalog, CatalogError, Record};
+use crate::catalog::{Catalog, CatalogError, Change, Record};
 use crate::folder::{Folder, FolderError};
 use crate::key::SecretKey;
 use crate::nar::{self, NarError, StagedNar};
@@ -10,7 +10,7 @@ use crate::withheld::WithheldEntry;
 use narthex_closure::{StorePath, hash_part};
 use narthex_policy::Permit;
 use nix_derivation::{CAHash, StoreDir};
-use nix_narinfo::{Compression, NarInfo};
+use nix_narinfo::{Compression, NarInfo, NarInfoBuilder};
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 
@@ -58,13 +58,13 @@ pub enum PublishError {
         why: String,
     },
     /// A file could not be read or written.
-    #[error(transparent)]
+    #[error("{0}")]
     Folder(#[from] FolderError),
     /// The catalog failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Catalog(#[from] CatalogError),
     /// The state folder failed.
-    #[error(transparent)]
+    #[error("{0}")]
     State(#[from] StateError),
 }
 
@@ -106,27 +106,23 @@ impl Cache {
         self.keys.iter().map(SecretKey::public).collect()
     }
 
-    /// Finishes or removes what an earlier run left half-done. To be called with the lock held.
+    /// Brings to its end what an earlier run left half-done: removals are completed, uploads too where
+    /// all of them is there, and otherwise removed. To be called with the lock held.
     ///
     /// # Errors
     /// When the folder or the catalog fails.
     pub async fn recover(&self) -> Result<(), PublishError> {
         self.folder.clear_staging()?;
-        for (hash, nar_file) in self.catalog.pending().await? {
-            let nar = ObjectName::Nar(nar_file.clone());
-            let narinfo = self.folder.get(&ObjectName::Narinfo(hash.clone()))?;
-            match (narinfo.and_then(|bytes| parse(&bytes)), self.folder.size(&nar)?) {
-                (Some(info), Some(size)) if info.file_size() == Some(size) && nar_file_of(&info) == Some(&nar_file) => {
-                    self.catalog.end_upload(&hash, &nar_file, size).await?;
+        for change in self.catalog.pending().await? {
+            let nar = ObjectName::Nar(change.nar_file.clone());
+            let narinfo = self.folder.get(&ObjectName::Narinfo(change.hash.clone()))?.and_then(|bytes| parse(&bytes));
+            let named =
+                narinfo.filter(|info| nar_file_of(info) == Some(&change.nar_file)).and_then(|info| info.file_size());
+            match self.folder.size(&nar)? {
+                Some(size) if !change.removal && named == Some(size) => {
+                    self.catalog.end_upload(&change.hash, &change.nar_file, size).await?;
                 }
-                _ => {
-                    self.folder.remove(&ObjectName::Narinfo(hash.clone()))?;
-                    self.folder.remove(&ObjectName::Listing(hash.clone()))?;
-                    if !self.catalog.shares_nar(&nar_file, &hash).await? {
-                        self.folder.remove(&nar)?;
-                    }
-                    self.catalog.forget_object(&hash).await?;
-                }
+                _ => self.remove(&change.hash, Some(&change.nar_file)).await?,
             }
         }
         Ok(())
@@ -145,7 +141,7 @@ impl Cache {
     ) -> Result<Published, PublishError> {
         let (path, hash) = (permit.path(), hash_part(permit.path()));
         if let Some(file_size) = self.published(permit)? {
-            self.folder.remove(&ObjectName::withheld(path))?;
+            self.keep(path, file_size).await?;
             return Ok(Published { file_size, uploaded: false });
         }
         let read = |source| PublishError::Nar { path: path.clone(), source: NarError::Read(source) };
@@ -157,7 +153,7 @@ impl Cache {
         let narinfo = self.narinfo(permit, meta, &staged)?;
         let ObjectName::Nar(nar_file) = staged.name.clone() else { unreachable!("a NAR is staged under a NAR's name") };
 
-        self.catalog.begin_upload(&hash, &nar_file).await?;
+        self.catalog.begin(&Change { hash: hash.clone(), nar_file: nar_file.clone(), removal: false }).await?;
         self.folder.commit(staged.staged, &staged.name)?;
         self.folder.put(&ObjectName::listing(path), &staged.listing)?;
         self.folder.put(&ObjectName::narinfo(path), &narinfo.to_canonical_bytes())?;
@@ -181,6 +177,39 @@ impl Cache {
         Ok(size.filter(|_| same))
     }
 
+    /// What is to be seen to for a path that is there already: its row, should the catalog be a new one;
+    /// the signatures of keys that came later; and no entry that says it is withheld.
+    async fn keep(&self, path: &StorePath, file_size: u64) -> Result<(), PublishError> {
+        let (name, hash) = (ObjectName::narinfo(path), hash_part(path));
+        self.folder.remove(&ObjectName::withheld(path))?;
+        let Some(info) = self.folder.get(&name)?.and_then(|bytes| parse(&bytes)) else { return Ok(()) };
+        if let Some(nar_file) = nar_file_of(&info)
+            && !self.catalog.has_object(&hash).await?
+        {
+            self.catalog.end_upload(&hash, nar_file, file_size).await?;
+        }
+        let signed = |key: &SecretKey| info.signatures().iter().any(|signature| signature.key_name == key.name());
+        if !self.keys.iter().all(signed) {
+            let builder = NarInfo::builder(path.clone(), info.url(), info.nar_hash().clone(), info.nar_size())
+                .compression(info.compression().clone())
+                .file_hash(info.file_hash().cloned())
+                .file_size(info.file_size())
+                .references(info.references().iter().cloned())
+                .deriver(info.deriver().cloned())
+                .content_address(info.content_address().cloned());
+            self.folder.put(&name, &self.sign(path, builder)?.to_canonical_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Completes a narinfo with a signature of every key.
+    fn sign(&self, path: &StorePath, builder: NarInfoBuilder) -> Result<NarInfo, PublishError> {
+        let failed =
+            |error: nix_narinfo::BuildError| PublishError::Narinfo { path: path.clone(), why: error.to_string() };
+        let fingerprint = builder.clone().build().map_err(failed)?.fingerprint(&StoreDir::default());
+        builder.signatures(self.keys.iter().map(|key| key.sign(&fingerprint))).build().map_err(failed)
+    }
+
     fn narinfo(&self, permit: &Permit, meta: &PathMeta, nar: &StagedNar) -> Result<NarInfo, PublishError> {
         let failed = |why: String| PublishError::Narinfo { path: permit.path().clone(), why };
         let ca = meta.ca.as_deref().map(CAHash::parse).transpose().map_err(|error| failed(error.to_string()))?;
@@ -196,10 +225,7 @@ impl Cache {
         .references(meta.references.iter().cloned())
         .deriver(meta.deriver.clone())
         .content_address(ca);
-        let unsigned = builder.clone().build().map_err(|error| failed(error.to_string()))?;
-        let fingerprint = unsigned.fingerprint(&StoreDir::default());
-        let signatures = self.keys.iter().map(|key| key.sign(&fingerprint));
-        builder.signatures(signatures).build().map_err(|error| failed(error.to_string()))
+        self.sign(permit.path(), builder)
     }
 
     /// Publishes what a build wrote, under the place that `nix log` asks.
@@ -232,24 +258,30 @@ impl Cache {
         Ok(withdrawn)
     }
 
-    /// Takes a path back: narinfo first, so that nobody is sent to a NAR that is gone, then the NAR.
+    /// Takes a path back if it is there; says whether it was.
     async fn withdraw(&self, path: &StorePath) -> Result<bool, PublishError> {
         let (name, hash) = (ObjectName::narinfo(path), hash_part(path));
         let Some(bytes) = self.folder.get(&name)? else { return Ok(false) };
         let nar_file = parse(&bytes).as_ref().and_then(nar_file_of).map(str::to_owned);
         if let Some(nar_file) = &nar_file {
-            // Should the program be killed now, the next start removes the rest.
-            self.catalog.begin_upload(&hash, nar_file).await?;
+            // Should the program be killed now, the next start does the rest.
+            self.catalog.begin(&Change { hash: hash.clone(), nar_file: nar_file.clone(), removal: true }).await?;
         }
-        self.folder.remove(&name)?;
-        self.folder.remove(&ObjectName::listing(path))?;
-        if let Some(nar_file) = nar_file
-            && !self.catalog.shares_nar(&nar_file, &hash).await?
-        {
-            self.folder.remove(&ObjectName::Nar(nar_file))?;
-        }
-        self.catalog.forget_object(&hash).await?;
+        self.remove(&hash, nar_file.as_deref()).await?;
         Ok(true)
+    }
+
+    /// Removes the objects of a path: narinfo first, so that nobody is sent to a NAR that is gone, and
+    /// the NAR only where no other path has it.
+    async fn remove(&self, hash: &str, nar_file: Option<&str>) -> Result<(), PublishError> {
+        self.folder.remove(&ObjectName::Narinfo(hash.to_owned()))?;
+        self.folder.remove(&ObjectName::Listing(hash.to_owned()))?;
+        if let Some(nar_file) = nar_file
+            && !self.catalog.shares_nar(nar_file, hash).await?
+        {
+            self.folder.remove(&ObjectName::Nar(nar_file.to_owned()))?;
+        }
+        Ok(self.catalog.forget_object(hash).await?)
     }
 }
 

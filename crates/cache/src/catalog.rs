@@ -71,6 +71,17 @@ impl Record {
     }
 }
 
+/// A change of objects that takes several steps.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// The 32 characters of the path.
+    pub(crate) hash: String,
+    /// The NAR's file.
+    pub(crate) nar_file: String,
+    /// Whether the path is being taken back rather than published.
+    pub(crate) removal: bool,
+}
+
 /// The catalog.
 #[derive(Clone, Debug)]
 pub struct Catalog {
@@ -200,14 +211,21 @@ impl Catalog {
         Ok(transaction.commit().await?)
     }
 
-    /// Says that an upload begins, before its NAR gets its place.
-    pub(crate) async fn begin_upload(&self, hash: &str, nar_file: &str) -> Result<(), CatalogError> {
-        sqlx::query("INSERT OR REPLACE INTO pending (hash, nar_file) VALUES (?, ?)")
-            .bind(hash)
-            .bind(nar_file)
+    /// Says that an upload or a removal begins, before the first object changes.
+    pub(crate) async fn begin(&self, change: &Change) -> Result<(), CatalogError> {
+        sqlx::query("INSERT OR REPLACE INTO pending (hash, nar_file, removal) VALUES (?, ?, ?)")
+            .bind(&change.hash)
+            .bind(&change.nar_file)
+            .bind(change.removal)
             .execute(&self.pool)
             .await?;
         Ok(())
+    }
+
+    /// Whether the object of a path is known.
+    pub(crate) async fn has_object(&self, hash: &str) -> Result<bool, CatalogError> {
+        let row = sqlx::query("SELECT 1 FROM objects WHERE hash = ?").bind(hash).fetch_optional(&self.pool).await?;
+        Ok(row.is_some())
     }
 
     /// Says that an upload is complete.
@@ -231,10 +249,12 @@ impl Catalog {
         Ok(())
     }
 
-    /// Uploads that began and were not completed: path hash and NAR file.
-    pub(crate) async fn pending(&self) -> Result<Vec<(String, String)>, CatalogError> {
-        let rows = sqlx::query("SELECT hash, nar_file FROM pending").fetch_all(&self.pool).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    /// What began and was not completed.
+    pub(crate) async fn pending(&self) -> Result<Vec<Change>, CatalogError> {
+        let rows = sqlx::query("SELECT hash, nar_file, removal FROM pending").fetch_all(&self.pool).await?;
+        let change =
+            |row: &SqliteRow| Ok(Change { hash: row.try_get(0)?, nar_file: row.try_get(1)?, removal: row.try_get(2)? });
+        rows.iter().map(change).collect()
     }
 
     /// Whether a path other than `hash` has this NAR file.

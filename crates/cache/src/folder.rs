@@ -82,7 +82,7 @@ impl Folder {
     ///
     /// # Errors
     /// When the file cannot be written; then nothing is in its place, or what was there before.
-    pub fn put(&self, name: &ObjectName, bytes: &[u8]) -> Result<(), FolderError> {
+    pub(crate) fn put(&self, name: &ObjectName, bytes: &[u8]) -> Result<(), FolderError> {
         let mut staged = self.stage()?;
         staged.write_all(bytes).map_err(|source| FolderError::new("cannot write", &staged.path, source))?;
         self.commit(staged, name)
@@ -92,7 +92,7 @@ impl Folder {
     ///
     /// # Errors
     /// When the file cannot be removed.
-    pub fn remove(&self, name: &ObjectName) -> Result<(), FolderError> {
+    pub(crate) fn remove(&self, name: &ObjectName) -> Result<(), FolderError> {
         let path = self.path_of(name);
         if absent_or(fs::remove_file(&path), "cannot remove", &path)?.is_some() {
             sync_folder_of(&path)?;

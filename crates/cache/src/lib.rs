@@ -9,6 +9,45 @@
 //! - no database transaction spans an upload.
 //!
 //! It does not decide, does not evaluate and does not speak HTTP.
+//!
+//! Publishing takes a permit:
+//!
+//! ```
+//! # use narthex_cache::{Cache, PathMeta, PublishError};
+//! # use narthex_policy::Permit;
+//! async fn publish(cache: &Cache, permit: &Permit, meta: &PathMeta) -> Result<(), PublishError> {
+//!     cache.publish(permit, meta, || Ok(std::io::empty())).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! and does not compile without one, even for somebody who knows path and hash. The two programs differ
+//! in nothing else:
+//!
+//! ```compile_fail
+//! # use narthex_cache::{Cache, PathMeta, PublishError};
+//! # use narthex_policy::Decision;
+//! async fn publish(cache: &Cache, decision: &Decision, meta: &PathMeta) -> Result<(), PublishError> {
+//!     cache.publish(decision, meta, || Ok(std::io::empty())).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Nor can an object be written into the folder behind its back:
+//!
+//! ```compile_fail
+//! # use narthex_cache::{Folder, FolderError, ObjectName};
+//! fn smuggle(folder: &Folder, name: &ObjectName) -> Result<(), FolderError> {
+//!     folder.put(name, b"bytes")
+//! }
+//! ```
+//!
+//! ```
+//! # use narthex_cache::{Folder, FolderError, ObjectName};
+//! fn look(folder: &Folder, name: &ObjectName) -> Result<Option<Vec<u8>>, FolderError> {
+//!     folder.get(name)
+//! }
+//! ```
 
 mod cache;
 mod catalog;

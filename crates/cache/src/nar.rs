@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
-/// Level 3 is zstd's own default: 2.6 s for 838 MB on two cores, where xz takes 387 s.
+/// zstd's own default. `nix copy` of one NAR of 838 MB took 6.7 s with zstd and 387 s with xz.
 const LEVEL: i32 = 3;
 
 /// Why a NAR was not taken.
@@ -30,7 +30,7 @@ pub enum NarError {
         permitted: NarHash,
     },
     /// The file could not be written.
-    #[error(transparent)]
+    #[error("{0}")]
     Folder(#[from] FolderError),
 }
 

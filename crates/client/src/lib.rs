@@ -17,10 +17,10 @@ use narthex_nix::NixError;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// A cache did not answer as one.
-    #[error(transparent)]
+    #[error("{0}")]
     Source(#[from] SourceError),
     /// Nix failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Nix(#[from] NixError),
     /// There is no way to some paths.
     #[error("there is no way to {} path{}: {}", gaps.len(), if gaps.len() == 1 { "" } else { "s" }, list(gaps))]

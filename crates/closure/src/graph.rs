@@ -16,6 +16,9 @@ pub struct Derivation {
     pub inputs: BTreeMap<StorePath, BTreeSet<String>>,
     /// Files that evaluation put into the store.
     pub sources: BTreeSet<StorePath>,
+    /// Store paths in `src` and `srcs`: what the package is made from, as opposed to patches, tools and
+    /// dependencies that are fetched as well.
+    pub main_sources: BTreeSet<StorePath>,
     /// Whether the output's content was fixed beforehand by its hash, as fetched sources are.
     pub fixed_output: bool,
 }

@@ -25,6 +25,7 @@ pub(crate) fn graph(nodes: &[(&str, &[&str])]) -> Graph {
                 outputs: BTreeMap::from([("out".to_owned(), path(name))]),
                 inputs: inputs.iter().map(|input| (path(&format!("{input}.drv")), ["out".to_owned()].into())).collect(),
                 sources: [].into(),
+                main_sources: [].into(),
                 fixed_output: false,
             },
         );

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum CorpusFileError {
     /// The state folder failed.
-    #[error(transparent)]
+    #[error("{0}")]
     State(#[from] StateError),
     /// The file is no corpus of this version.
     #[error("the corpus {} cannot be used", path.display())]
@@ -84,17 +84,21 @@ fn materials(set: &PackageSet, rules: &Rules) -> Vec<(StorePath, Material)> {
     let (mut originals, mut outputs) = (BTreeMap::new(), BTreeMap::new());
     for (path, derivation) in set.graph.iter() {
         let Some(facts) = set.facts(path) else { continue };
-        let keys: Vec<String> = facts.license.licenses().iter().map(|license| license.key().to_owned()).collect();
-        let vendor = rules.terms_for(keys.iter().map(String::as_str)).is_some();
-        if facts.class() != Class::Restricted && !vendor {
+        let licenses = facts.license.licenses();
+        let vendor = rules.terms_for(licenses.iter().map(|license| license.key())).is_some();
+        if facts.class() != Class::Restricted && !(vendor && facts.class() != Class::Free) {
             continue;
         }
+        let unfree = licenses.iter().filter(|license| license.class() != Class::Free);
+        let keys: Vec<String> = unfree.map(|license| license.key().to_owned()).collect();
         let material = Material { package: derivation.name.clone(), licenses: keys };
         for input in derivation.inputs.keys() {
             let Some(source) = set.graph.get(input).filter(|_| set.is_plain_source(input)) else {
                 continue;
             };
-            for output in source.outputs.values() {
+            // A package that does not say which of them is its source has them all learned.
+            let main = |path: &&StorePath| derivation.main_sources.is_empty() || derivation.main_sources.contains(path);
+            for output in source.outputs.values().filter(main) {
                 originals.entry(output.clone()).or_insert_with(|| material.clone());
             }
         }

@@ -11,10 +11,10 @@ use std::path::Path;
 #[derive(Debug, thiserror::Error)]
 pub enum PackageSetError {
     /// It does not evaluate.
-    #[error(transparent)]
+    #[error("{0}")]
     Nix(#[from] NixError),
     /// Its derivations cannot be read.
-    #[error(transparent)]
+    #[error("{0}")]
     Graph(#[from] GraphError),
 }
 

@@ -4,7 +4,7 @@ use crate::package_set::{PackageSet, Role};
 use narthex_closure::StorePath;
 use narthex_license::{Class, Expr, LicenseFacts};
 use narthex_policy::{Provenance, Reason, Rules, SourceUser, Verdict, forecast};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// The forecast for one path.
 #[derive(Clone, Debug)]
@@ -67,19 +67,12 @@ pub(crate) fn provenance<'a>(set: &'a PackageSet, role: &Role<'a>, withheld: &BT
     match role {
         Role::Output(facts) => Provenance::Output(*facts),
         Role::Source(users) => {
-            // A source unpacked by a step of its own is a source of what is made from that step.
-            let mut seen: BTreeMap<&StorePath, SourceUser> = BTreeMap::new();
-            for user in users {
-                seen.insert(
-                    user,
-                    SourceUser {
-                        name: set.name(user).to_owned(),
-                        class: set.facts(user).map_or(Class::Unknown, LicenseFacts::class),
-                        withheld: withheld.contains(*user),
-                    },
-                );
-            }
-            Provenance::Source(seen.into_values().collect())
+            let user = |user: &&StorePath| SourceUser {
+                name: set.name(user).to_owned(),
+                class: set.facts(user).map_or(Class::Unknown, LicenseFacts::class),
+                withheld: withheld.contains(*user),
+            };
+            Provenance::Source(users.iter().map(user).collect())
         }
     }
 }

@@ -18,22 +18,22 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The package set could not be read.
-    #[error(transparent)]
+    #[error("{0}")]
     PackageSet(#[from] PackageSetError),
     /// Nix failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Nix(#[from] NixError),
     /// The state folder failed.
-    #[error(transparent)]
+    #[error("{0}")]
     State(#[from] StateError),
     /// The corpus cannot be used.
-    #[error(transparent)]
+    #[error("{0}")]
     Corpus(#[from] CorpusFileError),
     /// The cache failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Publish(#[from] PublishError),
     /// The catalog failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Catalog(#[from] CatalogError),
 }
 

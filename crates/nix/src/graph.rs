@@ -1,6 +1,6 @@
 //! Reads the graph of derivations from the `.drv` files of the store.
 
-use narthex_closure::{Derivation, Graph, StorePath};
+use narthex_closure::{Derivation, Graph, StorePath, parse_store_path};
 use std::collections::BTreeSet;
 
 /// Why a graph could not be read.
@@ -64,6 +64,40 @@ fn read(path: &StorePath) -> Result<Derivation, GraphError> {
             .map(|(input, used)| (input.clone(), used.outputs().clone()))
             .collect(),
         sources: derivation.input_sources().clone(),
+        main_sources: main_sources(&derivation),
         fixed_output: derivation.is_fixed_output().map_err(parse)?,
     })
+}
+
+/// The paths in `src` and `srcs`, from the environment or from structured attributes.
+fn main_sources(derivation: &nix_derivation::Derivation) -> BTreeSet<StorePath> {
+    let structured = |name: &str| Some(derivation.structured_attrs()?.get(name)?.to_string());
+    let text = |name: &str| match derivation.environment().get(name) {
+        Some(value) => String::from_utf8_lossy(value).into_owned(),
+        None => structured(name).unwrap_or_default(),
+    };
+    let both = [text("src"), text("srcs")].join(" ");
+    // In JSON, paths stand between quotes, brackets and commas.
+    let words = both.split(|c: char| c.is_whitespace() || "\"[],{}:".contains(c));
+    // A source may be a file below a path: `${source}/subfolder`.
+    let path = |word: &str| parse_store_path(word.strip_prefix("/nix/store/")?.split('/').next()?);
+    words.filter_map(path).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix_derivation::{DerivationBuilder, StructuredAttrs};
+
+    #[test]
+    fn sources_are_found_in_the_environment_and_in_structured_attributes() {
+        let (a, b) = ("/nix/store/00000000000000000000000000000000-a", "/nix/store/11111111111111111111111111111111-b");
+        let builder = || DerivationBuilder::new("x", "x86_64-linux", "/bin/sh").input_addressed_output("out");
+        let sources = |builder: DerivationBuilder| main_sources(&builder.build().unwrap().into_derivation());
+        let both: BTreeSet<StorePath> = [a.parse().unwrap(), b.parse().unwrap()].into();
+        assert_eq!(sources(builder().environment("srcs", format!("{a} {b}/below"))), both);
+        let json = serde_json::json!({"srcs": [a, b], "patches": []}).to_string();
+        assert_eq!(sources(builder().structured_attrs(StructuredAttrs::from_json_bytes(json).unwrap())), both);
+        assert_eq!(sources(builder().environment("patches", a)), BTreeSet::new());
+    }
 }

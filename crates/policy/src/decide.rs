@@ -1,10 +1,10 @@
 //! The decision about one path.
 
 use crate::Code;
-use crate::decision::{Decision, Effect, Evidence, Reason, Verdict};
+use crate::decision::{Decision, Effect, Reason, Verdict};
 use crate::judge;
 use crate::policy::{Action, Rules};
-use crate::terms::{Standing, Terms};
+use crate::terms::Terms;
 use narthex_audit::Report;
 use narthex_closure::{NarHash, StorePath};
 use narthex_license::{Class, LicenseFacts};
@@ -46,7 +46,7 @@ pub struct Subject<'a> {
 /// reasons with the deciding one first. The audit can only add reasons to withhold.
 pub fn forecast(provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Reason>) {
     let (terms, mut reasons) = declared(provenance, rules);
-    if let Some(terms) = terms {
+    if let Some(terms) = terms.filter(|_| is_open(&reasons)) {
         reasons.extend(standalone(terms));
     }
     reasons.sort_by_key(|reason| (reason.effect, reason.code));
@@ -64,13 +64,12 @@ fn declared<'r>(provenance: &Provenance<'_>, rules: &'r Rules) -> (Option<&'r Te
 /// Decides about one path. The same subject and rules always give the same decision.
 pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
     let (terms, mut reasons) = declared(&subject.provenance, rules);
-    let open = reasons.iter().all(|reason| reason.effect != Effect::Withhold);
+    let open = is_open(&reasons);
     match subject.report {
         Some(report) => {
-            if let Some(terms) = terms.filter(|_| open) {
-                reasons.extend(vendor_files(report, terms));
-            }
-            reasons.extend(judge::findings(report, rules, open));
+            let vendor = terms.filter(|_| open);
+            reasons.extend(judge::findings(report, rules, vendor, open));
+            reasons.extend(vendor.and_then(standalone));
         }
         None => reasons.push(Reason::new(
             Code::AuditMissing,
@@ -94,9 +93,10 @@ fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r 
         Class::Restricted => (Code::LicenseRestricted, format!("{license} may not be passed on")),
         Class::Unknown => (Code::LicenseUnknown, unknown(facts)),
     };
-    let terms = facts.and_then(|facts| {
+    // Where it may be had under a free license, or parts of it are, it is no vendor's package.
+    let terms = facts.filter(|_| class != Class::Free).and_then(|facts| {
         let licenses = facts.license.licenses();
-        rules.terms_for(licenses.into_iter().map(|license| license.key()))
+        rules.terms_for(licenses.iter().map(|license| license.key()))
     });
     (terms, vec![Reason::new(code, effect(rules.policy().action(class)), message, Vec::new())])
 }
@@ -139,25 +139,12 @@ fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Option<&'r Terms>, Vec
     (None, vec![reason])
 }
 
-/// A package that is itself declared under a vendor's terms: they must name every file of it.
-fn vendor_files(report: &Report, terms: &Terms) -> Vec<Reason> {
-    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-    let unlisted: Vec<Evidence> = report
-        .files
-        .iter()
-        .filter(|path| !path.starts_with("nix-support/"))
-        .filter(|path| terms.standing(&name(path)) == Standing::NotListed)
-        .map(|path| Evidence { place: path.clone(), ..Evidence::default() })
-        .collect();
-    let mut reasons = Vec::new();
-    if !unlisted.is_empty() {
-        let message = judge::not_listed(&unlisted, terms);
-        reasons.push(Reason::new(Code::TermsFileNotListed, Effect::Withhold, message, unlisted));
-    }
-    reasons.extend(standalone(terms));
-    reasons
+/// Whether nothing has forbidden publishing so far.
+fn is_open(reasons: &[Reason]) -> bool {
+    reasons.iter().all(|reason| reason.effect != Effect::Withhold)
 }
 
+/// A package that is itself declared under a vendor's terms is no application.
 fn standalone(terms: &Terms) -> Option<Reason> {
     let clause = terms.forbids_standalone()?;
     let message = format!("the {} permits its files only as part of an application ({clause})", terms.title());

@@ -149,6 +149,44 @@ impl Decision {
 }
 
 /// Leave to publish exactly one NAR under exactly one path.
+///
+/// It comes from a decision:
+///
+/// ```
+/// # use narthex_policy::{Decision, Permit};
+/// fn permit(decision: &Decision) -> Option<Permit> {
+///     decision.permit()
+/// }
+/// ```
+///
+/// and from nowhere else; its fields are private,
+///
+/// ```compile_fail
+/// # use narthex_closure::{NarHash, StorePath};
+/// # use narthex_policy::Permit;
+/// fn forge(path: StorePath, nar_hash: NarHash) -> Permit {
+///     Permit { path, nar_hash }
+/// }
+/// ```
+///
+/// and neither it nor a decision can be read from a file:
+///
+/// ```compile_fail
+/// fn read<T: serde::de::DeserializeOwned>() {}
+/// read::<narthex_policy::Permit>();
+/// ```
+///
+/// ```compile_fail
+/// fn read<T: serde::de::DeserializeOwned>() {}
+/// read::<narthex_policy::Decision>();
+/// ```
+///
+/// as a reason can, which permits nothing:
+///
+/// ```
+/// fn read<T: serde::de::DeserializeOwned>() {}
+/// read::<narthex_policy::Reason>();
+/// ```
 #[derive(Debug)]
 pub struct Permit {
     path: StorePath,

@@ -7,17 +7,27 @@ use crate::terms::{Standing, Terms};
 use narthex_audit::{Finding, Origin, Report};
 use std::collections::BTreeMap;
 
-/// Draws reasons from a report. `open` says that nothing has forbidden publishing so far; where
+/// Draws reasons from a report. `vendor` are the terms that the whole package is declared under: they
+/// must name every file of it. `open` says that nothing has forbidden publishing so far; where
 /// something has, findings only explain.
-pub(crate) fn findings(report: &Report, rules: &Rules, open: bool) -> Vec<Reason> {
+pub(crate) fn findings(report: &Report, rules: &Rules, vendor: Option<&Terms>, open: bool) -> Vec<Reason> {
     let mut grouped: BTreeMap<(Effect, Code), Vec<Ground<'_>>> = BTreeMap::new();
-    let mut suspicious = false;
     for finding in &report.findings {
-        suspicious |= !matches!(finding, Finding::Dynamic { .. });
         for (effect, code, evidence, terms) in judge(finding, rules, open) {
             grouped.entry((effect, code)).or_default().push((evidence, terms));
         }
     }
+    if let Some(terms) = vendor {
+        let unlisted = grouped.entry((Effect::Withhold, Code::TermsFileNotListed)).or_default();
+        for file in report.files.iter().filter(|file| !is_listed(file, terms)) {
+            // A file that the corpus knows was found already, with its original's name.
+            if unlisted.iter().all(|(evidence, _)| evidence.place != *file) {
+                unlisted.push((Evidence { place: file.clone(), ..Evidence::default() }, Some(terms)));
+            }
+        }
+        grouped.retain(|_, grounds| !grounds.is_empty());
+    }
+    let suspicious = grouped.keys().any(|(_, code)| *code != Code::AuditLinksDynamically);
     let mut reasons: Vec<Reason> = grouped
         .into_iter()
         .map(|((effect, code), items)| {
@@ -41,6 +51,11 @@ pub(crate) fn findings(report: &Report, rules: &Rules, open: bool) -> Vec<Reason
 
 /// A piece of evidence, and the terms it was held against.
 type Ground<'r> = (Evidence, Option<&'r Terms>);
+
+/// Whether terms name a file of a package by its own name. What Nix puts beside is no part of it.
+fn is_listed(file: &str, terms: &Terms) -> bool {
+    file.starts_with("nix-support/") || terms.standing(base_name(file)) != Standing::NotListed
+}
 
 type Judged<'r> = (Effect, Code, Evidence, Option<&'r Terms>);
 
@@ -173,8 +188,9 @@ fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) -> String {
         }
         Code::TermsPermitInclusion => format!("{}; the {title} permits it ({clause}){more}", share()),
         Code::TermsPermitCopy => {
+            let how = if first.changed_sections.is_empty() { "unmodified" } else { "modified" };
             format!(
-                "{place} is {original} of {package}, unmodified; the {title} permits it in an application ({clause}){more}"
+                "{place} is {original} of {package}, {how}; the {title} permits it in an application ({clause}){more}"
             )
         }
         Code::AuditCopy => format!("{place} is a copy of {original} of {package}{more}"),

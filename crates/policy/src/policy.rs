@@ -57,7 +57,7 @@ impl Policy {
             let fields = reader.fields(root.get_ref(), &["version", "name", "terms", "classes", "findings"]);
             let version = reader.required(&fields, "version", 0..0).and_then(|v| reader.version_one(v));
             let name = reader.required(&fields, "name", 0..0).and_then(|v| reader.string(v));
-            let terms = fields.get("terms").map_or(Some(Vec::new()), |v| reader.strings(v));
+            let terms = reader.required(&fields, "terms", 0..0).and_then(|v| reader.strings(v));
 
             let classes = reader.required(&fields, "classes", 0..0).and_then(|value| {
                 let table = reader.table(value)?;
@@ -131,9 +131,12 @@ impl Rules {
         &self.policy
     }
 
-    /// The terms that stand behind one of these licenses, given by their nixpkgs attribute.
-    pub fn terms_for<'l>(&self, licenses: impl IntoIterator<Item = &'l str>) -> Option<&Terms> {
-        licenses.into_iter().find_map(|license| self.terms.iter().find(|terms| terms.covers(license)))
+    /// The terms that stand behind all of these licenses, given by their nixpkgs attributes: where
+    /// other licenses apply as well, these terms alone permit nothing.
+    pub fn terms_for<'l>(&self, licenses: impl IntoIterator<Item = &'l str> + Clone) -> Option<&Terms> {
+        let all = |terms: &&Terms| licenses.clone().into_iter().all(|license| terms.covers(license));
+        let any = licenses.clone().into_iter().next().is_some();
+        self.terms.iter().filter(|_| any).find(all)
     }
 }
 
@@ -153,7 +156,7 @@ mod tests {
 
     #[test]
     fn every_mistake_is_shown_with_its_line() {
-        let text = "version = 2\nname = \"x\"\n\n[classes]\nfree = \"yes\"\nredistributable = \"publish\"\n\
+        let text = "version = 2\nname = \"x\"\nterms = []\n[classes]\nfree = \"yes\"\nredistributable = \"publish\"\n\
                     restricted = \"withhold\"\nunknown = \"withhold\"\nshareware = \"publish\"\n\n[findings]\n\
                     copy = \"terms\"\nmodified-copy = true\nstatic-code = \"terms\"\n";
         let mistakes = Policy::parse(text).unwrap_err();

@@ -57,6 +57,10 @@ async fn publish(cache: &Cache, path: &StorePath, content: &str) -> Result<narth
     cache.publish(&permit, &meta(), || Ok(std::io::Cursor::new(nar))).await
 }
 
+async fn pool(dir: &Path) -> sqlx::SqlitePool {
+    sqlx::SqlitePool::connect(&format!("sqlite:{}", dir.join("catalog.sqlite").display())).await.unwrap()
+}
+
 async fn open(dir: &Path) -> Cache {
     Cache::open(&State::open(dir).unwrap()).await.unwrap()
 }
@@ -144,9 +148,8 @@ async fn recovery_removes_a_nar_that_no_narinfo_names() {
     publish(&cache, &path("a"), "hello").await.unwrap();
     cache.catalog().close().await;
     let narinfo = dir.path().join("objects").join(ObjectName::narinfo(&path("a")).to_string());
-    let pool =
-        sqlx::SqlitePool::connect(&format!("sqlite:{}", dir.path().join("catalog.sqlite").display())).await.unwrap();
-    sqlx::query("INSERT INTO pending SELECT hash, nar_file FROM objects").execute(&pool).await.unwrap();
+    let pool = pool(dir.path()).await;
+    sqlx::query("INSERT INTO pending SELECT hash, nar_file, 0 FROM objects").execute(&pool).await.unwrap();
     sqlx::query("DELETE FROM objects").execute(&pool).await.unwrap();
 
     // Killed after the narinfo and before the catalog: the upload is complete.
@@ -156,12 +159,59 @@ async fn recovery_removes_a_nar_that_no_narinfo_names() {
     assert_eq!(files(dir.path(), "objects/nar").len(), 1);
 
     // Killed before the narinfo: the NAR goes.
-    sqlx::query("INSERT INTO pending SELECT hash, nar_file FROM objects").execute(&pool).await.unwrap();
+    sqlx::query("INSERT INTO pending SELECT hash, nar_file, 0 FROM objects").execute(&pool).await.unwrap();
     sqlx::query("DELETE FROM objects").execute(&pool).await.unwrap();
     std::fs::remove_file(&narinfo).unwrap();
     cache.recover().await.unwrap();
     assert_eq!(files(dir.path(), "objects/nar").len(), 0);
     assert!(publish(&cache, &path("a"), "hello").await.unwrap().uploaded);
+}
+
+/// Killed while a path is taken back: whatever is still there goes at the next start.
+#[tokio::test]
+async fn recovery_completes_a_removal() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).await;
+    publish(&cache, &path("a"), "hello").await.unwrap();
+    let pool = pool(dir.path()).await;
+    sqlx::query("INSERT INTO pending SELECT hash, nar_file, 1 FROM objects").execute(&pool).await.unwrap();
+    cache.recover().await.unwrap();
+    assert_eq!(files(dir.path(), "objects"), ["nix-cache-info"]);
+    assert_eq!(files(dir.path(), "objects/nar").len(), 0);
+}
+
+/// A catalog that was lost is filled again from the objects, so that shared NARs are still known as such.
+#[tokio::test]
+async fn a_lost_catalog_is_filled_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).await;
+    publish(&cache, &path("a"), "same").await.unwrap();
+    publish(&cache, &path("c"), "same").await.unwrap();
+    cache.catalog().close().await;
+    for file in ["catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"] {
+        let _ = std::fs::remove_file(dir.path().join(file));
+    }
+    let cache = open(dir.path()).await;
+    assert!(!publish(&cache, &path("a"), "same").await.unwrap().uploaded);
+    assert!(!publish(&cache, &path("c"), "same").await.unwrap().uploaded);
+    cache.withhold(&record(&decision(&path("a"), nar_of("same").1, "unfree"))).await.unwrap();
+    assert_eq!(files(dir.path(), "objects/nar").len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_comes_later_signs_what_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    publish(&open(dir.path()).await, &path("a"), "hello").await.unwrap();
+    let second = narthex_cache::SecretKey::generate().unwrap();
+    std::fs::write(dir.path().join("keys/2.secret"), second.to_secret_text()).unwrap();
+    let cache = open(dir.path()).await;
+    assert!(!publish(&cache, &path("a"), "hello").await.unwrap().uploaded);
+    let narinfo = cache.folder().get(&ObjectName::narinfo(&path("a"))).unwrap().unwrap();
+    let info = NarInfo::parse_in(&StoreDir::default(), &narinfo).unwrap();
+    for key in cache.public_keys() {
+        assert!(info.has_valid_signature(&StoreDir::default(), &[TrustedPublicKey::parse(&key).unwrap()]), "{key}");
+    }
+    assert_eq!(info.signatures().len(), 2);
 }
 
 #[tokio::test]

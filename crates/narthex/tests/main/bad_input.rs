@@ -85,7 +85,7 @@ fn no_nix_installed() {
 fn a_policy_with_three_mistakes() {
     let dir = tempfile::tempdir().unwrap();
     let policy = dir.path().join("policy.toml");
-    let text = "version = 1\nname = \"mine\"\n[classes]\nfree = \"publish\"\nredistributable = \"maybe\"\nrestricted = \"withhold\"\n\
+    let text = "version = 1\nname = \"mine\"\nterms = []\n[classes]\nfree = \"publish\"\nredistributable = \"maybe\"\nrestricted = \"withhold\"\n\
                 unknown = \"withhold\"\nshareware = \"publish\"\n[findings]\ncopy = \"terms\"\nmodified-copy = \"terms\"\n\
                 static-code = 7\nnot-fully-audited = \"withhold\"\n";
     std::fs::write(&policy, text).unwrap();
@@ -96,11 +96,10 @@ fn a_policy_with_three_mistakes() {
     };
     let said = run(&policy).expect(2);
     let name = policy.display();
-    says(&said, &["has 3 mistakes", &format!("{name}:5:19: "), &format!("{name}:8:1: "), &format!("{name}:12:15: ")]);
+    says(&said, &["has 3 mistakes", &format!("{name}:6:19: "), &format!("{name}:9:1: "), &format!("{name}:13:15: ")]);
     assert!(!dir.path().join("state").exists(), "a wrong policy should touch nothing");
 
     says(&run(&dir.path().join("absent.toml")).expect(2), &["absent.toml cannot be read"]);
-    std::fs::write(&policy, text.replace("\"mine\"", "\"mine\"\nterms = [\"gpl\"]")).unwrap();
     std::fs::write(&policy, include_str!("../../../../policies/default.toml").replace("cuda-toolkit", "gpl")).unwrap();
     says(&run(&policy).expect(2), &["there are no terms `gpl`", "hint: shipped are cuda-toolkit"]);
 }
@@ -117,15 +116,15 @@ fn a_busy_port() {
 
 /// Runs with a state folder that a mount makes unusable.
 fn run_on_mount(world: &World, mount: &str) -> Said {
-    let store = world.store("store");
-    let script = format!("{mount} && exec narthex --state /state run /examples/cuda");
-    Said::of(world.enter(&store, &world.folder("state"), &["sh", "-c", &script]).output().unwrap())
+    let run = ["narthex", "--state", "/state", "run", "/examples/cuda"];
+    let mut command = world.enter(&world.store("store"), &world.folder("state"), &run);
+    Said::of(command.env("MOUNT", mount).output().unwrap())
 }
 
 #[test]
 fn a_read_only_state_folder() {
     let world = World::new("2.8");
-    let said = run_on_mount(&world, "mount -o remount,bind,ro /state").expect(1);
+    let said = run_on_mount(&world, "mount -o remount,bind,ro $root/state").expect(1);
     says(&said, &["error: ", "/state", "hint: give --state a folder that you may write to"]);
     assert_eq!(said.err.matches("Read-only").count(), 1, "{}", said.err);
 }
@@ -134,7 +133,7 @@ fn a_read_only_state_folder() {
 fn a_full_state_folder() {
     let world = World::new("2.8");
     // Room for the catalog, and not for the objects.
-    let said = run_on_mount(&world, "mount -t tmpfs -o size=600k tmpfs /state").expect(1);
+    let said = run_on_mount(&world, "mount -t tmpfs -o size=600k tmpfs $root/state").expect(1);
     says(&said, &["error: ", "hint: free some space there"]);
 }
 

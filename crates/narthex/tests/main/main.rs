@@ -3,6 +3,8 @@
 //! `cargo xtask test` makes what these tests need. Once a test is selected, a missing prerequisite
 //! fails it.
 
+#![expect(clippy::unwrap_used, reason = "in a test, what is not there is the failure")]
+
 mod bad_input;
 mod example;
 mod help;

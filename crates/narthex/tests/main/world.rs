@@ -17,6 +17,7 @@ mount --bind "$wheels" "$root/wheels"
 mount --bind "$extra" "$root/extra"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
+eval "${MOUNT:-}"
 exec chroot "$root" /usr/bin/env -i HOME=/nix/home PATH=/narthex:/usr/bin:/bin:/usr/sbin:/sbin "$@"
 "#;
 
