@@ -7,6 +7,7 @@ use nix_archive::nar::{Event, decode_events_reader};
 use nix_derivation::NixHash;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use std::cell::Cell;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
 /// zstd's own default. `nix copy` of one NAR of 838 MB took 6.7 s with zstd and 387 s with xz.
@@ -52,19 +53,21 @@ pub(crate) fn stage(folder: &Folder, nar: impl Read, permitted: NarHash) -> Resu
     let failed = |error| FolderError::new("cannot write", &path, error);
     let file = Hashing { inner: BufWriter::with_capacity(1 << 20, staged), hash: Sha256::new(), size: 0 };
     let encoder = zstd::Encoder::new(file, LEVEL).map_err(failed)?;
+    let size = Cell::new(0);
     let mut tee = Tee {
         reader: BufReader::with_capacity(1 << 20, nar),
         hash: Sha256::new(),
-        size: 0,
+        size: &size,
         encoder,
         write_error: None,
     };
     let mut listing = Listing::default();
     let decoded = decode_events_reader(&mut tee, |event| {
-        listing.event(event);
+        listing.event(event, size.get());
         Ok(())
     });
-    let Tee { hash, size: nar_size, encoder, write_error, .. } = tee;
+    let Tee { hash, encoder, write_error, .. } = tee;
+    let nar_size = size.get();
     let finished = encoder.finish().and_then(|mut file| file.flush().map(|()| file));
     // What could not be written is named before what follows from it.
     if let Some(error) = write_error {
@@ -90,20 +93,21 @@ pub(crate) fn stage(folder: &Folder, nar: impl Read, permitted: NarHash) -> Resu
 }
 
 /// Hands bytes on to the compressor as the decoder takes them, and so sees each exactly once.
-struct Tee<R, W: Write> {
+struct Tee<'s, R, W: Write> {
     reader: R,
     hash: Sha256,
-    size: u64,
+    /// Bytes handed on so far; the decoder takes exactly what it needs, so this is where it stands.
+    size: &'s Cell<u64>,
     encoder: zstd::Encoder<'static, W>,
     write_error: Option<io::Error>,
 }
 
-impl<R: Read, W: Write> Read for Tee<R, W> {
+impl<R: Read, W: Write> Read for Tee<'_, R, W> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(buffer)?;
         let bytes = &buffer[..count];
         self.hash.update(bytes);
-        self.size += count as u64;
+        self.size.set(self.size.get() + count as u64);
         if let Err(error) = self.encoder.write_all(bytes) {
             let seen = io::Error::new(error.kind(), error.to_string());
             self.write_error = Some(error);
@@ -139,7 +143,8 @@ struct Listing {
 }
 
 impl Listing {
-    fn event<R: ?Sized>(&mut self, event: Event<'_, nix_archive::nar::FileContents<'_, R>>) {
+    /// `offset` is where in the NAR the event's contents begin.
+    fn event<R: ?Sized>(&mut self, event: Event<'_, nix_archive::nar::FileContents<'_, R>>, offset: u64) {
         match event {
             Event::DirectoryStart { name } => self.open.push((name.unwrap_or_default().to_vec(), Map::new())),
             Event::DirectoryEnd { .. } => {
@@ -148,7 +153,7 @@ impl Listing {
                 }
             }
             Event::Regular { name, executable, contents } => {
-                let mut node = json!({"type": "regular", "size": contents.size()});
+                let mut node = json!({"type": "regular", "size": contents.size(), "narOffset": offset});
                 if executable {
                     node["executable"] = Value::Bool(true);
                 }
@@ -205,10 +210,11 @@ mod tests {
         let staged = stage(&folder, nar.as_slice(), hash(&nar)).unwrap();
         assert_eq!(staged.nar_size, nar.len() as u64);
         let listing: Value = serde_json::from_slice(&staged.listing).unwrap();
+        let offset = nar.windows(5).position(|window| window == b"hello").unwrap();
         assert_eq!(
             listing,
             json!({"version": 1, "root": {"type": "directory", "entries": {
-                "bin": {"type": "directory", "entries": {"x": {"type": "regular", "size": 5}}},
+                "bin": {"type": "directory", "entries": {"x": {"type": "regular", "size": 5, "narOffset": offset}}},
                 "y": {"type": "symlink", "target": "bin/x"}}}})
         );
         folder.commit(staged.staged, &staged.name).unwrap();

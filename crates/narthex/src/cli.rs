@@ -11,8 +11,9 @@ use std::path::PathBuf;
     after_help = "Exit codes: 0 done, 1 an operation failed, 2 usage or configuration, 3 refused by policy,\n4 holes remain, 255 a bug."
 )]
 pub(crate) struct Cli {
-    /// Folder of the catalog, the objects, the corpus and the keys.
-    #[arg(long, global = true, value_name = "DIR", env = "NARTHEX_STATE")]
+    /// Folder of the catalog, the objects, the corpus and the keys; without it, `narthex` below
+    /// $XDG_STATE_HOME or ~/.local/state.
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 
     /// A setting for every Nix command, as `nix --option` takes it.

@@ -30,7 +30,7 @@ pub(crate) async fn run(common: &Common, args: &RealiseArgs) -> Result<ExitCode,
 
     let offer = Offer::new(&nix, cache, &args.public_keys).await?;
     let plan = narthex_client::plan(&nix, &offer, &graph, wanted).await?;
-    render::realise_plan(&plan, &graph);
+    render::realise_plan(&plan, &graph, args.dry_run);
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }

@@ -6,10 +6,11 @@ use narthex_client::RealisePlan;
 use narthex_closure::{Graph, Step, StorePath};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Prints what will be fetched, what will be built here and why, before anything is done.
-pub(crate) fn realise_plan(plan: &RealisePlan, graph: &Graph) {
-    // The plan is what --dry-run is asked for; the paths of a real run are its data.
-    err(&plan_text(plan, graph, terminal_width()));
+/// Prints what will be fetched, what will be built here and why, before anything is done. The plan is
+/// the data of a dry run; of a real one the paths are.
+pub(crate) fn realise_plan(plan: &RealisePlan, graph: &Graph, dry_run: bool) {
+    let text = plan_text(plan, graph, terminal_width());
+    if dry_run { out(&text) } else { err(&text) }
 }
 
 fn plan_text(plan: &RealisePlan, graph: &Graph, width: Option<usize>) -> String {

@@ -232,9 +232,9 @@ fn a_client_fills_the_hole(world: &World, serving: &Serving, rows: &[Value]) {
     assert!(untrusted.err.contains("is not trusted") && untrusted.err.contains("--public-key"), "{}", untrusted.err);
 
     let dry = with_key(&["--dry-run"]).expect(0);
-    assert!(dry.err.contains("to build here:\n  cuda_cudart-12.9.79"), "{}", dry.err);
-    assert!(dry.err.contains("withheld: LicenseRef-nvidiaCuda may not be passed on"), "{}", dry.err);
-    assert!(dry.err.contains("1 path to build, 6 paths to fetch"), "{}", dry.err);
+    assert!(dry.out.contains("to build here:\n  cuda_cudart-12.9.79"), "{}", dry.out);
+    assert!(dry.out.contains("withheld: LicenseRef-nvidiaCuda may not be passed on"), "{}", dry.out);
+    assert!(dry.out.contains("1 path to build, 6 paths to fetch"), "{}", dry.out);
     let app = text(row(rows, "saxpy-app", "out"), "path");
     assert!(!world.is_valid(&client, app), "a dry run did something");
 
@@ -259,6 +259,17 @@ fn a_client_fills_the_hole(world: &World, serving: &Serving, rows: &[Value]) {
     let paths: Vec<&str> = closure.lines().collect();
     let verify = [&["nix-store", "--verify-path"], paths.as_slice()].concat();
     success(world.enter(&client, &home, &verify).output().unwrap());
+
+    // What Nix's own commands make of the listing and the log.
+    let list = [&features, ["store", "ls", "--store", &serving.url, "-lR", app].as_slice()].concat();
+    let listed = success(world.enter(&client, &home, &list).output().unwrap());
+    assert!(listed.contains("./bin/saxpy-app"), "{listed}");
+    let script = format!("{app}/bin/saxpy-app");
+    let cat = [&features, ["store", "cat", "--store", &serving.url, &script].as_slice()].concat();
+    assert!(success(world.enter(&client, &home, &cat).output().unwrap()).starts_with("#!/bin/sh"));
+    let derivation = text(row(rows, "saxpy-wheel", "out"), "deriver");
+    let (status, _, _) = get(&serving.url, &format!("/log/{}", &derivation["/nix/store/".len()..]));
+    assert_eq!(status, 200);
 
     let again = with_key(&[]).expect(0);
     assert!(again.err.contains("everything is in the store already"), "{}", again.err);
@@ -369,4 +380,33 @@ pub(crate) fn sorted(said: &Said) -> Vec<String> {
     let mut rows: Vec<String> = said.rows().iter().map(Value::to_string).collect();
     rows.sort();
     rows
+}
+
+/// Wherever something is to be named, every kind of name will do.
+#[test]
+fn every_kind_of_name() {
+    for nix in ["2.8", "2.26", "2.34"] {
+        let world = World::new(nix);
+        let (store, state) = (world.empty_store("store"), world.folder("state"));
+        let file = "rec { thing = derivation { name = \"thing\"; system = \"x86_64-linux\"; builder = \"/bin/sh\"; \
+                    args = [ \"-c\" \"echo > $out\" ]; } // { meta.license = { shortName = \"mit\"; free = true; }; }; }";
+        std::fs::write(world.extra().join("default.nix"), file).unwrap();
+        let flake = "{ outputs = { self }: { packages.x86_64-linux = import ./default.nix; }; }";
+        std::fs::write(world.extra().join("flake.nix"), flake).unwrap();
+        let rows = world.narthex(&store, &state, &["run", "/extra", "--format", "json"]).expect(0).rows();
+        let row = row(&rows, "thing", "out");
+        let (path, derivation) = (text(row, "path"), text(row, "deriver"));
+        let expected = world.narthex(&store, &state, &["why", path]).expect(0).out;
+        for name in [
+            &["why", derivation] as &[&str],
+            &["why", "/extra", "-A", "thing"],
+            &["why", "path:/extra#thing"],
+            &["why", &path[11..]],
+        ] {
+            assert_eq!(world.narthex(&store, &state, name).expect(0).out, expected, "{nix}: {name:?}");
+        }
+        assert!(world.narthex(&store, &state, &["audit", path]).expect(0).out.contains("0 findings in 1 file"));
+        let said = world.narthex(&store, &state, &["why", "/extra"]).expect(2);
+        assert!(said.err.contains("hint: name one with -A"), "{}", said.err);
+    }
 }
