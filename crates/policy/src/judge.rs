@@ -217,7 +217,7 @@ pub(crate) fn not_listed(evidence: &[Evidence], terms: &Terms) -> String {
     let is_header = |e: &&Evidence| [".h", ".hpp"].iter().any(|end| e.place.ends_with(end));
     let example = evidence.iter().min_by_key(|e| (is_header(e), e.place.as_str()));
     let (place, what) = match example {
-        Some(Evidence { place, original: Some(original), .. }) => {
+        Some(Evidence { place, original: Some(original), .. }) if base_name(place) != base_name(original) => {
             (place.as_str(), format!(" ({})", base_name(original)))
         }
         Some(Evidence { place, .. }) => (place.as_str(), String::new()),

@@ -8,7 +8,8 @@ const STYLE: &str = "
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c; background: #fff; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 pre { background: #f3f3f1; padding: .8rem 1rem; overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; } th { text-align: left; font-weight: 600; }
+table { border-collapse: collapse; width: 100%; table-layout: fixed; }
+col.name { width: 30%; } col.license { width: 18%; } col.size { width: 6.5rem; } th { text-align: left; font-weight: 600; }
 th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ddd; vertical-align: top; overflow-wrap: anywhere; }
 td.size { text-align: right; white-space: nowrap; } .quiet { color: #5c5c5c; }
 @media (prefers-color-scheme: dark) { body { color: #e6e6e6; background: #181818; } pre { background: #242424; }
@@ -66,6 +67,7 @@ impl Page<'_> {
     fn table<'r>(&self, records: impl Iterator<Item = &'r Record>, withheld: bool) -> Markup {
         html! {
             table {
+                colgroup { col class="name"; col class="license"; col class="size"; col; }
                 thead { tr { th { "Name" } th { "License" } th { "Size" } th { "Why" } } }
                 tbody {
                     @for record in records {

@@ -30,7 +30,7 @@ fn plan_text(plan: &RealisePlan, graph: &Graph, width: Option<usize>) -> String 
             vec![format!("  {}", path.name()), bytes, why]
         };
         let rows: Vec<Vec<String>> = plan.fill.built.keys().map(row).collect();
-        text.push_str(&columns(&rows, &[1], width));
+        text.push_str(&(columns(&rows, &[1], width).join("\n") + "\n"));
     }
     let cached: Vec<_> = plan.fill.fetched.iter().filter_map(|path| Some((path, plan.cached.get(path)?))).collect();
     if !cached.is_empty() {
@@ -42,7 +42,7 @@ fn plan_text(plan: &RealisePlan, graph: &Graph, width: Option<usize>) -> String 
                 vec![format!("  {}", path.name()), size(cached.nar_size), format!("download {download}")]
             })
             .collect();
-        text.push_str(&columns(&rows, &[1], width));
+        text.push_str(&(columns(&rows, &[1], width).join("\n") + "\n"));
     }
     let download: u64 = cached.iter().filter_map(|(_, cached)| cached.file_size).sum();
     let unpacked: u64 = cached.iter().map(|(_, cached)| cached.nar_size).sum();

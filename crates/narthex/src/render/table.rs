@@ -33,8 +33,7 @@ fn run_text(report: &RunReport, width: Option<usize>) -> String {
     let first_of_others = rows.len();
     rows.extend(others.iter().map(line));
     // One layout for both parts, so that they line up.
-    let laid_out = columns(&rows, &[2], width);
-    for (number, row) in laid_out.lines().enumerate() {
+    for (number, row) in columns(&rows, &[2], width).iter().enumerate() {
         if number == first_of_others {
             text.push_str("\nwhat they are made of:\n");
         }
@@ -117,7 +116,7 @@ fn plan_text(planned: &[Planned], failed: &[EvalError], width: Option<usize>) ->
     let first_of_others = rows.len();
     rows.extend(of(false).filter(|p| p.deriver.is_some()).map(line));
     let mut text = String::new();
-    for (number, row) in columns(&rows, &[], width).lines().enumerate() {
+    for (number, row) in columns(&rows, &[], width).iter().enumerate() {
         if number == first_of_others {
             text.push_str("\nwhat they are made of:\n");
         }

@@ -20,37 +20,45 @@ pub(crate) fn indent(text: &str, before: &str) -> String {
     text.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{before}{line}\n") }).collect()
 }
 
-/// Rows in columns; numbers to the right. The last column is as wide as it likes, unless `width` says
-/// how wide the terminal is.
-pub(crate) fn columns(rows: &[Vec<String>], right: &[usize], width: Option<usize>) -> String {
+/// Rows in columns; numbers to the right. Where `width` says how wide the terminal is, the last column
+/// is wrapped to it.
+pub(crate) fn columns(rows: &[Vec<String>], right: &[usize], width: Option<usize>) -> Vec<String> {
     let last = rows.iter().map(Vec::len).max().unwrap_or(0).saturating_sub(1);
     let widths: Vec<usize> = (0..last)
         .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
         .collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            if column == last {
-                line.push_str(&fitting(cell, width.map(|width| width.saturating_sub(line.chars().count()))));
-                continue;
-            }
+    let before_last = widths.iter().map(|width| width + 2).sum::<usize>();
+    // In less room than this, wrapping makes a ladder of single words.
+    let room = width.map(|width| width.saturating_sub(before_last)).filter(|room| *room >= 24);
+    let laid_out = |row: &Vec<String>| {
+        let mut text = String::new();
+        for (column, cell) in row.iter().take(last).enumerate() {
             let space = " ".repeat(widths[column] - cell.chars().count());
             let (before, after) = if right.contains(&column) { (space.as_str(), "") } else { ("", space.as_str()) };
-            line.push_str(&format!("{before}{cell}{after}  "));
+            text.push_str(&format!("{before}{cell}{after}  "));
         }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+        let cell = row.get(last).map_or("", String::as_str);
+        let lines = room.map_or_else(|| vec![cell.to_owned()], |room| wrap(cell, room));
+        text.push_str(&lines.join(&format!("\n{}", " ".repeat(before_last))));
+        text.trim_end().to_owned()
+    };
+    rows.iter().map(laid_out).collect()
 }
 
-fn fitting(cell: &str, room: Option<usize>) -> String {
-    match room {
-        // Too narrow a terminal shows it all, wrapped.
-        Some(room) if room >= 20 && cell.chars().count() > room => cell.chars().take(room - 1).chain(['…']).collect(),
-        _ => cell.to_owned(),
+/// Breaks a text between its words; a word that is longer than a line has one to itself.
+fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
     }
+    lines
 }
 
 /// The width of the terminal that stdout is, if it is one.
@@ -64,13 +72,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up_and_end_where_the_terminal_does() {
-        let rows = [
-            vec!["a".to_owned(), "10 B".to_owned(), "x".repeat(50)],
-            vec!["bcd".to_owned(), "1 B".to_owned(), "y".to_owned()],
-        ];
-        let text = columns(&rows, &[1], Some(35));
-        assert_eq!(text, format!("a    10 B  {}…\nbcd   1 B  y\n", "x".repeat(23)));
+    fn columns_line_up_and_the_last_is_wrapped_to_the_terminal() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let rows = [row(["a", "10 B", "one two three four five six seven"]), row(["bcd", "1 B", "y"])];
+        assert_eq!(
+            columns(&rows, &[1], Some(36)),
+            ["a    10 B  one two three four five\n           six seven", "bcd   1 B  y"]
+        );
+        assert_eq!(columns(&rows, &[1], None)[0], "a    10 B  one two three four five six seven");
     }
 
     #[test]
