@@ -257,6 +257,29 @@ mod tests {
         assert_eq!(members[0].functions_found, 3);
     }
 
+    /// Two archives with the same functions, of which one has more of what was found.
+    #[test]
+    fn shared_functions_are_put_down_to_the_archive_that_explains_more() {
+        let bodies: Vec<_> = (1..=6).map(|seed| noise(seed, 300)).collect();
+        let functions: Vec<_> = bodies.iter().map(|b| Function { bytes: b, masked: vec![] }).collect();
+        let with = |other: Vec<u32>| {
+            let mut body = corpus(&functions).body;
+            body.members.push(MemberPrint {
+                material: 0,
+                archive: "libother.a".to_owned(),
+                member: "o.o".to_owned(),
+                functions: other,
+            });
+            body.members[0].functions = vec![0, 1, 2, 3];
+            let found = find(&Corpus::from_body(body).unwrap(), &bodies.concat());
+            let name = |finding: &Finding| finding.origin().unwrap().file.clone();
+            found.iter().map(name).collect::<Vec<_>>()
+        };
+        assert_eq!(with(vec![2, 3]), ["libv.a"]);
+        assert_eq!(with(vec![3, 4]), ["libv.a"], "one function of its own is too little");
+        assert_eq!(with(vec![3, 4, 5]), ["libv.a", "libother.a"]);
+    }
+
     #[test]
     fn one_function_or_short_ones_accuse_nobody() {
         let one = noise(1, 2000);

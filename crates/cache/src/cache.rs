@@ -113,6 +113,9 @@ impl Cache {
     /// When the folder or the catalog fails.
     pub async fn recover(&self) -> Result<(), PublishError> {
         self.folder.clear_staging()?;
+        if self.catalog.has_no_objects().await? {
+            self.index_folder().await?;
+        }
         for change in self.catalog.pending().await? {
             let nar = ObjectName::Nar(change.nar_file.clone());
             let narinfo = self.folder.get(&ObjectName::Narinfo(change.hash.clone()))?.and_then(|bytes| parse(&bytes));
@@ -123,6 +126,19 @@ impl Cache {
                     self.catalog.end_upload(&change.hash, &change.nar_file, size).await?;
                 }
                 _ => self.remove(&change.hash, Some(&change.nar_file)).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills a catalog that is new, or was lost, from the objects: without it nobody could tell which paths
+    /// share a NAR.
+    async fn index_folder(&self) -> Result<(), PublishError> {
+        for name in self.folder.narinfos()? {
+            let ObjectName::Narinfo(hash) = &name else { continue };
+            let Some(info) = self.folder.get(&name)?.and_then(|bytes| parse(&bytes)) else { continue };
+            if let (Some(nar_file), Some(size)) = (nar_file_of(&info), info.file_size()) {
+                self.catalog.end_upload(hash, nar_file, size).await?;
             }
         }
         Ok(())
@@ -144,6 +160,8 @@ impl Cache {
             self.keep(path, file_size).await?;
             return Ok(Published { file_size, uploaded: false });
         }
+        // Another NAR under this path, or one that is not whole, goes before the right one comes.
+        self.withdraw(path).await?;
         let read = |source| PublishError::Nar { path: path.clone(), source: NarError::Read(source) };
         let (folder, permitted, reader) = (self.folder.clone(), permit.nar_hash(), nar().map_err(read)?);
         let staged = tokio::task::spawn_blocking(move || nar::stage(&folder, reader, permitted))
@@ -228,11 +246,11 @@ impl Cache {
         self.sign(permit.path(), builder)
     }
 
-    /// Publishes what a build wrote, under the place that `nix log` asks.
+    /// Publishes what the build of a permitted path wrote, in the place where `nix log` looks.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn put_log(&self, derivation: &StorePath, log: &[u8]) -> Result<(), FolderError> {
+    pub fn put_log(&self, _of: &Permit, derivation: &StorePath, log: &[u8]) -> Result<(), FolderError> {
         let name = ObjectName::Log(derivation.to_basename());
         // Builds are not repeated once they succeeded, so that a log that is there stays.
         match self.folder.size(&name)? {

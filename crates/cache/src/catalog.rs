@@ -222,6 +222,14 @@ impl Catalog {
         Ok(())
     }
 
+    /// Whether no object is known and none is on its way.
+    pub(crate) async fn has_no_objects(&self) -> Result<bool, CatalogError> {
+        let row = sqlx::query("SELECT EXISTS (SELECT 1 FROM objects) OR EXISTS (SELECT 1 FROM pending)")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(row.try_get::<i64, _>(0)? == 0)
+    }
+
     /// Whether the object of a path is known.
     pub(crate) async fn has_object(&self, hash: &str) -> Result<bool, CatalogError> {
         let row = sqlx::query("SELECT 1 FROM objects WHERE hash = ?").bind(hash).fetch_optional(&self.pool).await?;

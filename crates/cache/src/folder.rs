@@ -78,6 +78,19 @@ impl Folder {
         absent_or(fs::read(&path), "cannot read", &path)
     }
 
+    /// The names of all narinfos, in no order.
+    pub(crate) fn narinfos(&self) -> Result<Vec<ObjectName>, FolderError> {
+        let failed = |source| FolderError::new("cannot list", &self.root, source);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            names.extend(
+                name.to_str().and_then(ObjectName::parse).filter(|name| matches!(name, ObjectName::Narinfo(_))),
+            );
+        }
+        Ok(names)
+    }
+
     /// Writes a small object.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use crate::bytes::{batches, with_files};
 use crate::package_set::PackageSet;
 use narthex_audit::{Corpus, CorpusError, Limits, Material, learn};
 use narthex_cache::{State, StateError};
-use narthex_closure::StorePath;
+use narthex_closure::{Derivation, StorePath};
 use narthex_event::{Event, Sink};
 use narthex_license::Class;
 use narthex_nix::PathInfo;
@@ -42,14 +42,14 @@ pub(crate) fn load(state: &State) -> Result<Corpus, CorpusFileError> {
 pub(crate) fn learn_new(
     mut corpus: Corpus,
     state: &State,
-    set: &PackageSet,
-    rules: &Rules,
+    materials: &Materials,
     infos: &BTreeMap<StorePath, PathInfo>,
     sink: Sink<'_>,
 ) -> Result<Corpus, CorpusFileError> {
     let mut changed = false;
-    for (path, material) in materials(set, rules) {
-        let Some(info) = infos.get(&path) else { continue };
+    // Originals first, so that outputs made from them are compared with them and not the other way round.
+    for (path, material) in materials.originals.iter().chain(&materials.outputs) {
+        let Some(info) = infos.get(path) else { continue };
         let nar_hash = info.nar_hash.to_string();
         if corpus.has_learned(&nar_hash) {
             continue;
@@ -69,7 +69,7 @@ pub(crate) fn learn_new(
         }
         changed = true;
         if files + functions > 0 {
-            sink(Event::Learned { package: material.package, files, functions });
+            sink(Event::Learned { package: material.package.clone(), files, functions });
         }
     }
     if changed {
@@ -78,33 +78,49 @@ pub(crate) fn learn_new(
     Ok(corpus)
 }
 
-/// What is to be learned: vendor originals first, so that outputs made from them are compared with
-/// the originals and not the other way round.
-fn materials(set: &PackageSet, rules: &Rules) -> Vec<(StorePath, Material)> {
-    let (mut originals, mut outputs) = (BTreeMap::new(), BTreeMap::new());
+/// What there is to learn from a package set.
+#[derive(Debug, Default)]
+pub(crate) struct Materials {
+    /// Vendors' files as they were delivered.
+    pub(crate) originals: BTreeMap<StorePath, Material>,
+    outputs: BTreeMap<StorePath, Material>,
+}
+
+/// Finds what is to be learned: the sources and the outputs of restricted packages, and of packages
+/// that are declared under a vendor's terms.
+pub(crate) fn materials(set: &PackageSet, rules: &Rules) -> Materials {
+    let mut materials = Materials::default();
     for (path, derivation) in set.graph.iter() {
         let Some(facts) = set.facts(path) else { continue };
         let licenses = facts.license.licenses();
-        let vendor = rules.terms_for(licenses.iter().map(|license| license.key())).is_some();
-        if facts.class() != Class::Restricted && !(vendor && facts.class() != Class::Free) {
+        let vendor = || rules.terms_for(licenses.iter().map(|license| license.key())).is_some();
+        let learned = match facts.class() {
+            Class::Restricted => true,
+            Class::Redistributable => vendor(),
+            Class::Free | Class::Unknown => false,
+        };
+        if !learned {
             continue;
         }
         let unfree = licenses.iter().filter(|license| license.class() != Class::Free);
         let keys: Vec<String> = unfree.map(|license| license.key().to_owned()).collect();
         let material = Material { package: derivation.name.clone(), licenses: keys };
-        for input in derivation.inputs.keys() {
-            let Some(source) = set.graph.get(input).filter(|_| set.is_plain_source(input)) else {
-                continue;
-            };
-            // A package that does not say which of them is its source has them all learned.
-            let main = |path: &&StorePath| derivation.main_sources.is_empty() || derivation.main_sources.contains(path);
-            for output in source.outputs.values().filter(main) {
-                originals.entry(output.clone()).or_insert_with(|| material.clone());
-            }
+        for source in sources(set, derivation) {
+            materials.originals.entry(source.clone()).or_insert_with(|| material.clone());
         }
         for output in derivation.outputs.values() {
-            outputs.insert(output.clone(), material.clone());
+            materials.outputs.insert(output.clone(), material.clone());
         }
     }
-    originals.into_iter().chain(outputs).collect()
+    materials
+}
+
+/// What a package is made from: those of its fetched and local files that it names as its source. One
+/// that names none has everything that was fetched for it taken for its source.
+fn sources<'a>(set: &'a PackageSet, derivation: &'a Derivation) -> impl Iterator<Item = &'a StorePath> {
+    let fetched = derivation.inputs.keys().filter(|input| set.is_plain_source(input));
+    let fetched = fetched.filter_map(|input| set.graph.get(input)).flat_map(|input| input.outputs.values());
+    let local = derivation.sources.iter().filter(|source| derivation.main_sources.contains(source));
+    let main = |path: &&StorePath| derivation.main_sources.is_empty() || derivation.main_sources.contains(path);
+    fetched.filter(main).chain(local)
 }

@@ -1,7 +1,7 @@
 //! `narthex run`: the whole way from an expression to a cache.
 
 use crate::bytes::audit_path;
-use crate::learn::{CorpusFileError, learn_new, load};
+use crate::learn::{CorpusFileError, Materials, learn_new, load, materials};
 use crate::package_set::{PackageSet, PackageSetError, Role};
 use crate::plan::{license_of, provenance};
 use narthex_audit::{Report, SCANNER_VERSION};
@@ -120,12 +120,13 @@ pub async fn run(
     let outcome = nix.realise(&targets, sink).await?;
 
     let roles = set.roles();
-    let infos = valid_paths(nix, &set, &roles).await?;
+    let materials = materials(&set, rules);
+    let infos = valid_paths(nix, &set, &roles, &materials).await?;
     let valid: Vec<StorePath> = infos.keys().cloned().collect();
     let roots = state.fresh_roots()?;
     nix.protect(&valid, &roots).await?;
 
-    let corpus = learn_new(corpus, state, &set, rules, &infos, sink)?;
+    let corpus = learn_new(corpus, state, &materials, &infos, sink)?;
     let (reports, audited) = audit_all(&cache, &corpus, &infos, sink).await?;
     let decisions = decide_all(&set, rules, &roles, &infos, &reports);
 
@@ -156,10 +157,12 @@ async fn valid_paths(
     nix: &Nix,
     set: &PackageSet,
     roles: &BTreeMap<StorePath, Role<'_>>,
+    materials: &Materials,
 ) -> Result<BTreeMap<StorePath, PathInfo>, NixError> {
-    // Source files are of interest only where something refers to them, and then the closure has them.
-    let outputs = roles.keys().filter(|path| set.graph.producer(path).is_some()).cloned();
-    nix.closure_info(outputs).await
+    // Local source files are of interest where they are a vendor's; where an output refers to one, the
+    // closure has it anyway.
+    let outputs = roles.keys().filter(|path| set.graph.producer(path).is_some());
+    nix.closure_info(outputs.chain(materials.originals.keys()).cloned()).await
 }
 
 async fn audit_all(
@@ -290,7 +293,7 @@ async fn publish_all(
             && cache.published(&permit).map_err(PublishError::from)?.is_none()
             && let Some(log) = nix.log(deriver).await
         {
-            cache.put_log(deriver, &log).map_err(PublishError::from)?;
+            cache.put_log(&permit, deriver, &log).map_err(PublishError::from)?;
         }
         let published = cache.publish(&permit, &meta, || Dump::of(&path)).await?;
         remember(cache, record).await?;

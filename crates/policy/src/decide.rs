@@ -68,7 +68,7 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
     match subject.report {
         Some(report) => {
             let vendor = terms.filter(|_| open);
-            reasons.extend(judge::findings(report, rules, vendor, open));
+            reasons.extend(judge::findings(subject.path.name(), report, rules, vendor, open));
             reasons.extend(vendor.and_then(standalone));
         }
         None => reasons.push(Reason::new(

@@ -4,13 +4,13 @@ use crate::Code;
 use crate::decision::{Coverage, Effect, Evidence, Reason};
 use crate::policy::{Action, Rules, Treatment};
 use crate::terms::{Standing, Terms};
-use narthex_audit::{Finding, Origin, Report};
+use narthex_audit::{Finding, Origin, Place, Report};
 use std::collections::BTreeMap;
 
 /// Draws reasons from a report. `vendor` are the terms that the whole package is declared under: they
-/// must name every file of it. `open` says that nothing has forbidden publishing so far; where
+/// must name every file of it; `name` is the package's. `open` says that nothing has forbidden publishing so far; where
 /// something has, findings only explain.
-pub(crate) fn findings(report: &Report, rules: &Rules, vendor: Option<&Terms>, open: bool) -> Vec<Reason> {
+pub(crate) fn findings(name: &str, report: &Report, rules: &Rules, vendor: Option<&Terms>, open: bool) -> Vec<Reason> {
     let mut grouped: BTreeMap<(Effect, Code), Vec<Ground<'_>>> = BTreeMap::new();
     for finding in &report.findings {
         for (effect, code, evidence, terms) in judge(finding, rules, open) {
@@ -19,10 +19,13 @@ pub(crate) fn findings(report: &Report, rules: &Rules, vendor: Option<&Terms>, o
     }
     if let Some(terms) = vendor {
         let unlisted = grouped.entry((Effect::Withhold, Code::TermsFileNotListed)).or_default();
-        for file in report.files.iter().filter(|file| !is_listed(file, terms)) {
+        for file in &report.files {
+            // A path that is itself a file has the path's name.
+            let place = Place { file: file.clone(), members: Vec::new() }.to_string();
+            let listed = is_listed(if file.is_empty() { name } else { file }, terms);
             // A file that the corpus knows was found already, with its original's name.
-            if unlisted.iter().all(|(evidence, _)| evidence.place != *file) {
-                unlisted.push((Evidence { place: file.clone(), ..Evidence::default() }, Some(terms)));
+            if !listed && unlisted.iter().all(|(evidence, _)| evidence.place != place) {
+                unlisted.push((Evidence { place, ..Evidence::default() }, Some(terms)));
             }
         }
         grouped.retain(|_, grounds| !grounds.is_empty());
@@ -188,7 +191,8 @@ fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) -> String {
         }
         Code::TermsPermitInclusion => format!("{}; the {title} permits it ({clause}){more}", share()),
         Code::TermsPermitCopy => {
-            let how = if first.changed_sections.is_empty() { "unmodified" } else { "modified" };
+            // Sections are compared only where the file as a whole differs.
+            let how = if first.same_sections.is_empty() { "unmodified" } else { "modified" };
             format!(
                 "{place} is {original} of {package}, {how}; the {title} permits it in an application ({clause}){more}"
             )

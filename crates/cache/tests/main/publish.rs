@@ -192,9 +192,18 @@ async fn a_lost_catalog_is_filled_again() {
         let _ = std::fs::remove_file(dir.path().join(file));
     }
     let cache = open(dir.path()).await;
-    assert!(!publish(&cache, &path("a"), "same").await.unwrap().uploaded);
-    assert!(!publish(&cache, &path("c"), "same").await.unwrap().uploaded);
+    cache.recover().await.unwrap();
     cache.withhold(&record(&decision(&path("a"), nar_of("same").1, "unfree"))).await.unwrap();
+    assert_eq!(files(dir.path(), "objects/nar").len(), 1);
+}
+
+/// A path that was built again, differently: nothing of the old NAR stays.
+#[tokio::test]
+async fn another_nar_replaces_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).await;
+    publish(&cache, &path("a"), "first build").await.unwrap();
+    assert!(publish(&cache, &path("a"), "second build").await.unwrap().uploaded);
     assert_eq!(files(dir.path(), "objects/nar").len(), 1);
 }
 

@@ -117,6 +117,36 @@ fn a_vendor_package_is_held_against_its_own_terms() {
     assert_eq!((library.verdict(), library.reasons()[0].code), (Verdict::Withhold, Code::TermsStandalone));
 }
 
+/// Who is a vendor's package: one that may be had under the vendor's terms only.
+#[test]
+fn an_application_with_vendor_parts_is_no_vendor_package() {
+    let mit = || json!({"shortName": "mit", "spdxId": "MIT", "free": true});
+    let redist = || json!({"shortName": "CUDA EULA", "free": false, "redistributable": true});
+    let both = decide_output(json!([mit(), redist()]), vec![statically("libcudart_static.a")], &["bin/x"], false);
+    assert_eq!((both.verdict(), both.reasons()[0].code), (Verdict::Publish, Code::TermsPermitInclusion));
+    let either = json!({"licenseType": "compound", "operator": "OR", "licenses": [mit(), redist()]});
+    let either = decide_output(either, vec![], &["bin/x"], false);
+    assert_eq!((either.verdict(), either.reasons()[0].code), (Verdict::Publish, Code::LicenseFree));
+}
+
+/// Material under two licenses is permitted only where the terms of both are known.
+#[test]
+fn terms_answer_for_all_licenses_of_the_material() {
+    let mut material = origin("libcudart.so.12", "nvidiaCuda");
+    material.material.licenses.push("unfree".to_owned());
+    let found = Finding::Copy { place: place("lib/x"), original: material };
+    check("mit", vec![found], false, Verdict::Withhold, Code::TermsMissing);
+}
+
+#[test]
+fn a_vendor_package_that_is_one_file_is_known_by_its_name() {
+    let redist = json!({"shortName": "CUDA EULA", "free": false, "redistributable": true});
+    let decision = decide_output(redist, vec![], &[""], false);
+    // The path's name is `x`, which no clause lists.
+    assert_eq!(decision.reasons()[0].code, Code::TermsFileNotListed);
+    assert_eq!(decision.reasons()[0].evidence[0].place, ".");
+}
+
 #[test]
 fn what_was_not_audited_is_withheld() {
     let facts = facts(json!("mit"));
