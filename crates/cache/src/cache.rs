@@ -35,6 +35,8 @@ pub struct Published {
     pub file_size: u64,
     /// Whether it was uploaded now; otherwise it was there already.
     pub uploaded: bool,
+    /// Whether it was there and got the signature of a key that is new.
+    pub signed: bool,
 }
 
 /// Why something was not published or not taken back.
@@ -157,8 +159,8 @@ impl Cache {
     ) -> Result<Published, PublishError> {
         let (path, hash) = (permit.path(), hash_part(permit.path()));
         if let Some(file_size) = self.published(permit)? {
-            self.keep(path, file_size).await?;
-            return Ok(Published { file_size, uploaded: false });
+            let signed = self.keep(path, file_size).await?;
+            return Ok(Published { file_size, uploaded: false, signed });
         }
         // Another NAR under this path, or one that is not whole, goes before the right one comes.
         self.withdraw(path).await?;
@@ -177,7 +179,7 @@ impl Cache {
         self.folder.put(&ObjectName::narinfo(path), &narinfo.to_canonical_bytes())?;
         self.catalog.end_upload(&hash, &nar_file, staged.file_size).await?;
         self.folder.remove(&ObjectName::withheld(path))?;
-        Ok(Published { file_size: staged.file_size, uploaded: true })
+        Ok(Published { file_size: staged.file_size, uploaded: true, signed: false })
     }
 
     /// The size of the compressed file in bytes, if exactly the permitted NAR is there and whole.
@@ -196,18 +198,20 @@ impl Cache {
     }
 
     /// What is to be seen to for a path that is there already: its row, should the catalog be a new one;
-    /// the signatures of keys that came later; and no entry that says it is withheld.
-    async fn keep(&self, path: &StorePath, file_size: u64) -> Result<(), PublishError> {
+    /// the signatures of keys that came later, of which it says whether there were any; and no entry that
+    /// says it is withheld.
+    async fn keep(&self, path: &StorePath, file_size: u64) -> Result<bool, PublishError> {
         let (name, hash) = (ObjectName::narinfo(path), hash_part(path));
         self.folder.remove(&ObjectName::withheld(path))?;
-        let Some(info) = self.folder.get(&name)?.and_then(|bytes| parse(&bytes)) else { return Ok(()) };
+        let Some(info) = self.folder.get(&name)?.and_then(|bytes| parse(&bytes)) else { return Ok(false) };
         if let Some(nar_file) = nar_file_of(&info)
             && !self.catalog.has_object(&hash).await?
         {
             self.catalog.end_upload(&hash, nar_file, file_size).await?;
         }
         let signed = |key: &SecretKey| info.signatures().iter().any(|signature| signature.key_name == key.name());
-        if !self.keys.iter().all(signed) {
+        let missing = !self.keys.iter().all(signed);
+        if missing {
             let builder = NarInfo::builder(path.clone(), info.url(), info.nar_hash().clone(), info.nar_size())
                 .compression(info.compression().clone())
                 .file_hash(info.file_hash().cloned())
@@ -217,7 +221,7 @@ impl Cache {
                 .content_address(info.content_address().cloned());
             self.folder.put(&name, &self.sign(path, builder)?.to_canonical_bytes())?;
         }
-        Ok(())
+        Ok(missing)
     }
 
     /// Completes a narinfo with a signature of every key.

@@ -20,6 +20,12 @@ pub enum StateError {
         #[source]
         source: io::Error,
     },
+    /// Nothing was ever written there.
+    #[error("there is no state in {}", path.display())]
+    Absent {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Another command writes to it.
     #[error("another narthex is at work in {}", path.display())]
     Busy {
@@ -70,6 +76,15 @@ impl State {
             make_folder(&folder)?;
         }
         Ok(state)
+    }
+
+    /// Opens a state folder that is there already, for commands that only read.
+    ///
+    /// # Errors
+    /// [`StateError::Absent`] where there is none.
+    pub fn existing(root: &Path) -> Result<Self, StateError> {
+        let state = Self { root: root.to_owned() };
+        if state.catalog().exists() { Ok(state) } else { Err(StateError::Absent { path: root.to_owned() }) }
     }
 
     /// The folder itself.

@@ -35,8 +35,10 @@ pub async fn realise(
     let nix = nix.with_options([
         ("extra-substituters".to_owned(), cache.to_owned()),
         ("extra-trusted-public-keys".to_owned(), public_keys.join(" ")),
-        // That a path was missing an hour ago is no reason not to ask for it now.
+        // What Nix remembers of a cache may be older than the plan: a path that was missing, or one that
+        // was signed by another key.
         ("narinfo-cache-negative-ttl".to_owned(), "0".to_owned()),
+        ("narinfo-cache-positive-ttl".to_owned(), "0".to_owned()),
     ]);
     for step in &plan.fill.steps {
         match step {
@@ -47,7 +49,8 @@ pub async fn realise(
                 let missing: Vec<StorePath> =
                     paths.iter().filter(|path| !arrived.contains_key(path)).cloned().collect();
                 if !missing.is_empty() {
-                    return Err(ClientError::NotFetched { paths: missing, message: outcome.errors.join("; ") });
+                    let said: Vec<String> = outcome.warnings.into_iter().chain(outcome.errors).collect();
+                    return Err(ClientError::NotFetched { paths: missing, message: said.join("; ") });
                 }
             }
             Step::Build(derivations) => {

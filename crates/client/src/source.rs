@@ -74,7 +74,10 @@ impl CacheSource {
     /// When the URL is of another kind, nobody answers, or the answer is not a cache's.
     pub async fn open(text: &str) -> Result<Self, SourceError> {
         let wrong = |why: &str| SourceError::Url { url: text.to_owned(), why: why.to_owned() };
-        let mut url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+        let mut url = Url::parse(text).map_err(|error| match error {
+            url::ParseError::RelativeUrlWithoutBase => wrong("it does not begin with http://, https:// or file://"),
+            other => wrong(&other.to_string()),
+        })?;
         let access = match url.scheme() {
             "http" | "https" => {
                 let client = reqwest::Client::builder()

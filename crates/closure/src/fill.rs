@@ -116,23 +116,37 @@ pub fn plan_fill(
     }
 
     let cached = |path: &StorePath| matches!(status.get(path), Some(Status::Cached(_)));
+    let mut fetched: BTreeSet<StorePath> = BTreeSet::new();
     for build in builds.into_values() {
         let needed: BTreeSet<StorePath> = build
             .keys()
             .filter_map(|derivation| graph.get(derivation))
             .flat_map(|derivation| graph.build_inputs(derivation))
-            .filter(cached)
+            .filter(|path| cached(path) && !fetched.contains(path))
             .collect();
+        fetch_closure(&needed, status, &mut fetched);
         if !needed.is_empty() {
             plan.steps.push(Step::Fetch(needed));
         }
         plan.steps.push(Step::Build(build));
     }
-    let last: BTreeSet<StorePath> = wanted.iter().filter(|p| cached(p)).cloned().collect();
+    let last: BTreeSet<StorePath> = wanted.iter().filter(|p| cached(p) && !fetched.contains(p)).cloned().collect();
     if !last.is_empty() {
         plan.steps.push(Step::Fetch(last));
     }
     Ok(plan)
+}
+
+/// Adds paths and all that they refer to.
+fn fetch_closure(paths: &BTreeSet<StorePath>, status: &BTreeMap<StorePath, Status>, fetched: &mut BTreeSet<StorePath>) {
+    let mut todo: Vec<&StorePath> = paths.iter().collect();
+    while let Some(path) = todo.pop() {
+        if fetched.insert(path.clone())
+            && let Some(Status::Cached(cached)) = status.get(path)
+        {
+            todo.extend(&cached.references);
+        }
+    }
 }
 
 /// How many builds deep each path lies: 0 where nothing below it is built.
@@ -270,6 +284,23 @@ mod tests {
         assert_eq!(
             plan.steps,
             [build(&["deep"]), Step::Fetch(set(&["tool"])), build(&["hole"]), Step::Fetch(set(&["top"]))]
+        );
+    }
+
+    /// Two holes, one below the other, that are built with the same tool: it is fetched once.
+    #[test]
+    fn nothing_is_fetched_twice() {
+        let graph = graph(&[("tool", &[]), ("deep", &["tool"]), ("hole", &["tool", "deep"]), ("top", &["hole"])]);
+        let status = BTreeMap::from([
+            (path("top"), cached(&["hole"])),
+            (path("hole"), Status::Absent),
+            (path("deep"), Status::Absent),
+            (path("tool"), cached(&[])),
+        ]);
+        let plan = plan_fill(&set(&["top"]), &status, &graph).unwrap();
+        assert_eq!(
+            plan.steps,
+            [Step::Fetch(set(&["tool"])), build(&["deep"]), build(&["hole"]), Step::Fetch(set(&["top"]))]
         );
     }
 

@@ -86,6 +86,20 @@ impl Graph {
         users
     }
 
+    /// These derivations and all that they are made of, as far as the graph knows them.
+    pub fn closure(&self, roots: impl IntoIterator<Item = StorePath>) -> BTreeSet<StorePath> {
+        let mut todo: Vec<StorePath> = roots.into_iter().collect();
+        let mut seen: BTreeSet<StorePath> = todo.iter().cloned().collect();
+        while let Some(path) = todo.pop() {
+            for input in self.derivations.get(&path).into_iter().flat_map(|derivation| derivation.inputs.keys()) {
+                if seen.insert(input.clone()) {
+                    todo.push(input.clone());
+                }
+            }
+        }
+        seen
+    }
+
     /// The store paths that building this derivation needs: outputs of its inputs, and its sources.
     pub fn build_inputs(&self, derivation: &Derivation) -> BTreeSet<StorePath> {
         let outputs = derivation.inputs.iter().flat_map(|(input, names)| {
@@ -107,6 +121,7 @@ mod tests {
         assert_eq!(users[&path("cc.drv")].len(), 2);
         assert!(!users.contains_key(&path("top.drv")));
 
+        assert_eq!(graph.closure([path("hole.drv")]), [path("hole.drv"), path("cc.drv")].into());
         let top = graph.get(&path("top.drv")).unwrap();
         assert_eq!(graph.build_inputs(top), [path("cc"), path("hole")].into());
         assert_eq!(graph.producer(&path("hole")).unwrap().derivation, path("hole.drv"));

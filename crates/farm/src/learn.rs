@@ -86,6 +86,13 @@ pub(crate) struct Materials {
     outputs: BTreeMap<StorePath, Material>,
 }
 
+impl Materials {
+    /// Everything that is to be learned, whether it is in the store or not.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &StorePath> {
+        self.originals.keys().chain(self.outputs.keys())
+    }
+}
+
 /// Finds what is to be learned: the sources and the outputs of restricted packages, and of packages
 /// that are declared under a vendor's terms.
 pub(crate) fn materials(set: &PackageSet, rules: &Rules) -> Materials {

@@ -3,7 +3,7 @@
 use narthex_closure::{Graph, StorePath};
 use narthex_event::{Event, Sink};
 use narthex_license::{Expr, LicenseFacts};
-use narthex_nix::{DerivationFacts, EvalError, GraphError, Job, Nix, NixError, read_graph};
+use narthex_nix::{DerivationFacts, EvalError, Evaluation, GraphError, Job, Nix, NixError, read_graph};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -25,11 +25,13 @@ pub struct PackageSet {
     pub jobs: Vec<Job>,
     /// Attributes that failed.
     pub errors: Vec<EvalError>,
-    /// Everything that the jobs are made of.
+    /// Everything that the expression describes.
     pub graph: Graph,
     facts: BTreeMap<StorePath, DerivationFacts>,
     /// Derivation → attribute of the first job that it is.
     attrs: BTreeMap<StorePath, String>,
+    /// The jobs and all that they are made of. The graph may hold more.
+    scope: BTreeSet<StorePath>,
 }
 
 /// How a store path comes into a package set.
@@ -44,6 +46,10 @@ pub(crate) enum Role<'a> {
 impl PackageSet {
     /// Evaluates an expression and reads the graph of what it describes.
     ///
+    /// With `attrs`, only those are jobs; the rest of the expression is evaluated all the same, since it
+    /// tells what else is made from a source and which material is restricted. A gate that looked at
+    /// one package alone would take a vendor's file for that package's own.
+    ///
     /// # Errors
     /// When the expression does not evaluate; single attributes that fail are listed instead.
     pub async fn evaluate(
@@ -53,16 +59,26 @@ impl PackageSet {
         sink: Sink<'_>,
     ) -> Result<Self, PackageSetError> {
         sink(Event::Evaluating { expression: expression.display().to_string() });
-        let evaluation = nix.evaluate(expression, attrs).await?;
-        let graph = read_graph(evaluation.jobs.iter().map(|job| job.derivation.clone()))?;
-        sink(Event::Evaluated {
-            jobs: evaluation.jobs.len(),
-            derivations: graph.len(),
-            errors: evaluation.errors.len(),
-        });
-        let by_derivation = evaluation.jobs.iter().rev().map(|job| (job.derivation.clone(), job.attr.clone()));
-        let attrs = by_derivation.collect();
-        Ok(Self { jobs: evaluation.jobs, errors: evaluation.errors, graph, facts: evaluation.facts, attrs })
+        let Evaluation { jobs, mut facts, errors } = nix.evaluate(expression, attrs).await?;
+        let selected: Vec<StorePath> = jobs.iter().map(|job| job.derivation.clone()).collect();
+        let mut roots = selected.clone();
+        if !attrs.is_empty() {
+            let whole = nix.evaluate(expression, &[]).await?;
+            roots.extend(whole.jobs.into_iter().map(|job| job.derivation));
+            for (path, known) in whole.facts {
+                facts.entry(path).or_insert(known);
+            }
+        }
+        let graph = read_graph(roots)?;
+        let scope = graph.closure(selected);
+        sink(Event::Evaluated { jobs: jobs.len(), derivations: scope.len(), errors: errors.len() });
+        let attrs = jobs.iter().rev().map(|job| (job.derivation.clone(), job.attr.clone())).collect();
+        Ok(Self { jobs, errors, graph, facts, attrs, scope })
+    }
+
+    /// Whether the jobs are made of this derivation.
+    pub(crate) fn in_scope(&self, derivation: &StorePath) -> bool {
+        self.scope.contains(derivation)
     }
 
     /// What is declared of a derivation; `None` where the evaluation never came across it.
@@ -87,11 +103,12 @@ impl PackageSet {
         self.attrs.get(derivation).map(String::as_str)
     }
 
-    /// The role of every path that the set can give: outputs, and source files.
+    /// The role of every path that the jobs can give: outputs, and source files. Who uses a source is asked
+    /// of the whole expression.
     pub(crate) fn roles(&self) -> BTreeMap<StorePath, Role<'_>> {
         let users = self.graph.users();
         let mut roles = BTreeMap::new();
-        for (path, derivation) in self.graph.iter() {
+        for (path, derivation) in self.graph.iter().filter(|(path, _)| self.in_scope(path)) {
             let facts = self.facts(path);
             for output in derivation.outputs.values() {
                 let role = match users.get(path) {

@@ -28,7 +28,7 @@ pub struct Planned {
 /// Forecasts the decision about every path that the set can give, in the order of names.
 pub fn plan(set: &PackageSet, rules: &Rules) -> Vec<Planned> {
     let roles = set.roles();
-    let mut withheld: BTreeSet<StorePath> = BTreeSet::new();
+    let mut withheld = forecast_elsewhere(set, rules);
     let mut planned = Vec::new();
     let (outputs, sources): (Vec<_>, Vec<_>) = roles.iter().partition(|(_, role)| matches!(role, Role::Output(_)));
     for (path, role) in outputs.into_iter().chain(sources) {
@@ -50,6 +50,14 @@ pub fn plan(set: &PackageSet, rules: &Rules) -> Vec<Planned> {
     }
     planned.sort_by(|a, b| (a.path.name(), &a.path).cmp(&(b.path.name(), &b.path)));
     planned
+}
+
+/// Derivations outside the jobs' graph that would be withheld. They are not built, and still tell what
+/// becomes of the sources that they share with the jobs.
+pub(crate) fn forecast_elsewhere(set: &PackageSet, rules: &Rules) -> BTreeSet<StorePath> {
+    let elsewhere = set.graph.iter().map(|(path, _)| path).filter(|path| !set.in_scope(path));
+    let withheld = |path: &&StorePath| forecast(&Provenance::Output(set.facts(path)), rules).0 == Verdict::Withhold;
+    elsewhere.filter(withheld).cloned().collect()
 }
 
 /// The declared license of a path, as an SPDX expression.

@@ -3,7 +3,7 @@
 use crate::bytes::audit_path;
 use crate::learn::{CorpusFileError, Materials, learn_new, load, materials};
 use crate::package_set::{PackageSet, PackageSetError, Role};
-use crate::plan::{license_of, provenance};
+use crate::plan::{forecast_elsewhere, license_of, provenance};
 use narthex_audit::{Report, SCANNER_VERSION};
 use narthex_cache::{Cache, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
@@ -74,6 +74,8 @@ pub struct Counts {
     pub uploaded: usize,
     /// Paths taken back.
     pub withdrawn: usize,
+    /// Paths that were there and got the signature of a key that is new.
+    pub signed: usize,
 }
 
 /// What a run did.
@@ -91,6 +93,10 @@ pub struct RunReport {
     pub counts: Counts,
     /// Public keys that the cache signs with.
     pub public_keys: Vec<String>,
+    /// The policy that decided.
+    pub policy: String,
+    /// The policy that decided about some of these paths before, where it was another one.
+    pub earlier_policy: Option<String>,
 }
 
 /// Runs the whole way for an expression, or for some attributes of it.
@@ -126,7 +132,8 @@ pub async fn run(
     let roots = state.fresh_roots()?;
     nix.protect(&valid, &roots).await?;
 
-    let corpus = learn_new(corpus, state, &materials, &infos, sink)?;
+    let known = nix.path_info(materials.paths().cloned()).await?;
+    let corpus = learn_new(corpus, state, &materials, &known, sink)?;
     let (reports, audited) = audit_all(&cache, &corpus, &infos, sink).await?;
     let decisions = decide_all(&set, rules, &roles, &infos, &reports);
 
@@ -134,6 +141,7 @@ pub async fn run(
         errors: set.errors.clone(),
         failures: failures(&set, &outcome, &infos),
         public_keys: cache.public_keys(),
+        policy: rules.policy().name().to_owned(),
         ..RunReport::default()
     };
     report.counts.built = outcome.built.iter().filter(|drv| is_built(&set, drv, &infos)).count();
@@ -152,7 +160,7 @@ pub async fn run(
     Ok(report)
 }
 
-/// Everything of the set that is valid now, and what it refers to.
+/// Everything that the jobs are made of and that is valid now, with what it refers to.
 async fn valid_paths(
     nix: &Nix,
     set: &PackageSet,
@@ -161,8 +169,8 @@ async fn valid_paths(
 ) -> Result<BTreeMap<StorePath, PathInfo>, NixError> {
     // Local source files are of interest where they are a vendor's; where an output refers to one, the
     // closure has it anyway.
-    let outputs = roles.keys().filter(|path| set.graph.producer(path).is_some());
-    nix.closure_info(outputs.chain(materials.originals.keys()).cloned()).await
+    let of_interest = |path: &&StorePath| set.graph.producer(path).is_some() || materials.originals.contains_key(*path);
+    nix.closure_info(roles.keys().filter(of_interest).cloned()).await
 }
 
 async fn audit_all(
@@ -214,7 +222,7 @@ fn decide_all(
     let role = |path: &StorePath| roles.get(path).unwrap_or(&nothing_said);
     let (outputs, sources): (Vec<_>, Vec<_>) =
         infos.iter().partition(|(path, _)| matches!(role(path), Role::Output(_)));
-    let mut withheld = BTreeSet::new();
+    let mut withheld = forecast_elsewhere(set, rules);
     let mut decisions = BTreeMap::new();
     for (path, info) in outputs.into_iter().chain(sources) {
         let subject = Subject {
@@ -272,7 +280,7 @@ async fn publish_all(
 ) -> Result<(), RunError> {
     let mut rows = Vec::with_capacity(records.len());
     for record in records.values().filter(|record| record.verdict == Verdict::Withhold) {
-        remember(cache, record).await?;
+        remember(cache, record, report).await?;
         if cache.withhold(record).await? {
             report.counts.withdrawn += 1;
             sink(Event::Withdrawn { path: record.path.clone() });
@@ -296,7 +304,8 @@ async fn publish_all(
             cache.put_log(&permit, deriver, &log).map_err(PublishError::from)?;
         }
         let published = cache.publish(&permit, &meta, || Dump::of(&path)).await?;
-        remember(cache, record).await?;
+        remember(cache, record, report).await?;
+        report.counts.signed += usize::from(published.signed);
         if published.uploaded {
             report.counts.uploaded += 1;
             sink(Event::Published { path: path.clone(), file_size: published.file_size });
@@ -308,10 +317,13 @@ async fn publish_all(
     Ok(())
 }
 
-async fn remember(cache: &Cache, record: &Record) -> Result<(), CatalogError> {
-    if cache.catalog().get(&record.path).await?.as_ref() != Some(record) {
+async fn remember(cache: &Cache, record: &Record, report: &mut RunReport) -> Result<(), CatalogError> {
+    let before = cache.catalog().get(&record.path).await?;
+    if before.as_ref() != Some(record) {
         cache.catalog().put(record).await?;
     }
+    let other = before.map(|before| before.policy).filter(|policy| *policy != record.policy);
+    report.earlier_policy = report.earlier_policy.take().or(other);
     Ok(())
 }
 
@@ -330,7 +342,7 @@ fn failures(set: &PackageSet, outcome: &BuildOutcome, infos: &BTreeMap<StorePath
     let mut failures = Vec::new();
     for job in set.jobs.iter().filter(|job| !is_built(set, &job.derivation, infos)) {
         let failed: Vec<StorePath> =
-            below(set, &job.derivation).into_iter().filter(|drv| broken.contains(drv)).cloned().collect();
+            set.graph.closure([job.derivation.clone()]).into_iter().filter(|drv| broken.contains(drv)).collect();
         let own = failed.contains(&job.derivation);
         let names = || failed.iter().map(|drv| set.name(drv)).collect::<Vec<_>>().join(", ");
         let said = |drv: &StorePath| outcome.errors.iter().find(|error| error.contains(&drv.to_string())).cloned();
@@ -354,18 +366,4 @@ fn failures(set: &PackageSet, outcome: &BuildOutcome, infos: &BTreeMap<StorePath
         });
     }
     failures
-}
-
-/// A derivation and all that it is made of.
-fn below<'a>(set: &'a PackageSet, root: &'a StorePath) -> BTreeSet<&'a StorePath> {
-    let mut seen = BTreeSet::from([root]);
-    let mut todo = vec![root];
-    while let Some(path) = todo.pop() {
-        for input in set.graph.get(path).into_iter().flat_map(|derivation| derivation.inputs.keys()) {
-            if seen.insert(input) {
-                todo.push(input);
-            }
-        }
-    }
-    seen
 }

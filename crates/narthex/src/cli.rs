@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Builds unfree software with Nix and publishes exactly what may be passed on.
 #[derive(Debug, Parser)]
-#[command(name = "narthex", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "narthex", version, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 done, 1 an operation failed, 2 usage or configuration, 3 refused by policy,\n4 holes remain, 255 a bug."
 )]

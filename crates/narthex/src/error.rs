@@ -58,8 +58,9 @@ impl CommandError {
         let mut next = Some(error);
         while let Some(error) = next {
             let text = error.to_string();
-            // A transparent error says what its source says.
-            if self.message != text && self.causes.last() != Some(&text) {
+            // Some errors repeat what their source says, with or without words before it.
+            let said = self.causes.last().unwrap_or(&self.message);
+            if !said.ends_with(&text) {
                 self.causes.push(text);
             }
             next = error.source();
@@ -94,6 +95,8 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
             }
         } else if let Some(StateError::Busy { .. }) = error.downcast_ref() {
             Some("wait until it is done, or give --state another folder".to_owned())
+        } else if let Some(StateError::Absent { .. }) = error.downcast_ref() {
+            Some("`narthex run` makes it; another folder is given with --state".to_owned())
         } else if let Some(StateError::Key { path, .. }) = error.downcast_ref() {
             Some(format!(
                 "put the key back, or remove {} to make a new one that every client must trust anew",

@@ -6,8 +6,18 @@ use narthex_nix::Nix;
 use narthex_policy::{Mistake, Policy, Rules, Terms, shipped};
 use std::path::{Path, PathBuf};
 
-/// Opens the state folder: the one that was given, else the one of the XDG base directories.
+/// Opens the state folder, and makes it where it is not there.
 pub(crate) fn state(given: Option<&Path>) -> Result<State, CommandError> {
+    Ok(State::open(&state_folder(given)?)?)
+}
+
+/// Opens a state folder that an earlier run filled.
+pub(crate) fn existing_state(given: Option<&Path>) -> Result<State, CommandError> {
+    Ok(State::existing(&state_folder(given)?)?)
+}
+
+/// The folder that was given, else the one of the XDG base directories.
+fn state_folder(given: Option<&Path>) -> Result<PathBuf, CommandError> {
     let folder = match given {
         Some(folder) => folder.to_owned(),
         None => default_state().ok_or_else(|| {
@@ -16,8 +26,7 @@ pub(crate) fn state(given: Option<&Path>) -> Result<State, CommandError> {
         })?,
     };
     // Nix and the garbage collector's roots want absolute paths.
-    let folder = std::path::absolute(&folder).unwrap_or(folder);
-    Ok(State::open(&folder)?)
+    Ok(std::path::absolute(&folder).unwrap_or(folder))
 }
 
 fn default_state() -> Option<PathBuf> {
@@ -36,7 +45,7 @@ pub(crate) async fn nix(options: &[String]) -> Result<Nix, CommandError> {
 pub(crate) fn expression(given: &Path) -> Result<PathBuf, CommandError> {
     given.canonicalize().map_err(|error| {
         let made = CommandError::usage(format!("{} cannot be read", given.display())).caused_by(&error);
-        made.hint("give a Nix file, or a folder with a default.nix")
+        made.hint("give a Nix file, or a folder with a default.nix; this command does not read flakes yet")
     })
 }
 

@@ -47,6 +47,8 @@ pub struct BuildOutcome {
     pub logs: BTreeMap<StorePath, Vec<String>>,
     /// Errors that Nix reported, in order.
     pub errors: Vec<String>,
+    /// Warnings that Nix reported, in order.
+    pub warnings: Vec<String>,
 }
 
 /// Lines of log kept for each build.
@@ -108,6 +110,9 @@ mod result {
     pub(super) const BUILD_LOG_LINE: u64 = 101;
     pub(super) const PROGRESS: u64 = 105;
 }
+
+/// `lvlWarn` of the same file; errors are 0.
+const WARNING: u64 = 1;
 
 #[derive(Deserialize)]
 struct Line {
@@ -192,11 +197,14 @@ impl Follow<'_> {
                     (self.sink)(Event::BuildStopped { derivation, took: since.elapsed() });
                 }
             }
-            ("msg", _) if line.level == 0 => {
+            ("msg", _) if line.level <= WARNING => {
                 let message = ansi::strip(&line.msg);
-                let message = message.trim().strip_prefix("error:").unwrap_or(&message).trim().to_owned();
-                if !self.outcome.errors.contains(&message) {
-                    self.outcome.errors.push(message);
+                let message = ["error:", "warning:"]
+                    .iter()
+                    .fold(message.trim(), |message, word| message.strip_prefix(word).unwrap_or(message).trim_start());
+                let said = if line.level == WARNING { &mut self.outcome.warnings } else { &mut self.outcome.errors };
+                if !said.iter().any(|known| known == message) {
+                    said.push(message.to_owned());
                 }
             }
             _ => {}

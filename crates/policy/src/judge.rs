@@ -13,18 +13,16 @@ use std::collections::BTreeMap;
 pub(crate) fn findings(name: &str, report: &Report, rules: &Rules, vendor: Option<&Terms>, open: bool) -> Vec<Reason> {
     let mut grouped: BTreeMap<(Effect, Code), Vec<Ground<'_>>> = BTreeMap::new();
     for finding in &report.findings {
-        for (effect, code, evidence, terms) in judge(finding, rules, open) {
+        for (effect, code, evidence, terms) in judge(name, finding, rules, open) {
             grouped.entry((effect, code)).or_default().push((evidence, terms));
         }
     }
     if let Some(terms) = vendor {
         let unlisted = grouped.entry((Effect::Withhold, Code::TermsFileNotListed)).or_default();
         for file in &report.files {
-            // A path that is itself a file has the path's name.
-            let place = Place { file: file.clone(), members: Vec::new() }.to_string();
-            let listed = is_listed(if file.is_empty() { name } else { file }, terms);
+            let place = shown(name, &Place { file: file.clone(), members: Vec::new() });
             // A file that the corpus knows was found already, with its original's name.
-            if !listed && unlisted.iter().all(|(evidence, _)| evidence.place != place) {
+            if !is_listed(&place, terms) && unlisted.iter().all(|(evidence, _)| evidence.place != place) {
                 unlisted.push((Evidence { place, ..Evidence::default() }, Some(terms)));
             }
         }
@@ -62,9 +60,9 @@ fn is_listed(file: &str, terms: &Terms) -> bool {
 
 type Judged<'r> = (Effect, Code, Evidence, Option<&'r Terms>);
 
-fn judge<'r>(finding: &Finding, rules: &'r Rules, open: bool) -> Vec<Judged<'r>> {
+fn judge<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec<Judged<'r>> {
     let policy = rules.policy();
-    let evidence = evidence(finding);
+    let evidence = evidence(name, finding);
     let (treatment, note, permit, origin) = match finding {
         Finding::Dynamic { .. } => return vec![(Effect::Note, Code::AuditLinksDynamically, evidence, None)],
         Finding::NotFullyAudited { .. } => {
@@ -124,8 +122,14 @@ fn under_terms<'r>(
     judged
 }
 
-fn evidence(finding: &Finding) -> Evidence {
-    let mut evidence = Evidence { place: finding.place().to_string(), ..Evidence::default() };
+/// Shows a place; a path that is itself a file is shown by its name.
+fn shown(name: &str, place: &Place) -> String {
+    let file = if place.file.is_empty() { name } else { &place.file };
+    Place { file: file.to_owned(), members: place.members.clone() }.to_string()
+}
+
+fn evidence(name: &str, finding: &Finding) -> Evidence {
+    let mut evidence = Evidence { place: shown(name, finding.place()), ..Evidence::default() };
     if let Some(origin) = finding.origin() {
         evidence.package = Some(origin.material.package.clone());
         evidence.original = Some(match &origin.member {

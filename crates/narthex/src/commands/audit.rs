@@ -8,8 +8,11 @@ use crate::settings;
 use std::process::ExitCode;
 
 pub(crate) async fn run(common: &Common, args: &AuditArgs) -> Result<ExitCode, CommandError> {
-    let state = settings::state(common.state.as_deref())?;
-    let corpus = narthex_farm::load_corpus(&state)?;
+    let corpus = match settings::existing_state(common.state.as_deref()) {
+        Ok(state) => narthex_farm::load_corpus(&state)?,
+        // Links and archives can be looked at without knowing anything.
+        Err(_) => narthex_audit::Corpus::default(),
+    };
     let mut targets: Vec<std::path::PathBuf> = Vec::new();
     if args.named.attrs.is_empty() {
         // Any file or folder may be audited, not only paths of the store.

@@ -13,8 +13,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) async fn run(common: &Common, args: &ServeArgs) -> Result<ExitCode, CommandError> {
-    let state = settings::state(common.state.as_deref())?;
-    let cache = Cache::open(&state).await?;
     let cannot_listen = |error: std::io::Error| {
         let made = CommandError::failed(format!("cannot listen on {}", args.listen)).caused_by(&error);
         match error.kind() {
@@ -24,6 +22,8 @@ pub(crate) async fn run(common: &Common, args: &ServeArgs) -> Result<ExitCode, C
         }
     };
     let listener = TcpListener::bind(args.listen).await.map_err(cannot_listen)?;
+    let state = settings::existing_state(common.state.as_deref())?;
+    let cache = Cache::open(&state).await?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let url = args.url.clone().unwrap_or_else(|| format!("http://{address}"));
     let server = Server {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 pub(crate) async fn run(common: &Common, args: &WhyArgs) -> Result<ExitCode, CommandError> {
     let paths = named::store_paths(common, &args.named).await?;
-    let state = settings::state(common.state.as_deref())?;
+    let state = settings::existing_state(common.state.as_deref())?;
     let catalog = Catalog::open(&state.catalog()).await?;
     let mut records = Vec::new();
     for path in &paths {

@@ -104,13 +104,16 @@ pub(crate) fn audit(path: &Path, report: &Report, another: bool) {
         size(report.bytes)
     ));
     for finding in &report.findings {
-        text.push_str(&format!("  - {}\n", finding_text(finding)));
+        text.push_str(&format!("  - {}\n", finding_text(path, finding)));
     }
     out(&text);
 }
 
-fn finding_text(finding: &Finding) -> String {
-    let place = finding.place();
+fn finding_text(path: &Path, finding: &Finding) -> String {
+    let mut place = finding.place().clone();
+    if place.file.is_empty() {
+        place.file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    }
     let of = || match finding.origin() {
         Some(origin) => {
             let member = origin.member.as_ref().map(|member| format!("({member})")).unwrap_or_default();

@@ -30,10 +30,14 @@ pub(crate) fn run_json(report: &RunReport) {
 }
 
 pub(crate) fn record_json(record: &Record, file_size: Option<u64>) {
-    line(&record_value(record, file_size));
+    let mut value = record_value(record);
+    if let Some(size) = file_size {
+        value["fileSize"] = size.into();
+    }
+    line(&value);
 }
 
-fn record_value(record: &Record, file_size: Option<u64>) -> Value {
+fn record_value(record: &Record) -> Value {
     json!({
         "path": record.path.to_string(),
         "name": record.path.name(),
@@ -43,7 +47,6 @@ fn record_value(record: &Record, file_size: Option<u64>) -> Value {
         "verdict": record.verdict,
         "narHash": record.nar_hash,
         "narSize": record.nar_size,
-        "fileSize": file_size,
         "license": record.license,
         "references": record.references.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "reasons": record.reasons,
@@ -114,6 +117,6 @@ mod tests {
             }],
             policy: "default".to_owned(),
         };
-        insta::assert_json_snapshot!(record_value(&record, None));
+        insta::assert_json_snapshot!(record_value(&record));
     }
 }

@@ -1,6 +1,6 @@
 //! The plan and the outcome of `realise`.
 
-use super::text::{columns, count, indent, size, terminal_width};
+use super::text::{columns, count, indent, quote, size, terminal_width};
 use super::{err, out};
 use narthex_client::RealisePlan;
 use narthex_closure::{Graph, Step, StorePath};
@@ -18,10 +18,20 @@ fn plan_text(plan: &RealisePlan, graph: &Graph, width: Option<usize>) -> String 
         return "everything is in the store already\n".to_owned();
     }
     let mut text = String::new();
-    if !plan.fill.built.is_empty() {
-        text.push_str("to build here:\n");
-        let row = |path: &StorePath| {
-            let entry = plan.withheld.get(path);
+    // A fixed-output derivation is not compiled: it is fetched from its origin, or must be put into the
+    // store by whoever has the file.
+    let is_source = |path: &&StorePath| {
+        let derivation = plan.fill.built.get(*path).and_then(|drv| graph.get(drv));
+        derivation.is_some_and(|derivation| derivation.fixed_output)
+    };
+    let (sources, built): (Vec<&StorePath>, Vec<&StorePath>) = plan.fill.built.keys().partition(is_source);
+    for (heading, paths) in [("to get from where they come from:\n", &sources), ("to build here:\n", &built)] {
+        if paths.is_empty() {
+            continue;
+        }
+        text.push_str(heading);
+        let row = |path: &&StorePath| {
+            let entry = plan.withheld.get(*path);
             let why = match entry.and_then(|entry| entry.reasons.first()) {
                 Some(reason) => format!("withheld: {}", reason.message),
                 None => "in no cache".to_owned(),
@@ -29,19 +39,21 @@ fn plan_text(plan: &RealisePlan, graph: &Graph, width: Option<usize>) -> String 
             let bytes = entry.map_or("?".to_owned(), |entry| size(entry.nar_size));
             vec![format!("  {}", path.name()), bytes, why]
         };
-        let rows: Vec<Vec<String>> = plan.fill.built.keys().map(row).collect();
+        let mut rows: Vec<Vec<String>> = paths.iter().map(row).collect();
+        rows.sort();
         text.push_str(&(columns(&rows, &[1], width).join("\n") + "\n"));
     }
     let cached: Vec<_> = plan.fill.fetched.iter().filter_map(|path| Some((path, plan.cached.get(path)?))).collect();
     if !cached.is_empty() {
         text.push_str("to fetch:\n");
-        let rows: Vec<Vec<String>> = cached
+        let mut rows: Vec<Vec<String>> = cached
             .iter()
             .map(|(path, cached)| {
                 let download = cached.file_size.map_or("?".to_owned(), size);
                 vec![format!("  {}", path.name()), size(cached.nar_size), format!("download {download}")]
             })
             .collect();
+        rows.sort();
         text.push_str(&(columns(&rows, &[1], width).join("\n") + "\n"));
     }
     let download: u64 = cached.iter().filter_map(|(_, cached)| cached.file_size).sum();
@@ -55,13 +67,14 @@ fn plan_text(plan: &RealisePlan, graph: &Graph, width: Option<usize>) -> String 
     ));
     text.push_str("in this order:\n");
     for (number, step) in plan.fill.steps.iter().enumerate() {
-        let (what, names): (&str, Vec<String>) = match step {
+        let (what, mut names): (&str, Vec<String>) = match step {
             Step::Fetch(paths) => ("fetch", paths.iter().map(|path| path.name().to_owned()).collect()),
             Step::Build(derivations) => (
                 "build",
                 derivations.keys().map(|drv| graph.get(drv).map_or(drv.name(), |d| &d.name).to_owned()).collect(),
             ),
         };
+        names.sort();
         text.push_str(&format!("  {}. {what} {}\n", number + 1, names.join(", ")));
     }
     text
@@ -82,7 +95,7 @@ pub(crate) fn holes_remain(
     let mut text =
         format!("error: {} could not be built, so nothing that refers to it was fetched\n", names(failed, graph));
     for (derivation, log) in failed {
-        text.push_str(&indent(&log.join("\n"), "  | "));
+        text.push_str(&quote(log));
         text.push_str(&format!("  the whole log: nix-store --read-log {derivation}\n"));
     }
     if failed.values().all(Vec::is_empty) {

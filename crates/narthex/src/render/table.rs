@@ -1,10 +1,10 @@
 //! The tables of `run` and `plan`.
 
 use super::out;
-use super::text::{columns, count, indent, size, terminal_width};
+use super::text::{columns, count, indent, quote, size, terminal_width};
 use narthex_cache::Record;
 use narthex_closure::StorePath;
-use narthex_farm::{Planned, Row, RunReport};
+use narthex_farm::{Counts, Planned, Row, RunReport};
 use narthex_nix::EvalError;
 use narthex_policy::{Reason, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,9 @@ pub(crate) fn run_table(report: &RunReport) {
 
 fn run_text(report: &RunReport, width: Option<usize>) -> String {
     let mut text = String::new();
+    if report.rows.is_empty() && report.failures.is_empty() {
+        return format!("nothing was evaluated that could be built\n{}", errors(&report.errors));
+    }
     let (jobs, others): (Vec<&Row>, Vec<&Row>) = report.rows.iter().partition(|row| row.record.attr.is_some());
     let line = |row: &&Row| {
         vec![
@@ -46,7 +49,7 @@ fn run_text(report: &RunReport, width: Option<usize>) -> String {
     text.push_str(&errors(&report.errors));
     for failure in &report.failures {
         text.push_str(&format!("\n{} ({}) did not build: {}\n", failure.attr, failure.name, failure.message));
-        text.push_str(&indent(&failure.log.join("\n"), "  | "));
+        text.push_str(&quote(&failure.log));
         if let Some(failed) = failure.failed.first() {
             text.push_str(&format!("  the whole log: nix-store --read-log {failed}\n"));
         }
@@ -67,7 +70,10 @@ fn summary(report: &RunReport) -> String {
         count(of(Verdict::Withhold).count(), "path"),
         size(nar_bytes(Verdict::Withhold)),
     );
-    if counts.built + counts.audited + counts.uploaded + counts.withdrawn == 0 {
+    if let Some(before) = &report.earlier_policy {
+        text.push_str(&format!("decided under the policy `{}`; before, under `{before}`\n", report.policy));
+    }
+    if counts == Counts::default() {
         text.push_str("nothing was new: nothing built, audited or uploaded\n");
     } else {
         text.push_str(&format!(
@@ -76,6 +82,9 @@ fn summary(report: &RunReport) -> String {
         ));
         if counts.withdrawn > 0 {
             text.push_str(&format!(", {} taken back", count(counts.withdrawn, "path")));
+        }
+        if counts.signed > 0 {
+            text.push_str(&format!(", {} signed anew", count(counts.signed, "path")));
         }
         text.push('\n');
     }
@@ -97,7 +106,7 @@ fn holes(holes: &BTreeMap<StorePath, BTreeSet<StorePath>>) -> String {
 fn errors(errors: &[EvalError]) -> String {
     let mut text = String::new();
     for error in errors {
-        text.push_str(&format!("\n{} does not evaluate:\n", error.attr));
+        text.push_str(&format!("\n`{}` does not evaluate:\n", error.attr));
         text.push_str(&indent(&error.message, "  "));
     }
     text
@@ -110,7 +119,7 @@ pub(crate) fn plan_table(planned: &[Planned], failed: &[EvalError]) {
 fn plan_text(planned: &[Planned], failed: &[EvalError], width: Option<usize>) -> String {
     let of = |jobs: bool| planned.iter().filter(move |p| p.attr.is_some() == jobs);
     // Sources and files are many; in a plan only those derivations' outputs count that are no plain file.
-    let line = |p: &Planned| vec![verdict(p.verdict).to_owned(), short(p.path.name()), deciding(&p.reasons)];
+    let line = |p: &Planned| vec![forecast(p.verdict).to_owned(), short(p.path.name()), deciding(&p.reasons)];
     let heading = ["FORECAST", "NAME", "REASON"].map(str::to_owned).to_vec();
     let mut rows: Vec<Vec<String>> = std::iter::once(heading).chain(of(true).map(line)).collect();
     let first_of_others = rows.len();
@@ -132,6 +141,13 @@ fn plan_text(planned: &[Planned], failed: &[EvalError], width: Option<usize>) ->
     ));
     text.push_str(&errors(failed));
     text
+}
+
+fn forecast(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Publish => "publish",
+        Verdict::Withhold => "withhold",
+    }
 }
 
 /// A name that leaves room for the reason; the whole one is in the JSON.
@@ -160,7 +176,7 @@ pub(crate) fn heading(record: &Record) -> String {
 mod tests {
     use super::*;
     use narthex_closure::NarHash;
-    use narthex_farm::{BuildFailure, Counts};
+    use narthex_farm::BuildFailure;
     use narthex_policy::{Code, Effect, Source};
 
     fn row(name: &str, attr: Option<&str>, verdict: Verdict, code: Code, message: &str) -> Row {
@@ -207,7 +223,9 @@ mod tests {
                 "/nix/store/00000000000000000000000000000000-cuda-1".parse().unwrap(),
                 ["/nix/store/00000000000000000000000000000000-saxpy".parse().unwrap()].into(),
             )]),
-            counts: Counts { built: 2, audited: 3, uploaded: 2, withdrawn: 1 },
+            counts: Counts { built: 2, audited: 3, uploaded: 2, withdrawn: 1, signed: 1 },
+            policy: "default".to_owned(),
+            earlier_policy: Some("strict".to_owned()),
             public_keys: vec![],
         };
         insta::assert_snapshot!(run_text(&report, None));

@@ -20,6 +20,11 @@ pub(crate) fn indent(text: &str, before: &str) -> String {
     text.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{before}{line}\n") }).collect()
 }
 
+/// What another program wrote, line by line behind a bar.
+pub(crate) fn quote(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("  | {line}").trim_end().to_owned() + "\n").collect()
+}
+
 /// Rows in columns; numbers to the right. Where `width` says how wide the terminal is, the last column
 /// is wrapped to it.
 pub(crate) fn columns(rows: &[Vec<String>], right: &[usize], width: Option<usize>) -> Vec<String> {

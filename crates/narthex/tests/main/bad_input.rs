@@ -29,7 +29,7 @@ fn expressions_that_do_not_evaluate() {
         &["/extra/nowhere.nix cannot be read", "hint: "],
     );
     let said = run("empty.nix", "{}", &["-A", "absent"]).expect(1);
-    assert!(said.out.contains("absent does not evaluate:\n  there is no such attribute"), "{}", said.out);
+    assert!(said.out.contains("`absent` does not evaluate:\n  there is no such attribute"), "{}", said.out);
     assert!(!state.join("objects/nar").read_dir().is_ok_and(|mut dir| dir.next().is_some()), "something was uploaded");
 }
 
@@ -168,7 +168,10 @@ fn a_cache_that_is_none() {
     says(&realise("http://127.0.0.1:9").expect(1), &["http://127.0.0.1:9 cannot be reached", "hint: "]);
     says(&realise("ftp://example.org").expect(1), &["only http, https and file are read"]);
     says(&realise("file:///nowhere").expect(1), &["it has no nix-cache-info"]);
-    says(&realise("not a url").expect(1), &["`not a url` is not the URL of a cache"]);
+    says(
+        &realise("cache.example.org").expect(1),
+        &["`cache.example.org` is not the URL of a cache: it does not begin with"],
+    );
 }
 
 #[test]
@@ -182,11 +185,26 @@ fn two_runs_at_once() {
 }
 
 #[test]
-fn why_of_something_unknown() {
+fn commands_that_read_make_no_state() {
     let dir = tempfile::tempdir().unwrap();
-    let why = |name: &str| {
-        Said::of(Command::new(program()).arg("--state").arg(dir.path()).args(["why", name]).output().unwrap())
+    let state = dir.path().join("state");
+    let run = |arguments: &[&str]| {
+        Said::of(Command::new(program()).arg("--state").arg(&state).args(arguments).output().unwrap())
     };
     let path = "/nix/store/00000000000000000000000000000000-nothing";
-    says(&why(path).expect(1), &[&format!("nothing was decided about {path}"), "hint: `narthex run` decides"]);
+    for arguments in [&["why", path] as &[&str], &["serve", "--listen", "127.0.0.1:0"]] {
+        says(&run(arguments).expect(1), &[&format!("there is no state in {}", state.display()), "hint: `narthex run`"]);
+    }
+    says(&run(&["audit", "/bin/sh"]).expect(0), &["the corpus is empty"]);
+    assert!(!state.exists());
+}
+
+#[test]
+fn why_of_something_unknown() {
+    let world = World::new("2.8");
+    let (store, state) = (world.empty_store("store"), world.folder("state"));
+    world.narthex(&store, &state, &["run", "/examples/cuda", "-A", "greeting"]).expect(0);
+    let path = "/nix/store/00000000000000000000000000000000-nothing";
+    let said = world.narthex(&store, &state, &["why", path]).expect(1);
+    says(&said, &[&format!("nothing was decided about {path}"), "hint: `narthex run` decides"]);
 }

@@ -382,6 +382,57 @@ pub(crate) fn sorted(said: &Said) -> Vec<String> {
     rows
 }
 
+/// One attribute of a fresh state: what else the set says of a source, and whose material is restricted,
+/// counts all the same.
+#[test]
+fn one_attribute_is_judged_by_the_whole_set() {
+    let world = World::new("2.8");
+    let (store, state) = (world.store("store"), world.folder("state"));
+    let run = ["run", "/examples/cuda", "-A", "ptxas-in-disguise", "--format", "json"];
+    let said = world.narthex(&store, &state, &run).expect(0);
+    let rows = said.rows();
+    let disguised = row(&rows, "ptxas-in-disguise", "out");
+    assert_eq!(
+        (text(disguised, "verdict"), text(&disguised["reasons"][0], "code")),
+        ("withhold", "terms-file-not-listed")
+    );
+    let wheel = rows.iter().find(|row| text(row, "name").ends_with(".whl")).unwrap();
+    assert_eq!((text(wheel, "verdict"), text(&wheel["reasons"][0], "code")), ("withhold", "source-of-withheld"));
+    // Nothing else was built or decided about.
+    assert_eq!(said.progress("building"), ["host-binutils", "host-coreutils", "host-unzip", "ptxas-in-disguise-1.0"]);
+    assert_eq!(rows.len(), 5);
+    let plan =
+        world.narthex(&store, &state, &["plan", "/examples/cuda", "-A", "ptxas-in-disguise", "--format", "json"]);
+    let planned = plan.expect(0).rows();
+    let wheel = planned.iter().find(|row| text(row, "name").ends_with(".whl")).unwrap();
+    assert_eq!(text(&wheel["reasons"][0], "code"), "source-of-withheld");
+}
+
+/// A cache whose key changed: what Nix remembers of it does not stand in the way.
+#[test]
+fn a_cache_with_a_new_key_at_the_same_address() {
+    let world = World::new("2.8");
+    let (store, client) = (world.store("store"), world.store("client"));
+    let home = world.folder("home");
+    for round in ["one", "two"] {
+        let state = world.folder(round);
+        world.narthex(&store, &state, &["run", "/examples/cuda", "-A", "greeting"]).expect(0);
+        // The address stays, since the folder is mounted in the same place.
+        let key = std::fs::read_to_string(state.join("keys/1.secret")).unwrap();
+        let key: narthex_cache::SecretKey = key.parse().unwrap();
+        std::fs::remove_dir_all(world.extra()).unwrap();
+        success(
+            std::process::Command::new("cp").arg("-r").arg(state.join("objects")).arg(world.extra()).output().unwrap(),
+        );
+        let arguments =
+            ["realise", "/examples/cuda", "-A", "greeting", "--cache", "file:///extra", "--public-key", &key.public()];
+        let said = world.narthex(&client, &home, &arguments).expect(0);
+        assert_eq!(said.progress("fetching"), ["greeting-1.0"]);
+        let delete = ["nix-store", "--delete", said.out.trim()];
+        success(world.enter(&client, &home, &delete).output().unwrap());
+    }
+}
+
 /// Wherever something is to be named, every kind of name will do.
 #[test]
 fn every_kind_of_name() {

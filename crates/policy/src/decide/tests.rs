@@ -144,7 +144,7 @@ fn a_vendor_package_that_is_one_file_is_known_by_its_name() {
     let decision = decide_output(redist, vec![], &[""], false);
     // The path's name is `x`, which no clause lists.
     assert_eq!(decision.reasons()[0].code, Code::TermsFileNotListed);
-    assert_eq!(decision.reasons()[0].evidence[0].place, ".");
+    assert_eq!(decision.reasons()[0].evidence[0].place, "x");
 }
 
 #[test]
