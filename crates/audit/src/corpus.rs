@@ -5,25 +5,13 @@
 //! fingerprints can always be learned again.
 
 use crate::anchor::AnchorIndex;
+use crate::prints::{Hash, SectionPrint};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 const MAGIC: &[u8; 8] = b"NARTHEXC";
 const VERSION: u32 = 1;
 const HEADER: usize = 8 + 4 + 8 + 32;
-
-/// The first half of a BLAKE3 hash. 128 bits: two files never share one by chance.
-pub(crate) type Hash = [u8; 16];
-
-pub(crate) fn hash(bytes: &[u8]) -> Hash {
-    shorten(&blake3::hash(bytes))
-}
-
-pub(crate) fn shorten(hash: &blake3::Hash) -> Hash {
-    let mut short = [0; 16];
-    short.copy_from_slice(&hash.as_bytes()[..16]);
-    short
-}
 
 /// Where restricted material comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -52,14 +40,6 @@ impl Origin {
     pub fn file_name(&self) -> &str {
         self.file.rsplit('/').next().unwrap_or(&self.file)
     }
-}
-
-/// The size and hash of one section of an original.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct SectionPrint {
-    pub(crate) name: String,
-    pub(crate) size: u64,
-    pub(crate) hash: Hash,
 }
 
 /// A whole original file.
@@ -199,7 +179,7 @@ impl Corpus {
     pub(crate) fn from_body(body: Body) -> Result<Self, CorpusError> {
         let mut by_section: HashMap<Hash, Vec<Hash>> = HashMap::new();
         for (hash, file) in &body.files {
-            for section in file.sections.iter().filter(|s| crate::elf::is_distinctive(&s.name, s.size)) {
+            for section in file.sections.iter().filter(|s| s.is_distinctive()) {
                 by_section.entry(section.hash).or_default().push(*hash);
             }
         }
@@ -237,6 +217,7 @@ impl Corpus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prints::hash;
     use proptest::prelude::*;
 
     fn small() -> Corpus {

@@ -1,22 +1,10 @@
 //! What is read of ELF files: sections, executable code, functions with relocations, and what is
 //! linked dynamically.
 
-use crate::corpus::{SectionPrint, hash};
+use crate::prints::{SectionPrint, hash};
 use object::elf;
 use object::read::elf::{Dyn, ElfFile, FileHeader};
 use object::{Endianness, File, Object, ObjectSection, ObjectSymbol, RelocationFlags, SectionKind, SymbolKind};
-
-/// Sections whose bytes neither patchelf nor strip changes; measured over nine variants of five
-/// vendor libraries (`docs/decisions/0004-audit.md`).
-const DISTINCTIVE: [&str; 3] = [".text", ".rodata", ".nv_fatbin"];
-
-/// Shorter ones are start-up code and tables that unrelated binaries share.
-const DISTINCTIVE_BYTES: u64 = 1024;
-
-/// Whether a section of this name and size tells one binary from another.
-pub(crate) fn is_distinctive(name: &str, size: u64) -> bool {
-    size >= DISTINCTIVE_BYTES && DISTINCTIVE.contains(&name)
-}
 
 /// Whether the bytes begin as an ELF file does.
 pub(crate) fn is_elf(bytes: &[u8]) -> bool {

@@ -5,9 +5,10 @@
 //! This is the idea behind FLIRT signatures; `docs/decisions/0004-audit.md` has the figures.
 
 use crate::anchor::{WINDOW, distinctive, window_hash};
-use crate::corpus::{Corpus, FunctionPrint, Hash, Origin, shorten};
+use crate::corpus::{Corpus, FunctionPrint, Origin};
 use crate::elf::Function;
 use crate::finding::{Finding, MemberHits, Place};
+use crate::prints::{Hash, shorten};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Functions with fewer bytes that stay as they are say nothing.

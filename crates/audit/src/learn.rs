@@ -2,8 +2,9 @@
 
 use crate::audit::{AuditFile, Contents};
 use crate::container::{Kind, Limits, Visitor, walk};
-use crate::corpus::{Body, Corpus, CorpusError, FilePrint, FunctionPrint, Hash, Material, MemberPrint, hash};
+use crate::corpus::{Body, Corpus, CorpusError, FilePrint, FunctionPrint, Material, MemberPrint};
 use crate::finding::{Gap, Place};
+use crate::prints::{Hash, SectionPrint, hash};
 use crate::{elf, functions, scan};
 use std::collections::{BTreeMap, HashMap};
 
@@ -104,7 +105,7 @@ struct Object {
     functions: Vec<FunctionPrint>,
 }
 
-type NewFile = (String, Option<String>, Vec<crate::corpus::SectionPrint>);
+type NewFile = (String, Option<String>, Vec<SectionPrint>);
 
 struct Learn<'a> {
     corpus: &'a Corpus,

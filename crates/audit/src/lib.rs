@@ -18,6 +18,7 @@ mod elf;
 mod finding;
 mod functions;
 mod learn;
+mod prints;
 mod scan;
 
 pub use audit::{AuditFile, Contents, Report, audit};

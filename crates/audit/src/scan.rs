@@ -1,8 +1,9 @@
 //! The scanners, one after the other over one file's bytes.
 
 use crate::container::{Kind, Visitor};
-use crate::corpus::{Corpus, FilePrint, Hash, SectionPrint, hash};
+use crate::corpus::{Corpus, FilePrint};
 use crate::finding::{Finding, Gap, Place, Section};
+use crate::prints::{Hash, SectionPrint, hash};
 use crate::{elf, functions};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -106,7 +107,7 @@ fn broken(subject: &Subject<'_>, error: &object::Error) -> Finding {
 /// The original that shares the most bytes in distinctive sections, if any shares one.
 pub(crate) fn closest<'c>(sections: &[SectionPrint], corpus: &'c Corpus) -> Option<&'c FilePrint> {
     let mut shared: BTreeMap<&Hash, u64> = BTreeMap::new();
-    for section in sections.iter().filter(|s| elf::is_distinctive(&s.name, s.size)) {
+    for section in sections.iter().filter(|s| s.is_distinctive()) {
         for file in corpus.by_section.get(&section.hash).into_iter().flatten() {
             *shared.entry(file).or_default() += section.size;
         }
@@ -131,7 +132,10 @@ fn compare(original: &[SectionPrint], found: &[SectionPrint]) -> (Vec<String>, V
         let after = found.remove(&name);
         if after.as_ref() != Some(&before) {
             changed.push(Section { name, original: Some(size(&before)), found: after.map(|a| size(&a)) });
-        } else if before.iter().any(|(size, _)| elf::is_distinctive(&name, *size)) {
+        } else if before
+            .iter()
+            .any(|(size, hash)| SectionPrint { name: name.clone(), size: *size, hash: *hash }.is_distinctive())
+        {
             same.push(name);
         }
     }

@@ -27,13 +27,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Evaluate, build, audit, decide and publish.
-    Run(RunArgs),
+    Run(SetArgs),
     /// Show what licenses alone decide, without building.
-    Plan(PlanArgs),
+    Plan(SetArgs),
     /// Explain the decision about a path in full.
-    Why(WhyArgs),
+    Why(NamedArgs),
     /// Show what the bytes of a path say, without deciding.
-    Audit(AuditArgs),
+    Audit(NamedArgs),
     /// Serve the cache over HTTP.
     Serve(ServeArgs),
     /// Get a closure from a cache: build its holes, fetch the rest.
@@ -60,8 +60,9 @@ pub(crate) struct Selection {
     pub(crate) attrs: Vec<String>,
 }
 
+/// What `run` and `plan` take.
 #[derive(Debug, Args)]
-pub(crate) struct RunArgs {
+pub(crate) struct SetArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
 
@@ -74,14 +75,11 @@ pub(crate) struct RunArgs {
     pub(crate) format: Format,
 }
 
+/// What `why` and `audit` take.
 #[derive(Debug, Args)]
-pub(crate) struct PlanArgs {
+pub(crate) struct NamedArgs {
     #[command(flatten)]
-    pub(crate) selection: Selection,
-
-    /// The policy; without it, the shipped default.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) policy: Option<PathBuf>,
+    pub(crate) named: Named,
 
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -97,26 +95,6 @@ pub(crate) struct Named {
     /// Attributes of the Nix file.
     #[arg(short = 'A', long = "attr", value_name = "ATTR")]
     pub(crate) attrs: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct WhyArgs {
-    #[command(flatten)]
-    pub(crate) named: Named,
-
-    /// How to print the result.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AuditArgs {
-    #[command(flatten)]
-    pub(crate) named: Named,
-
-    /// How to print the result.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]

@@ -1,13 +1,13 @@
 //! `narthex audit`
 
 use super::{Common, named};
-use crate::cli::{AuditArgs, Format};
+use crate::cli::{Format, NamedArgs};
 use crate::error::CommandError;
 use crate::render;
 use crate::settings;
 use std::process::ExitCode;
 
-pub(crate) async fn run(common: &Common, args: &AuditArgs) -> Result<ExitCode, CommandError> {
+pub(crate) async fn run(common: &Common, args: &NamedArgs) -> Result<ExitCode, CommandError> {
     let corpus = match settings::existing_state(common.state.as_deref()) {
         Ok(state) => narthex_farm::load_corpus(&state)?,
         // Links and archives can be looked at without knowing anything.

@@ -1,14 +1,14 @@
 //! `narthex plan`
 
 use super::Common;
-use crate::cli::{Format, PlanArgs};
+use crate::cli::{Format, SetArgs};
 use crate::error::{CommandError, Kind};
 use crate::render::{self, Progress};
 use crate::settings;
 use narthex_farm::PackageSet;
 use std::process::ExitCode;
 
-pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, CommandError> {
+pub(crate) async fn run(common: &Common, args: &SetArgs) -> Result<ExitCode, CommandError> {
     let rules = settings::rules(args.policy.as_deref())?;
     let expression = settings::expression(&args.selection.expression)?;
     let nix = settings::nix(&common.options).await?;

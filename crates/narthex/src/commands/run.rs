@@ -1,14 +1,14 @@
 //! `narthex run`
 
 use super::Common;
-use crate::cli::{Format, RunArgs};
+use crate::cli::{Format, SetArgs};
 use crate::error::{CommandError, Kind};
 use crate::render::{self, Progress};
 use crate::settings;
 use std::process::ExitCode;
 
 /// Exit code 1 says that something was not evaluated or built; withheld paths are no failure.
-pub(crate) async fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, CommandError> {
+pub(crate) async fn run(common: &Common, args: &SetArgs) -> Result<ExitCode, CommandError> {
     let rules = settings::rules(args.policy.as_deref())?;
     let expression = settings::expression(&args.selection.expression)?;
     let nix = settings::nix(&common.options).await?;

@@ -1,14 +1,14 @@
 //! `narthex why`
 
 use super::{Common, named};
-use crate::cli::{Format, WhyArgs};
+use crate::cli::{Format, NamedArgs};
 use crate::error::CommandError;
 use crate::render;
 use crate::settings;
 use narthex_cache::Catalog;
 use std::process::ExitCode;
 
-pub(crate) async fn run(common: &Common, args: &WhyArgs) -> Result<ExitCode, CommandError> {
+pub(crate) async fn run(common: &Common, args: &NamedArgs) -> Result<ExitCode, CommandError> {
     let paths = named::store_paths(common, &args.named).await?;
     let state = settings::existing_state(common.state.as_deref())?;
     let catalog = Catalog::open(&state.catalog()).await?;
