@@ -118,29 +118,31 @@ pub(crate) fn closest<'c>(sections: &[SectionPrint], corpus: &'c Corpus) -> Opti
 
 /// Names of the distinctive sections that agree, and the sections that differ.
 fn compare(original: &[SectionPrint], found: &[SectionPrint]) -> (Vec<String>, Vec<Section>) {
-    let by_name = |sections: &[SectionPrint]| {
-        let mut map: BTreeMap<String, Vec<(u64, Hash)>> = BTreeMap::new();
-        for section in sections {
-            map.entry(section.name.clone()).or_default().push((section.size, section.hash));
-        }
-        map
-    };
     let (original, mut found) = (by_name(original), by_name(found));
     let (mut same, mut changed) = (Vec::new(), Vec::new());
-    let size = |sections: &[(u64, Hash)]| sections.iter().map(|(size, _)| size).sum::<u64>();
+    let size = |sections: &[&SectionPrint]| sections.iter().map(|section| section.size).sum::<u64>();
     for (name, before) in original {
-        let after = found.remove(&name);
+        let after = found.remove(name);
         if after.as_ref() != Some(&before) {
-            changed.push(Section { name, original: Some(size(&before)), found: after.map(|a| size(&a)) });
-        } else if before
-            .iter()
-            .any(|(size, hash)| SectionPrint { name: name.clone(), size: *size, hash: *hash }.is_distinctive())
-        {
-            same.push(name);
+            let found = after.map(|after| size(&after));
+            changed.push(Section { name: name.to_owned(), original: Some(size(&before)), found });
+        } else if before.iter().any(|section| section.is_distinctive()) {
+            same.push(name.to_owned());
         }
     }
-    changed.extend(found.into_iter().map(|(name, after)| Section { name, original: None, found: Some(size(&after)) }));
+    let added =
+        |(name, after): (&str, Vec<_>)| Section { name: name.to_owned(), original: None, found: Some(size(&after)) };
+    changed.extend(found.into_iter().map(added));
     (same, changed)
+}
+
+/// A name may stand several times; such sections are compared together, in their order.
+fn by_name(sections: &[SectionPrint]) -> BTreeMap<&str, Vec<&SectionPrint>> {
+    let mut map: BTreeMap<&str, Vec<&SectionPrint>> = BTreeMap::new();
+    for section in sections {
+        map.entry(&section.name).or_default().push(section);
+    }
+    map
 }
 
 #[cfg(test)]
