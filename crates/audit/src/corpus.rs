@@ -5,12 +5,13 @@
 //! fingerprints can always be learned again.
 
 use crate::anchor::AnchorIndex;
+use crate::elf::Links;
 use crate::prints::{Hash, SectionPrint};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 const MAGIC: &[u8; 8] = b"NARTHEXC";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 8 + 4 + 8 + 32;
 
 /// Where restricted material comes from.
@@ -48,8 +49,12 @@ pub(crate) struct FilePrint {
     pub(crate) material: u32,
     pub(crate) file: String,
     pub(crate) member: Option<String>,
+    /// Size in bytes.
+    pub(crate) size: u64,
     /// Empty for what is not a binary.
     pub(crate) sections: Vec<SectionPrint>,
+    /// What a binary tells the dynamic linker.
+    pub(crate) links: Links,
 }
 
 /// One function of an archive member.
@@ -224,7 +229,14 @@ mod tests {
         let mut body = Body::default();
         body.learned.insert("sha256:x".to_owned());
         body.materials.push(Material { package: "vendor-1".to_owned(), licenses: vec!["unfree".to_owned()] });
-        let print = FilePrint { material: 0, file: "lib/a".to_owned(), member: None, sections: vec![] };
+        let print = FilePrint {
+            material: 0,
+            file: "lib/a".to_owned(),
+            member: None,
+            size: 5,
+            sections: vec![],
+            links: Links::default(),
+        };
         body.files.insert(hash(b"bytes"), print);
         Corpus::from_body(body).unwrap()
     }

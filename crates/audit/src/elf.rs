@@ -5,6 +5,7 @@ use crate::prints::{SectionPrint, hash};
 use object::elf;
 use object::read::elf::{Dyn, ElfFile, FileHeader};
 use object::{Endianness, File, Object, ObjectSection, ObjectSymbol, RelocationFlags, SectionKind, SymbolKind};
+use serde::{Deserialize, Serialize};
 
 /// Whether the bytes begin as an ELF file does.
 pub(crate) fn is_elf(bytes: &[u8]) -> bool {
@@ -124,40 +125,52 @@ fn masks_within(patches: &[(u64, u64)], start: u64, end: u64) -> Vec<(u32, u32)>
     merged.into_iter().map(|(from, to)| ((from - start) as u32, (to - from) as u32)).collect()
 }
 
-/// `NEEDED` entries, and `RPATH` and `RUNPATH` entries one by one.
-pub(crate) fn dynamic(file: &File<'_>) -> Result<(Vec<String>, Vec<String>), object::Error> {
-    match file {
-        File::Elf32(elf) => dynamic_of(elf),
-        File::Elf64(elf) => dynamic_of(elf),
-        _ => Ok((Vec::new(), Vec::new())),
-    }
+/// What the dynamic linker is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Links {
+    /// `NEEDED` entries.
+    pub(crate) needed: Vec<String>,
+    /// `RPATH` and `RUNPATH` entries, one by one.
+    pub(crate) runpath: Vec<String>,
+    /// `SONAME`.
+    pub(crate) soname: Option<String>,
+    /// The dynamic linker itself: `PT_INTERP`.
+    pub(crate) interpreter: Option<String>,
 }
 
-fn dynamic_of<'data, E: FileHeader<Endian = Endianness>>(
-    file: &ElfFile<'data, E>,
-) -> Result<(Vec<String>, Vec<String>), object::Error> {
+/// Reads what the dynamic linker is told.
+pub(crate) fn links(file: &File<'_>) -> Result<Links, object::Error> {
+    let mut links = match file {
+        File::Elf32(elf) => dynamic_of(elf)?,
+        File::Elf64(elf) => dynamic_of(elf)?,
+        _ => Links::default(),
+    };
+    if let Some(section) = file.section_by_name(".interp") {
+        let text = String::from_utf8_lossy(section.data()?).into_owned();
+        links.interpreter = Some(text.trim_end_matches('\0').to_owned());
+    }
+    Ok(links)
+}
+
+fn dynamic_of<'data, E: FileHeader<Endian = Endianness>>(file: &ElfFile<'data, E>) -> Result<Links, object::Error> {
     let (endian, data) = (file.endian(), file.data());
     let sections = file.elf_section_table();
-    let (mut needed, mut runpath) = (Vec::new(), Vec::new());
+    let mut links = Links::default();
     let Some((entries, strings)) = sections.dynamic(endian, data)? else {
-        return Ok((needed, runpath));
+        return Ok(links);
     };
     let strings = sections.strings(endian, data, strings)?;
     for entry in entries {
         let tag = entry.tag32(endian).unwrap_or(0);
-        let list = match tag {
-            elf::DT_NEEDED => &mut needed,
-            elf::DT_RPATH | elf::DT_RUNPATH => &mut runpath,
-            _ => continue,
-        };
-        let text = String::from_utf8_lossy(entry.string(endian, strings)?).into_owned();
-        if tag == elf::DT_NEEDED {
-            list.push(text);
-        } else {
-            list.extend(text.split(':').map(str::to_owned));
+        let text = || Ok::<_, object::Error>(String::from_utf8_lossy(entry.string(endian, strings)?).into_owned());
+        match tag {
+            elf::DT_NEEDED => links.needed.push(text()?),
+            elf::DT_RPATH | elf::DT_RUNPATH => links.runpath.extend(text()?.split(':').map(str::to_owned)),
+            elf::DT_SONAME => links.soname = Some(text()?),
+            _ => {}
         }
     }
-    Ok((needed, runpath))
+    Ok(links)
 }
 
 #[cfg(test)]

@@ -50,6 +50,65 @@ pub struct Section {
     pub found: Option<u64>,
 }
 
+/// What was done to a copy, as far as its headers tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Change {
+    /// Where libraries are looked for: `RPATH` or `RUNPATH`.
+    Runpath {
+        /// In the original.
+        from: Vec<String>,
+        /// In the copy.
+        to: Vec<String>,
+    },
+    /// The dynamic linker.
+    Interpreter {
+        /// In the original.
+        from: Option<String>,
+        /// In the copy.
+        to: Option<String>,
+    },
+    /// The name under which others link it.
+    Soname {
+        /// In the original.
+        from: Option<String>,
+        /// In the copy.
+        to: Option<String>,
+    },
+    /// The libraries that it needs.
+    Needed {
+        /// In the original only.
+        removed: Vec<String>,
+        /// In the copy only.
+        added: Vec<String>,
+    },
+    /// Symbols or debugging information are gone, as after `strip`.
+    Stripped {
+        /// The sections that are gone.
+        sections: Vec<String>,
+    },
+    /// Bytes stand behind the file that are not the original's.
+    Padded {
+        /// How many.
+        bytes: u64,
+    },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(":") };
+        let one = |item: &Option<String>| item.clone().unwrap_or_else(|| "none".to_owned());
+        match self {
+            Self::Runpath { from, to } => write!(f, "RPATH: {} → {}", list(from), list(to)),
+            Self::Interpreter { from, to } => write!(f, "interpreter: {} → {}", one(from), one(to)),
+            Self::Soname { from, to } => write!(f, "SONAME: {} → {}", one(from), one(to)),
+            Self::Needed { removed, added } => write!(f, "NEEDED: without {}, with {}", list(removed), list(added)),
+            Self::Stripped { sections } => write!(f, "stripped of {}", sections.join(", ")),
+            Self::Padded { bytes } => write!(f, "{bytes} bytes behind its end"),
+        }
+    }
+}
+
 /// How much of one archive member was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberHits {
@@ -113,6 +172,8 @@ pub enum Finding {
         same: Vec<String>,
         /// The sections that differ.
         changed: Vec<Section>,
+        /// What was done to it.
+        changes: Vec<Change>,
     },
     /// Functions of a static archive are part of the binary.
     StaticCode {

@@ -3,8 +3,9 @@
 use crate::audit::{AuditFile, Contents};
 use crate::container::{Kind, Limits, Visitor, walk};
 use crate::corpus::{Body, Corpus, CorpusError, FilePrint, FunctionPrint, Material, MemberPrint};
+use crate::elf::Links;
 use crate::finding::{Gap, Place};
-use crate::prints::{Hash, SectionPrint, hash};
+use crate::prints::{Hash, hash};
 use crate::{elf, functions, scan};
 use std::collections::{BTreeMap, HashMap};
 
@@ -54,8 +55,9 @@ pub fn learn(
     let mut body = corpus.body;
     let number = position_or_push(&mut body.materials, material);
     learned.files = new_files.len();
-    for (hash, (file, member, sections)) in new_files {
-        body.files.insert(hash, FilePrint { material: number, file, member, sections });
+    for (hash, mut file) in new_files {
+        file.material = number;
+        body.files.insert(hash, file);
     }
     learned.functions = add_functions(&mut body, number, objects);
     body.learned.insert(nar_hash.to_owned());
@@ -105,12 +107,11 @@ struct Object {
     functions: Vec<FunctionPrint>,
 }
 
-type NewFile = (String, Option<String>, Vec<SectionPrint>);
-
 struct Learn<'a> {
     corpus: &'a Corpus,
     name: &'a str,
-    files: BTreeMap<Hash, NewFile>,
+    /// The number of their material is filled in at the end.
+    files: BTreeMap<Hash, FilePrint>,
     objects: Vec<Object>,
     learned: Learned,
 }
@@ -140,14 +141,14 @@ impl Visitor for Learn<'_> {
             return true;
         }
         let (file, member) = self.origin(place, parent);
-        let mut sections = Vec::new();
+        let (mut sections, mut links) = (Vec::new(), Links::default());
         if elf::is_elf(bytes) {
-            match object::File::parse(bytes).and_then(|elf| Ok((elf::section_prints(&elf)?, elf))) {
-                Ok((prints, elf)) => {
+            match object::File::parse(bytes).and_then(|elf| Ok((elf::section_prints(&elf)?, elf::links(&elf)?, elf))) {
+                Ok((prints, found_links, elf)) => {
                     if scan::closest(&prints, self.corpus).is_some() {
                         return false;
                     }
-                    sections = prints;
+                    (sections, links) = (prints, found_links);
                     if object::Object::kind(&elf) == object::ObjectKind::Relocatable {
                         match elf::functions(&elf) {
                             Ok(found) => self.objects.push(Object {
@@ -162,7 +163,8 @@ impl Visitor for Learn<'_> {
                 Err(error) => self.gap(place.clone(), Gap::BrokenBinary(error.to_string())),
             }
         }
-        self.files.insert(key, (file, member, sections));
+        let size = bytes.len() as u64;
+        self.files.insert(key, FilePrint { material: 0, file, member, size, sections, links });
         true
     }
 

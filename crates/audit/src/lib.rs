@@ -24,9 +24,9 @@ mod scan;
 pub use audit::{AuditFile, Contents, Report, audit};
 pub use container::Limits;
 pub use corpus::{Corpus, CorpusError, Material, Origin};
-pub use finding::{Finding, Gap, MemberHits, Place, Section};
+pub use finding::{Change, Finding, Gap, MemberHits, Place, Section};
 pub use learn::{Learned, learn};
 
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
-pub const SCANNER_VERSION: u32 = 1;
+pub const SCANNER_VERSION: u32 = 2;

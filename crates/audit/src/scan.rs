@@ -2,7 +2,8 @@
 
 use crate::container::{Kind, Visitor};
 use crate::corpus::{Corpus, FilePrint};
-use crate::finding::{Finding, Gap, Place, Section};
+use crate::elf::Links;
+use crate::finding::{Change, Finding, Gap, Place, Section};
 use crate::prints::{Hash, SectionPrint, hash};
 use crate::{elf, functions};
 use std::collections::BTreeMap;
@@ -59,8 +60,8 @@ fn copies(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Vec<Finding>) -
 
 fn dynamic_links(subject: &Subject<'_>, _: &Corpus, findings: &mut Vec<Finding>) -> ControlFlow<()> {
     if let Some(file) = &subject.elf {
-        match elf::dynamic(file) {
-            Ok((needed, runpath)) if !needed.is_empty() => {
+        match elf::links(file) {
+            Ok(Links { needed, runpath, .. }) if !needed.is_empty() => {
                 findings.push(Finding::Dynamic { place: subject.place.clone(), needed, runpath });
             }
             Ok(_) => {}
@@ -72,8 +73,8 @@ fn dynamic_links(subject: &Subject<'_>, _: &Corpus, findings: &mut Vec<Finding>)
 
 fn modified_copies(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Vec<Finding>) -> ControlFlow<()> {
     let Some(file) = &subject.elf else { return ControlFlow::Continue(()) };
-    let sections = match elf::section_prints(file) {
-        Ok(sections) => sections,
+    let (sections, links) = match elf::section_prints(file).and_then(|sections| Ok((sections, elf::links(file)?))) {
+        Ok(found) => found,
         Err(error) => {
             findings.push(broken(subject, &error));
             return ControlFlow::Continue(());
@@ -81,11 +82,13 @@ fn modified_copies(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Vec<Fi
     };
     let Some(print) = closest(&sections, corpus) else { return ControlFlow::Continue(()) };
     let (same, changed) = compare(&print.sections, &sections);
+    let changes = changes(print, &changed, &links, subject.bytes.len() as u64);
     findings.push(Finding::ModifiedCopy {
         place: subject.place.clone(),
         original: corpus.origin_of_file(print),
         same,
         changed,
+        changes,
     });
     ControlFlow::Break(())
 }
@@ -136,6 +139,38 @@ fn compare(original: &[SectionPrint], found: &[SectionPrint]) -> (Vec<String>, V
     (same, changed)
 }
 
+/// What the headers tell of how a copy came to differ.
+fn changes(original: &FilePrint, changed: &[Section], links: &Links, size: u64) -> Vec<Change> {
+    let (before, mut changes) = (&original.links, Vec::new());
+    if before.runpath != links.runpath {
+        changes.push(Change::Runpath { from: before.runpath.clone(), to: links.runpath.clone() });
+    }
+    if before.interpreter != links.interpreter {
+        changes.push(Change::Interpreter { from: before.interpreter.clone(), to: links.interpreter.clone() });
+    }
+    if before.soname != links.soname {
+        changes.push(Change::Soname { from: before.soname.clone(), to: links.soname.clone() });
+    }
+    let without = |one: &[String], other: &[String]| -> Vec<String> {
+        one.iter().filter(|name| !other.contains(name)).cloned().collect()
+    };
+    let (removed, added) = (without(&before.needed, &links.needed), without(&links.needed, &before.needed));
+    if !(removed.is_empty() && added.is_empty()) {
+        changes.push(Change::Needed { removed, added });
+    }
+    // What `strip` takes: symbol tables, debugging information, comments.
+    let strippable = |name: &str| [".symtab", ".strtab", ".comment"].contains(&name) || name.starts_with(".debug");
+    let gone = changed.iter().filter(|section| section.found.is_none() && strippable(&section.name));
+    let sections: Vec<String> = gone.map(|section| section.name.clone()).collect();
+    if !sections.is_empty() {
+        changes.push(Change::Stripped { sections });
+    }
+    if changed.is_empty() && size > original.size {
+        changes.push(Change::Padded { bytes: size - original.size });
+    }
+    changes
+}
+
 /// A name may stand several times; such sections are compared together, in their order.
 fn by_name(sections: &[SectionPrint]) -> BTreeMap<&str, Vec<&SectionPrint>> {
     let mut map: BTreeMap<&str, Vec<&SectionPrint>> = BTreeMap::new();
@@ -148,6 +183,31 @@ fn by_name(sections: &[SectionPrint]) -> BTreeMap<&str, Vec<&SectionPrint>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_tell_what_was_done() {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let original = FilePrint {
+            material: 0,
+            file: "lib/libv.so".to_owned(),
+            member: None,
+            size: 1000,
+            sections: vec![],
+            links: Links {
+                needed: list(&["libc.so.6", "librt.so.1"]),
+                soname: Some("libv.so".to_owned()),
+                ..Links::default()
+            },
+        };
+        let same = original.links.clone();
+        assert_eq!(changes(&original, &[], &same, 1010), [Change::Padded { bytes: 10 }]);
+        let patched = Links { needed: list(&["libc.so.6", "libx.so"]), runpath: list(&["$ORIGIN"]), ..same.clone() };
+        let shown: Vec<String> = changes(&original, &[], &patched, 1000).iter().map(Change::to_string).collect();
+        assert_eq!(shown, ["RPATH: none → $ORIGIN", "NEEDED: without librt.so.1, with libx.so"]);
+        let gone = Section { name: ".symtab".to_owned(), original: Some(9), found: None };
+        let moved = Section { name: ".dynstr".to_owned(), original: Some(9), found: Some(8) };
+        assert_eq!(changes(&original, &[moved, gone], &same, 900), [Change::Stripped { sections: list(&[".symtab"]) }]);
+    }
 
     #[test]
     fn sections_are_compared_by_name() {

@@ -1,7 +1,7 @@
 //! Decisions, their reasons, and permits.
 
 use crate::{Code, Source};
-use narthex_audit::Section;
+use narthex_audit::{Change, Section};
 use narthex_closure::{NarHash, StorePath};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,9 @@ pub struct Evidence {
     /// Sections that differ from the original's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed_sections: Vec<Section>,
+    /// What was done to the copy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     /// Functions of static archives, member by member.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Coverage>,

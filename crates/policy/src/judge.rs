@@ -139,7 +139,8 @@ fn evidence(name: &str, finding: &Finding) -> Evidence {
     }
     match finding {
         Finding::Copy { .. } => {}
-        Finding::ModifiedCopy { same, changed, .. } => {
+        Finding::ModifiedCopy { same, changed, changes, .. } => {
+            evidence.changes.clone_from(changes);
             evidence.same_sections.clone_from(same);
             evidence.changed_sections.clone_from(changed);
         }
@@ -187,7 +188,8 @@ fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) -> String {
             None => format!("{place} is not listed"),
         },
         Code::TermsModified => format!(
-            "{place} is a modified copy of {original} of {package}; the {title} allows unmodified files only ({clause}){more}"
+            "{place} is a modified copy of {original} of {package}{}; the {title} allows unmodified files only ({clause}){more}",
+            done(first)
         ),
         Code::TermsMissing => format!("{place} holds {original} of {package}, and no terms are known for it{more}"),
         Code::PolicyVendorCode => {
@@ -203,8 +205,7 @@ fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) -> String {
         }
         Code::AuditCopy => format!("{place} is a copy of {original} of {package}{more}"),
         Code::AuditModifiedCopy => {
-            let changed: Vec<&str> = first.changed_sections.iter().map(|s| s.name.as_str()).collect();
-            format!("{place} is a modified copy of {original} of {package}: {} differ{more}", changed.join(", "))
+            format!("{place} is a modified copy of {original} of {package}{}{more}", done(first))
         }
         Code::AuditStaticCode => format!("{}{more}", share()),
         Code::AuditLinksDynamically => {
@@ -213,6 +214,17 @@ fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) -> String {
         }
         Code::AuditIncomplete => format!("{place}: {}{more}", first.notes.join("; ")),
         _ => code.as_str().to_owned(),
+    }
+}
+
+/// What was done to a copy, in parentheses; where its headers do not tell, the sections that differ.
+fn done(evidence: &Evidence) -> String {
+    let changes: Vec<String> = evidence.changes.iter().map(ToString::to_string).collect();
+    let sections: Vec<&str> = evidence.changed_sections.iter().map(|section| section.name.as_str()).collect();
+    match (changes.is_empty(), sections.is_empty()) {
+        (false, _) => format!(" ({})", changes.join("; ")),
+        (true, false) => format!(" (other {})", sections.join(", ")),
+        (true, true) => String::new(),
     }
 }
 

@@ -73,6 +73,9 @@ fn evidence_text(evidence: &Evidence) -> String {
         };
         line(format!("changed: {}", evidence.changed_sections.iter().map(section).collect::<Vec<_>>().join(", ")));
     }
+    for change in &evidence.changes {
+        line(change.to_string());
+    }
     for member in &evidence.members {
         line(format!("member {}: {} of {} functions", member.member, member.functions_found, member.functions_known));
     }
@@ -123,9 +126,15 @@ fn finding_text(path: &Path, finding: &Finding) -> String {
     };
     match finding {
         Finding::Copy { .. } => format!("{place} is a copy of {}", of()),
-        Finding::ModifiedCopy { same, changed, .. } => {
+        Finding::ModifiedCopy { same, changed, changes, .. } => {
             let names: Vec<&str> = changed.iter().map(|section| section.name.as_str()).collect();
-            format!("{place} is a modified copy of {}: {} agree, {} differ", of(), same.join(", "), names.join(", "))
+            let done: String = changes.iter().map(|change| format!("; {change}")).collect();
+            format!(
+                "{place} is a modified copy of {}: {} agree, {} differ{done}",
+                of(),
+                same.join(", "),
+                names.join(", ")
+            )
         }
         Finding::StaticCode { members, bytes_found, code_bytes, .. } => {
             let found: u32 = members.iter().map(|m| m.functions_found).sum();
@@ -168,6 +177,7 @@ mod tests {
                     Section { name: ".dynstr".to_owned(), original: Some(1), found: Some(2) },
                     Section { name: ".comment".to_owned(), original: Some(9), found: None },
                 ],
+                changes: vec![narthex_audit::Change::Runpath { from: vec![], to: vec!["$ORIGIN".to_owned()] }],
                 members: vec![Coverage { member: "a.o".to_owned(), functions_found: 3, functions_known: 4 }],
                 bytes_found: Some(900),
                 code_bytes: Some(1000),

@@ -89,6 +89,8 @@ fn first_run(world: &World, store: &Store, state: &Path) -> Vec<Value> {
     let changed: Vec<&str> = bundled["changedSections"].as_array().unwrap().iter().map(|s| text(s, "name")).collect();
     assert!(changed.contains(&".dynamic") && changed.contains(&".dynstr"), "{changed:?}");
     assert!(!changed.contains(&".text"), "{changed:?}");
+    let runpath = serde_json::json!({"what": "runpath", "from": [], "to": ["$ORIGIN"]});
+    assert!(bundled["changes"].as_array().unwrap().contains(&runpath), "{bundled:#}");
 
     let inclusion = &reason(row(&rows, "saxpy-static", "out"), "terms-permit-inclusion")["evidence"][0];
     let member = &inclusion["members"][0];

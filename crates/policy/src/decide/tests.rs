@@ -41,6 +41,7 @@ fn modified(file: &str) -> Finding {
         original: origin(file, "nvidiaCuda"),
         same: vec![".text".to_owned()],
         changed: vec![Section { name: ".dynstr".to_owned(), original: Some(1), found: Some(2) }],
+        changes: vec![],
     }
 }
 
