@@ -55,19 +55,24 @@ fn recognize(bytes: &[u8]) -> Recognized {
         (b"\xfd7zXZ\0", Kind::Xz),
         (b"!<arch>\n", Kind::Ar),
     ];
-    const NOT_OPENED: [(&[u8], &str); 7] = [
+    const NOT_OPENED: [(&[u8], &str); 8] = [
         (b"7z\xbc\xaf\x27\x1c", "7z"),
         (b"\xed\xab\xee\xdb", "rpm"),
         (b"hsqs", "squashfs"),
         (b"Rar!\x1a\x07", "rar"),
         (b"!<thin>\n", "thin ar"),
+        (b"\x0d\0\0\0\0\0\0\0nix-archive-1", "NAR"),
         (b"070701", "cpio"),
         (b"070707", "cpio"),
     ];
     if let Some((_, kind)) = OPENED.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return Recognized::Opened(*kind);
     }
-    if bytes.get(257..262) == Some(b"ustar") {
+    // A frame that readers skip may stand before the first one with content.
+    if matches!(bytes, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) {
+        return Recognized::Opened(Kind::Zstd);
+    }
+    if bytes.get(257..262) == Some(b"ustar") || begins_as_old_tar(bytes) {
         return Recognized::Opened(Kind::Tar);
     }
     if let Some((_, name)) = NOT_OPENED.iter().find(|(magic, _)| bytes.starts_with(magic)) {
@@ -84,7 +89,20 @@ fn recognize(bytes: &[u8]) -> Recognized {
     if ends_as_zip(bytes) {
         return Recognized::Opened(Kind::Zip);
     }
+    // A script with bytes that no text has carries something to unpack.
+    if bytes.starts_with(b"#!") && bytes.contains(&0) {
+        return Recognized::NotOpened("self-extracting script");
+    }
     Recognized::NoArchive
+}
+
+/// Whether the first block has the checksum of a tar header: tars from before 1988 have no other mark.
+fn begins_as_old_tar(bytes: &[u8]) -> bool {
+    let Some(header) = bytes.first_chunk::<512>() else { return false };
+    let field = header[148..156].iter().copied().map(char::from).collect::<String>();
+    let Ok(stated) = u32::from_str_radix(field.trim_matches([' ', '\0']), 8) else { return false };
+    let outside: u32 = header[..148].iter().chain(&header[156..]).map(|byte| u32::from(*byte)).sum();
+    header[0] != 0 && outside + 8 * u32::from(b' ') == stated
 }
 
 /// Whether a zip stands behind something else, as in self-extracting programs: its end record, whose
@@ -171,6 +189,8 @@ impl Walk<'_> {
 
     fn tar(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
         let mut archive = tar::Archive::new(bytes);
+        // Behind the end of one tar another may stand.
+        archive.set_ignore_zeros(true);
         for entry in archive.entries().map_err(broken)? {
             let mut entry = entry.map_err(broken)?;
             if !entry.header().entry_type().is_file() {
@@ -342,6 +362,22 @@ mod tests {
         let mut reader = vec![7; 5000];
         reader[4000..4004].copy_from_slice(b"PK\x05\x06");
         assert_eq!(see("reader", &reader, Limits::default()).blobs, ["reader"]);
+    }
+
+    #[test]
+    fn what_stands_before_or_behind_an_archive_hides_nothing() {
+        let two = [tarred("one", b"1"), tarred("two", b"2")].concat();
+        assert_eq!(see("x.tar", &two, Limits::default()).blobs, ["x.tar", "x.tar!one", "x.tar!two"]);
+        let mut skipped = b"\x50\x2a\x4d\x18\x03\0\0\0abc".to_vec();
+        skipped.extend(zstd::encode_all(&b"content"[..], 1).unwrap());
+        assert_eq!(see("x.zst", &skipped, Limits::default()).blobs, ["x.zst", "x.zst!x"]);
+        let mut old = tarred("old", b"content");
+        old[257..265].fill(0);
+        let sum: u32 = old[..148].iter().chain(&old[156..512]).map(|byte| u32::from(*byte)).sum::<u32>() + 256;
+        old[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        assert_eq!(see("x", &old, Limits::default()).blobs, ["x", "x!old"]);
+        let script = [b"#!/bin/sh\ntail -c +20 $0 | gunzip\n".to_vec(), gzipped(b"content of the payload")].concat();
+        assert!(matches!(see("x.run", &script, Limits::default()).gaps[0].1, Gap::UnsupportedArchive(_)));
     }
 
     #[test]

@@ -176,6 +176,21 @@ impl Corpus {
         self.body.learned.contains(nar_hash)
     }
 
+    /// Adds licenses that a package is declared under now to those that it was learned under; says whether
+    /// there were any. A correction never loosens what is known: terms must permit under all of them.
+    pub fn add_licenses(&mut self, declared: &Material) -> bool {
+        let mut changed = false;
+        for material in self.body.materials.iter_mut().filter(|known| known.package == declared.package) {
+            for license in &declared.licenses {
+                if !material.licenses.contains(license) {
+                    material.licenses.push(license.clone());
+                    changed = true;
+                }
+            }
+        }
+        changed
+    }
+
     /// How many whole files and how many functions it knows.
     pub fn size(&self) -> (usize, usize) {
         (self.body.files.len(), self.body.functions.len())

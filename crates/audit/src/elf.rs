@@ -4,12 +4,19 @@
 use crate::prints::{SectionPrint, hash};
 use object::elf;
 use object::read::elf::{Dyn, ElfFile, FileHeader};
-use object::{Endianness, File, Object, ObjectSection, ObjectSymbol, RelocationFlags, SectionKind, SymbolKind};
+use object::{
+    Endianness, File, Object, ObjectKind, ObjectSection, ObjectSymbol, RelocationFlags, SectionKind, SymbolKind,
+};
 use serde::{Deserialize, Serialize};
 
 /// Whether the bytes begin as an ELF file does.
 pub(crate) fn is_elf(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x7fELF")
+}
+
+/// Whether it is a program or a shared library, which a linker made.
+pub(crate) fn is_linked(file: &File<'_>) -> bool {
+    matches!(file.kind(), ObjectKind::Executable | ObjectKind::Dynamic)
 }
 
 /// Prints of all sections that occupy bytes in the file.

@@ -65,7 +65,8 @@ pub fn learn(
 }
 
 fn position_or_push(materials: &mut Vec<Material>, material: Material) -> u32 {
-    let known = materials.iter().position(|m| *m == material);
+    // One package is one material, whatever licenses it was declared under over time.
+    let known = materials.iter().position(|known| known.package == material.package);
     known.unwrap_or_else(|| {
         materials.push(material);
         materials.len() - 1

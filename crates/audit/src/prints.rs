@@ -33,6 +33,11 @@ pub(crate) struct SectionPrint {
 impl SectionPrint {
     /// Whether a section of this name and size tells one binary from another.
     pub(crate) fn is_distinctive(&self) -> bool {
-        self.size >= DISTINCTIVE_BYTES && DISTINCTIVE.contains(&self.name.as_str())
+        self.is_large() && DISTINCTIVE.contains(&self.name.as_str())
+    }
+
+    /// Whether it is large enough to tell anything.
+    pub(crate) fn is_large(&self) -> bool {
+        self.size >= DISTINCTIVE_BYTES
     }
 }

@@ -80,6 +80,12 @@ fn modified_copies(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Vec<Fi
             return ControlFlow::Continue(());
         }
     };
+    if sections.is_empty() && elf::is_linked(file) {
+        // Without a section table its parts cannot be told apart, let alone compared.
+        let gap = Gap::BrokenBinary("it has no section table".to_owned());
+        findings.push(Finding::NotFullyAudited { place: subject.place.clone(), gap });
+        return ControlFlow::Continue(());
+    }
     let Some(print) = closest(&sections, corpus) else { return ControlFlow::Continue(()) };
     let (same, changed) = compare(&print.sections, &sections);
     let changes = changes(print, &changed, &links, subject.bytes.len() as u64);
@@ -107,10 +113,11 @@ fn broken(subject: &Subject<'_>, error: &object::Error) -> Finding {
     Finding::NotFullyAudited { place: subject.place.clone(), gap: Gap::BrokenBinary(error.to_string()) }
 }
 
-/// The original that shares the most bytes in distinctive sections, if any shares one.
+/// The original that shares the most bytes in distinctive sections, if any shares one. What the sections
+/// are called in the copy does not matter.
 pub(crate) fn closest<'c>(sections: &[SectionPrint], corpus: &'c Corpus) -> Option<&'c FilePrint> {
     let mut shared: BTreeMap<&Hash, u64> = BTreeMap::new();
-    for section in sections.iter().filter(|s| s.is_distinctive()) {
+    for section in sections.iter().filter(|s| s.is_large()) {
         for file in corpus.by_section.get(&section.hash).into_iter().flatten() {
             *shared.entry(file).or_default() += section.size;
         }

@@ -8,7 +8,7 @@ use narthex_closure::{Derivation, StorePath};
 use narthex_event::{Event, Sink};
 use narthex_license::Class;
 use narthex_nix::PathInfo;
-use narthex_policy::Rules;
+use narthex_policy::{Action, Rules};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -51,6 +51,7 @@ pub(crate) fn learn_new(
     for (path, material) in materials.originals.iter().chain(&materials.outputs) {
         let Some(info) = infos.get(path) else { continue };
         let nar_hash = info.nar_hash.to_string();
+        changed |= corpus.add_licenses(material);
         if corpus.has_learned(&nar_hash) {
             continue;
         }
@@ -100,10 +101,12 @@ pub(crate) fn materials(set: &PackageSet, rules: &Rules) -> Materials {
     for (path, derivation) in set.graph.iter() {
         let Some(facts) = set.facts(path) else { continue };
         let licenses = facts.license.licenses();
-        let vendor = || rules.terms_for(licenses.iter().map(|license| license.key())).is_some();
+        let vendor = || rules.terms_among(licenses.iter().map(|license| license.key())).is_some();
+        let withheld = || rules.policy().action(facts.class()) == Action::Withhold;
         let learned = match facts.class() {
             Class::Restricted => true,
-            Class::Redistributable => vendor(),
+            Class::Redistributable => vendor() || withheld(),
+            // A package of which nothing is known is mostly a wrapper or a hook with free files in it.
             Class::Free | Class::Unknown => false,
         };
         if !learned {

@@ -2,7 +2,7 @@
 
 use narthex_closure::{Graph, StorePath};
 use narthex_event::{Event, Sink};
-use narthex_license::{Expr, LicenseFacts};
+use narthex_license::{Class, Expr, LicenseFacts};
 use narthex_nix::{DerivationFacts, EvalError, Evaluation, GraphError, Job, Nix, NixError, read_graph};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -59,17 +59,25 @@ impl PackageSet {
         sink: Sink<'_>,
     ) -> Result<Self, PackageSetError> {
         sink(Event::Evaluating { expression: expression.display().to_string() });
-        let Evaluation { jobs, mut facts, errors } = nix.evaluate(expression, attrs).await?;
-        let selected: Vec<StorePath> = jobs.iter().map(|job| job.derivation.clone()).collect();
-        let mut roots = selected.clone();
+        let mut evaluation = nix.evaluate(expression, attrs).await?;
+        let mut others = Vec::new();
         if !attrs.is_empty() {
             let whole = nix.evaluate(expression, &[]).await?;
-            roots.extend(whole.jobs.into_iter().map(|job| job.derivation));
-            for (path, known) in whole.facts {
-                facts.entry(path).or_insert(known);
+            others.extend(whole.jobs.into_iter().map(|job| job.derivation));
+            for (path, said) in whole.facts {
+                evaluation.add_facts(path, said);
+            }
+            let failed: Vec<String> = whole.errors.into_iter().map(|error| format!("`{}`", error.attr)).collect();
+            if !failed.is_empty() {
+                let message =
+                    format!("not evaluated, so nothing is known of what they are made of: {}", failed.join(", "));
+                sink(Event::Warning { message });
             }
         }
-        let graph = read_graph(roots)?;
+        let Evaluation { jobs, facts, mut errors } = evaluation;
+        let (graph, jobs, broken) = graph_of(jobs, others)?;
+        errors.extend(broken);
+        let selected: Vec<StorePath> = jobs.iter().map(|job| job.derivation.clone()).collect();
         let scope = graph.closure(selected);
         sink(Event::Evaluated { jobs: jobs.len(), derivations: scope.len(), errors: errors.len() });
         let attrs = jobs.iter().rev().map(|job| (job.derivation.clone(), job.attr.clone())).collect();
@@ -115,13 +123,50 @@ impl PackageSet {
                     Some(users) if self.is_plain_source(path) => Role::Source(users.clone()),
                     _ => Role::Output(facts),
                 };
-                roles.insert(output.clone(), role);
+                add_role(&mut roles, output, role);
             }
             for source in &derivation.sources {
                 let users = users.get(source).cloned().unwrap_or_default();
-                roles.entry(source.clone()).or_insert(Role::Source(users));
+                add_role(&mut roles, source, Role::Source(users));
             }
         }
         roles
     }
+}
+
+/// Adds a role to the one that a path has already: several derivations may make one path.
+fn add_role<'a>(roles: &mut BTreeMap<StorePath, Role<'a>>, path: &StorePath, role: Role<'a>) {
+    let Some(known) = roles.get_mut(path) else {
+        roles.insert(path.clone(), role);
+        return;
+    };
+    match (known, role) {
+        (Role::Source(users), Role::Source(more)) => users.extend(more),
+        (Role::Output(known), Role::Output(said)) => {
+            let class = |facts: Option<&LicenseFacts>| facts.map_or(Class::Unknown, LicenseFacts::class);
+            if class(said) > class(*known) {
+                *known = said;
+            }
+        }
+        // A source of one package and the product of another: nobody can say what it is.
+        (known, _) => *known = Role::Output(None),
+    }
+}
+
+/// The graph of all jobs and of other derivations. A job whose graph cannot be read is an error of its own.
+fn graph_of(jobs: Vec<Job>, others: Vec<StorePath>) -> Result<(Graph, Vec<Job>, Vec<EvalError>), GraphError> {
+    let derivations = |jobs: &[Job]| jobs.iter().map(|job| job.derivation.clone()).collect::<Vec<_>>();
+    if let Ok(graph) = read_graph(derivations(&jobs).into_iter().chain(others.clone())) {
+        return Ok((graph, jobs, Vec::new()));
+    }
+    let (mut good, mut errors) = (Vec::new(), Vec::new());
+    for job in jobs {
+        match read_graph([job.derivation.clone()]) {
+            Ok(_) => good.push(job),
+            Err(error) => errors.push(EvalError { attr: job.attr, message: error.to_string() }),
+        }
+    }
+    let others = others.into_iter().filter(|derivation| read_graph([derivation.clone()]).is_ok());
+    let graph = read_graph(derivations(&good).into_iter().chain(others))?;
+    Ok((graph, good, errors))
 }

@@ -219,7 +219,14 @@ fn decide_all(
     reports: &BTreeMap<StorePath, Report>,
 ) -> BTreeMap<StorePath, Decision> {
     let nothing_said = Role::Output(None);
-    let role = |path: &StorePath| roles.get(path).unwrap_or(&nothing_said);
+    // What evaluation put into the store, and what was fetched by its hash, has a content address. A path
+    // without one that is named as a source is somebody's product.
+    let is_product = |path: &StorePath| infos.get(path).is_none_or(|info| info.ca.is_none());
+    let role = |path: &StorePath| match roles.get(path) {
+        Some(Role::Source(_)) if is_product(path) => &nothing_said,
+        Some(role) => role,
+        None => &nothing_said,
+    };
     let (outputs, sources): (Vec<_>, Vec<_>) =
         infos.iter().partition(|(path, _)| matches!(role(path), Role::Output(_)));
     let mut withheld = forecast_elsewhere(set, rules);

@@ -37,8 +37,52 @@ impl LicenseFacts {
         }
     }
 
+    /// What two places say of one derivation, together: what is silent yields, and where both speak and
+    /// differ, both licenses apply.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        let license = match (self.license, other.license) {
+            (license, Expr::Absent) | (Expr::Absent, license) => license,
+            (one, two) if one == two => one,
+            (Expr::All(mut parts), one) => {
+                if !parts.contains(&one) {
+                    parts.push(one);
+                }
+                Expr::All(parts)
+            }
+            (one, two) => Expr::All(vec![one, two]),
+        };
+        let mut provenance = self.provenance;
+        provenance.extend(other.provenance);
+        provenance.sort();
+        provenance.dedup();
+        Self { license, provenance, position: self.position.or(other.position) }
+    }
+
     /// What the license comes to.
     pub fn class(&self) -> Class {
         self.license.class()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn two_declarations_of_one_derivation_both_apply() {
+        let facts = |license: Value| LicenseFacts::from_json(&json!({ "license": license }));
+        let class = |one: Value, two: Value| {
+            let (one, two) = (facts(one), facts(two));
+            let merged = one.clone().merge(two.clone());
+            assert_eq!(merged.class(), two.merge(one).class());
+            merged.class()
+        };
+        assert_eq!(class(json!("mit"), json!("unfree")), Class::Restricted);
+        assert_eq!(class(json!("mit"), json!(null)), Class::Free);
+        assert_eq!(class(json!("mit"), json!("mit")), Class::Free);
+        assert_eq!(class(json!("mit"), json!("no such license")), Class::Unknown);
+        assert_eq!(class(json!(["mit", "bsd3"]), json!("unfree")), Class::Restricted);
     }
 }

@@ -11,6 +11,7 @@ use narthex_license::LicenseFacts;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 const WALKER: &str = include_str!("walker.nix");
@@ -56,6 +57,22 @@ pub struct Evaluation {
     pub facts: BTreeMap<StorePath, DerivationFacts>,
     /// Attributes that failed.
     pub errors: Vec<EvalError>,
+}
+
+impl Evaluation {
+    /// Adds what is said of a derivation to what is known of it. The walker merges what it meets in one
+    /// evaluation; this does it for what several evaluations met.
+    pub fn add_facts(&mut self, derivation: StorePath, said: DerivationFacts) {
+        match self.facts.entry(derivation) {
+            Entry::Vacant(entry) => {
+                entry.insert(said);
+            }
+            Entry::Occupied(mut entry) => {
+                let known = entry.get().facts.clone();
+                entry.get_mut().facts = known.merge(said.facts);
+            }
+        }
+    }
 }
 
 type AttrPath = Vec<String>;
@@ -193,7 +210,7 @@ impl Walk<'_> {
                 name: derivation.name.unwrap_or_else(|| path.name().trim_end_matches(".drv").to_owned()),
                 facts: LicenseFacts::from_json(&derivation.facts),
             };
-            evaluation.facts.entry(path).or_insert(facts);
+            evaluation.add_facts(path, facts);
         }
         let mut children = Vec::new();
         for job in answer.jobs {

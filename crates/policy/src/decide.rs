@@ -93,10 +93,10 @@ fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r 
         Class::Restricted => (Code::LicenseRestricted, format!("{license} may not be passed on")),
         Class::Unknown => (Code::LicenseUnknown, unknown(facts)),
     };
-    // Where it may be had under a free license, or parts of it are, it is no vendor's package.
+    // Where it may be had under a free license, it is no vendor's package.
     let terms = facts.filter(|_| class != Class::Free).and_then(|facts| {
         let licenses = facts.license.licenses();
-        rules.terms_for(licenses.iter().map(|license| license.key()))
+        rules.terms_among(licenses.iter().map(|license| license.key()))
     });
     (terms, vec![Reason::new(code, effect(rules.policy().action(class)), message, Vec::new())])
 }

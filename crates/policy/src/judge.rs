@@ -28,6 +28,9 @@ pub(crate) fn findings(name: &str, report: &Report, rules: &Rules, vendor: Optio
         }
         grouped.retain(|_, grounds| !grounds.is_empty());
     }
+    if let Some(ground) = nothing_else(report, &grouped) {
+        grouped.insert((Effect::Withhold, Code::TermsStandalone), vec![ground]);
+    }
     let suspicious = grouped.keys().any(|(_, code)| *code != Code::AuditLinksDynamically);
     let mut reasons: Vec<Reason> = grouped
         .into_iter()
@@ -52,6 +55,18 @@ pub(crate) fn findings(name: &str, report: &Report, rules: &Rules, vendor: Optio
 
 /// A piece of evidence, and the terms it was held against.
 type Ground<'r> = (Evidence, Option<&'r Terms>);
+
+/// Whether a package holds permitted copies of a vendor's files and nothing beside them: then there is
+/// no application that they are a part of. Texts and metadata make none.
+fn nothing_else<'r>(report: &Report, grouped: &BTreeMap<(Effect, Code), Vec<Ground<'r>>>) -> Option<Ground<'r>> {
+    let copies = grouped.get(&(Effect::Publish, Code::TermsPermitCopy))?;
+    let (evidence, terms) = copies.first().map(|(evidence, terms)| (evidence, *terms))?;
+    let terms = terms.filter(|terms| terms.forbids_standalone().is_some())?;
+    let is_copy = |file: &str| copies.iter().any(|(evidence, _)| evidence.place == file || file.is_empty());
+    let own = |file: &&String| !is_copy(file) && terms.standing(base_name(file)) != Standing::Accompanying;
+    let application = report.files.iter().any(|file| own(&file));
+    (!application).then(|| (Evidence { place: evidence.place.clone(), ..Evidence::default() }, Some(terms)))
+}
 
 /// Whether terms name a file of a package by its own name. What Nix puts beside is no part of it.
 fn is_listed(file: &str, terms: &Terms) -> bool {
@@ -186,6 +201,14 @@ fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) -> String {
         Code::TermsFileNotListed => match terms {
             Some(terms) => not_listed(evidence, terms),
             None => format!("{place} is not listed"),
+        },
+        Code::TermsStandalone => match terms {
+            Some(terms) => format!(
+                "it holds nothing but a vendor's files, such as {place}, which the {title} permits only as part of an \
+                 application ({})",
+                terms.forbids_standalone().unwrap_or("?")
+            ),
+            None => code.as_str().to_owned(),
         },
         Code::TermsModified => format!(
             "{place} is a modified copy of {original} of {package}{}; the {title} allows unmodified files only ({clause}){more}",

@@ -131,6 +131,12 @@ impl Rules {
         &self.policy
     }
 
+    /// The terms that a declared license brings with it: where several licenses apply, one that has terms
+    /// is enough for them to apply.
+    pub fn terms_among<'l>(&self, licenses: impl IntoIterator<Item = &'l str>) -> Option<&Terms> {
+        licenses.into_iter().find_map(|license| self.terms.iter().find(|terms| terms.covers(license)))
+    }
+
     /// The terms that stand behind all of these licenses, given by their nixpkgs attributes: where
     /// other licenses apply as well, these terms alone permit nothing.
     pub fn terms_for<'l>(&self, licenses: impl IntoIterator<Item = &'l str> + Clone) -> Option<&Terms> {

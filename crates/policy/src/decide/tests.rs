@@ -71,7 +71,7 @@ fn decide_output(license: serde_json::Value, findings: Vec<Finding>, files: &[&s
 
 fn check(license: &str, findings: Vec<Finding>, strict: bool, verdict: Verdict, code: Code) {
     let shown = format!("{license} {findings:?} strict={strict}");
-    let decision = decide_output(json!(license), findings, &["bin/x"], strict);
+    let decision = decide_output(json!(license), findings, &["bin/x", "bin/app"], strict);
     assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code), "{shown}");
     assert_eq!(decision.permit().is_some(), verdict == Verdict::Publish, "{shown}");
 }
@@ -118,16 +118,28 @@ fn a_vendor_package_is_held_against_its_own_terms() {
     assert_eq!((library.verdict(), library.reasons()[0].code), (Verdict::Withhold, Code::TermsStandalone));
 }
 
-/// Who is a vendor's package: one that may be had under the vendor's terms only.
+/// Who is a vendor's package: one to which the vendor's terms apply. Naming a free license beside them
+/// loosens nothing; a choice that includes a free one does.
 #[test]
-fn an_application_with_vendor_parts_is_no_vendor_package() {
+fn terms_apply_wherever_one_of_the_licenses_has_them() {
     let mit = || json!({"shortName": "mit", "spdxId": "MIT", "free": true});
     let redist = || json!({"shortName": "CUDA EULA", "free": false, "redistributable": true});
-    let both = decide_output(json!([mit(), redist()]), vec![statically("libcudart_static.a")], &["bin/x"], false);
-    assert_eq!((both.verdict(), both.reasons()[0].code), (Verdict::Publish, Code::TermsPermitInclusion));
+    let both = decide_output(json!([mit(), redist()]), vec![], &["bin/ptxas"], false);
+    assert_eq!((both.verdict(), both.reasons()[0].code), (Verdict::Withhold, Code::TermsFileNotListed));
     let either = json!({"licenseType": "compound", "operator": "OR", "licenses": [mit(), redist()]});
     let either = decide_output(either, vec![], &["bin/x"], false);
     assert_eq!((either.verdict(), either.reasons()[0].code), (Verdict::Publish, Code::LicenseFree));
+}
+
+/// Nothing but a vendor's files, whatever the label says.
+#[test]
+fn a_vendors_files_by_themselves_are_no_application() {
+    let alone = decide_output(json!("mit"), vec![copy("libcudart.so.12")], &["bin/x"], false);
+    assert_eq!((alone.verdict(), alone.reasons()[0].code), (Verdict::Withhold, Code::TermsStandalone));
+    let with_text = decide_output(json!("mit"), vec![copy("libcudart.so.12")], &["bin/x", "share/README.md"], false);
+    assert_eq!(with_text.reasons()[0].code, Code::TermsStandalone);
+    let application = decide_output(json!("mit"), vec![copy("libcudart.so.12")], &["bin/x", "bin/app"], false);
+    assert_eq!((application.verdict(), application.reasons()[0].code), (Verdict::Publish, Code::TermsPermitCopy));
 }
 
 /// Material under two licenses is permitted only where the terms of both are known.
