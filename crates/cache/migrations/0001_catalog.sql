@@ -26,6 +26,7 @@ CREATE INDEX objects_by_nar_file ON objects (nar_file);
 CREATE TABLE pending (
     hash       TEXT PRIMARY KEY NOT NULL,
     nar_file   TEXT NOT NULL,
+    log        TEXT,                       -- the derivation whose log goes with it
     removal    INTEGER NOT NULL            -- 0 for an upload, 1 for a removal
 ) STRICT;
 

@@ -115,9 +115,6 @@ impl Cache {
     /// When the folder or the catalog fails.
     pub async fn recover(&self) -> Result<(), PublishError> {
         self.folder.clear_staging()?;
-        if self.catalog.has_no_objects().await? {
-            self.index_folder().await?;
-        }
         for change in self.catalog.pending().await? {
             let nar = ObjectName::Nar(change.nar_file.clone());
             let narinfo = self.folder.get(&ObjectName::Narinfo(change.hash.clone()))?.and_then(|bytes| parse(&bytes));
@@ -127,20 +124,41 @@ impl Cache {
                 Some(size) if !change.removal && named == Some(size) => {
                     self.catalog.end_upload(&change.hash, &change.nar_file, size).await?;
                 }
-                _ => self.remove(&change.hash, Some(&change.nar_file)).await?,
+                _ => self.remove(&change).await?,
             }
         }
-        Ok(())
+        self.reconcile().await
     }
 
-    /// Fills a catalog that is new, or was lost, from the objects: without it nobody could tell which paths
-    /// share a NAR.
-    async fn index_folder(&self) -> Result<(), PublishError> {
-        for name in self.folder.narinfos()? {
+    /// Brings catalog and folder together, should one of them have been lost, or put back from a backup. The
+    /// folder is the truth: what a narinfo names is published, and a NAR or a listing that none names goes.
+    async fn reconcile(&self) -> Result<(), PublishError> {
+        let mut known = self.catalog.objects().await?;
+        let (mut nars, mut listings) = (BTreeSet::new(), BTreeSet::new());
+        for name in self.folder.names()? {
             let ObjectName::Narinfo(hash) = &name else { continue };
-            let Some(info) = self.folder.get(&name)?.and_then(|bytes| parse(&bytes)) else { continue };
-            if let (Some(nar_file), Some(size)) = (nar_file_of(&info), info.file_size()) {
-                self.catalog.end_upload(hash, nar_file, size).await?;
+            let seen = known.remove(hash);
+            let info = self.folder.get(&name)?.and_then(|bytes| parse(&bytes));
+            if let Some((nar_file, size)) = info.as_ref().and_then(|info| Some((nar_file_of(info)?, info.file_size()?)))
+            {
+                nars.insert(nar_file.to_owned());
+                if seen.as_deref() != Some(nar_file) {
+                    self.catalog.end_upload(hash, nar_file, size).await?;
+                }
+            }
+            listings.insert(hash.clone());
+        }
+        for hash in known.keys() {
+            self.catalog.forget_object(hash).await?;
+        }
+        for name in self.folder.names()? {
+            let orphan = match &name {
+                ObjectName::Nar(file) => !nars.contains(file),
+                ObjectName::Listing(hash) => !listings.contains(hash),
+                _ => false,
+            };
+            if orphan {
+                self.folder.remove(&name)?;
             }
         }
         Ok(())
@@ -159,7 +177,7 @@ impl Cache {
     ) -> Result<Published, PublishError> {
         let (path, hash) = (permit.path(), hash_part(permit.path()));
         if let Some(file_size) = self.published(permit)? {
-            let signed = self.keep(path, file_size).await?;
+            let signed = self.keep(path)?;
             return Ok(Published { file_size, uploaded: false, signed });
         }
         // Another NAR under this path, or one that is not whole, goes before the right one comes.
@@ -173,7 +191,9 @@ impl Cache {
         let narinfo = self.narinfo(permit, meta, &staged)?;
         let ObjectName::Nar(nar_file) = staged.name.clone() else { unreachable!("a NAR is staged under a NAR's name") };
 
-        self.catalog.begin(&Change { hash: hash.clone(), nar_file: nar_file.clone(), removal: false }).await?;
+        self.catalog
+            .begin(&Change { hash: hash.clone(), nar_file: nar_file.clone(), log: None, removal: false })
+            .await?;
         self.folder.commit(staged.staged, &staged.name)?;
         self.folder.put(&ObjectName::listing(path), &staged.listing)?;
         self.folder.put(&ObjectName::narinfo(path), &narinfo.to_canonical_bytes())?;
@@ -197,18 +217,12 @@ impl Cache {
         Ok(size.filter(|_| same))
     }
 
-    /// What is to be seen to for a path that is there already: its row, should the catalog be a new one;
-    /// the signatures of keys that came later, of which it says whether there were any; and no entry that
-    /// says it is withheld.
-    async fn keep(&self, path: &StorePath, file_size: u64) -> Result<bool, PublishError> {
-        let (name, hash) = (ObjectName::narinfo(path), hash_part(path));
+    /// What is to be seen to for a path that is there already: the signatures of keys that came later, of
+    /// which it says whether there were any, and no entry that says it is withheld.
+    fn keep(&self, path: &StorePath) -> Result<bool, PublishError> {
+        let name = ObjectName::narinfo(path);
         self.folder.remove(&ObjectName::withheld(path))?;
         let Some(info) = self.folder.get(&name)?.and_then(|bytes| parse(&bytes)) else { return Ok(false) };
-        if let Some(nar_file) = nar_file_of(&info)
-            && !self.catalog.has_object(&hash).await?
-        {
-            self.catalog.end_upload(&hash, nar_file, file_size).await?;
-        }
         let signed = |key: &SecretKey| info.signatures().iter().any(|signature| signature.key_name == key.name());
         let missing = !self.keys.iter().all(signed);
         if missing {
@@ -284,24 +298,31 @@ impl Cache {
     async fn withdraw(&self, path: &StorePath) -> Result<bool, PublishError> {
         let (name, hash) = (ObjectName::narinfo(path), hash_part(path));
         let Some(bytes) = self.folder.get(&name)? else { return Ok(false) };
-        let nar_file = parse(&bytes).as_ref().and_then(nar_file_of).map(str::to_owned);
-        if let Some(nar_file) = &nar_file {
-            // Should the program be killed now, the next start does the rest.
-            self.catalog.begin(&Change { hash: hash.clone(), nar_file: nar_file.clone(), removal: true }).await?;
-        }
-        self.remove(&hash, nar_file.as_deref()).await?;
+        let info = parse(&bytes);
+        // A narinfo that cannot be read names nothing; what it stood for goes as what nothing names.
+        let change = Change {
+            hash,
+            nar_file: info.as_ref().and_then(nar_file_of).unwrap_or_default().to_owned(),
+            log: info.as_ref().and_then(|info| info.deriver()).map(StorePath::to_basename),
+            removal: true,
+        };
+        // Should the program be killed now, the next start does the rest.
+        self.catalog.begin(&change).await?;
+        self.remove(&change).await?;
         Ok(true)
     }
 
     /// Removes the objects of a path: narinfo first, so that nobody is sent to a NAR that is gone, and
     /// the NAR only where no other path has it.
-    async fn remove(&self, hash: &str, nar_file: Option<&str>) -> Result<(), PublishError> {
-        self.folder.remove(&ObjectName::Narinfo(hash.to_owned()))?;
-        self.folder.remove(&ObjectName::Listing(hash.to_owned()))?;
-        if let Some(nar_file) = nar_file
-            && !self.catalog.shares_nar(nar_file, hash).await?
-        {
-            self.folder.remove(&ObjectName::Nar(nar_file.to_owned()))?;
+    async fn remove(&self, change: &Change) -> Result<(), PublishError> {
+        let hash = &change.hash;
+        self.folder.remove(&ObjectName::Narinfo(hash.clone()))?;
+        self.folder.remove(&ObjectName::Listing(hash.clone()))?;
+        if let Some(derivation) = &change.log {
+            self.folder.remove(&ObjectName::Log(derivation.clone()))?;
+        }
+        if !change.nar_file.is_empty() && !self.catalog.shares_nar(&change.nar_file, hash).await? {
+            self.folder.remove(&ObjectName::Nar(change.nar_file.clone()))?;
         }
         Ok(self.catalog.forget_object(hash).await?)
     }

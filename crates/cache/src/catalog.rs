@@ -4,7 +4,7 @@ use narthex_closure::{NarHash, StorePath, parse_store_path};
 use narthex_policy::{Decision, Reason, Verdict};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Row, SqlitePool};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,6 +78,8 @@ pub(crate) struct Change {
     pub(crate) hash: String,
     /// The NAR's file.
     pub(crate) nar_file: String,
+    /// The derivation whose log goes with the path.
+    pub(crate) log: Option<String>,
     /// Whether the path is being taken back rather than published.
     pub(crate) removal: bool,
 }
@@ -112,6 +114,29 @@ impl Catalog {
             .run(&pool)
             .await
             .map_err(|source| CatalogError::Migrate { path: path.to_owned(), source })?;
+        Ok(Self { pool })
+    }
+
+    /// Opens a catalog that is there for reading, also where nothing may be written.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub async fn open_read_only(path: &Path) -> Result<Self, CatalogError> {
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(Duration::from_secs(30));
+        // Where not even the files beside it can be made that readers share, nobody writes to it either.
+        let alone = options.clone().immutable(true);
+        let mut opened = Err(sqlx::Error::PoolClosed);
+        for options in [options, alone] {
+            let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await;
+            opened = match pool {
+                Ok(pool) => sqlx::query("SELECT 1 FROM decisions LIMIT 1").fetch_optional(&pool).await.map(|_| pool),
+                Err(error) => Err(error),
+            };
+            if opened.is_ok() {
+                break;
+            }
+        }
+        let pool = opened.map_err(|source| CatalogError::Open { path: path.to_owned(), source })?;
         Ok(Self { pool })
     }
 
@@ -213,27 +238,20 @@ impl Catalog {
 
     /// Says that an upload or a removal begins, before the first object changes.
     pub(crate) async fn begin(&self, change: &Change) -> Result<(), CatalogError> {
-        sqlx::query("INSERT OR REPLACE INTO pending (hash, nar_file, removal) VALUES (?, ?, ?)")
+        sqlx::query("INSERT OR REPLACE INTO pending (hash, nar_file, log, removal) VALUES (?, ?, ?, ?)")
             .bind(&change.hash)
             .bind(&change.nar_file)
+            .bind(&change.log)
             .bind(change.removal)
             .execute(&self.pool)
             .await?;
         Ok(())
     }
 
-    /// Whether no object is known and none is on its way.
-    pub(crate) async fn has_no_objects(&self) -> Result<bool, CatalogError> {
-        let row = sqlx::query("SELECT EXISTS (SELECT 1 FROM objects) OR EXISTS (SELECT 1 FROM pending)")
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(row.try_get::<i64, _>(0)? == 0)
-    }
-
-    /// Whether the object of a path is known.
-    pub(crate) async fn has_object(&self, hash: &str) -> Result<bool, CatalogError> {
-        let row = sqlx::query("SELECT 1 FROM objects WHERE hash = ?").bind(hash).fetch_optional(&self.pool).await?;
-        Ok(row.is_some())
+    /// Every known object: the path's hash and its NAR file.
+    pub(crate) async fn objects(&self) -> Result<BTreeMap<String, String>, CatalogError> {
+        let rows = sqlx::query("SELECT hash, nar_file FROM objects").fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     /// Says that an upload is complete.
@@ -259,9 +277,15 @@ impl Catalog {
 
     /// What began and was not completed.
     pub(crate) async fn pending(&self) -> Result<Vec<Change>, CatalogError> {
-        let rows = sqlx::query("SELECT hash, nar_file, removal FROM pending").fetch_all(&self.pool).await?;
-        let change =
-            |row: &SqliteRow| Ok(Change { hash: row.try_get(0)?, nar_file: row.try_get(1)?, removal: row.try_get(2)? });
+        let rows = sqlx::query("SELECT hash, nar_file, log, removal FROM pending").fetch_all(&self.pool).await?;
+        let change = |row: &SqliteRow| {
+            Ok(Change {
+                hash: row.try_get(0)?,
+                nar_file: row.try_get(1)?,
+                log: row.try_get(2)?,
+                removal: row.try_get(3)?,
+            })
+        };
         rows.iter().map(change).collect()
     }
 

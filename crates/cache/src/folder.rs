@@ -55,6 +55,11 @@ impl Folder {
         Ok(Self { root, staging })
     }
 
+    /// Looks at a folder without making anything.
+    pub fn existing(root: PathBuf, staging: PathBuf) -> Self {
+        Self { root, staging }
+    }
+
     /// Where an object is.
     pub fn path_of(&self, name: &ObjectName) -> PathBuf {
         self.root.join(name.to_string())
@@ -78,15 +83,16 @@ impl Folder {
         absent_or(fs::read(&path), "cannot read", &path)
     }
 
-    /// The names of all narinfos, in no order.
-    pub(crate) fn narinfos(&self) -> Result<Vec<ObjectName>, FolderError> {
-        let failed = |source| FolderError::new("cannot list", &self.root, source);
+    /// The names of all objects, in no order.
+    pub(crate) fn names(&self) -> Result<Vec<ObjectName>, FolderError> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.root).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            names.extend(
-                name.to_str().and_then(ObjectName::parse).filter(|name| matches!(name, ObjectName::Narinfo(_))),
-            );
+        for (folder, before) in [("", ""), ("nar", "nar/"), ("log", "log/"), ("withheld", "withheld/")] {
+            let folder = self.root.join(folder);
+            let failed = |source| FolderError::new("cannot list", &folder, source);
+            for entry in fs::read_dir(&folder).map_err(failed)? {
+                let name = entry.map_err(failed)?.file_name();
+                names.extend(name.to_str().and_then(|name| ObjectName::parse(&format!("{before}{name}"))));
+            }
         }
         Ok(names)
     }

@@ -163,6 +163,14 @@ impl State {
         Ok(vec![key])
     }
 
+    /// The public halves of the keys that are there, as `trusted-public-keys` takes them.
+    ///
+    /// # Errors
+    /// When a file cannot be read or holds no key.
+    pub fn public_keys(&self) -> Result<Vec<String>, StateError> {
+        Ok(self.read_keys()?.iter().map(SecretKey::public).collect())
+    }
+
     fn read_keys(&self) -> Result<Vec<SecretKey>, StateError> {
         let folder = self.keys();
         let listed = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);

@@ -47,8 +47,10 @@ impl Offer {
         Ok(Self { sources, keys })
     }
 
-    /// What the first cache that has a path says of it.
+    /// What the first cache that has a path, signed by a trusted key, says of it. As with Nix, a cache whose
+    /// signature is not trusted does not keep a later one from giving the path.
     async fn look_up(&self, path: &StorePath) -> Result<Option<Cached>, ClientError> {
+        let mut untrusted = None;
         for source in &self.sources {
             let name = ObjectName::narinfo(path);
             let Some(bytes) = source.get(&name).await? else { continue };
@@ -58,14 +60,18 @@ impl Offer {
             if info.store_path() != path {
                 return Err(broken(format!("the narinfo of {}", info.store_path())).into());
             }
-            self.trust(&info)?;
-            return Ok(Some(Cached {
-                references: info.references().clone(),
-                nar_size: info.nar_size(),
-                file_size: info.file_size(),
-            }));
+            match self.trust(&info) {
+                Ok(()) => {
+                    return Ok(Some(Cached {
+                        references: info.references().clone(),
+                        nar_size: info.nar_size(),
+                        file_size: info.file_size(),
+                    }));
+                }
+                Err(error) => untrusted = untrusted.or(Some(error)),
+            }
         }
-        Ok(None)
+        untrusted.map_or(Ok(None), Err)
     }
 
     fn trust(&self, info: &NarInfo) -> Result<(), ClientError> {

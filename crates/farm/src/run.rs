@@ -147,7 +147,7 @@ pub async fn run(
     report.counts.built = outcome.built.iter().filter(|drv| is_built(&set, drv, &infos)).count();
     report.counts.audited = audited;
     let records = records(&set, rules, &roles, &infos, &decisions);
-    publish_all(nix, &cache, &decisions, &records, &infos, &mut report, sink).await?;
+    publish_all(nix, &cache, &set, &decisions, &records, &infos, &mut report, sink).await?;
 
     let published: BTreeMap<StorePath, BTreeSet<StorePath>> = records
         .values()
@@ -275,10 +275,12 @@ fn records(
     decisions.iter().filter_map(record).collect()
 }
 
+#[expect(clippy::too_many_arguments, reason = "one step of a run, split off for its length; it has one caller")]
 /// Withholds first, so that what is no longer permitted goes before anything else comes.
 async fn publish_all(
     nix: &Nix,
     cache: &Cache,
+    set: &PackageSet,
     decisions: &BTreeMap<StorePath, Decision>,
     records: &BTreeMap<StorePath, Record>,
     infos: &BTreeMap<StorePath, PathInfo>,
@@ -305,6 +307,7 @@ async fn publish_all(
             PathMeta { references: info.references.clone(), deriver: record.deriver.clone(), ca: info.ca.clone() };
         // The log comes first: once the path is there, nobody looks again whether its log is.
         if let Some(deriver) = &record.deriver
+            && reads_nothing_withheld(set, deriver, infos, records)
             && cache.published(&permit).map_err(PublishError::from)?.is_none()
             && let Some(log) = nix.log(deriver).await
         {
@@ -322,6 +325,26 @@ async fn publish_all(
     rows.sort_by(|a, b| order(&a.record).cmp(&order(&b.record)));
     report.rows = rows;
     Ok(())
+}
+
+/// Whether the build of a derivation had nothing withheld before it: what it had, it may have printed, and
+/// its log is published as it is.
+fn reads_nothing_withheld(
+    set: &PackageSet,
+    derivation: &StorePath,
+    infos: &BTreeMap<StorePath, PathInfo>,
+    records: &BTreeMap<StorePath, Record>,
+) -> bool {
+    let Some(derivation) = set.graph.get(derivation) else { return false };
+    let mut todo: Vec<StorePath> =
+        set.graph.build_inputs(derivation).difference(&derivation.sources).cloned().collect();
+    let mut seen: BTreeSet<StorePath> = todo.iter().cloned().collect();
+    while let Some(path) = todo.pop() {
+        let published = records.get(&path).is_some_and(|record| record.verdict == Verdict::Publish);
+        let Some(info) = infos.get(&path).filter(|_| published) else { return false };
+        todo.extend(info.references.iter().filter(|path| seen.insert((*path).clone())).cloned());
+    }
+    true
 }
 
 async fn remember(cache: &Cache, record: &Record, report: &mut RunReport) -> Result<(), CatalogError> {

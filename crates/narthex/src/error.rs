@@ -74,8 +74,23 @@ impl CommandError {
             made = made.caused_by(source);
         }
         made.hint = hint_for(error);
+        made.kind = kind_of(error);
         made
     }
+}
+
+/// A text on the command line that cannot be used is no failed operation.
+fn kind_of(error: &(dyn Error + 'static)) -> Kind {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let wrong_url = matches!(error.downcast_ref(), Some(SourceError::Url { .. }));
+        let wrong_key = matches!(error.downcast_ref(), Some(ClientError::Key { .. }));
+        if wrong_url || wrong_key {
+            return Kind::Usage;
+        }
+        next = error.source();
+    }
+    Kind::Failed
 }
 
 /// What helps, found along the chain of causes.

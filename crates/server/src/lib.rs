@@ -51,6 +51,12 @@ pub struct Server {
 const GRACE: Duration = Duration::from_secs(10);
 
 impl Server {
+    /// The path of the address that clients use, where it has one: `/cache` of `https://example.org/cache`.
+    fn base_path(&self) -> &str {
+        let after_scheme = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
+        after_scheme.find('/').map_or("", |at| after_scheme[at..].trim_end_matches('/'))
+    }
+
     /// The routes, for a listener or a test.
     pub fn router(self) -> Router {
         Router::new()

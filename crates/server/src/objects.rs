@@ -41,5 +41,5 @@ async fn reason_for_absence(server: &Server, name: &ObjectName) -> Option<String
     let (ObjectName::Narinfo(hash) | ObjectName::Listing(hash)) = name else { return None };
     let entry = ObjectName::Withheld(hash.clone());
     let there = tokio::fs::try_exists(server.folder.path_of(&entry)).await.unwrap_or(false);
-    there.then(|| format!("</{entry}>; rel=\"describedby\"; type=\"application/json\""))
+    there.then(|| format!("<{}/{entry}>; rel=\"describedby\"; type=\"application/json\"", server.base_path()))
 }

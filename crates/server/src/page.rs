@@ -73,7 +73,7 @@ impl Page<'_> {
                     @for record in records {
                         @let name = if withheld { ObjectName::withheld(&record.path) } else { ObjectName::narinfo(&record.path) };
                         tr {
-                            td { a href={ "/" (name) } title=(record.path) { (record.path.name()) } }
+                            td { a href={ "./" (name) } title=(record.path) { (record.path.name()) } }
                             td { (record.license.as_deref().unwrap_or("–")) }
                             td class="size" { (size(record.nar_size)) }
                             td {

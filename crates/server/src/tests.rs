@@ -78,6 +78,14 @@ async fn a_withheld_path_is_not_here_and_says_where_the_reason_is() {
 }
 
 #[tokio::test]
+async fn behind_a_path_the_link_leads_there() {
+    let mut fixture = fixture().await;
+    fixture.server.url = "https://example.org/nix/cache/".to_owned();
+    let (_, headers, _) = fixture.ask("GET", &format!("/{HASH}.narinfo"), None).await;
+    assert!(headers[header::LINK].to_str().unwrap().starts_with(&format!("</nix/cache/withheld/{HASH}.json>")));
+}
+
+#[tokio::test]
 async fn nothing_else_can_be_had_or_written() {
     let fixture = fixture().await;
     for target in ["/../catalog.sqlite", "/keys/1.secret", "/nar/..%2f..%2fkeys", "/nar/", "/withheld/"] {

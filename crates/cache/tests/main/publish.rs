@@ -149,7 +149,7 @@ async fn recovery_removes_a_nar_that_no_narinfo_names() {
     cache.catalog().close().await;
     let narinfo = dir.path().join("objects").join(ObjectName::narinfo(&path("a")).to_string());
     let pool = pool(dir.path()).await;
-    sqlx::query("INSERT INTO pending SELECT hash, nar_file, 0 FROM objects").execute(&pool).await.unwrap();
+    sqlx::query("INSERT INTO pending SELECT hash, nar_file, NULL, 0 FROM objects").execute(&pool).await.unwrap();
     sqlx::query("DELETE FROM objects").execute(&pool).await.unwrap();
 
     // Killed after the narinfo and before the catalog: the upload is complete.
@@ -159,7 +159,7 @@ async fn recovery_removes_a_nar_that_no_narinfo_names() {
     assert_eq!(files(dir.path(), "objects/nar").len(), 1);
 
     // Killed before the narinfo: the NAR goes.
-    sqlx::query("INSERT INTO pending SELECT hash, nar_file, 0 FROM objects").execute(&pool).await.unwrap();
+    sqlx::query("INSERT INTO pending SELECT hash, nar_file, NULL, 0 FROM objects").execute(&pool).await.unwrap();
     sqlx::query("DELETE FROM objects").execute(&pool).await.unwrap();
     std::fs::remove_file(&narinfo).unwrap();
     cache.recover().await.unwrap();
@@ -174,7 +174,7 @@ async fn recovery_completes_a_removal() {
     let cache = open(dir.path()).await;
     publish(&cache, &path("a"), "hello").await.unwrap();
     let pool = pool(dir.path()).await;
-    sqlx::query("INSERT INTO pending SELECT hash, nar_file, 1 FROM objects").execute(&pool).await.unwrap();
+    sqlx::query("INSERT INTO pending SELECT hash, nar_file, NULL, 1 FROM objects").execute(&pool).await.unwrap();
     cache.recover().await.unwrap();
     assert_eq!(files(dir.path(), "objects"), ["nix-cache-info"]);
     assert_eq!(files(dir.path(), "objects/nar").len(), 0);
@@ -195,6 +195,44 @@ async fn a_lost_catalog_is_filled_again() {
     cache.recover().await.unwrap();
     cache.withhold(&record(&decision(&path("a"), nar_of("same").1, "unfree"))).await.unwrap();
     assert_eq!(files(dir.path(), "objects/nar").len(), 1);
+}
+
+/// Whatever became of the catalog, the folder is brought in order: what nothing names goes, and a NAR that
+/// a narinfo names stays.
+#[tokio::test]
+async fn folder_and_catalog_are_reconciled() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).await;
+    for name in ["a", "c"] {
+        publish(&cache, &path(name), "same").await.unwrap();
+    }
+    publish(&cache, &path("d"), "other").await.unwrap();
+    let pool = pool(dir.path()).await;
+    // A backup from before `c` came, and a removal of `d` that ended after its first step.
+    sqlx::query("DELETE FROM objects WHERE hash LIKE '%c'").execute(&pool).await.unwrap();
+    std::fs::remove_file(dir.path().join("objects").join(ObjectName::narinfo(&path("d")).to_string())).unwrap();
+    cache.recover().await.unwrap();
+    assert_eq!(files(dir.path(), "objects/nar").len(), 1);
+    assert!(cache.withhold(&record(&decision(&path("a"), nar_of("same").1, "unfree"))).await.unwrap());
+    assert_eq!(files(dir.path(), "objects/nar").len(), 1, "`c` still has it");
+    let listings = files(dir.path(), "objects").into_iter().filter(|name| name.ends_with(".ls")).count();
+    assert_eq!(listings, 1);
+}
+
+/// With a path goes the log of its build.
+#[tokio::test]
+async fn a_log_goes_with_its_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).await;
+    let derivation: StorePath = format!("/nix/store/{}-a.drv", "1".repeat(32)).parse().unwrap();
+    let (nar, hash) = nar_of("hello");
+    let permit = decision(&path("a"), hash, "mit").permit().unwrap();
+    cache.put_log(&permit, &derivation, b"compiling").unwrap();
+    let meta = PathMeta { deriver: Some(derivation), ..meta() };
+    cache.publish(&permit, &meta, || Ok(std::io::Cursor::new(nar))).await.unwrap();
+    assert_eq!(files(dir.path(), "objects/log").len(), 1);
+    cache.withhold(&record(&decision(&path("a"), hash, "unfree"))).await.unwrap();
+    assert_eq!(files(dir.path(), "objects/log").len(), 0);
 }
 
 /// A path that was built again, differently: nothing of the old NAR stays.

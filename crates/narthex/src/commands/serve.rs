@@ -5,7 +5,7 @@ use crate::cli::ServeArgs;
 use crate::error::CommandError;
 use crate::render;
 use crate::settings;
-use narthex_cache::Cache;
+use narthex_cache::{Catalog, Folder};
 use narthex_server::Server;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ pub(crate) async fn run(common: &Common, args: &ServeArgs) -> Result<ExitCode, C
     };
     let listener = TcpListener::bind(args.listen).await.map_err(cannot_listen)?;
     let state = settings::existing_state(common.state.as_deref())?;
-    let cache = Cache::open(&state).await?;
+    let catalog = Catalog::open_read_only(&state.catalog()).await?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let url = args.url.clone().unwrap_or_else(|| format!("http://{address}"));
     let server = Server {
-        folder: cache.folder().clone(),
-        catalog: cache.catalog().clone(),
-        public_keys: cache.public_keys(),
+        folder: Folder::existing(state.objects(), state.staging()),
+        catalog: catalog.clone(),
+        public_keys: state.public_keys()?,
         url: url.trim_end_matches('/').to_owned(),
         log: Arc::new(render::served),
     };
@@ -45,6 +45,6 @@ pub(crate) async fn run(common: &Common, args: &ServeArgs) -> Result<ExitCode, C
         render::note("stopping");
     };
     server.serve(listener, stop).await.map_err(|error| CommandError::failed("the server stopped").caused_by(&error))?;
-    cache.catalog().close().await;
+    catalog.close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 pub(crate) async fn run(common: &Common, args: &NamedArgs) -> Result<ExitCode, CommandError> {
     let paths = named::store_paths(common, &args.named).await?;
     let state = settings::existing_state(common.state.as_deref())?;
-    let catalog = Catalog::open(&state.catalog()).await?;
+    let catalog = Catalog::open_read_only(&state.catalog()).await?;
     let mut records = Vec::new();
     for path in &paths {
         let record = catalog.get(path).await?.ok_or_else(|| {

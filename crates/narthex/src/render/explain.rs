@@ -2,7 +2,7 @@
 
 use super::out;
 use super::table::heading;
-use super::text::{count, indent, size};
+use super::text::{count, indent, size, visible};
 use narthex_audit::{Finding, Report};
 use narthex_cache::Record;
 use narthex_policy::{Effect, Evidence, Reason, Source};
@@ -19,7 +19,7 @@ pub(crate) fn why(record: &Record, another: bool) {
 
 fn why_text(record: &Record) -> String {
     let mut text = heading(record);
-    let license = record.license.as_deref().unwrap_or("none of its own");
+    let license = visible(record.license.as_deref().unwrap_or("none of its own"));
     text.push_str(&format!("  declared license: {license}\n  size: {}\n", size(record.nar_size)));
     if let (Some(output), Some(deriver)) = (&record.output, &record.deriver) {
         text.push_str(&format!("  output `{output}` of {deriver}\n"));
@@ -42,7 +42,7 @@ fn reason_text(reason: &Reason) -> String {
         Effect::Publish => "permits",
         Effect::Note => "explains",
     };
-    let mut text = format!("\n  {} ({source}, {effect})\n    {}\n", reason.code, reason.message);
+    let mut text = format!("\n  {} ({source}, {effect})\n    {}\n", reason.code, visible(&reason.message));
     for evidence in reason.evidence.iter().take(SHOWN) {
         text.push_str(&indent(&evidence_text(evidence), "    "));
     }
@@ -53,12 +53,12 @@ fn reason_text(reason: &Reason) -> String {
 }
 
 fn evidence_text(evidence: &Evidence) -> String {
-    let mut text = format!("- {}", evidence.place);
+    let mut text = format!("- {}", visible(&evidence.place));
     if let (Some(original), Some(package)) = (&evidence.original, &evidence.package) {
-        text.push_str(&format!(": {original} of {package}"));
+        text.push_str(&visible(&format!(": {original} of {package}")));
     }
     text.push('\n');
-    let mut line = |words: String| text.push_str(&format!("    {words}\n"));
+    let mut line = |words: String| text.push_str(&format!("    {}\n", visible(&words)));
     if let Some(clause) = &evidence.clause {
         line(format!("clause: {clause}"));
     }
@@ -107,7 +107,7 @@ pub(crate) fn audit(path: &Path, report: &Report, another: bool) {
         size(report.bytes)
     ));
     for finding in &report.findings {
-        text.push_str(&format!("  - {}\n", finding_text(path, finding)));
+        text.push_str(&format!("  - {}\n", visible(&finding_text(path, finding))));
     }
     out(&text);
 }

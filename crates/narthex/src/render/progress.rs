@@ -1,7 +1,7 @@
 //! Progress on stderr: bars on a terminal, plain lines elsewhere.
 
 use super::err;
-use super::text::{count, size};
+use super::text::{count, size, visible};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use narthex_closure::StorePath;
 use narthex_event::Event;
@@ -34,7 +34,7 @@ impl Progress {
             View::Bars(bars) => bars.show(event),
             View::Lines(lines) => {
                 if let Some(line) = lines.line(event) {
-                    err(&format!("{line}\n"));
+                    err(&format!("{}\n", visible(&line)));
                 }
             }
         }

@@ -15,14 +15,21 @@ pub(crate) fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
+/// A text of somebody else's without control characters: names and messages come from package sets, files
+/// and other people's caches, and must not move the cursor or begin a line of their own.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
 /// Every line with something before it, and a newline at the end.
 pub(crate) fn indent(text: &str, before: &str) -> String {
-    text.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{before}{line}\n") }).collect()
+    let indented = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("{before}{}\n", visible(line)) };
+    text.lines().map(indented).collect()
 }
 
 /// What another program wrote, line by line behind a bar.
 pub(crate) fn quote(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("  | {line}").trim_end().to_owned() + "\n").collect()
+    lines.iter().map(|line| format!("  | {}", visible(line)).trim_end().to_owned() + "\n").collect()
 }
 
 /// Rows in columns; numbers to the right. Where `width` says how wide the terminal is, the last column
@@ -35,6 +42,7 @@ pub(crate) fn columns(rows: &[Vec<String>], right: &[usize], width: Option<usize
     let before_last = widths.iter().map(|width| width + 2).sum::<usize>();
     // In less room than this, wrapping makes a ladder of single words.
     let room = width.map(|width| width.saturating_sub(before_last)).filter(|room| *room >= 24);
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
     let laid_out = |row: &Vec<String>| {
         let mut text = String::new();
         for (column, cell) in row.iter().take(last).enumerate() {
@@ -85,6 +93,12 @@ mod tests {
             ["a    10 B  one two three four five\n           six seven", "bcd   1 B  y"]
         );
         assert_eq!(columns(&rows, &[1], None)[0], "a    10 B  one two three four five six seven");
+    }
+
+    #[test]
+    fn foreign_texts_cannot_write_lines_of_their_own() {
+        let row = vec!["a".to_owned(), "fine\nto fetch:\u{1b}[2J nothing".to_owned()];
+        assert_eq!(columns(&[row], &[], None), ["a  fine\u{fffd}to fetch:\u{fffd}[2J nothing"]);
     }
 
     #[test]

@@ -166,10 +166,10 @@ fn a_cache_that_is_none() {
     let site = web_site();
     says(&realise(&site).expect(1), &["is not a Nix binary cache: its nix-cache-info is a web page", "hint: "]);
     says(&realise("http://127.0.0.1:9").expect(1), &["http://127.0.0.1:9 cannot be reached", "hint: "]);
-    says(&realise("ftp://example.org").expect(1), &["only http, https and file are read"]);
+    says(&realise("ftp://example.org").expect(2), &["only http, https and file are read"]);
     says(&realise("file:///nowhere").expect(1), &["it has no nix-cache-info"]);
     says(
-        &realise("cache.example.org").expect(1),
+        &realise("cache.example.org").expect(2),
         &["`cache.example.org` is not the URL of a cache: it does not begin with"],
     );
 }
