@@ -30,6 +30,12 @@ CREATE TABLE pending (
     removal    INTEGER NOT NULL            -- 0 for an upload, 1 for a removal
 ) STRICT;
 
+-- What the corpus learned from. Should the corpus be lost, this tells what is missing from a new one.
+CREATE TABLE learned (
+    nar_hash   TEXT PRIMARY KEY NOT NULL,
+    package    TEXT NOT NULL
+) STRICT;
+
 -- What audits saw, so that the same bytes are read once for each corpus.
 CREATE TABLE audits (
     nar_hash   TEXT NOT NULL,

@@ -205,6 +205,28 @@ impl Catalog {
         rows.iter().map(record).collect()
     }
 
+    /// What the corpus learned from so far: NAR hash and package.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn learned(&self) -> Result<BTreeMap<String, String>, CatalogError> {
+        let rows = sqlx::query("SELECT nar_hash, package FROM learned").fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    /// Writes down that the corpus learned from a path.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn put_learned(&self, nar: NarHash, package: &str) -> Result<(), CatalogError> {
+        sqlx::query("INSERT OR REPLACE INTO learned (nar_hash, package) VALUES (?, ?)")
+            .bind(nar.to_string())
+            .bind(package)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// The report of an earlier audit of the same bytes with the same corpus and scanners, as JSON.
     ///
     /// # Errors

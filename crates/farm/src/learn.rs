@@ -90,7 +90,12 @@ pub(crate) struct Materials {
 impl Materials {
     /// Everything that is to be learned, whether it is in the store or not.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &StorePath> {
-        self.originals.keys().chain(self.outputs.keys())
+        self.packages().map(|(path, _)| path)
+    }
+
+    /// The same with the packages' names.
+    pub(crate) fn packages(&self) -> impl Iterator<Item = (&StorePath, &str)> {
+        self.originals.iter().chain(&self.outputs).map(|(path, material)| (path, material.package.as_str()))
     }
 }
 

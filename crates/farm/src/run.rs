@@ -134,8 +134,13 @@ pub async fn run(
 
     let known = nix.path_info(materials.paths().cloned()).await?;
     let corpus = learn_new(corpus, state, &materials, &known, sink)?;
+    let earlier = if is_complete(&cache, &corpus, &materials, &known, sink).await? {
+        BTreeMap::new()
+    } else {
+        earlier_decisions(&cache, &infos).await?
+    };
     let (reports, audited) = audit_all(&cache, &corpus, &infos, sink).await?;
-    let decisions = decide_all(&set, rules, &roles, &infos, &reports);
+    let decisions = decide_all(&set, rules, &roles, &infos, &reports, &earlier);
 
     let mut report = RunReport {
         errors: set.errors.clone(),
@@ -171,6 +176,51 @@ async fn valid_paths(
     // closure has it anyway.
     let of_interest = |path: &&StorePath| set.graph.producer(path).is_some() || materials.originals.contains_key(*path);
     nix.closure_info(roles.keys().filter(of_interest).cloned()).await
+}
+
+/// Writes down what the corpus learned from, and says whether it still has all that it ever had.
+async fn is_complete(
+    cache: &Cache,
+    corpus: &narthex_audit::Corpus,
+    materials: &Materials,
+    known: &BTreeMap<StorePath, PathInfo>,
+    sink: Sink<'_>,
+) -> Result<bool, CatalogError> {
+    let mut before = cache.catalog().learned().await?;
+    for (path, package) in materials.packages() {
+        if let Some(info) = known.get(path)
+            && before.remove(&info.nar_hash.to_string()).is_none()
+        {
+            cache.catalog().put_learned(info.nar_hash, package).await?;
+        }
+    }
+    before.retain(|nar_hash, _| !corpus.has_learned(nar_hash));
+    let packages: BTreeSet<&str> = before.values().map(String::as_str).collect();
+    if packages.is_empty() {
+        return Ok(true);
+    }
+    let names = packages.into_iter().collect::<Vec<_>>().join(", ");
+    sink(Event::Warning {
+        message: format!(
+            "the corpus was lost and is not whole yet: it lacks {names}. Run the package sets that have them; until then, what \
+             was withheld for its bytes stays withheld"
+        ),
+    });
+    Ok(false)
+}
+
+/// Earlier decisions about exactly these bytes.
+async fn earlier_decisions(
+    cache: &Cache,
+    infos: &BTreeMap<StorePath, PathInfo>,
+) -> Result<BTreeMap<StorePath, Record>, CatalogError> {
+    let mut earlier = BTreeMap::new();
+    for (path, info) in infos {
+        if let Some(record) = cache.catalog().get(path).await?.filter(|record| record.nar_hash == info.nar_hash) {
+            earlier.insert(path.clone(), record);
+        }
+    }
+    Ok(earlier)
 }
 
 async fn audit_all(
@@ -217,6 +267,7 @@ fn decide_all(
     roles: &BTreeMap<StorePath, Role<'_>>,
     infos: &BTreeMap<StorePath, PathInfo>,
     reports: &BTreeMap<StorePath, Report>,
+    earlier: &BTreeMap<StorePath, Record>,
 ) -> BTreeMap<StorePath, Decision> {
     let nothing_said = Role::Output(None);
     // What evaluation put into the store, and what was fetched by its hash, has a content address. A path
@@ -237,6 +288,7 @@ fn decide_all(
             nar_hash: info.nar_hash,
             provenance: provenance(set, role(path), &withheld),
             report: reports.get(path),
+            earlier: earlier.get(path).map_or(&[], |record| &record.reasons),
         };
         let decision = decide(&subject, rules);
         if decision.verdict() == Verdict::Withhold {
@@ -275,8 +327,8 @@ fn records(
     decisions.iter().filter_map(record).collect()
 }
 
-#[expect(clippy::too_many_arguments, reason = "one step of a run, split off for its length; it has one caller")]
 /// Withholds first, so that what is no longer permitted goes before anything else comes.
+#[expect(clippy::too_many_arguments, reason = "one step of a run, split off for its length; it has one caller")]
 async fn publish_all(
     nix: &Nix,
     cache: &Cache,

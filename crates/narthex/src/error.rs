@@ -103,9 +103,10 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
             hint_for_nix(error)
         } else if let Some(error) = error.downcast_ref::<CorpusFileError>() {
             match error {
-                CorpusFileError::Corpus { path, .. } => {
-                    Some(format!("remove {}: the next run learns everything again", path.display()))
-                }
+                CorpusFileError::Corpus { path, .. } => Some(format!(
+                    "remove {}: runs learn again what their package sets have, and until all of it is learned, what was withheld stays withheld",
+                    path.display()
+                )),
                 CorpusFileError::State(_) => None,
             }
         } else if let Some(StateError::Busy { .. }) = error.downcast_ref() {

@@ -1,10 +1,10 @@
 //! The decision about one path.
 
-use crate::Code;
 use crate::decision::{Decision, Effect, Reason, Verdict};
 use crate::judge;
 use crate::policy::{Action, Rules};
 use crate::terms::Terms;
+use crate::{Code, Source};
 use narthex_audit::Report;
 use narthex_closure::{NarHash, StorePath};
 use narthex_license::{Class, LicenseFacts};
@@ -40,6 +40,9 @@ pub struct Subject<'a> {
     pub provenance: Provenance<'a>,
     /// What the audit saw; without it nothing is published.
     pub report: Option<&'a Report>,
+    /// Reasons of an earlier decision about the same NAR, given while the corpus lacks material that it had
+    /// then: what withheld the path for its bytes goes on to do so.
+    pub earlier: &'a [Reason],
 }
 
 /// What the declared licenses alone would come to, before anything is built: the verdict, and the
@@ -77,6 +80,11 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
             "its bytes were not audited".to_owned(),
             Vec::new(),
         )),
+    }
+    for reason in subject.earlier.iter().filter(|earlier| earlier.effect == Effect::Withhold) {
+        if reason.source != Source::Declared && reasons.iter().all(|known| known.code != reason.code) {
+            reasons.push(reason.clone());
+        }
     }
     Decision::new(subject.path.clone(), subject.nar_hash, reasons)
 }

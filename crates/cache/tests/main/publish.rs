@@ -28,7 +28,10 @@ fn decision(path: &StorePath, nar_hash: NarHash, license: &str) -> Decision {
     let facts = LicenseFacts::from_json(&serde_json::json!({ "license": license }));
     let rules = Rules::new(Policy::parse(shipped::DEFAULT_POLICY).unwrap(), vec![]);
     let report = Report::default();
-    decide(&Subject { path, nar_hash, provenance: Provenance::Output(Some(&facts)), report: Some(&report) }, &rules)
+    decide(
+        &Subject { path, nar_hash, provenance: Provenance::Output(Some(&facts)), report: Some(&report), earlier: &[] },
+        &rules,
+    )
 }
 
 fn record(decision: &Decision) -> Record {

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what is not there is the failure")]
 
+mod attack;
 mod bad_input;
 mod example;
 mod help;

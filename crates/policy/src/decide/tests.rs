@@ -65,6 +65,7 @@ fn decide_output(license: serde_json::Value, findings: Vec<Finding>, files: &[&s
         nar_hash: NarHash::from_sha256([0; 32]),
         provenance: Provenance::Output(Some(&facts)),
         report: Some(&report),
+        earlier: &[],
     };
     decide(&subject, &rules(strict))
 }
@@ -160,6 +161,23 @@ fn a_vendor_package_that_is_one_file_is_known_by_its_name() {
     assert_eq!(decision.reasons()[0].evidence[0].place, "x");
 }
 
+/// While the corpus lacks what it once had, a clean report proves nothing.
+#[test]
+fn earlier_reasons_hold_while_the_corpus_is_incomplete() {
+    let before = decide_output(json!("bsd3"), vec![copy("bin/ptxas")], &["bin/x"], false);
+    let (facts, report, path) = (facts(json!("bsd3")), Report::default(), path());
+    let again = |earlier| {
+        let provenance = Provenance::Output(Some(&facts));
+        let nar_hash = NarHash::from_sha256([0; 32]);
+        decide(&Subject { path: &path, nar_hash, provenance, report: Some(&report), earlier }, &rules(false))
+    };
+    assert_eq!(again(before.reasons()).reasons()[0].code, Code::TermsFileNotListed);
+    assert_eq!(again(&[]).verdict(), Verdict::Publish);
+    // What was declared is asked anew.
+    let restricted = decide_output(json!("unfree"), vec![], &["bin/x"], false);
+    assert_eq!(again(restricted.reasons()).verdict(), Verdict::Publish);
+}
+
 #[test]
 fn what_was_not_audited_is_withheld() {
     let facts = facts(json!("mit"));
@@ -169,6 +187,7 @@ fn what_was_not_audited_is_withheld() {
         nar_hash: NarHash::from_sha256([0; 32]),
         provenance: Provenance::Output(Some(&facts)),
         report: None,
+        earlier: &[],
     };
     let decision = decide(&subject, &rules(false));
     assert_eq!((decision.verdict(), decision.reasons()[0].code), (Verdict::Withhold, Code::AuditMissing));
@@ -188,6 +207,7 @@ fn sources_follow_the_packages_made_from_them() {
             nar_hash: NarHash::from_sha256([0; 32]),
             provenance: Provenance::Source(users),
             report: Some(&report),
+            earlier: &[],
         };
         let decision = decide(&subject, &rules(false));
         assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code));

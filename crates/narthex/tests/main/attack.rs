@@ -1,0 +1,158 @@
+//! Ways past the gate that somebody tried: each must end in a withheld path.
+
+use crate::example::{row, text};
+use crate::world::{Said, Store, World};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// A world with a store that has the vendor's wheels, and package sets over the example's library.
+struct Attack {
+    world: World,
+    store: Store,
+}
+
+const PRELUDE: &str = "let cuda = import /examples/cuda { }; lib = import /examples/cuda/lib.nix { system = \"x86_64-linux\"; };\n\
+    inherit (lib) licenses mkDerivation; inherit (lib.tools) coreutils unzip; wheel = cuda.cuda_cudart.src;\n\
+    unfree = { shortName = \"unfree\"; free = false; }; in\n";
+
+impl Attack {
+    fn new() -> Self {
+        let world = World::new("2.8");
+        let store = world.store("store");
+        Self { world, store }
+    }
+
+    fn run(&self, state: &str, set: &str, more: &[&str]) -> Said {
+        std::fs::write(self.world.extra().join("set.nix"), format!("{PRELUDE}{set}")).unwrap();
+        let run = [&["run", "/extra/set.nix", "--format", "json"], more].concat();
+        self.world.narthex(&self.store, &self.state(state), &run)
+    }
+
+    fn state(&self, name: &str) -> PathBuf {
+        self.world.folder(name)
+    }
+}
+
+#[track_caller]
+fn is(rows: &[Value], attr: &str, verdict: &str, code: &str) {
+    let row = row(rows, attr, "out");
+    assert_eq!((text(row, "verdict"), text(&row["reasons"][0], "code")), (verdict, code), "{row:#}");
+}
+
+const TEXT: &str = "text = name: license: mkDerivation { pname = name; version = \"1\"; nativeBuildInputs = [ coreutils ]; \
+    buildCommand = ''mkdir \"$out\"; echo ${name} > \"$out/file\"''; meta = { inherit license; }; };";
+
+/// One derivation under two attributes with different licenses: both apply, whichever is asked for, and
+/// also where a third attribute breaks the evaluation in two.
+#[test]
+fn a_second_attribute_does_not_launder_a_derivation() {
+    let attack = Attack::new();
+    let set = |more: &str| {
+        format!(
+            "let {TEXT} one = text \"one\" licenses.mit; in {{ free = one; nonfree = one // {{ meta.license = unfree; }}; {more} }}"
+        )
+    };
+    let whole = attack.run("whole", &set(""), &[]).expect(0).rows();
+    is(&whole, "free", "withhold", "license-restricted");
+    let part = attack.run("part", &set(""), &["-A", "free"]).expect(0).rows();
+    is(&part, "free", "withhold", "license-restricted");
+    let halved = attack.run("halved", &set("bad = abort \"no\";"), &[]).expect(1).rows();
+    is(&halved, "free", "withhold", "license-restricted");
+}
+
+/// A product that is named like a source (`builtins.storePath`) is no source.
+#[test]
+fn a_product_is_no_source() {
+    let attack = Attack::new();
+    let secret =
+        attack.run("first", &format!("let {TEXT} in {{ secret = text \"secret\" unfree; }}"), &[]).expect(0).rows();
+    let path = text(row(&secret, "secret", "out"), "path");
+    let set = format!(
+        "{{ app = mkDerivation {{ pname = \"app\"; version = \"1\"; nativeBuildInputs = [ coreutils ]; \
+         secret = builtins.storePath \"{path}\"; buildCommand = ''mkdir \"$out\"; ln -s \"$secret\" \"$out/link\"''; \
+         meta.license = licenses.mit; }}; }}"
+    );
+    let rows = attack.run("second", &set, &[]).expect(0).rows();
+    is(&rows, "app", "publish", "license-free");
+    let secret = rows.iter().find(|row| text(row, "path") == path).unwrap();
+    assert_eq!((text(secret, "verdict"), text(&secret["reasons"][0], "code")), ("withhold", "license-unknown"));
+}
+
+/// Nothing but a vendor's files under a free label; a vendor's file without its section table; and a
+/// free license named beside the vendor's.
+#[test]
+fn labels_and_missing_tables_hide_nothing() {
+    let attack = Attack::new();
+    let set = "let package = name: license: command: mkDerivation { pname = name; version = \"1\"; src = wheel;\n\
+        nativeBuildInputs = [ coreutils unzip ]; meta = { inherit license; }; buildCommand = ''\n\
+        unzip -q -j \"$src\" nvidia/cuda_runtime/lib/libcudart.so.12 nvidia/cuda_runtime/lib/libcudart_static.a\n\
+        ${command}''; }; in { inherit (cuda) cuda_cudart;\n\
+        alone = package \"alone\" licenses.mit ''mkdir -p \"$out/lib\"; cp libcudart_static.a \"$out/lib/\"'';\n\
+        single = package \"single\" licenses.mit ''cp libcudart_static.a \"$out\"'';\n\
+        tableless = package \"tableless\" licenses.mit ''chmod u+w libcudart.so.12\n\
+          dd if=/dev/zero of=libcudart.so.12 bs=1 seek=40 count=8 conv=notrunc\n\
+          dd if=/dev/zero of=libcudart.so.12 bs=1 seek=60 count=4 conv=notrunc\n\
+          mkdir -p \"$out/lib\"; cp libcudart.so.12 \"$out/lib/libmine.so\"; echo own > \"$out/lib/own\"'';\n\
+        both = package \"both\" [ licenses.mit licenses.nvidiaCudaRedist ] ''mkdir -p \"$out/lib\"; cp libcudart.so.12 \"$out/lib/\"''; }";
+    let set = set.replace("dd if", "/usr/bin/dd if");
+    let rows = attack.run("state", &set, &[]).expect(0).rows();
+    is(&rows, "alone", "withhold", "terms-standalone");
+    is(&rows, "single", "withhold", "terms-standalone");
+    is(&rows, "tableless", "withhold", "audit-incomplete");
+    is(&rows, "both", "withhold", "terms-standalone");
+}
+
+/// What a build prints of withheld files is not published by way of its log.
+#[test]
+fn logs_carry_nothing_out() {
+    let attack = Attack::new();
+    let set = "{ inherit (cuda) cuda_cudart; chatty = mkDerivation { pname = \"chatty\"; version = \"1\"; nativeBuildInputs = [ coreutils ];\n\
+        header = cuda.cuda_cudart.dev; meta.license = licenses.mit;\n\
+        buildCommand = ''cat \"$header/include/cuda_runtime_api.h\"; echo done > \"$out\"''; }; }";
+    let rows = attack.run("state", set, &[]).expect(0).rows();
+    is(&rows, "chatty", "publish", "license-free");
+    let logs: Vec<_> =
+        std::fs::read_dir(attack.state("state").join("objects/log")).unwrap().map(|e| e.unwrap().path()).collect();
+    let says = |path: &Path| std::fs::read_to_string(path).unwrap().contains("cudaMalloc");
+    assert!(!logs.iter().any(|path| says(path)), "{logs:?}");
+}
+
+/// A lost corpus opens nothing: what was withheld for its bytes stays so until all is learned again.
+#[test]
+fn a_lost_corpus_opens_nothing() {
+    let attack = Attack::new();
+    let state = attack.state("state");
+    let vendor = format!("let {TEXT} in {{ vendor = text \"vendor\" unfree; }}");
+    // More than 64 bytes, below which files are not learned.
+    let long = |set: &str| {
+        set.replace("echo ${name}", "echo ${name}-and-a-line-that-is-long-enough-to-be-learned-as-a-file-of-its-own")
+    };
+    attack.run("state", &long(&vendor), &[]).expect(0);
+    let copy = "{ app = mkDerivation { pname = \"app\"; version = \"1\"; nativeBuildInputs = [ coreutils ]; meta.license = licenses.mit;\n\
+        buildCommand = ''mkdir \"$out\"; echo vendor-and-a-line-that-is-long-enough-to-be-learned-as-a-file-of-its-own > \"$out/x\"''; }; }";
+    is(&attack.run("state", copy, &[]).expect(0).rows(), "app", "withhold", "terms-missing");
+    std::fs::remove_file(state.join("corpus")).unwrap();
+    let said = attack.run("state", copy, &[]).expect(0);
+    is(&said.rows(), "app", "withhold", "terms-missing");
+    assert!(said.err.contains("it lacks vendor-1"), "{}", said.err);
+    // Learned again, the warning goes.
+    attack.run("state", &long(&vendor), &[]).expect(0);
+    let said = attack.run("state", copy, &[]).expect(0);
+    assert!(!said.err.contains("it lacks"), "{}", said.err);
+    is(&said.rows(), "app", "withhold", "terms-missing");
+}
+
+/// A job whose derivation is not in the store is an error of its own.
+#[test]
+fn a_derivation_that_is_gone_stops_nobody_else() {
+    let attack = Attack::new();
+    let set = format!(
+        "let {TEXT} in {{ good = text \"good\" licenses.mit; gone = {{ type = \"derivation\"; name = \"gone\"; system = \"x86_64-linux\"; \
+         outputName = \"out\"; drvPath = \"/nix/store/00000000000000000000000000000000-gone.drv\"; \
+         outPath = \"/nix/store/00000000000000000000000000000000-gone\"; }}; }}"
+    );
+    let rows = attack.run("state", &set, &[]).expect(1).rows();
+    is(&rows, "good", "publish", "license-free");
+    let gone = rows.iter().find(|row| row["attr"] == "gone").unwrap();
+    assert!(text(&gone["error"], "message").contains("gone.drv cannot be read"), "{gone:#}");
+}
