@@ -113,6 +113,24 @@ pub struct RealisePlan {
     pub withheld: BTreeMap<StorePath, WithheldEntry>,
 }
 
+impl RealisePlan {
+    /// Whether a path cannot be had without building one of these derivations.
+    pub(crate) fn needs(&self, path: &StorePath, failed: &BTreeMap<StorePath, Vec<String>>, graph: &Graph) -> bool {
+        let mut todo = vec![path.clone()];
+        let mut seen: BTreeSet<StorePath> = todo.iter().cloned().collect();
+        while let Some(path) = todo.pop() {
+            let next = match (self.cached.get(&path), self.fill.built.get(&path)) {
+                (Some(cached), _) => cached.references.clone(),
+                (None, Some(derivation)) if failed.contains_key(derivation) => return true,
+                (None, Some(derivation)) => graph.get(derivation).map(|d| graph.build_inputs(d)).unwrap_or_default(),
+                (None, None) => continue,
+            };
+            todo.extend(next.into_iter().filter(|path| seen.insert(path.clone())));
+        }
+        false
+    }
+}
+
 /// Looks at everything that the wanted paths lead to, and plans.
 ///
 /// # Errors

@@ -2,26 +2,27 @@
 
 use crate::ClientError;
 use crate::gather::RealisePlan;
-use narthex_closure::{Step, StorePath};
+use narthex_closure::{Graph, Step, StorePath};
 use narthex_event::Sink;
 use narthex_nix::{Nix, Target};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What carrying out a plan came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Realised {
-    /// All wanted paths are valid.
-    Done,
-    /// Some holes could not be built, and what depends on them was not fetched.
-    HolesRemain {
-        /// The derivations whose build failed, with the last lines of their logs.
-        failed: BTreeMap<StorePath, Vec<String>>,
-        /// What Nix said.
-        errors: Vec<String>,
-    },
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Realised {
+    /// The wanted paths that are valid now.
+    pub arrived: BTreeSet<StorePath>,
+    /// The derivations of holes whose build failed, with the last lines of their logs.
+    pub failed: BTreeMap<StorePath, Vec<String>>,
+    /// The wanted paths that cannot be had without those.
+    pub waiting: BTreeSet<StorePath>,
+    /// What Nix said.
+    pub errors: Vec<String>,
 }
 
 /// Carries out a plan. `cache` and `public_keys` are added to what Nix asks and trusts anyway.
+///
+/// A hole that cannot be built keeps back what needs it and nothing else.
 ///
 /// # Errors
 /// When Nix cannot be run, or something that a cache offers does not arrive.
@@ -29,9 +30,11 @@ pub async fn realise(
     nix: &Nix,
     cache: &str,
     public_keys: &[String],
+    graph: &Graph,
     plan: &RealisePlan,
     sink: Sink<'_>,
 ) -> Result<Realised, ClientError> {
+    let mut realised = Realised::default();
     let nix = nix.with_options([
         ("extra-substituters".to_owned(), cache.to_owned()),
         ("extra-trusted-public-keys".to_owned(), public_keys.join(" ")),
@@ -43,6 +46,8 @@ pub async fn realise(
     for step in &plan.fill.steps {
         match step {
             Step::Fetch(paths) => {
+                let paths: BTreeSet<StorePath> =
+                    paths.iter().filter(|path| !plan.needs(path, &realised.failed, graph)).cloned().collect();
                 let targets: Vec<Target> = paths.iter().cloned().map(Target::Path).collect();
                 let outcome = nix.realise(&targets, sink).await?;
                 let arrived = nix.path_info(paths.iter().cloned()).await?;
@@ -54,8 +59,13 @@ pub async fn realise(
                 }
             }
             Step::Build(derivations) => {
+                let possible = |derivation: &StorePath| {
+                    let inputs = graph.get(derivation).map(|d| graph.build_inputs(d)).unwrap_or_default();
+                    !inputs.iter().any(|input| plan.needs(input, &realised.failed, graph))
+                };
                 let targets: Vec<Target> = derivations
                     .iter()
+                    .filter(|(derivation, _)| possible(derivation))
                     .map(|(derivation, outputs)| Target::Outputs(derivation.clone(), outputs.clone()))
                     .collect();
                 let outcome = nix.realise(&targets, sink).await?;
@@ -73,11 +83,13 @@ pub async fn realise(
                     .filter_map(|path| plan.fill.built.get(*path))
                     .map(|derivation| (derivation.clone(), outcome.logs.get(derivation).cloned().unwrap_or_default()))
                     .collect();
-                if !failed.is_empty() {
-                    return Ok(Realised::HolesRemain { failed, errors: outcome.errors });
-                }
+                realised.failed.extend(failed);
+                realised.errors.extend(outcome.errors);
             }
         }
     }
-    Ok(Realised::Done)
+    let (waiting, arrived) = plan.wanted.iter().cloned().partition(|path| plan.needs(path, &realised.failed, graph));
+    realised.waiting = waiting;
+    realised.arrived = arrived;
+    Ok(realised)
 }

@@ -5,7 +5,7 @@ use crate::cli::RealiseArgs;
 use crate::error::{CommandError, Kind};
 use crate::render::{self, Progress};
 use crate::settings;
-use narthex_client::{CacheSource, Offer, Realised};
+use narthex_client::{CacheSource, Offer};
 use narthex_closure::{Derivation, Graph, StorePath};
 use narthex_farm::PackageSetError;
 use narthex_nix::{Job, parse_attr_path, read_graph};
@@ -37,18 +37,15 @@ pub(crate) async fn run(common: &Common, args: &RealiseArgs) -> Result<ExitCode,
 
     let progress = Progress::start();
     let sink = |event| progress.show(event);
-    let realised = narthex_client::realise(&nix, &url, &args.public_keys, &plan, &sink).await;
+    let realised = narthex_client::realise(&nix, &url, &args.public_keys, &graph, &plan, &sink).await;
     progress.finish();
-    match realised? {
-        Realised::Done => {
-            render::realised(&plan.wanted);
-            Ok(ExitCode::SUCCESS)
-        }
-        Realised::HolesRemain { failed, errors } => {
-            render::holes_remain(&failed, &errors, &plan, &graph);
-            Ok(ExitCode::from(Kind::HolesRemain.code()))
-        }
+    let realised = realised?;
+    render::realised(&realised.arrived);
+    if realised.failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
     }
+    render::holes_remain(&realised, &graph);
+    Ok(ExitCode::from(Kind::HolesRemain.code()))
 }
 
 /// As `nix-build -A` does: the output that is named, or the first one, which is `out` where there is one.

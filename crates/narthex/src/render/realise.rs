@@ -2,7 +2,7 @@
 
 use super::text::{columns, count, indent, quote, size, terminal_width};
 use super::{err, out};
-use narthex_client::RealisePlan;
+use narthex_client::{RealisePlan, Realised};
 use narthex_closure::{Graph, Step, StorePath};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,29 +85,22 @@ pub(crate) fn realised(wanted: &BTreeSet<StorePath>) {
     out(&wanted.iter().map(|path| format!("{path}\n")).collect::<String>());
 }
 
-/// Says which holes are still there and what their builds wrote last.
-pub(crate) fn holes_remain(
-    failed: &BTreeMap<StorePath, Vec<String>>,
-    errors: &[String],
-    plan: &RealisePlan,
-    graph: &Graph,
-) {
-    let mut text =
-        format!("error: {} could not be built, so nothing that refers to it was fetched\n", names(failed, graph));
+/// Says which holes are still there, what their builds wrote last, and what waits for them.
+pub(crate) fn holes_remain(realised: &Realised, graph: &Graph) {
+    let failed = &realised.failed;
+    let waiting: Vec<&str> = realised.waiting.iter().map(StorePath::name).collect();
+    let waiting = waiting.join(", ");
+    let mut text = format!("error: {} could not be built, so {waiting} is not there\n", names(failed, graph));
     for (derivation, log) in failed {
         text.push_str(&quote(log));
         text.push_str(&format!("  the whole log: nix-store --read-log {derivation}\n"));
     }
     if failed.values().all(Vec::is_empty) {
-        for error in errors {
+        for error in &realised.errors {
             text.push_str(&indent(error, "  "));
         }
     }
-    let waiting: Vec<&str> = plan.wanted.iter().map(StorePath::name).collect();
-    text.push_str(&format!(
-        "hint: do what the log asks for and run this again for {}; what was fetched is kept\n",
-        waiting.join(", ")
-    ));
+    text.push_str("hint: do what the log asks for and run this again; what was fetched is kept\n");
     err(&text);
 }
 

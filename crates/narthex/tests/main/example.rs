@@ -53,6 +53,7 @@ fn main_path(nix: &str) {
     a_stricter_policy_takes_back(&world, &publisher, &state);
     explanations(&world, &publisher, &state, &rows);
     nothing_withheld_is_there(&state, &rows);
+    no_part_of_withheld_files_is_there(&world, &state, &rows);
 
     let serving = Serving::start(&state, world.dir.path().join("requests"));
     nothing_withheld_can_be_had(&serving, &rows);
@@ -195,6 +196,58 @@ fn nothing_withheld_is_there(state: &Path, rows: &[Value]) {
     }
 }
 
+/// Takes pieces out of the vendor's files and looks for them in every object, unpacked: NARs, logs, listings
+/// and entries. Only what the terms permit in other packages is left out.
+fn no_part_of_withheld_files_is_there(world: &World, state: &Path, rows: &[Value]) {
+    const PIECE: usize = 64;
+    let vendors = |row: &&Value| {
+        let name = text(row, "name");
+        name.starts_with("cuda_") || name.starts_with("ptxas") || name.ends_with(".whl")
+    };
+    let mut pieces = std::collections::HashSet::new();
+    for row in rows.iter().filter(|row| row["path"].is_string()).filter(vendors) {
+        assert_eq!(row["verdict"], "withhold");
+        let path = world.dir.path().join("publisher/store").join(&text(row, "path")["/nix/store/".len()..]);
+        for file in files_below(path) {
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            let bytes = std::fs::read(&file).unwrap();
+            if ["libcudart", "libculibos"].iter().any(|permitted| name.starts_with(permitted)) || bytes.len() < 4096 {
+                continue;
+            }
+            for quarter in 1..4 {
+                let at = bytes.len() / 4 * quarter;
+                let piece = &bytes[at..at + PIECE];
+                if piece.iter().collect::<BTreeSet<_>>().len() >= 16 {
+                    pieces.insert(piece.to_vec());
+                }
+            }
+        }
+    }
+    assert!(pieces.len() > 100, "only {} pieces to look for", pieces.len());
+    for object in files_below(state.join("objects")) {
+        let mut bytes = std::fs::read(&object).unwrap();
+        if object.extension().is_some_and(|end| end == "zst") {
+            bytes = zstd::decode_all(bytes.as_slice()).unwrap();
+        }
+        let found = bytes.windows(PIECE).any(|window| pieces.contains(window));
+        assert!(!found, "{} holds a part of a withheld file", object.display());
+    }
+}
+
+fn files_below(root: PathBuf) -> Vec<PathBuf> {
+    let mut todo = vec![root];
+    let mut files = Vec::new();
+    while let Some(path) = todo.pop() {
+        let meta = std::fs::symlink_metadata(&path).unwrap();
+        if meta.is_dir() {
+            todo.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if meta.is_file() {
+            files.push(path);
+        }
+    }
+    files
+}
+
 fn nothing_withheld_can_be_had(serving: &Serving, rows: &[Value]) {
     for row in rows.iter().filter(|row| row["verdict"] == "withhold") {
         let (status, head, _) = get(&serving.url, &format!("/{}.narinfo", hash(row)));
@@ -204,7 +257,7 @@ fn nothing_withheld_can_be_had(serving: &Serving, rows: &[Value]) {
         let entry: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((status, text(&entry, "path")), (200, text(row, "path")));
         assert_eq!(entry["reasons"][0]["code"], row["reasons"][0]["code"]);
-        // Guesses at its NAR, by the names that other caches use.
+        // Guesses at its NAR, by the names that caches use.
         let nar_hash = text(row, "narHash").strip_prefix("sha256:").unwrap();
         for guess in
             [format!("/nar/{nar_hash}.nar.zst"), format!("/nar/{nar_hash}.nar"), format!("/nar/{}.nar.xz", hash(row))]
@@ -303,8 +356,13 @@ fn a_client_without_the_vendors_file_is_told(world: &World, serving: &Serving) {
         ["realise", "/examples/cuda", "-A", "saxpy", "--cache", &serving.url, "--public-key", &serving.public_key];
     let said = world.narthex(&client, &home, &arguments).expect(4);
     assert!(said.err.contains("pip download --no-deps"), "{}", said.err);
-    assert!(said.err.contains("could not be built"), "{}", said.err);
+    assert!(said.err.contains("could not be built, so saxpy-1.0 is not there"), "{}", said.err);
     assert_eq!(said.out, "");
+    // What does not need the file arrives all the same.
+    let both = [&arguments[..], &["-A", "saxpy-wheel"]].concat();
+    let said = world.narthex(&client, &home, &both).expect(4);
+    assert!(said.out.trim().ends_with("-saxpy-wheel-1.0"), "{}", said.out);
+    assert!(said.err.contains("so saxpy-1.0 is not there"), "{}", said.err);
 }
 
 fn a_client_of_another_web_server(world: &World, state: &Path, public_key: &str) {
@@ -363,19 +421,11 @@ fn hash(row: &Value) -> &str {
 /// Every object of a state folder: its name and the hash of its bytes.
 pub(crate) fn objects(state: &Path) -> Vec<(String, String)> {
     let root = state.join("objects");
-    let mut todo: Vec<PathBuf> = vec![root.clone()];
     let mut found = Vec::new();
-    while let Some(folder) = todo.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                todo.push(path);
-                continue;
-            }
-            let digest: [u8; 32] = Sha256::digest(std::fs::read(&path).unwrap()).into();
-            let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
-            found.push((name, format!("{digest:02x?}")));
-        }
+    for path in files_below(root.clone()) {
+        let digest: [u8; 32] = Sha256::digest(std::fs::read(&path).unwrap()).into();
+        let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        found.push((name, format!("{digest:02x?}")));
     }
     found.sort();
     found
