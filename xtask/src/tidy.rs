@@ -54,7 +54,13 @@ fn dependencies_of(manifest: &str) -> Vec<String> {
     let section = manifest.split("\n[dependencies]").nth(1).unwrap_or_default();
     let section = section.split("\n[").next().unwrap_or_default();
     let name = |line: &str| line.split(['.', ' ', '=']).next().map(str::to_owned);
-    section.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).filter_map(name).collect()
+    let inline = section.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).filter_map(name);
+    // A dependency may also be a table of its own, and may be for one system only.
+    let tables = manifest.lines().filter_map(|line| {
+        let (kind, name) = line.strip_prefix('[')?.strip_suffix(']')?.rsplit_once("dependencies.")?;
+        (kind.is_empty() || kind.starts_with("target.")).then(|| name.to_owned())
+    });
+    inline.chain(tables).collect()
 }
 
 /// Which crates may know of which, and who alone may use what.
@@ -93,14 +99,24 @@ fn purity(root: &Path) -> Outcome<Vec<String>> {
     for name in PURE {
         for file in files(&root.join("crates").join(name).join("src"), ".rs")? {
             for (number, line) in read(&file)?.lines().enumerate() {
-                let code = line.split("//").next().unwrap_or_default();
-                if let Some(word) = IMPURE.iter().find(|word| code.contains(**word)) {
+                if let Some(word) = impure(line) {
                     wrong.push(format!("{}:{}: `{word}` in a pure crate", file.display(), number + 1));
                 }
             }
         }
     }
     Ok(wrong)
+}
+
+/// What a line of a pure crate names that it must not; comments may name it.
+fn impure(line: &str) -> Option<&'static str> {
+    let code = line.split("//").next().unwrap_or_default();
+    let grouped = code.split_once("std::{").map_or("", |(_, rest)| rest);
+    let words: Vec<&str> = grouped.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+    let named = |word: &&&str| {
+        code.contains(**word) || word.strip_prefix("std::").is_some_and(|module| words.contains(&module))
+    };
+    IMPURE.iter().find(named).copied()
 }
 
 /// One page for each reason code, one code for each page.
@@ -199,5 +215,24 @@ mod tests {
     fn a_manifest_is_read_up_to_its_next_section() {
         let manifest = "[package]\nname = \"x\"\n\n[dependencies]\n# why\nserde.workspace = true\nnarthex-nix = { path = \"\" }\n\n[dev-dependencies]\ntempfile.workspace = true\n";
         assert_eq!(dependencies_of(manifest), ["serde", "narthex-nix"]);
+        let tables =
+            "[dependencies.tokio]\nversion = \"1\"\n[target.'cfg(unix)'.dependencies.sqlx]\n[dev-dependencies.x]\n";
+        assert_eq!(dependencies_of(tables), ["tokio", "sqlx"]);
+    }
+
+    #[test]
+    fn impure_lines_are_found_however_they_are_written() {
+        for line in [
+            "use std::fs;",
+            "use std::{fmt, fs};",
+            "    std::env::var(\"X\")",
+            "use std::{net::TcpStream};",
+            "tokio::spawn(x)",
+        ] {
+            assert!(impure(line).is_some(), "{line}");
+        }
+        for line in ["use std::{fmt, str::FromStr};", "// no std::fs here", "let fs = 1;"] {
+            assert_eq!(impure(line), None, "{line}");
+        }
     }
 }

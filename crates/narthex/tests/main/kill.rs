@@ -29,6 +29,7 @@ fn a_run_killed_at_25_moments_is_completed_by_the_next() {
     run(&world, &built, &again);
     let publishing = since.elapsed();
     let expected = (sorted(&undisturbed), objects(&reference));
+    let corpus = |state: &Path| std::fs::read(state.join("corpus")).unwrap();
     assert_eq!(objects(&again), expected.1, "two undisturbed runs differ");
 
     let mut chance = Chance(0x6e61_7274_6865_7821);
@@ -52,6 +53,7 @@ fn a_run_killed_at_25_moments_is_completed_by_the_next() {
         every_narinfo_names_a_whole_nar(&state);
         assert_eq!(sorted(&completed), expected.0, "killed after {moment:?}");
         assert_eq!(objects(&state), expected.1, "killed after {moment:?}");
+        assert_eq!(corpus(&state), corpus(&reference), "killed after {moment:?}");
         assert_eq!(std::fs::read_dir(state.join("tmp")).unwrap().count(), 0);
         std::fs::remove_dir_all(&state).unwrap();
     }
