@@ -9,6 +9,7 @@ use crate::corpus::{Corpus, FunctionPrint, Origin};
 use crate::elf::Function;
 use crate::finding::{Finding, MemberHits, Place};
 use crate::prints::{Hash, shorten};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Functions with fewer bytes that stay as they are say nothing.
@@ -23,6 +24,9 @@ const FINDING_BYTES: u64 = 512;
 
 /// Windows looked at when a function's anchor is chosen.
 const ANCHOR_CHOICES: usize = 64;
+
+/// Bytes of code that one thread looks through at a time.
+const PIECE: usize = 1 << 20;
 
 /// Longest stretches that a finding lists.
 const RANGES: usize = 16;
@@ -87,39 +91,49 @@ pub(crate) fn scan(place: &Place, code: &[(u64, &[u8])], corpus: &Corpus, findin
     if corpus.anchors.is_empty() {
         return;
     }
-    let mut hits: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
-    let mut all: Vec<(u64, u64, u32)> = Vec::new();
-    let mut scratch = Vec::new();
-    for (address, bytes) in code {
-        for (position, window) in bytes.windows(WINDOW).enumerate() {
-            let Some(window) = window.first_chunk::<WINDOW>() else { continue };
-            for (_, number) in corpus.anchors.candidates(window_hash(window)) {
-                let print = &corpus.body.functions[*number as usize];
-                let Some(start) = position.checked_sub(print.anchor_offset as usize) else { continue };
-                let Some(candidate) = bytes.get(start..start + print.length as usize) else { continue };
-                if masked_hash(candidate, &print.masked, &mut scratch) == print.hash {
-                    let range = (address + start as u64, address + start as u64 + u64::from(print.length));
-                    hits.insert(*number, range);
-                    all.push((range.0, range.1, *number));
-                }
+    // Pieces overlap nowhere in their positions, and each may look beyond its end: the same hits come out
+    // in the same order, however many threads there are.
+    let hits: Vec<Hit> = code
+        .iter()
+        .flat_map(|stretch| (0..stretch.1.len()).step_by(PIECE).map(move |start| (stretch, start)))
+        .collect::<Vec<_>>()
+        .into_par_iter()
+        .flat_map_iter(|((address, bytes), start)| scan_piece(*address, bytes, start, corpus))
+        .collect();
+    let code_bytes = code.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+    report(place, code_bytes, &hits, corpus, findings);
+}
+
+/// One function of the corpus, found: its number, its address and its end.
+struct Hit {
+    function: u32,
+    range: (u64, u64),
+}
+
+/// Looks for functions whose anchor begins in the piece of `bytes` from `first` on.
+fn scan_piece(address: u64, bytes: &[u8], first: usize, corpus: &Corpus) -> Vec<Hit> {
+    let (mut hits, mut scratch) = (Vec::new(), Vec::new());
+    let end = (first + PIECE + WINDOW - 1).min(bytes.len());
+    for (offset, window) in bytes[first..end].windows(WINDOW).enumerate() {
+        let Some(window) = window.first_chunk::<WINDOW>() else { continue };
+        for (_, number) in corpus.anchors.candidates(window_hash(window)) {
+            let print = &corpus.body.functions[*number as usize];
+            let Some(start) = (first + offset).checked_sub(print.anchor_offset as usize) else { continue };
+            let Some(candidate) = bytes.get(start..start + print.length as usize) else { continue };
+            if masked_hash(candidate, &print.masked, &mut scratch) == print.hash {
+                let from = address.saturating_add(start as u64);
+                hits.push(Hit { function: *number, range: (from, from.saturating_add(u64::from(print.length))) });
             }
         }
     }
-    let code_bytes = code.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-    report(place, code_bytes, &hits, &all, corpus, findings);
+    hits
 }
 
-fn report(
-    place: &Place,
-    code_bytes: u64,
-    hits: &BTreeMap<u32, (u64, u64)>,
-    all: &[(u64, u64, u32)],
-    corpus: &Corpus,
-    findings: &mut Vec<Finding>,
-) {
+fn report(place: &Place, code_bytes: u64, hits: &[Hit], corpus: &Corpus, findings: &mut Vec<Finding>) {
     // Archive → member → functions.
     let mut archives: BTreeMap<(u32, &str), BTreeMap<u32, BTreeSet<u32>>> = BTreeMap::new();
-    for function in hits.keys() {
+    let found: BTreeSet<u32> = hits.iter().map(|hit| hit.function).collect();
+    for function in &found {
         for owner in &corpus.owners[*function as usize] {
             let member = &corpus.body.members[*owner as usize];
             archives
@@ -147,7 +161,7 @@ fn report(
             continue;
         }
         explained.extend(&functions);
-        let ranges = merge(all.iter().filter(|(_, _, f)| functions.contains(f)).map(|(a, b, _)| (*a, *b)).collect());
+        let ranges = merge(hits.iter().filter(|hit| functions.contains(&hit.function)).map(|hit| hit.range).collect());
         findings.push(Finding::StaticCode {
             place: place.clone(),
             archive: Origin {
@@ -256,6 +270,20 @@ mod tests {
         let found = find(&corpus, &program);
         let [Finding::StaticCode { members, .. }] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(members[0].functions_found, 3);
+    }
+
+    /// A function that lies across the border of two pieces is found once.
+    #[test]
+    fn pieces_hide_nothing_at_their_borders() {
+        let bodies: Vec<_> = (1..=3).map(|seed| noise(seed, 400)).collect();
+        let functions: Vec<_> = bodies.iter().map(|b| Function { bytes: b, masked: vec![] }).collect();
+        let corpus = corpus(&functions);
+        for before in [PIECE - 1200, PIECE - 600, PIECE - 7, PIECE, PIECE + 1] {
+            let program = [noise(99, before), bodies.concat(), noise(98, 50)].concat();
+            let found = find(&corpus, &program);
+            let [Finding::StaticCode { members, bytes_found, .. }] = found.as_slice() else { panic!("{found:?}") };
+            assert_eq!((members[0].functions_found, *bytes_found), (3, 1200), "{before}");
+        }
     }
 
     /// Two archives with the same functions, of which one has more of what was found.
