@@ -70,6 +70,13 @@ pub enum PublishError {
     State(#[from] StateError),
 }
 
+/// What becomes of the log of a path's build when the path is taken back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Logs {
+    Go,
+    Stay,
+}
+
 /// A binary cache that can be written to.
 pub struct Cache {
     folder: Folder,
@@ -180,8 +187,9 @@ impl Cache {
             let signed = self.keep(path)?;
             return Ok(Published { file_size, uploaded: false, signed });
         }
-        // Another NAR under this path, or one that is not whole, goes before the right one comes.
-        self.withdraw(path).await?;
+        // Another NAR under this path, or one that is not whole, goes before the right one comes. The log
+        // may be the new one already.
+        self.withdraw(path, Logs::Stay).await?;
         let read = |source| PublishError::Nar { path: path.clone(), source: NarError::Read(source) };
         let (folder, permitted, reader) = (self.folder.clone(), permit.nar_hash(), nar().map_err(read)?);
         let staged = tokio::task::spawn_blocking(move || nar::stage(&folder, reader, permitted))
@@ -277,13 +285,21 @@ impl Cache {
         }
     }
 
+    /// Takes a log back.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove_log(&self, derivation: &StorePath) -> Result<(), FolderError> {
+        self.folder.remove(&ObjectName::Log(derivation.to_basename()))
+    }
+
     /// Writes down that a path is withheld, and takes it back if it had been published; returns
     /// whether it had been.
     ///
     /// # Errors
     /// When the folder or the catalog fails.
     pub async fn withhold(&self, record: &Record) -> Result<bool, PublishError> {
-        let withdrawn = self.withdraw(&record.path).await?;
+        let withdrawn = self.withdraw(&record.path, Logs::Go).await?;
         let name = ObjectName::withheld(&record.path);
         let mut entry = serde_json::to_vec_pretty(&WithheldEntry::from(record))
             .map_err(|error| CatalogError::Row(error.to_string()))?;
@@ -295,15 +311,16 @@ impl Cache {
     }
 
     /// Takes a path back if it is there; says whether it was.
-    async fn withdraw(&self, path: &StorePath) -> Result<bool, PublishError> {
+    async fn withdraw(&self, path: &StorePath, logs: Logs) -> Result<bool, PublishError> {
         let (name, hash) = (ObjectName::narinfo(path), hash_part(path));
         let Some(bytes) = self.folder.get(&name)? else { return Ok(false) };
         let info = parse(&bytes);
+        let deriver = info.as_ref().and_then(|info| info.deriver()).filter(|_| logs == Logs::Go);
         // A narinfo that cannot be read names nothing; what it stood for goes as what nothing names.
         let change = Change {
             hash,
             nar_file: info.as_ref().and_then(nar_file_of).unwrap_or_default().to_owned(),
-            log: info.as_ref().and_then(|info| info.deriver()).map(StorePath::to_basename),
+            log: deriver.map(StorePath::to_basename),
             removal: true,
         };
         // Should the program be killed now, the next start does the rest.

@@ -152,7 +152,9 @@ pub async fn run(
     report.counts.built = outcome.built.iter().filter(|drv| is_built(&set, drv, &infos)).count();
     report.counts.audited = audited;
     let records = records(&set, rules, &roles, &infos, &decisions);
-    publish_all(nix, &cache, &set, &decisions, &records, &infos, &mut report, sink).await?;
+    let secret = secret_sources(nix, &set, &materials).await?;
+    let log_may_leave = |deriver: &StorePath| reads_nothing_withheld(&set, deriver, &infos, &records, &secret);
+    publish_all(nix, &cache, &log_may_leave, &decisions, &records, &infos, &mut report, sink).await?;
 
     let published: BTreeMap<StorePath, BTreeSet<StorePath>> = records
         .values()
@@ -332,7 +334,7 @@ fn records(
 async fn publish_all(
     nix: &Nix,
     cache: &Cache,
-    set: &PackageSet,
+    log_may_leave: &(dyn Fn(&StorePath) -> bool + Sync),
     decisions: &BTreeMap<StorePath, Decision>,
     records: &BTreeMap<StorePath, Record>,
     infos: &BTreeMap<StorePath, PathInfo>,
@@ -357,13 +359,15 @@ async fn publish_all(
         };
         let meta =
             PathMeta { references: info.references.clone(), deriver: record.deriver.clone(), ca: info.ca.clone() };
-        // The log comes first: once the path is there, nobody looks again whether its log is.
-        if let Some(deriver) = &record.deriver
-            && reads_nothing_withheld(set, deriver, infos, records)
-            && cache.published(&permit).map_err(PublishError::from)?.is_none()
-            && let Some(log) = nix.log(deriver).await
-        {
-            cache.put_log(&permit, deriver, &log).map_err(PublishError::from)?;
+        if let Some(deriver) = &record.deriver {
+            if !log_may_leave(deriver) {
+                cache.remove_log(deriver).map_err(PublishError::from)?;
+            } else if cache.published(&permit).map_err(PublishError::from)?.is_none()
+                // The log comes first: once the path is there, nobody looks again whether its log is.
+                && let Some(log) = nix.log(deriver).await
+            {
+                cache.put_log(&permit, deriver, &log).map_err(PublishError::from)?;
+            }
         }
         let published = cache.publish(&permit, &meta, || Dump::of(&path)).await?;
         remember(cache, record, report).await?;
@@ -379,6 +383,16 @@ async fn publish_all(
     Ok(())
 }
 
+/// Files that evaluation put into the store and that a build may read but not print: a vendor's, and what
+/// is no source at all but somebody's product.
+async fn secret_sources(nix: &Nix, set: &PackageSet, materials: &Materials) -> Result<BTreeSet<StorePath>, NixError> {
+    let sources: BTreeSet<StorePath> =
+        set.graph.iter().flat_map(|(_, derivation)| derivation.sources.clone()).collect();
+    let infos = nix.path_info(sources.iter().cloned()).await?;
+    let plain = |path: &StorePath| infos.get(path).is_some_and(|info| info.ca.is_some());
+    Ok(sources.into_iter().filter(|path| !plain(path) || materials.originals.contains_key(path)).collect())
+}
+
 /// Whether the build of a derivation had nothing withheld before it: what it had, it may have printed, and
 /// its log is published as it is.
 fn reads_nothing_withheld(
@@ -386,8 +400,12 @@ fn reads_nothing_withheld(
     derivation: &StorePath,
     infos: &BTreeMap<StorePath, PathInfo>,
     records: &BTreeMap<StorePath, Record>,
+    secret: &BTreeSet<StorePath>,
 ) -> bool {
     let Some(derivation) = set.graph.get(derivation) else { return false };
+    if !derivation.sources.is_disjoint(secret) {
+        return false;
+    }
     let mut todo: Vec<StorePath> =
         set.graph.build_inputs(derivation).difference(&derivation.sources).cloned().collect();
     let mut seen: BTreeSet<StorePath> = todo.iter().cloned().collect();

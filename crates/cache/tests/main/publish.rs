@@ -232,6 +232,7 @@ async fn a_log_goes_with_its_path() {
     let permit = decision(&path("a"), hash, "mit").permit().unwrap();
     cache.put_log(&permit, &derivation, b"compiling").unwrap();
     let meta = PathMeta { deriver: Some(derivation), ..meta() };
+    publish(&cache, &path("a"), "an older build").await.unwrap();
     cache.publish(&permit, &meta, || Ok(std::io::Cursor::new(nar))).await.unwrap();
     assert_eq!(files(dir.path(), "objects/log").len(), 1);
     cache.withhold(&record(&decision(&path("a"), hash, "unfree"))).await.unwrap();

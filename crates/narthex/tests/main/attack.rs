@@ -69,11 +69,13 @@ fn a_product_is_no_source() {
     let path = text(row(&secret, "secret", "out"), "path");
     let set = format!(
         "{{ app = mkDerivation {{ pname = \"app\"; version = \"1\"; nativeBuildInputs = [ coreutils ]; \
-         secret = builtins.storePath \"{path}\"; buildCommand = ''mkdir \"$out\"; ln -s \"$secret\" \"$out/link\"''; \
+         secret = builtins.storePath \"{path}\"; buildCommand = ''cat \"$secret/file\"; mkdir \"$out\"; ln -s \"$secret\" \"$out/link\"''; \
          meta.license = licenses.mit; }}; }}"
     );
     let rows = attack.run("second", &set, &[]).expect(0).rows();
     is(&rows, "app", "publish", "license-free");
+    let log = text(row(&rows, "app", "out"), "deriver")["/nix/store/".len()..].to_owned();
+    assert!(!attack.state("second").join("objects/log").join(log).exists(), "its log could hold the secret");
     let secret = rows.iter().find(|row| text(row, "path") == path).unwrap();
     assert_eq!((text(secret, "verdict"), text(&secret["reasons"][0], "code")), ("withhold", "license-unknown"));
 }
@@ -115,6 +117,14 @@ fn logs_carry_nothing_out() {
         std::fs::read_dir(attack.state("state").join("objects/log")).unwrap().map(|e| e.unwrap().path()).collect();
     let says = |path: &Path| std::fs::read_to_string(path).unwrap().contains("cudaMalloc");
     assert!(!logs.iter().any(|path| says(path)), "{logs:?}");
+    // A policy under which nothing may leave takes back the logs of what read it, too.
+    let before = logs.len();
+    let strict =
+        include_str!("../../../../policies/strict.toml").replacen("free = \"publish\"", "free = \"withhold\"", 1);
+    std::fs::write(attack.world.extra().join("none.toml"), strict).unwrap();
+    attack.run("state", set, &["--policy", "/extra/none.toml"]).expect(0);
+    assert!(before > 0);
+    assert_eq!(std::fs::read_dir(attack.state("state").join("objects/log")).unwrap().count(), 0);
 }
 
 /// A lost corpus opens nothing: what was withheld for its bytes stays so until all is learned again.
