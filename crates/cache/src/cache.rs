@@ -124,7 +124,7 @@ impl Cache {
         self.folder.clear_staging()?;
         for change in self.catalog.pending().await? {
             let nar = ObjectName::Nar(change.nar_file.clone());
-            let narinfo = self.folder.get(&ObjectName::Narinfo(change.hash.clone()))?.and_then(|bytes| parse(&bytes));
+            let narinfo = self.narinfo_at(&ObjectName::Narinfo(change.hash.clone()))?;
             let named =
                 narinfo.filter(|info| nar_file_of(info) == Some(&change.nar_file)).and_then(|info| info.file_size());
             match self.folder.size(&nar)? {
@@ -142,10 +142,11 @@ impl Cache {
     async fn reconcile(&self) -> Result<(), PublishError> {
         let mut known = self.catalog.objects().await?;
         let (mut nars, mut listings) = (BTreeSet::new(), BTreeSet::new());
-        for name in self.folder.names()? {
-            let ObjectName::Narinfo(hash) = &name else { continue };
+        let names = self.folder.names()?;
+        for name in &names {
+            let ObjectName::Narinfo(hash) = name else { continue };
             let seen = known.remove(hash);
-            let info = self.folder.get(&name)?.and_then(|bytes| parse(&bytes));
+            let info = self.narinfo_at(name)?;
             if let Some((nar_file, size)) = info.as_ref().and_then(|info| Some((nar_file_of(info)?, info.file_size()?)))
             {
                 nars.insert(nar_file.to_owned());
@@ -158,14 +159,14 @@ impl Cache {
         for hash in known.keys() {
             self.catalog.forget_object(hash).await?;
         }
-        for name in self.folder.names()? {
-            let orphan = match &name {
+        for name in &names {
+            let orphan = match name {
                 ObjectName::Nar(file) => !nars.contains(file),
                 ObjectName::Listing(hash) => !listings.contains(hash),
                 _ => false,
             };
             if orphan {
-                self.folder.remove(&name)?;
+                self.folder.remove(name)?;
             }
         }
         Ok(())
@@ -183,8 +184,8 @@ impl Cache {
         nar: impl FnOnce() -> io::Result<R>,
     ) -> Result<Published, PublishError> {
         let (path, hash) = (permit.path(), hash_part(permit.path()));
-        if let Some(file_size) = self.published(permit)? {
-            let signed = self.keep(path)?;
+        if let Some((info, file_size)) = self.whole(permit)? {
+            let signed = self.keep(path, &info)?;
             return Ok(Published { file_size, uploaded: false, signed });
         }
         // Another NAR under this path, or one that is not whole, goes before the right one comes. The log
@@ -215,22 +216,28 @@ impl Cache {
     /// # Errors
     /// When the folder cannot be read.
     pub fn published(&self, permit: &Permit) -> Result<Option<u64>, FolderError> {
+        Ok(self.whole(permit)?.map(|(_, file_size)| file_size))
+    }
+
+    /// A narinfo that can be read, if there is one.
+    fn narinfo_at(&self, name: &ObjectName) -> Result<Option<NarInfo>, FolderError> {
+        Ok(self.folder.get(name)?.and_then(|bytes| parse(&bytes)))
+    }
+
+    /// The narinfo of the permitted NAR and the size of its file, if both are there and belong together.
+    fn whole(&self, permit: &Permit) -> Result<Option<(NarInfo, u64)>, FolderError> {
         let (path, nar_hash) = (permit.path(), permit.nar_hash());
-        let Some(info) = self.folder.get(&ObjectName::narinfo(path))?.and_then(|bytes| parse(&bytes)) else {
-            return Ok(None);
-        };
+        let Some(info) = self.narinfo_at(&ObjectName::narinfo(path))? else { return Ok(None) };
         let nar = nar_file_of(&info).map(|file| ObjectName::Nar(file.to_owned()));
         let size = nar.map(|name| self.folder.size(&name)).transpose()?.flatten();
         let same = info.store_path() == path && *info.nar_hash() == nar_hash.to_nix_hash() && size == info.file_size();
-        Ok(size.filter(|_| same))
+        Ok(size.filter(|_| same).map(|size| (info, size)))
     }
 
     /// What is to be seen to for a path that is there already: the signatures of keys that came later, of
     /// which it says whether there were any, and no entry that says it is withheld.
-    fn keep(&self, path: &StorePath) -> Result<bool, PublishError> {
-        let name = ObjectName::narinfo(path);
+    fn keep(&self, path: &StorePath, info: &NarInfo) -> Result<bool, PublishError> {
         self.folder.remove(&ObjectName::withheld(path))?;
-        let Some(info) = self.folder.get(&name)?.and_then(|bytes| parse(&bytes)) else { return Ok(false) };
         let signed = |key: &SecretKey| info.signatures().iter().any(|signature| signature.key_name == key.name());
         let missing = !self.keys.iter().all(signed);
         if missing {
@@ -241,7 +248,7 @@ impl Cache {
                 .references(info.references().iter().cloned())
                 .deriver(info.deriver().cloned())
                 .content_address(info.content_address().cloned());
-            self.folder.put(&name, &self.sign(path, builder)?.to_canonical_bytes())?;
+            self.folder.put(&ObjectName::narinfo(path), &self.sign(path, builder)?.to_canonical_bytes())?;
         }
         Ok(missing)
     }

@@ -5,7 +5,7 @@ use narthex_nix::{Tree, TreeFile};
 use std::path::PathBuf;
 
 /// Files open at once: a process may have some 65,000 mappings.
-const BATCH: usize = 8192;
+pub(crate) const BATCH: usize = 8192;
 
 /// Audits everything below a folder, or a single file.
 pub fn audit_path(root: PathBuf, corpus: &Corpus) -> Report {
@@ -32,9 +32,4 @@ pub(crate) fn with_files<T>(batch: &[TreeFile], f: impl FnOnce(&[AuditFile<'_>])
         })
         .collect();
     f(&files)
-}
-
-/// All files below a folder, opened in batches.
-pub(crate) fn batches(root: PathBuf) -> Vec<Vec<TreeFile>> {
-    Tree::below(root).batches(BATCH).collect()
 }

@@ -1,13 +1,13 @@
 //! Feeds the corpus from vendor sources and withheld outputs.
 
-use crate::bytes::{batches, with_files};
+use crate::bytes::{BATCH, with_files};
 use crate::package_set::PackageSet;
 use narthex_audit::{Corpus, CorpusError, Limits, Material, learn};
 use narthex_cache::{State, StateError};
 use narthex_closure::{Derivation, StorePath};
 use narthex_event::{Event, Sink};
 use narthex_license::Class;
-use narthex_nix::PathInfo;
+use narthex_nix::{PathInfo, Tree};
 use narthex_policy::{Action, Rules};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -56,7 +56,10 @@ pub(crate) fn learn_new(
             continue;
         }
         let (mut files, mut functions) = (0, 0);
-        for batch in batches(PathBuf::from(path.to_string())) {
+        let tree = Tree::of(path);
+        // A path without files is learned as well: there is nothing of it that a corpus could lack.
+        let none = tree.is_empty().then(Vec::new);
+        for batch in tree.batches(BATCH).chain(none) {
             let (next, learned) = with_files(&batch, |files| {
                 learn(corpus, &nar_hash, path.name(), material.clone(), files, Limits::default())
             })

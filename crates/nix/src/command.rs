@@ -92,18 +92,17 @@ impl Nix {
 
     /// A command with the options that every command gets.
     pub(crate) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        for (name, value) in &self.options {
-            command.args(["--option", name, value]);
-        }
-        command.stdin(Stdio::null()).kill_on_drop(true);
-        command
+        self.with_common(Command::new(program))
     }
 
     /// One of the newer subcommands, which some versions call experimental.
     pub(crate) fn new_command(&self, subcommand: &str) -> Command {
         let mut command = Command::new("nix");
         command.args(["--extra-experimental-features", "nix-command", subcommand]);
+        self.with_common(command)
+    }
+
+    fn with_common(&self, mut command: Command) -> Command {
         for (name, value) in &self.options {
             command.args(["--option", name, value]);
         }

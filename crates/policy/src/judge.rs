@@ -7,9 +7,9 @@ use crate::terms::{Standing, Terms};
 use narthex_audit::{Finding, Origin, Place, Report};
 use std::collections::BTreeMap;
 
-/// Draws reasons from a report. `vendor` are the terms that the whole package is declared under: they
-/// must name every file of it; `name` is the package's. `open` says that nothing has forbidden publishing so far; where
-/// something has, findings only explain.
+/// Draws reasons from a report about the path called `name`. `vendor` are the terms that the whole
+/// package is declared under: they must name every file of it. `open` says that nothing has forbidden
+/// publishing so far; where something has, findings only explain.
 pub(crate) fn findings(name: &str, report: &Report, rules: &Rules, vendor: Option<&Terms>, open: bool) -> Vec<Reason> {
     let mut grouped: BTreeMap<(Effect, Code), Vec<Ground<'_>>> = BTreeMap::new();
     for finding in &report.findings {
@@ -28,7 +28,10 @@ pub(crate) fn findings(name: &str, report: &Report, rules: &Rules, vendor: Optio
         }
         grouped.retain(|_, grounds| !grounds.is_empty());
     }
-    if let Some(ground) = nothing_else(report, &grouped) {
+    // A package that is declared as the vendor's is none that holds an application.
+    if vendor.is_none()
+        && let Some(ground) = nothing_else(report, &grouped)
+    {
         grouped.insert((Effect::Withhold, Code::TermsStandalone), vec![ground]);
     }
     let suspicious = grouped.keys().any(|(_, code)| *code != Code::AuditLinksDynamically);
@@ -63,14 +66,19 @@ fn nothing_else<'r>(report: &Report, grouped: &BTreeMap<(Effect, Code), Vec<Grou
     let (evidence, terms) = copies.first().map(|(evidence, terms)| (evidence, *terms))?;
     let terms = terms.filter(|terms| terms.forbids_standalone().is_some())?;
     let is_copy = |file: &str| copies.iter().any(|(evidence, _)| evidence.place == file || file.is_empty());
-    let own = |file: &&String| !is_copy(file) && terms.standing(base_name(file)) != Standing::Accompanying;
-    let application = report.files.iter().any(|file| own(&file));
+    let text = |file: &str| is_nix_support(file) || terms.standing(base_name(file)) == Standing::Accompanying;
+    let application = report.files.iter().any(|file| !is_copy(file) && !text(file));
     (!application).then(|| (Evidence { place: evidence.place.clone(), ..Evidence::default() }, Some(terms)))
 }
 
-/// Whether terms name a file of a package by its own name. What Nix puts beside is no part of it.
+/// What builds put beside a package for Nix; it is no part of the software.
+fn is_nix_support(file: &str) -> bool {
+    file.starts_with("nix-support/")
+}
+
+/// Whether terms name a file of a package by its own name.
 fn is_listed(file: &str, terms: &Terms) -> bool {
-    file.starts_with("nix-support/") || terms.standing(base_name(file)) != Standing::NotListed
+    is_nix_support(file) || terms.standing(base_name(file)) != Standing::NotListed
 }
 
 type Judged<'r> = (Effect, Code, Evidence, Option<&'r Terms>);
@@ -256,7 +264,7 @@ fn base_name(path: &str) -> &str {
 }
 
 /// Names the files that terms do not list: tools and libraries before headers.
-pub(crate) fn not_listed(evidence: &[Evidence], terms: &Terms) -> String {
+fn not_listed(evidence: &[Evidence], terms: &Terms) -> String {
     let is_header = |e: &&Evidence| [".h", ".hpp"].iter().any(|end| e.place.ends_with(end));
     let example = evidence.iter().min_by_key(|e| (is_header(e), e.place.as_str()));
     let (place, what) = match example {

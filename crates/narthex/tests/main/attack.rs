@@ -152,6 +152,17 @@ fn a_lost_corpus_opens_nothing() {
     is(&said.rows(), "app", "withhold", "terms-missing");
 }
 
+/// Restricted packages without files (links only, an empty folder) have nothing that a corpus could lack.
+#[test]
+fn packages_without_files_are_not_missed() {
+    let attack = Attack::new();
+    let hollow = "{ hollow = mkDerivation { pname = \"hollow\"; version = \"1\"; nativeBuildInputs = [ coreutils ];\n\
+        meta.license = unfree; buildCommand = ''mkdir \"$out\"; ln -s nowhere \"$out/link\"''; }; }";
+    attack.run("state", hollow, &[]).expect(0);
+    let said = attack.run("state", &format!("let {TEXT} in {{ free = text \"free\" licenses.mit; }}"), &[]).expect(0);
+    assert!(!said.err.contains("it lacks"), "{}", said.err);
+}
+
 /// A job whose derivation is not in the store is an error of its own.
 #[test]
 fn a_derivation_that_is_gone_stops_nobody_else() {

@@ -115,8 +115,13 @@ fn a_vendor_package_is_held_against_its_own_terms() {
     let tools = decide_output(redist.clone(), vec![], &["bin/ptxas", "License.txt"], false);
     assert_eq!((tools.verdict(), tools.reasons()[0].code), (Verdict::Withhold, Code::TermsFileNotListed));
     assert_eq!(tools.reasons()[0].evidence[0].place, "bin/ptxas");
-    let library = decide_output(redist, vec![], &["lib/libcudart.so.12"], false);
+    let library = decide_output(redist.clone(), vec![], &["lib/libcudart.so.12"], false);
     assert_eq!((library.verdict(), library.reasons()[0].code), (Verdict::Withhold, Code::TermsStandalone));
+    // Each code once, also where the corpus knows the file.
+    let known = decide_output(redist, vec![copy("libcudart.so.12")], &["bin/x"], false);
+    let codes: Vec<Code> = known.reasons().iter().map(|reason| reason.code).collect();
+    let distinct: std::collections::BTreeSet<Code> = codes.iter().copied().collect();
+    assert_eq!(codes.len(), distinct.len(), "{codes:?}");
 }
 
 /// Who is a vendor's package: one to which the vendor's terms apply. Naming a free license beside them
@@ -137,7 +142,8 @@ fn terms_apply_wherever_one_of_the_licenses_has_them() {
 fn a_vendors_files_by_themselves_are_no_application() {
     let alone = decide_output(json!("mit"), vec![copy("libcudart.so.12")], &["bin/x"], false);
     assert_eq!((alone.verdict(), alone.reasons()[0].code), (Verdict::Withhold, Code::TermsStandalone));
-    let with_text = decide_output(json!("mit"), vec![copy("libcudart.so.12")], &["bin/x", "share/README.md"], false);
+    let files = ["bin/x", "share/README.md", "nix-support/setup-hook"];
+    let with_text = decide_output(json!("mit"), vec![copy("libcudart.so.12")], &files, false);
     assert_eq!(with_text.reasons()[0].code, Code::TermsStandalone);
     let application = decide_output(json!("mit"), vec![copy("libcudart.so.12")], &["bin/x", "bin/app"], false);
     assert_eq!((application.verdict(), application.reasons()[0].code), (Verdict::Publish, Code::TermsPermitCopy));
