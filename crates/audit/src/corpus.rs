@@ -17,10 +17,30 @@ const HEADER: usize = 8 + 4 + 8 + 32;
 /// Where restricted material comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Material {
-    /// The package, for instance `cuda_cudart-12.9.79`.
-    pub package: String,
-    /// The licenses that the package set declares for it, by the name of their nixpkgs attribute.
+    /// The package's name without its version, for instance `cuda_cudart`.
+    pub name: String,
+    /// Its version, for instance `12.9.79`; empty where it has none.
+    pub version: String,
+    /// The licenses that it is under, by the name of their nixpkgs attribute.
     pub licenses: Vec<String>,
+}
+
+impl Material {
+    /// Material of a package given by its full name, which is parted as Nix's `builtins.parseDrvName` does:
+    /// the version begins behind the first dash that no letter follows.
+    pub fn of_package(package: &str, licenses: Vec<String>) -> Self {
+        let part = package
+            .match_indices('-')
+            .map(|(at, _)| at)
+            .find(|at| package[at + 1..].chars().next().is_some_and(|first| !first.is_ascii_alphabetic()));
+        let (name, version) = part.map_or((package, ""), |at| (&package[..at], &package[at + 1..]));
+        Self { name: name.to_owned(), version: version.to_owned(), licenses }
+    }
+
+    /// The package's full name, for instance `cuda_cudart-12.9.79`.
+    pub fn package(&self) -> String {
+        if self.version.is_empty() { self.name.clone() } else { format!("{}-{}", self.name, self.version) }
+    }
 }
 
 /// One original file.
@@ -180,7 +200,7 @@ impl Corpus {
     /// there were any. A correction never loosens what is known: terms must permit under all of them.
     pub fn add_licenses(&mut self, declared: &Material) -> bool {
         let mut changed = false;
-        for material in self.body.materials.iter_mut().filter(|known| known.package == declared.package) {
+        for material in self.body.materials.iter_mut().filter(|known| known.package() == declared.package()) {
             for license in &declared.licenses {
                 if !material.licenses.contains(license) {
                     material.licenses.push(license.clone());
@@ -243,7 +263,7 @@ mod tests {
     fn small() -> Corpus {
         let mut body = Body::default();
         body.learned.insert("sha256:x".to_owned());
-        body.materials.push(Material { package: "vendor-1".to_owned(), licenses: vec!["unfree".to_owned()] });
+        body.materials.push(Material::of_package("vendor-1", vec!["unfree".to_owned()]));
         let print = FilePrint {
             material: 0,
             file: "lib/a".to_owned(),

@@ -92,6 +92,16 @@ pub enum Change {
         /// How many.
         bytes: u64,
     },
+    /// The file ends before the original does; what is there agrees.
+    Truncated {
+        /// How many bytes are missing.
+        bytes: u64,
+    },
+    /// The code itself differs: the file is of another version, or was patched.
+    OtherCode {
+        /// The sections of code that differ.
+        sections: Vec<String>,
+    },
 }
 
 impl fmt::Display for Change {
@@ -105,6 +115,10 @@ impl fmt::Display for Change {
             Self::Needed { removed, added } => write!(f, "NEEDED: without {}, with {}", list(removed), list(added)),
             Self::Stripped { sections } => write!(f, "stripped of {}", sections.join(", ")),
             Self::Padded { bytes } => write!(f, "{bytes} bytes behind its end"),
+            Self::Truncated { bytes } => write!(f, "its last {bytes} bytes are missing"),
+            Self::OtherCode { sections } => {
+                write!(f, "other code in {}: another version, or patched", sections.join(", "))
+            }
         }
     }
 }
@@ -151,6 +165,45 @@ impl fmt::Display for Gap {
     }
 }
 
+/// How a driver's library was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DriverSign {
+    /// By the name of the file.
+    FileName,
+    /// By the name under which others link it.
+    Soname,
+}
+
+/// What makes a file suspicious although the corpus has nothing that is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "sign", rename_all = "kebab-case")]
+pub enum Sign {
+    /// Strings that every known version of the library has and nothing else.
+    Strings {
+        /// How many of them are in the file.
+        found: u32,
+        /// How many the corpus knows.
+        known: u32,
+        /// Some of those that were found, at most 8.
+        examples: Vec<String>,
+    },
+    /// The functions of the library's interface are defined here, and are no stubs.
+    Interface {
+        /// How many are defined.
+        found: u32,
+        /// Some of their names, at most 8.
+        examples: Vec<String>,
+    },
+    /// The version resource of a PE file names the vendor and the product.
+    VersionInfo {
+        /// `CompanyName`.
+        company: String,
+        /// `ProductName`.
+        product: String,
+    },
+}
+
 /// One piece of evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -190,16 +243,74 @@ pub enum Finding {
         /// Where they lie: address and end of the longest stretches, at most 16.
         ranges: Vec<(u64, u64)>,
     },
-    /// The binary links shared libraries. An explanation, no suspicion.
+    /// A vendor's code for GPUs is part of the file.
+    DeviceCode {
+        /// Where.
+        place: Place,
+        /// The library that it is from.
+        original: Origin,
+        /// Entries of fatbin containers that are the vendor's, bit for bit.
+        entries_found: u32,
+        /// Entries in the file in all.
+        entries: u32,
+        /// Bytes of the vendor's entries, as they are stored.
+        bytes_found: u64,
+        /// Bytes of device code in the file, as they are stored.
+        device_bytes: u64,
+        /// Kernels with names that only the vendor's library has.
+        kernels_found: u32,
+        /// Kernels in the file in all: the rest is what the package's own compiler made.
+        kernels: u32,
+        /// Some of the names that were found, at most 8.
+        examples: Vec<String>,
+    },
+    /// The file looks like a version of restricted material that the corpus lacks.
+    Suspected {
+        /// Where.
+        place: Place,
+        /// A known version of what it looks like; its own version is not known.
+        like: Origin,
+        /// Why.
+        signs: Vec<Sign>,
+    },
+    /// A library of a GPU driver, which belongs to the machine that has the GPU.
+    Driver {
+        /// Where.
+        place: Place,
+        /// The library's name, for instance `libcuda.so.1`.
+        library: String,
+        /// How it was known.
+        sign: DriverSign,
+    },
+    /// The binary links or opens shared libraries. An explanation, no suspicion.
     Dynamic {
         /// Where.
         place: Place,
-        /// `NEEDED` entries.
+        /// `NEEDED` entries, or the DLLs that a PE file imports.
         needed: Vec<String>,
         /// `RPATH` and `RUNPATH` entries.
         runpath: Vec<String>,
+        /// Store paths that `runpath` leads to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        store_paths: Vec<String>,
+        /// Names of libraries that it may open while it runs.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        opens: Vec<String>,
+    },
+    /// The binary defines a vendor's interface by stubs that load the real library on first use. An
+    /// explanation, no suspicion.
+    Stub {
+        /// Where.
+        place: Place,
+        /// The library whose interface it is.
+        library: Origin,
+        /// How many functions of the interface are defined.
+        functions: u32,
+        /// The longest of them in bytes.
+        longest: u64,
     },
     /// Something was not read to its end.
+    #[serde(rename = "not-audited")]
     NotFullyAudited {
         /// Where.
         place: Place,
@@ -215,17 +326,46 @@ impl Finding {
             Self::Copy { place, .. }
             | Self::ModifiedCopy { place, .. }
             | Self::StaticCode { place, .. }
+            | Self::DeviceCode { place, .. }
+            | Self::Suspected { place, .. }
+            | Self::Driver { place, .. }
             | Self::Dynamic { place, .. }
+            | Self::Stub { place, .. }
             | Self::NotFullyAudited { place, .. } => place,
         }
     }
 
-    /// The restricted material that was found, if that is what the finding says.
+    /// The material that the finding speaks of.
     pub fn origin(&self) -> Option<&Origin> {
         match self {
-            Self::Copy { original, .. } | Self::ModifiedCopy { original, .. } => Some(original),
+            Self::Copy { original, .. } | Self::ModifiedCopy { original, .. } | Self::DeviceCode { original, .. } => {
+                Some(original)
+            }
             Self::StaticCode { archive, .. } => Some(archive),
-            Self::Dynamic { .. } | Self::NotFullyAudited { .. } => None,
+            Self::Suspected { like, .. } => Some(like),
+            Self::Stub { library, .. } => Some(library),
+            Self::Driver { .. } | Self::Dynamic { .. } | Self::NotFullyAudited { .. } => None,
         }
+    }
+
+    /// The stable name of its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Copy { .. } => "copy",
+            Self::ModifiedCopy { .. } => "modified-copy",
+            Self::StaticCode { .. } => "static",
+            Self::DeviceCode { .. } => "device-code",
+            Self::Suspected { .. } => "suspected",
+            Self::Driver { .. } => "driver",
+            Self::Dynamic { .. } => "dynamic",
+            Self::Stub { .. } => "stub",
+            Self::NotFullyAudited { .. } => "not-audited",
+        }
+    }
+
+    /// Whether it keeps a path from being published unless terms or the policy permit it. What could not be
+    /// read counts as well.
+    pub fn is_restricted(&self) -> bool {
+        !matches!(self, Self::Dynamic { .. } | Self::Stub { .. })
     }
 }

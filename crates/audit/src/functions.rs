@@ -226,7 +226,7 @@ mod tests {
     fn corpus(functions: &[Function<'_>]) -> Corpus {
         let functions: Vec<_> = prints(functions).into_iter().flatten().collect();
         Corpus::from_body(Body {
-            materials: vec![Material { package: "vendor".to_owned(), licenses: vec![] }],
+            materials: vec![Material::of_package("vendor", vec![])],
             members: vec![MemberPrint {
                 material: 0,
                 archive: "libv.a".to_owned(),

@@ -66,7 +66,7 @@ pub fn learn(
 
 fn position_or_push(materials: &mut Vec<Material>, material: Material) -> u32 {
     // One package is one material, whatever licenses it was declared under over time.
-    let known = materials.iter().position(|known| known.package == material.package);
+    let known = materials.iter().position(|known| known.name == material.name && known.version == material.version);
     known.unwrap_or_else(|| {
         materials.push(material);
         materials.len() - 1
@@ -195,7 +195,7 @@ mod tests {
     }
 
     fn vendor() -> Material {
-        Material { package: "vendor-1".to_owned(), licenses: vec!["unfree".to_owned()] }
+        Material::of_package("vendor-1", vec!["unfree".to_owned()])
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod scan;
 pub use audit::{AuditFile, Contents, Report, audit};
 pub use container::Limits;
 pub use corpus::{Corpus, CorpusError, Material, Origin};
-pub use finding::{Change, Finding, Gap, MemberHits, Place, Section};
+pub use finding::{Change, DriverSign, Finding, Gap, MemberHits, Place, Section, Sign};
 pub use learn::{Learned, learn};
 
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored

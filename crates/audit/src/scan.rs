@@ -62,7 +62,13 @@ fn dynamic_links(subject: &Subject<'_>, _: &Corpus, findings: &mut Vec<Finding>)
     if let Some(file) = &subject.elf {
         match elf::links(file) {
             Ok(Links { needed, runpath, .. }) if !needed.is_empty() => {
-                findings.push(Finding::Dynamic { place: subject.place.clone(), needed, runpath });
+                findings.push(Finding::Dynamic {
+                    place: subject.place.clone(),
+                    needed,
+                    runpath,
+                    store_paths: vec![],
+                    opens: vec![],
+                });
             }
             Ok(_) => {}
             Err(error) => findings.push(broken(subject, &error)),

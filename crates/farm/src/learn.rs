@@ -73,7 +73,7 @@ pub(crate) fn learn_new(
         }
         changed = true;
         if files + functions > 0 {
-            sink(Event::Learned { package: material.package.clone(), files, functions });
+            sink(Event::Learned { package: material.package(), files, functions });
         }
     }
     if changed {
@@ -97,8 +97,8 @@ impl Materials {
     }
 
     /// The same with the packages' names.
-    pub(crate) fn packages(&self) -> impl Iterator<Item = (&StorePath, &str)> {
-        self.originals.iter().chain(&self.outputs).map(|(path, material)| (path, material.package.as_str()))
+    pub(crate) fn packages(&self) -> impl Iterator<Item = (&StorePath, String)> {
+        self.originals.iter().chain(&self.outputs).map(|(path, material)| (path, material.package()))
     }
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn materials(set: &PackageSet, rules: &Rules) -> Materials {
         }
         let unfree = licenses.iter().filter(|license| license.class() != Class::Free);
         let keys: Vec<String> = unfree.map(|license| license.key().to_owned()).collect();
-        let material = Material { package: derivation.name.clone(), licenses: keys };
+        let material = Material::of_package(&derivation.name, keys);
         for source in sources(set, derivation) {
             materials.originals.entry(source.clone()).or_insert_with(|| material.clone());
         }

@@ -193,7 +193,7 @@ async fn is_complete(
         if let Some(info) = known.get(path)
             && before.remove(&info.nar_hash.to_string()).is_none()
         {
-            cache.catalog().put_learned(info.nar_hash, package).await?;
+            cache.catalog().put_learned(info.nar_hash, &package).await?;
         }
     }
     before.retain(|nar_hash, _| !corpus.has_learned(nar_hash));

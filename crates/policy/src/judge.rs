@@ -87,8 +87,10 @@ fn judge<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec
     let policy = rules.policy();
     let evidence = evidence(name, finding);
     let (treatment, note, permit, origin) = match finding {
-        Finding::Dynamic { .. } => return vec![(Effect::Note, Code::AuditLinksDynamically, evidence, None)],
-        Finding::NotFullyAudited { .. } => {
+        Finding::Dynamic { .. } | Finding::Stub { .. } => {
+            return vec![(Effect::Note, Code::AuditLinksDynamically, evidence, None)];
+        }
+        Finding::Suspected { .. } | Finding::Driver { .. } | Finding::NotFullyAudited { .. } => {
             let effect = match policy.not_fully_audited {
                 Action::Withhold => Effect::Withhold,
                 Action::Publish => Effect::Note,
@@ -99,7 +101,7 @@ fn judge<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec
         Finding::ModifiedCopy { original, .. } => {
             (policy.modified_copy, Code::AuditModifiedCopy, Code::TermsPermitCopy, original)
         }
-        Finding::StaticCode { archive, .. } => {
+        Finding::StaticCode { archive, .. } | Finding::DeviceCode { original: archive, .. } => {
             (policy.static_code, Code::AuditStaticCode, Code::TermsPermitInclusion, archive)
         }
     };
@@ -154,14 +156,18 @@ fn shown(name: &str, place: &Place) -> String {
 fn evidence(name: &str, finding: &Finding) -> Evidence {
     let mut evidence = Evidence { place: shown(name, finding.place()), ..Evidence::default() };
     if let Some(origin) = finding.origin() {
-        evidence.package = Some(origin.material.package.clone());
+        evidence.package = Some(origin.material.package());
         evidence.original = Some(match &origin.member {
             Some(member) => format!("{}({member})", origin.file),
             None => origin.file.clone(),
         });
     }
     match finding {
-        Finding::Copy { .. } => {}
+        Finding::Copy { .. }
+        | Finding::DeviceCode { .. }
+        | Finding::Suspected { .. }
+        | Finding::Driver { .. }
+        | Finding::Stub { .. } => {}
         Finding::ModifiedCopy { same, changed, changes, .. } => {
             evidence.changes.clone_from(changes);
             evidence.same_sections.clone_from(same);

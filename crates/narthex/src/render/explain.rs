@@ -120,7 +120,7 @@ fn finding_text(path: &Path, finding: &Finding) -> String {
     let of = || match finding.origin() {
         Some(origin) => {
             let member = origin.member.as_ref().map(|member| format!("({member})")).unwrap_or_default();
-            format!("{}{member} of {}", origin.file, origin.material.package)
+            format!("{}{member} of {}", origin.file, origin.material.package())
         }
         None => String::new(),
     };
@@ -149,6 +149,9 @@ fn finding_text(path: &Path, finding: &Finding) -> String {
         Finding::Dynamic { needed, runpath, .. } => {
             let path = if runpath.is_empty() { String::new() } else { format!(", looking in {}", runpath.join(":")) };
             format!("{place} links {}{path}", needed.join(", "))
+        }
+        Finding::DeviceCode { .. } | Finding::Suspected { .. } | Finding::Driver { .. } | Finding::Stub { .. } => {
+            format!("{place}: {} {}", finding.kind(), of())
         }
         Finding::NotFullyAudited { gap, .. } => format!("{place} was not fully audited: {gap}"),
     }

@@ -24,11 +24,7 @@ fn place(file: &str) -> Place {
 }
 
 fn origin(file: &str, license: &str) -> Origin {
-    Origin {
-        material: Material { package: "cuda-1".to_owned(), licenses: vec![license.to_owned()] },
-        file: file.to_owned(),
-        member: None,
-    }
+    Origin { material: Material::of_package("cuda-1", vec![license.to_owned()]), file: file.to_owned(), member: None }
 }
 
 fn copy(file: &str) -> Finding {
@@ -89,8 +85,13 @@ fn the_table() {
         let gap = Finding::NotFullyAudited { place: place("a.xz"), gap: Gap::UnsupportedArchive("xz".to_owned()) };
         check("mit", vec![gap], strict, Withhold, Code::AuditIncomplete);
         // Linking dynamically is the way out that the whole program rests on.
-        let dynamic =
-            Finding::Dynamic { place: place("bin/x"), needed: vec!["libcudart.so.12".to_owned()], runpath: vec![] };
+        let dynamic = Finding::Dynamic {
+            place: place("bin/x"),
+            needed: vec!["libcudart.so.12".to_owned()],
+            runpath: vec![],
+            store_paths: vec![],
+            opens: vec![],
+        };
         check("mit", vec![dynamic], strict, Publish, Code::LicenseFree);
     }
     check("mit", vec![copy("libcudart.so.12")], false, Publish, Code::TermsPermitCopy);
