@@ -1,13 +1,15 @@
-//! Turns restricted material into fingerprints.
+//! Turns material into fingerprints: restricted material into what is looked for, free software into
+//! what is left alone.
 
 use crate::audit::{AuditFile, Contents};
 use crate::container::{Kind, Limits, Visitor, walk};
-use crate::corpus::{Body, Corpus, CorpusError, FilePrint, FunctionPrint, Material, MemberPrint};
+use crate::corpus::{Corpus, FilePrint, Fingerprints, Material, Part, file_key};
 use crate::elf::Links;
 use crate::finding::{Gap, Place};
-use crate::prints::{Hash, hash};
-use crate::{elf, functions, scan};
-use std::collections::{BTreeMap, HashMap};
+use crate::functions::{self, Candidate, Frequencies};
+use crate::prints::{self, hash128, heads};
+use crate::{binary, device, links, strings};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Shorter files (empty `__init__.py`, one-line stamps) are in everybody's packages.
 const SHORTEST: usize = 64;
@@ -19,101 +21,98 @@ pub struct Learned {
     pub files: usize,
     /// Functions that were new.
     pub functions: usize,
+    /// Entries and kernels of device code that were new.
+    pub device: usize,
     /// What could not be read, and so was not learned.
     pub gaps: Vec<(Place, Gap)>,
 }
 
-/// Adds the fingerprints of one store path to a corpus.
+/// What is learned from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// A hash of it, remembered so that it is learned only once; a NAR's where it is a store path.
+    pub hash: String,
+    /// Its name, which stands for the file where it is itself a file.
+    pub name: String,
+    /// Whose it is.
+    pub material: Material,
+}
+
+/// Adds the fingerprints of restricted material.
 ///
-/// `nar_hash` is remembered so that it is learned only once, and `name` stands for the file where
-/// the path is itself a file. Vendor originals are to be learned before the outputs made from them:
-/// files that are known already, changed or not, are not learned again, so that what is found
-/// later is compared with the original.
-///
-/// # Errors
-/// None in practice: the content is consistent by construction, and the type says so only because
-/// reading a file from elsewhere goes the same way.
-pub fn learn(
-    corpus: Corpus,
-    nar_hash: &str,
-    name: &str,
-    material: Material,
+/// Vendor originals are to be learned before the outputs made from them: files that are known
+/// already, changed or not, are not learned again, so that what is found later is compared with the
+/// original.
+pub fn learn(prints: &mut Fingerprints, source: &Source, files: &[AuditFile<'_>], limits: Limits) -> Learned {
+    let material = prints.material(&source.material);
+    let mut visitor = Learn {
+        prints,
+        material,
+        name: &source.name,
+        objects: Vec::new(),
+        frequencies: Frequencies::default(),
+        strings: BTreeMap::new(),
+        scratch: Vec::new(),
+        learned: Learned::default(),
+    };
+    walk_all(files, limits, &mut visitor);
+    let Learn { objects, frequencies, strings, mut learned, .. } = visitor;
+    for object in objects {
+        let functions = object.functions.into_iter().map(|candidate| frequencies.choose(candidate)).collect();
+        learned.functions += prints.add_functions(object.original, &object.member, functions);
+    }
+    for (original, hashes) in strings {
+        prints.strings.extend(hashes.into_iter().map(|hash| (hash, original)));
+    }
+    prints.meta.learned.insert(source.hash.clone());
+    learned
+}
+
+/// Remembers what of free software the corpus would take for a vendor's: functions of its objects, and in its
+/// programs and libraries whatever the corpus knows. So free software is learned after the restricted
+/// material that shares code with it.
+pub fn learn_free(
+    prints: &mut Fingerprints,
+    corpus: &Corpus,
+    source: &Source,
     files: &[AuditFile<'_>],
     limits: Limits,
-) -> Result<(Corpus, Learned), CorpusError> {
-    let mut visitor =
-        Learn { corpus: &corpus, name, files: BTreeMap::new(), objects: Vec::new(), learned: Learned::default() };
+) -> Learned {
+    let before = prints.free.len();
+    let mut visitor = LearnFree { prints, corpus, scratch: Vec::new(), learned: Learned::default() };
+    walk_all(files, limits, &mut visitor);
+    let mut learned = visitor.learned;
+    learned.functions = prints.free.len() - before;
+    prints.meta.free.insert(source.material.package());
+    prints.meta.learned.insert(source.hash.clone());
+    learned
+}
+
+fn walk_all(files: &[AuditFile<'_>], limits: Limits, visitor: &mut dyn Visitor) {
     for file in files {
         let place = Place { file: file.path.clone(), members: Vec::new() };
         match &file.contents {
-            Contents::Bytes(bytes) => walk(place, bytes, limits, &mut visitor),
-            Contents::Unreadable(why) => visitor.learned.gaps.push((place, Gap::Unreadable(why.clone()))),
+            Contents::Bytes(bytes) => walk(place, bytes, limits, visitor),
+            Contents::Unreadable(why) => visitor.gap(place, Gap::Unreadable(why.clone())),
         }
     }
-    let Learn { files: new_files, objects, mut learned, .. } = visitor;
-
-    let mut body = corpus.body;
-    let number = position_or_push(&mut body.materials, material);
-    learned.files = new_files.len();
-    for (hash, mut file) in new_files {
-        file.material = number;
-        body.files.insert(hash, file);
-    }
-    learned.functions = add_functions(&mut body, number, objects);
-    body.learned.insert(nar_hash.to_owned());
-    Ok((Corpus::from_body(body)?, learned))
-}
-
-fn position_or_push(materials: &mut Vec<Material>, material: Material) -> u32 {
-    // One package is one material, whatever licenses it was declared under over time.
-    let known = materials.iter().position(|known| known.name == material.name && known.version == material.version);
-    known.unwrap_or_else(|| {
-        materials.push(material);
-        materials.len() - 1
-    }) as u32
-}
-
-/// Functions are stored once, however many members have them.
-fn add_functions(body: &mut Body, material: u32, objects: Vec<Object>) -> usize {
-    type Key = (u32, Vec<(u32, u32)>, Hash);
-    let key = |f: &FunctionPrint| -> Key { (f.length, f.masked.clone(), f.hash) };
-    let before = body.functions.len();
-    let mut numbers: HashMap<Key, u32> = body.functions.iter().enumerate().map(|(n, f)| (key(f), n as u32)).collect();
-    for object in objects {
-        let mut owned: Vec<u32> = Vec::new();
-        for function in object.functions {
-            owned.push(*numbers.entry(key(&function)).or_insert_with(|| {
-                body.functions.push(function);
-                body.functions.len() as u32 - 1
-            }));
-        }
-        owned.sort_unstable();
-        owned.dedup();
-        if !owned.is_empty() {
-            body.members.push(MemberPrint {
-                material,
-                archive: object.archive,
-                member: object.member,
-                functions: owned,
-            });
-        }
-    }
-    body.functions.len() - before
 }
 
 /// A relocatable object whose functions are to be added.
 struct Object {
-    archive: String,
+    original: u32,
     member: String,
-    functions: Vec<FunctionPrint>,
+    functions: Vec<Candidate>,
 }
 
 struct Learn<'a> {
-    corpus: &'a Corpus,
+    prints: &'a mut Fingerprints,
+    material: u32,
     name: &'a str,
-    /// The number of their material is filled in at the end.
-    files: BTreeMap<Hash, FilePrint>,
     objects: Vec<Object>,
+    frequencies: Frequencies,
+    strings: BTreeMap<u32, BTreeSet<u64>>,
+    scratch: Vec<u8>,
     learned: Learned,
 }
 
@@ -130,42 +129,121 @@ impl Learn<'_> {
             _ => (last.to_owned(), None),
         }
     }
+
+    /// Learns what a binary has beside its whole bytes; `None` where it is a copy of one that is known.
+    fn binary(&mut self, file: &object::File<'_>, original: u32, member: &str) -> Result<Option<FilePrint>, object::Error> {
+        let mut sections = binary::section_prints(file)?;
+        let is_linked = binary::is_linked(file);
+        if self.prints.is_variant(&sections) {
+            return Ok(None);
+        }
+        if is_linked {
+            self.prints.interface.extend(links::exports(file).into_iter().map(|hash| (hash, original)));
+        } else {
+            // Linkers take objects apart: only what may be found in a whole copy is of use.
+            sections.retain(prints::SectionPrint::is_distinctive);
+            let found = binary::functions(file)?;
+            let functions: Vec<Candidate> =
+                found.iter().filter_map(|function| functions::candidate(function, &mut self.scratch)).collect();
+            functions.iter().for_each(|candidate| self.frequencies.count(candidate));
+            self.objects.push(Object { original, member: member.to_owned(), functions });
+        }
+        let kept = self.strings.entry(original).or_default();
+        for hash in strings::prints(binary::data(file)?.into_iter()) {
+            strings::keep(kept, hash);
+        }
+        let links = binary::links(file)?;
+        Ok(Some(FilePrint { original, member: None, size: 0, heads: Vec::new(), sections, links }))
+    }
 }
 
 impl Visitor for Learn<'_> {
     fn blob(&mut self, place: &Place, bytes: &[u8], parent: Option<Kind>) -> bool {
-        let key = hash(bytes);
-        if self.corpus.body.files.contains_key(&key) || self.files.contains_key(&key) {
+        let key = hash128(bytes);
+        if self.prints.files.contains_key(&key) {
             return false;
         }
         if bytes.len() < SHORTEST || is_everybodys(place.innermost(), bytes) {
             return true;
         }
         let (file, member) = self.origin(place, parent);
-        let (mut sections, mut links) = (Vec::new(), Links::default());
-        if elf::is_elf(bytes) {
-            match object::File::parse(bytes).and_then(|elf| Ok((elf::section_prints(&elf)?, elf::links(&elf)?, elf))) {
-                Ok((prints, found_links, elf)) => {
-                    if scan::closest(&prints, self.corpus).is_some() {
-                        return false;
-                    }
-                    (sections, links) = (prints, found_links);
-                    if object::Object::kind(&elf) == object::ObjectKind::Relocatable {
-                        match elf::functions(&elf) {
-                            Ok(found) => self.objects.push(Object {
-                                archive: file.clone(),
-                                member: member.clone().unwrap_or_else(|| file.clone()),
-                                functions: functions::prints(&found).into_iter().flatten().collect(),
-                            }),
-                            Err(error) => self.gap(place.clone(), Gap::BrokenBinary(error.to_string())),
-                        }
+        let original = self.prints.original(self.material, &file);
+        let none = FilePrint {
+            original,
+            member: None,
+            size: 0,
+            heads: Vec::new(),
+            sections: Vec::new(),
+            links: Links::default(),
+        };
+        let print = match binary::parse(bytes, parent) {
+            None => Some(none),
+            Some(parsed) => {
+                let name = member.as_deref().unwrap_or(&file);
+                match parsed.and_then(|binary| self.binary(&binary, original, name)) {
+                    Ok(print) => print,
+                    Err(error) => {
+                        self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
+                        Some(none)
                     }
                 }
-                Err(error) => self.gap(place.clone(), Gap::BrokenBinary(error.to_string())),
+            }
+        };
+        let Some(print) = print else { return false };
+        self.learned.device += device::learn(self.prints, original, bytes);
+        if let Some(product) = binary::product(bytes) {
+            self.prints.products.insert((product, original));
+        }
+        // Members of archives are found by their functions where they are not whole.
+        let heads = if member.is_none() { heads(bytes) } else { Vec::new() };
+        self.prints.add_file(key, FilePrint { member, size: bytes.len() as u64, heads, ..print });
+        self.learned.files += 1;
+        true
+    }
+
+    fn gap(&mut self, place: Place, gap: Gap) {
+        self.learned.gaps.push((place, gap));
+    }
+}
+
+struct LearnFree<'a> {
+    prints: &'a mut Fingerprints,
+    corpus: &'a Corpus,
+    scratch: Vec<u8>,
+    learned: Learned,
+}
+
+impl LearnFree<'_> {
+    fn binary(&mut self, file: &object::File<'_>) -> Result<(), object::Error> {
+        let free = &mut self.prints.free;
+        if binary::is_linked(file) {
+            let hits = functions::hits(&binary::code(file)?, self.corpus);
+            free.extend(hits.iter().map(|hit| self.corpus.function(hit.function).hash));
+            let known = |hash: &u64| self.corpus.originals(Part::Interface, *hash).next().is_some();
+            free.extend(links::exports(file).into_iter().filter(known));
+        } else {
+            for function in binary::functions(file)? {
+                free.extend(functions::candidate(&function, &mut self.scratch).map(|candidate| candidate.hash()));
             }
         }
-        let size = bytes.len() as u64;
-        self.files.insert(key, FilePrint { material: 0, file, member, size, sections, links });
+        let texts = binary::data(file)?.into_iter().flat_map(strings::messages);
+        let hashes = texts.map(|text| prints::hash64(prints::Kind::String, text));
+        free.extend(hashes.filter(|hash| self.corpus.families.has(*hash)));
+        Ok(())
+    }
+}
+
+impl Visitor for LearnFree<'_> {
+    fn blob(&mut self, place: &Place, bytes: &[u8], parent: Option<Kind>) -> bool {
+        let key = hash128(bytes);
+        if self.corpus.file(key, bytes.len() as u64).is_some() {
+            self.prints.free.insert(file_key(key));
+        }
+        if let Some(Err(error)) = binary::parse(bytes, parent).map(|parsed| parsed.and_then(|file| self.binary(&file))) {
+            self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
+        }
+        self.prints.free.extend(device::known(bytes, self.corpus));
+        self.learned.files += 1;
         true
     }
 
@@ -194,18 +272,19 @@ mod tests {
         AuditFile { path: path.to_owned(), contents: Contents::Bytes(bytes) }
     }
 
-    fn vendor() -> Material {
-        Material::of_package("vendor-1", vec!["unfree".to_owned()])
+    fn learned(prints: &mut Fingerprints, files: &[AuditFile<'_>]) -> Learned {
+        let material = Material::of_package("vendor-1", vec!["unfree".to_owned()]);
+        let source = Source { hash: "sha256:a".to_owned(), name: "n".to_owned(), material };
+        learn(prints, &source, files, Limits::default())
     }
 
     #[test]
     fn what_was_learned_is_found_by_its_bytes_and_not_by_its_name() {
         let header = [b'h'; 100];
-        let (corpus, learned) =
-            learn(Corpus::default(), "sha256:a", "n", vendor(), &[file("include/v.h", &header)], Limits::default())
-                .unwrap();
-        assert_eq!(learned.files, 1);
-        let report = audit(&[file("x/renamed", &header), file("y", b"other")], &corpus, Limits::default());
+        let mut prints = Fingerprints::default();
+        assert_eq!(learned(&mut prints, &[file("include/v.h", &header)]).files, 1);
+        let report =
+            audit(&[file("x/renamed", &header), file("y", b"other")], &prints.to_corpus(), Limits::default());
         let [Finding::Copy { place, original }] = report.findings.as_slice() else { panic!("{report:?}") };
         assert_eq!((place.to_string().as_str(), original.file.as_str()), ("x/renamed", "include/v.h"));
     }
@@ -214,23 +293,34 @@ mod tests {
     fn license_texts_and_stamps_are_not_learned() {
         let long = [b'x'; 500];
         let files = [file("share/LICENSE.txt", &long), file("x.dist-info/WHEEL", &long), file("__init__.py", b"")];
-        let (_, learned) = learn(Corpus::default(), "sha256:a", "n", vendor(), &files, Limits::default()).unwrap();
-        assert_eq!(learned.files, 0);
+        assert_eq!(learned(&mut Fingerprints::default(), &files).files, 0);
         // A program is not let off for its name.
         let program = [0u8; 500];
-        let files = [file("bin/license-server", &program)];
-        let (_, learned) = learn(Corpus::default(), "sha256:a", "n", vendor(), &files, Limits::default()).unwrap();
-        assert_eq!(learned.files, 1);
+        assert_eq!(learned(&mut Fingerprints::default(), &[file("bin/license-server", &program)]).files, 1);
     }
 
     #[test]
     fn learning_twice_adds_nothing_and_changes_no_byte() {
         let bytes = [b'q'; 100];
-        let go = |corpus| learn(corpus, "sha256:a", "n", vendor(), &[file("f", &bytes)], Limits::default()).unwrap();
-        let (once, _) = go(Corpus::default());
-        let id = once.id();
-        let (twice, learned) = go(once);
-        assert_eq!((learned.files, learned.functions), (0, 0));
-        assert_eq!(twice.id(), id);
+        let mut prints = Fingerprints::default();
+        learned(&mut prints, &[file("f", &bytes)]);
+        let once = prints.to_bytes();
+        let again = learned(&mut prints, &[file("f", &bytes)]);
+        assert_eq!((again.files, again.functions), (0, 0));
+        assert_eq!(prints.to_bytes(), once);
+    }
+
+    #[test]
+    fn what_free_software_has_as_well_accuses_nobody() {
+        let header = [b'h'; 100];
+        let mut prints = Fingerprints::default();
+        learned(&mut prints, &[file("include/v.h", &header)]);
+        let material = Material::of_package("zlib-1.3", vec![]);
+        let source = Source { hash: "sha256:b".to_owned(), name: "n".to_owned(), material };
+        let corpus = prints.to_corpus();
+        learn_free(&mut prints, &corpus, &source, &[file("h", &header)], Limits::default());
+        let corpus = prints.to_corpus();
+        assert_eq!(audit(&[file("x", &header)], &corpus, Limits::default()).findings, []);
+        assert_eq!(corpus.subtracted().collect::<Vec<_>>(), ["zlib-1.3"]);
     }
 }
