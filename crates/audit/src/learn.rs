@@ -6,7 +6,7 @@ use crate::corpus::{Body, Corpus, CorpusError, FilePrint, FunctionPrint, Materia
 use crate::elf::Links;
 use crate::finding::{Gap, Place};
 use crate::prints::{Hash, hash};
-use crate::{elf, functions, scan};
+use crate::{binary, elf, functions, scan};
 use std::collections::{BTreeMap, HashMap};
 
 /// Shorter files (empty `__init__.py`, one-line stamps) are in everybody's packages.
@@ -143,8 +143,8 @@ impl Visitor for Learn<'_> {
         }
         let (file, member) = self.origin(place, parent);
         let (mut sections, mut links) = (Vec::new(), Links::default());
-        if elf::is_elf(bytes) {
-            match object::File::parse(bytes).and_then(|elf| Ok((elf::section_prints(&elf)?, elf::links(&elf)?, elf))) {
+        if let Some(parsed) = binary::parse(bytes, parent) {
+            match parsed.and_then(|elf| Ok((elf::section_prints(&elf)?, elf::links(&elf)?, elf))) {
                 Ok((prints, found_links, elf)) => {
                     if scan::closest(&prints, self.corpus).is_some() {
                         return false;

@@ -12,12 +12,15 @@
 
 mod anchor;
 mod audit;
+mod binary;
+mod coff;
 mod container;
 mod corpus;
 mod elf;
 mod finding;
 mod functions;
 mod learn;
+mod pe;
 mod prints;
 mod scan;
 
@@ -30,3 +33,9 @@ pub use learn::{Learned, learn};
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
 pub const SCANNER_VERSION: u32 = 2;
+
+/// Reads the bytes as every kind of binary that there is. For fuzzing alone.
+#[doc(hidden)]
+pub fn fuzz_binary(bytes: &[u8]) {
+    binary::fuzz(bytes);
+}

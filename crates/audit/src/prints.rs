@@ -16,8 +16,9 @@ pub(crate) fn shorten(hash: &blake3::Hash) -> Hash {
 }
 
 /// Sections whose bytes neither patchelf nor strip changes; measured over nine variants of five
-/// vendor libraries (`docs/decisions/0004-audit.md`).
-const DISTINCTIVE: [&str; 3] = [".text", ".rodata", ".nv_fatbin"];
+/// vendor libraries (`docs/decisions/0004-audit.md`). The last three are those of PE files, whose names end
+/// after eight letters.
+const DISTINCTIVE: [&str; 6] = [".text", ".rodata", ".nv_fatbin", ".rdata", ".nv_fatb", ".nvFatBi"];
 
 /// Shorter ones are start-up code and tables that unrelated binaries share.
 const DISTINCTIVE_BYTES: u64 = 1024;

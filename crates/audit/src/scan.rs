@@ -5,7 +5,7 @@ use crate::corpus::{Corpus, FilePrint};
 use crate::elf::Links;
 use crate::finding::{Change, Finding, Gap, Place, Section};
 use crate::prints::{Hash, SectionPrint, hash};
-use crate::{elf, functions};
+use crate::{binary, elf, functions};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -31,16 +31,15 @@ pub(crate) struct Scan<'a> {
 }
 
 impl Visitor for Scan<'_> {
-    fn blob(&mut self, place: &Place, bytes: &[u8], _: Option<Kind>) -> bool {
+    fn blob(&mut self, place: &Place, bytes: &[u8], parent: Option<Kind>) -> bool {
         let mut subject = Subject { place, bytes, elf: None };
         if copies(&subject, self.corpus, &mut self.findings).is_break() {
             return false;
         }
-        if elf::is_elf(bytes) {
-            match object::File::parse(bytes) {
-                Ok(file) => subject.elf = Some(file),
-                Err(error) => self.gap(place.clone(), Gap::BrokenBinary(error.to_string())),
-            }
+        match binary::parse(bytes, parent) {
+            Some(Ok(file)) => subject.elf = Some(file),
+            Some(Err(error)) => self.gap(place.clone(), Gap::BrokenBinary(error.to_string())),
+            None => {}
         }
         SCANNERS.iter().all(|scan| scan(&subject, self.corpus, &mut self.findings).is_continue())
     }
@@ -115,7 +114,7 @@ fn static_code(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Vec<Findin
     ControlFlow::Continue(())
 }
 
-fn broken(subject: &Subject<'_>, error: &object::Error) -> Finding {
+fn broken(subject: &Subject<'_>, error: &binary::Error) -> Finding {
     Finding::NotFullyAudited { place: subject.place.clone(), gap: Gap::BrokenBinary(error.to_string()) }
 }
 
