@@ -6,7 +6,7 @@
 
 use crate::anchor::{WINDOW, anchor_of, distinctive};
 use crate::corpus::{Corpus, FunctionPrint, FunctionRow, OriginalRef};
-use crate::elf::Function;
+use crate::binary::Function;
 use crate::finding::{Finding, MemberHits, Place};
 use crate::prints::{Kind, hash64};
 use rayon::prelude::*;
@@ -60,6 +60,13 @@ pub(crate) fn candidate(function: &Function<'_>, scratch: &mut Vec<u8>) -> Optio
         owners: BTreeSet::new(),
     };
     Some(Candidate { print, windows })
+}
+
+impl Candidate {
+    /// What tells it from other functions.
+    pub(crate) fn hash(&self) -> u64 {
+        self.print.hash
+    }
 }
 
 /// How often windows stand in some functions.

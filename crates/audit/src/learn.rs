@@ -4,7 +4,7 @@
 use crate::audit::{AuditFile, Contents};
 use crate::container::{Kind, Limits, Visitor, walk};
 use crate::corpus::{Corpus, FilePrint, Fingerprints, Material, Part, file_key};
-use crate::elf::Links;
+use crate::binary::Links;
 use crate::finding::{Gap, Place};
 use crate::functions::{self, Candidate, Frequencies};
 use crate::prints::{self, hash128, heads};
@@ -131,7 +131,7 @@ impl Learn<'_> {
     }
 
     /// Learns what a binary has beside its whole bytes; `None` where it is a copy of one that is known.
-    fn binary(&mut self, file: &object::File<'_>, original: u32, member: &str) -> Result<Option<FilePrint>, object::Error> {
+    fn binary(&mut self, file: &object::File<'_>, original: u32, member: &str) -> Result<Option<FilePrint>, binary::Error> {
         let mut sections = binary::section_prints(file)?;
         let is_linked = binary::is_linked(file);
         if self.prints.is_variant(&sections) {
@@ -191,7 +191,7 @@ impl Visitor for Learn<'_> {
         };
         let Some(print) = print else { return false };
         self.learned.device += device::learn(self.prints, original, bytes);
-        if let Some(product) = binary::product(bytes) {
+        if let Some((product, _)) = binary::product(bytes) {
             self.prints.products.insert((product, original));
         }
         // Members of archives are found by their functions where they are not whole.
@@ -214,7 +214,7 @@ struct LearnFree<'a> {
 }
 
 impl LearnFree<'_> {
-    fn binary(&mut self, file: &object::File<'_>) -> Result<(), object::Error> {
+    fn binary(&mut self, file: &object::File<'_>) -> Result<(), binary::Error> {
         let free = &mut self.prints.free;
         if binary::is_linked(file) {
             let hits = functions::hits(&binary::code(file)?, self.corpus);

@@ -12,21 +12,34 @@
 
 mod anchor;
 mod audit;
+mod binary;
+mod coff;
 mod container;
 mod corpus;
 mod elf;
+mod fatbin;
+mod device;
 mod finding;
 mod functions;
 mod learn;
+mod links;
+mod pe;
 mod prints;
 mod scan;
+mod strings;
 
 pub use audit::{AuditFile, Contents, Report, audit};
 pub use container::Limits;
-pub use corpus::{Corpus, CorpusError, Material, Origin};
+pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Origin};
 pub use finding::{Change, DriverSign, Finding, Gap, MemberHits, Place, Section, Sign};
-pub use learn::{Learned, learn};
+pub use learn::{Learned, Source, learn, learn_free};
 
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
-pub const SCANNER_VERSION: u32 = 2;
+pub const SCANNER_VERSION: u32 = 3;
+
+/// Reads the bytes as every kind of binary that there is. For fuzzing alone.
+#[doc(hidden)]
+pub fn fuzz_binary(bytes: &[u8]) {
+    binary::fuzz(bytes);
+}

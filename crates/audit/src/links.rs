@@ -2,7 +2,7 @@
 
 use crate::anchor::Filter;
 use crate::corpus::{Corpus, OriginalRef, Part};
-use crate::elf::Links;
+use crate::binary::{self, Links};
 use crate::finding::{DriverSign, Finding, Place, Sign};
 use crate::prints::{Kind, hash64};
 use crate::strings::family;
@@ -191,6 +191,22 @@ pub(crate) fn interface_signs(
             None => {}
         }
     }
+}
+
+/// A PE file that names a vendor's product of which nothing else was found.
+pub(crate) fn product_signs(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut Vec<Finding>) {
+    let Some((product, info)) = binary::product(bytes) else { return };
+    if corpus.is_free(product) || findings.iter().any(|f| f.place() == place && f.is_restricted() && f.origin().is_some()) {
+        return;
+    }
+    let name = place.innermost().rsplit('/').next().unwrap_or_default();
+    let named = |library: &OriginalRef| corpus.origin(*library, None).is_some_and(|o| family(&o.file) == family(name));
+    let mut libraries: Vec<OriginalRef> = corpus.originals(Part::Products, product).collect();
+    // Rather the library of the same name than any of the same product.
+    libraries.sort_by_key(|library| !named(library));
+    let Some(like) = libraries.first().and_then(|library| corpus.origin(*library, None)) else { return };
+    let (company, product) = (info.company.unwrap_or_default(), info.product.unwrap_or_default());
+    findings.push(Finding::Suspected { place: place.clone(), like, signs: vec![Sign::VersionInfo { company, product }] });
 }
 
 /// The prints of what a library exports.

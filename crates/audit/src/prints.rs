@@ -33,8 +33,9 @@ pub(crate) fn hash64(kind: Kind, bytes: &[u8]) -> u64 {
 }
 
 /// Sections whose bytes neither patchelf nor strip changes; measured over nine variants of five
-/// vendor libraries (`docs/decisions/0004-audit.md`). The last two are those of PE files.
-const DISTINCTIVE: [&str; 5] = [".text", ".rodata", ".nv_fatbin", ".rdata", ".nv_fatb"];
+/// vendor libraries (`docs/decisions/0004-audit.md`). The last three are those of PE files, whose names end
+/// after eight letters.
+const DISTINCTIVE: [&str; 6] = [".text", ".rodata", ".nv_fatbin", ".rdata", ".nv_fatb", ".nvFatBi"];
 
 /// Shorter ones are start-up code and tables that unrelated binaries share.
 const DISTINCTIVE_BYTES: u64 = 1024;

@@ -2,7 +2,7 @@
 
 use crate::container::{Kind, Visitor};
 use crate::corpus::{Corpus, FilePrint};
-use crate::elf::Links;
+use crate::binary::Links;
 use crate::finding::{Change, Finding, Gap, Place, Section};
 use crate::prints::{self, Kind as Print, SectionPrint, hash64, hash128};
 use crate::strings::{Seen, family};
@@ -177,7 +177,7 @@ fn texts<'a>(subject: &Subject<'_>, data: &[&'a [u8]], corpus: &Corpus) -> (Seen
     (seen, names)
 }
 
-fn broken(subject: &Subject<'_>, error: &object::Error) -> Finding {
+fn broken(subject: &Subject<'_>, error: &binary::Error) -> Finding {
     Finding::NotFullyAudited { place: subject.place.clone(), gap: Gap::BrokenBinary(error.to_string()) }
 }
 

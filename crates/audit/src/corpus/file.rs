@@ -7,7 +7,7 @@
 //! a file, not that it is sound.
 
 use super::{CorpusError, Material};
-use crate::elf::Links;
+use crate::binary::Links;
 use crate::prints::SectionPrint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -256,20 +256,20 @@ pub(crate) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.bytes.len() / self.width
     }
 
-    pub(crate) fn row(&self, number: usize) -> &'a [u8] {
+    pub(crate) fn row(self, number: usize) -> &'a [u8] {
         &self.bytes[number * self.width..(number + 1) * self.width]
     }
 
-    pub(crate) fn rows(&self) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn rows(self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.bytes.chunks_exact(self.width)
     }
 
     /// The number of the first row for which the question is answered with no.
-    fn partition(&self, before: impl Fn(&[u8]) -> bool) -> usize {
+    fn partition(self, before: impl Fn(&[u8]) -> bool) -> usize {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
@@ -279,7 +279,7 @@ impl<'a> Table<'a> {
     }
 
     /// The rows whose first column is a hash.
-    pub(crate) fn find(self, hash: u64) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn find(self, hash: u64) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let first = self.partition(|row| u64_at(row, 0) < hash);
         (first..self.len()).map(move |row| self.row(row)).take_while(move |row| u64_at(row, 0) == hash)
     }

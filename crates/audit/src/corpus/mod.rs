@@ -16,7 +16,7 @@ pub(crate) use file::{FilePrint, FunctionRow, Part, u32_at, u64_at};
 pub(crate) use fingerprints::{FunctionPrint, file_key, read_details};
 pub use fingerprints::Fingerprints;
 pub use index::{Corpus, Listed};
-pub(crate) use index::{FileRef, OriginalRef};
+pub(crate) use index::OriginalRef;
 
 /// Where restricted material comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

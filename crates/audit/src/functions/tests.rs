@@ -1,5 +1,5 @@
 use super::*;
-use crate::corpus::{Body, Material, MemberPrint};
+use crate::corpus::{Fingerprints, Layer, Material};
 
 /// Bytes without a pattern, the same for the same seed.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
@@ -13,25 +13,29 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
+fn fingerprints(archives: &[(&str, &[Function<'_>])]) -> Fingerprints {
+    let mut prints = Fingerprints::default();
+    let material = prints.material(&Material::of_package("vendor-1", vec![]));
+    for (archive, functions) in archives {
+        let (mut scratch, mut frequencies) = (Vec::new(), Frequencies::default());
+        let candidates: Vec<_> = functions.iter().filter_map(|f| candidate(f, &mut scratch)).collect();
+        candidates.iter().for_each(|candidate| frequencies.count(candidate));
+        let original = prints.original(material, archive);
+        let functions = candidates.into_iter().map(|candidate| frequencies.choose(candidate)).collect();
+        prints.add_functions(original, "v.o", functions);
+    }
+    prints
+}
+
 fn corpus(functions: &[Function<'_>]) -> Corpus {
-    let functions: Vec<_> = prints(functions).into_iter().flatten().collect();
-    Corpus::from_body(Body {
-        materials: vec![Material::of_package("vendor", vec![])],
-        members: vec![MemberPrint {
-            material: 0,
-            archive: "libv.a".to_owned(),
-            member: "v.o".to_owned(),
-            functions: (0..functions.len() as u32).collect(),
-        }],
-        functions,
-        ..Body::default()
-    })
-    .unwrap()
+    fingerprints(&[("libv.a", functions)]).to_corpus()
 }
 
 fn find(corpus: &Corpus, code: &[u8]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    scan(&Place { file: "bin/x".to_owned(), members: vec![] }, &[(0x1000, code)], corpus, &mut findings);
+    let hits = hits(&[(0x1000, code)], corpus);
+    let place = Place { file: "bin/x".to_owned(), members: vec![] };
+    report(&place, code.len() as u64, &hits, corpus, &mut findings);
     findings
 }
 
@@ -80,23 +84,30 @@ fn pieces_hide_nothing_at_their_borders() {
 #[test]
 fn shared_functions_are_put_down_to_the_archive_that_explains_more() {
     let bodies: Vec<_> = (1..=6).map(|seed| noise(seed, 300)).collect();
-    let functions: Vec<_> = bodies.iter().map(|b| Function { bytes: b, masked: vec![] }).collect();
-    let with = |other: Vec<u32>| {
-        let mut body = corpus(&functions).body;
-        body.members.push(MemberPrint {
-            material: 0,
-            archive: "libother.a".to_owned(),
-            member: "o.o".to_owned(),
-            functions: other,
-        });
-        body.members[0].functions = vec![0, 1, 2, 3];
-        let found = find(&Corpus::from_body(body).unwrap(), &bodies.concat());
-        let name = |finding: &Finding| finding.origin().unwrap().file.clone();
-        found.iter().map(name).collect::<Vec<_>>()
+    let pick = |numbers: &[usize]| -> Vec<Function<'_>> {
+        numbers.iter().map(|number| Function { bytes: &bodies[*number], masked: vec![] }).collect()
     };
-    assert_eq!(with(vec![2, 3]), ["libv.a"]);
-    assert_eq!(with(vec![3, 4]), ["libv.a"], "one function of its own is too little");
-    assert_eq!(with(vec![3, 4, 5]), ["libv.a", "libother.a"]);
+    let with = |other: &[usize]| {
+        let archives = [("libv.a", pick(&[0, 1, 2, 3])), ("libother.a", pick(other))];
+        let corpus = fingerprints(&archives.each_ref().map(|(name, functions)| (*name, functions.as_slice())));
+        let found = find(&corpus.to_corpus(), &bodies.concat());
+        found.iter().map(|finding| finding.origin().unwrap().file.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(with(&[2, 3]), ["libv.a"]);
+    assert_eq!(with(&[3, 4]), ["libv.a"], "one function of its own is too little");
+    assert_eq!(with(&[3, 4, 5]), ["libv.a", "libother.a"]);
+}
+
+/// The same archive in two layers, as when a vendor's file is both shipped and learned here.
+#[test]
+fn of_two_layers_that_know_the_same_the_first_one_speaks() {
+    let bodies: Vec<_> = (1..=3).map(|seed| noise(seed, 300)).collect();
+    let functions: Vec<_> = bodies.iter().map(|b| Function { bytes: b, masked: vec![] }).collect();
+    let layer = |archive| Layer::new(fingerprints(&[(archive, &functions)]).to_bytes()).unwrap();
+    let found = find(&Corpus::new(vec![layer("lib/first.a"), layer("lib/second.a")]), &bodies.concat());
+    let [Finding::StaticCode { archive, members, .. }] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(archive.file, "lib/first.a");
+    assert_eq!((members[0].functions_found, members[0].functions_known), (3, 3));
 }
 
 #[test]
@@ -115,7 +126,7 @@ fn functions_without_an_anchor_are_left_out() {
     let padding = vec![0x90; 400];
     let masked = noise(3, 400);
     let everything = vec![(0, 400)];
-    let made =
-        prints(&[Function { bytes: &padding, masked: vec![] }, Function { bytes: &masked, masked: everything }]);
-    assert!(made.iter().all(Option::is_none));
+    let mut scratch = Vec::new();
+    assert!(candidate(&Function { bytes: &padding, masked: vec![] }, &mut scratch).is_none());
+    assert!(candidate(&Function { bytes: &masked, masked: everything }, &mut scratch).is_none());
 }

@@ -1,0 +1,382 @@
+//! Programs, libraries and objects of every format that is read, seen the same way.
+//!
+//! ELF files, PE files and COFF objects all come down to sections, stretches of code, functions
+//! with the bytes that a linker patches, and what the dynamic linker is told. Whoever asks for
+//! these need not know the format; `elf.rs`, `pe.rs` and `coff.rs` know theirs.
+//!
+//! The tables of a file may say anything. What is done here stays in proportion to the size of the
+//! file: sections that lie over each other, or more relocations than there are bytes, are an error.
+
+use crate::container;
+use crate::prints::{Kind, SectionPrint, hash64};
+use crate::{coff, elf, pe};
+use object::elf::PF_X;
+use object::{
+    File, Object, ObjectKind, ObjectSection, ObjectSegment, SectionFlags, SectionIndex, SectionKind, SegmentFlags,
+};
+use serde::{Deserialize, Serialize};
+
+/// Why a binary cannot be read to its end.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Its tables do not fit.
+    #[error(transparent)]
+    Object(#[from] object::Error),
+    /// Sections or segments lie over each other, so that the file would be read many times over.
+    #[error("its sections lie over each other")]
+    Overlapping,
+    /// A section has more relocations, or its functions are longer in all, than its size can explain.
+    #[error("a section has more {0} than there is room for")]
+    Crowded(&'static str),
+    /// The tables of what it imports do not end.
+    #[error("its table of imports has no end")]
+    Imports,
+    /// The name of an imported library is not in the file.
+    #[error("an imported library has no name")]
+    ImportName,
+}
+
+/// The formats that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Elf,
+    Pe,
+    Coff,
+}
+
+/// Tells the format of a binary by how it begins; `parent` is the kind of archive that it is directly in.
+pub(crate) fn recognize(bytes: &[u8], parent: Option<container::Kind>) -> Option<Format> {
+    if elf::is_elf(bytes) {
+        Some(Format::Elf)
+    } else if pe::is_pe(bytes) {
+        Some(Format::Pe)
+    } else if parent == Some(container::Kind::Ar) && coff::is_object(bytes) {
+        // COFF objects begin with two bytes that any file may begin with; in a `.lib` they are at home.
+        Some(Format::Coff)
+    } else {
+        None
+    }
+}
+
+/// Reads a binary's tables; `None` where the bytes are no binary at all.
+pub(crate) fn parse<'data>(bytes: &'data [u8], parent: Option<container::Kind>) -> Option<Result<File<'data>, Error>> {
+    let file = match recognize(bytes, parent)? {
+        Format::Elf | Format::Pe => File::parse(bytes),
+        Format::Coff => coff::parse(bytes),
+    };
+    Some(file.map_err(Error::from))
+}
+
+/// Whether it is a program or a shared library, which a linker made.
+pub(crate) fn is_linked(file: &File<'_>) -> bool {
+    matches!(file, File::Pe32(_) | File::Pe64(_)) || matches!(file.kind(), ObjectKind::Executable | ObjectKind::Dynamic)
+}
+
+/// Prints of all sections that occupy bytes in the file.
+pub(crate) fn section_prints(file: &File<'_>) -> Result<Vec<SectionPrint>, Error> {
+    section_prints_of(file, |_| true)
+}
+
+/// Prints of the sections of certain sizes: most need not be hashed.
+pub(crate) fn section_prints_of(file: &File<'_>, wanted: impl Fn(u64) -> bool) -> Result<Vec<SectionPrint>, Error> {
+    sections_apart(file)?;
+    let mut prints = Vec::new();
+    for section in file.sections() {
+        let data = section.data()?;
+        if !wanted(data.len() as u64) {
+            continue;
+        }
+        let name = section_name(file, &section)?;
+        if !name.is_empty() && !data.is_empty() {
+            prints.push(SectionPrint { name, size: data.len() as u64, hash: hash64(Kind::Section, data) });
+        }
+    }
+    Ok(prints)
+}
+
+fn section_name(file: &File<'_>, section: &object::Section<'_, '_>) -> Result<String, Error> {
+    match section.name_bytes() {
+        Ok(name) => Ok(String::from_utf8_lossy(name).into_owned()),
+        // `strip` takes the string table of a PE file, and the long names of sections with it.
+        Err(_) if matches!(file, File::Pe32(_) | File::Pe64(_)) => Ok(format!("/{}", section.index())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Executable stretches: address and bytes. Without section headers, the executable segments.
+pub(crate) fn code<'data>(file: &File<'data>) -> Result<Vec<(u64, &'data [u8])>, Error> {
+    sections_apart(file)?;
+    let mut stretches = Vec::new();
+    for section in file.sections().filter(|s| s.kind() == SectionKind::Text) {
+        stretches.push((section.address(), section.data()?));
+    }
+    if stretches.is_empty() {
+        apart(file.segments().map(|segment| segment.file_range()))?;
+        for segment in file.segments() {
+            if matches!(segment.flags(), SegmentFlags::Elf { p_flags } if p_flags & PF_X != 0) {
+                stretches.push((segment.address(), segment.data()?));
+            }
+        }
+    }
+    Ok(stretches)
+}
+
+/// Whether no section has a name, so that nothing tells what is where.
+pub(crate) fn has_no_sections(file: &File<'_>) -> bool {
+    file.sections().all(|section| section_name(file, &section).map_or(true, |name| name.is_empty()))
+}
+
+/// The data that a program or an object is made with: constants and variables, but neither code nor tables
+/// for linkers and debuggers, nor device code.
+pub(crate) fn data<'data>(file: &File<'data>) -> Result<Vec<&'data [u8]>, Error> {
+    const NAMES: [&str; 4] = [".rodata", ".data", ".rdata", ".lrodata"];
+    let mut stretches = Vec::new();
+    for section in file.sections() {
+        let name = section_name(file, &section)?;
+        if NAMES.iter().any(|start| name.starts_with(start)) {
+            stretches.push(section.data()?);
+        }
+    }
+    Ok(stretches)
+}
+
+/// The print of the company and the product that a PE file names, without the product's version.
+pub(crate) fn product(bytes: &[u8]) -> Option<(u64, pe::VersionInfo)> {
+    if !pe::is_pe(bytes) {
+        return None;
+    }
+    let info = pe::version_info(bytes)?;
+    let unversioned: String = info.product.as_ref()?.chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect();
+    let key = format!("{}\0{}", info.company.as_ref()?.trim(), unversioned.trim());
+    Some((hash64(Kind::Product, key.as_bytes()), info))
+}
+
+/// Whether the sections lie apart, but for a few that share bytes.
+fn sections_apart(file: &File<'_>) -> Result<(), Error> {
+    apart(file.sections().filter_map(|section| section.file_range()))
+}
+
+fn apart(ranges: impl Iterator<Item = (u64, u64)>) -> Result<(), Error> {
+    let (mut end, mut total) = (0u64, 0u64);
+    for (start, size) in ranges {
+        // Where a range reaches behind the end of the file, reading it is the error; here it must not
+        // make room for others.
+        end = end.max(start.saturating_add(size));
+        total = total.saturating_add(size);
+    }
+    if total > end.saturating_mul(2) { Err(Error::Overlapping) } else { Ok(()) }
+}
+
+/// One function of a relocatable object: its bytes and the stretches that relocations patch.
+pub(crate) struct Function<'data> {
+    pub(crate) bytes: &'data [u8],
+    pub(crate) masked: Vec<(u32, u32)>,
+}
+
+/// Where a function begins in its section, and how long it is; 0 where its symbol does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Start {
+    pub(crate) section: usize,
+    pub(crate) at: u64,
+    pub(crate) size: u64,
+}
+
+/// The functions of a relocatable object. Weak symbols and sections of which the linker takes any
+/// are left out: templates and inline functions that every compiler makes are no vendor's.
+pub(crate) fn functions<'data>(file: &File<'data>) -> Result<Vec<Function<'data>>, Error> {
+    let mut functions = Vec::new();
+    sections_apart(file)?;
+    let mut starts = match file {
+        File::Coff(coff) => coff::starts(coff),
+        File::CoffBig(coff) => coff::starts(coff),
+        _ => elf::starts(file),
+    };
+    starts.sort_unstable();
+    starts.dedup();
+    for starts in starts.chunk_by(|a, b| a.section == b.section) {
+        let section = file.section_by_index(SectionIndex(starts[0].section))?;
+        let data = section.data()?;
+        let patches = match file {
+            File::Coff(coff) => coff::patches(coff, section.index(), data.len())?,
+            File::CoffBig(coff) => coff::patches(coff, section.index(), data.len())?,
+            _ => elf::patches(file, &section, data.len())?,
+        };
+        let aarch64 = file.architecture() == object::Architecture::Aarch64;
+        functions_of_section(data, starts, &patches, aarch64, &mut functions)?;
+    }
+    Ok(functions)
+}
+
+/// More relocations than this in a section of so many bytes are no compiler's doing.
+pub(crate) fn relocation_limit(section: usize) -> usize {
+    section.saturating_mul(4).saturating_add(16)
+}
+
+/// Cuts one section into its functions. `starts` and `patches` are sorted.
+fn functions_of_section<'data>(
+    data: &'data [u8],
+    starts: &[Start],
+    patches: &[(u64, u64)],
+    aarch64: bool,
+    functions: &mut Vec<Function<'data>>,
+) -> Result<(), Error> {
+    // Functions may share bytes, as those with several entries do, but not without end.
+    let mut room = (data.len() as u64).saturating_mul(16);
+    for (number, start) in starts.iter().enumerate() {
+        let end = match start.size {
+            0 => {
+                let next = starts[number..].iter().find(|other| other.at > start.at);
+                next.map_or(data.len() as u64, |next| next.at)
+            }
+            size => start.at.saturating_add(size),
+        };
+        let (Ok(from), Ok(to)) = (usize::try_from(start.at), usize::try_from(end)) else { continue };
+        let Some(mut bytes) = data.get(from..to) else { continue };
+        room = room.checked_sub(bytes.len() as u64).ok_or(Error::Crowded("functions"))?;
+        if u32::try_from(bytes.len()).is_err() {
+            continue;
+        }
+        let masked = masks_within(patches, start.at, end);
+        if start.size == 0 {
+            let patched = masked.last().map_or(0, |(at, length)| (at + length) as usize);
+            bytes = &bytes[..patched + without_padding(&bytes[patched..], aarch64).len()];
+        }
+        if !bytes.is_empty() {
+            functions.push(Function { bytes, masked });
+        }
+    }
+    Ok(())
+}
+
+/// The bytes without what assemblers fill up with: zeros, breakpoints and instructions that do nothing.
+fn without_padding(mut bytes: &[u8], aarch64: bool) -> &[u8] {
+    const X86: [&[u8]; 8] = [
+        b"\x0f\x1f\x84\0\0\0\0\0",
+        b"\x0f\x1f\x80\0\0\0\0",
+        b"\x0f\x1f\x44\0\0",
+        b"\x0f\x1f\x40\0",
+        b"\x0f\x1f\0",
+        b"\xcc",
+        b"\x90",
+        b"\0",
+    ];
+    const AARCH64: [&[u8]; 2] = [b"\x1f\x20\x03\xd5", b"\0\0\0\0"];
+    let fillers: &[&[u8]] = if aarch64 { &AARCH64 } else { &X86 };
+    while let Some((rest, filler)) = fillers.iter().find_map(|f| bytes.strip_suffix(*f).map(|rest| (rest, f))) {
+        bytes = rest;
+        // Longer ones are the same with prefixes before them.
+        while !aarch64
+            && (filler.len() > 1 || filler == b"\x90")
+            && let [rest @ .., 0x66 | 0x2e] = bytes
+        {
+            bytes = rest;
+        }
+    }
+    bytes
+}
+
+/// The parts of `patches` inside `start..end`, relative to `start`, sorted and merged.
+fn masks_within(patches: &[(u64, u64)], start: u64, end: u64) -> Vec<(u32, u32)> {
+    // A stretch is at most 16 bytes long, so that none that begins earlier reaches in.
+    let first = patches.partition_point(|(from, _)| from.saturating_add(16) < start);
+    let mut merged: Vec<(u64, u64)> = Vec::new();
+    for &(from, to) in patches[first..].iter().take_while(|(from, _)| *from < end) {
+        let (from, to) = (from.max(start), to.min(end));
+        match merged.last_mut() {
+            _ if from >= to => {}
+            Some(last) if from <= last.1 => last.1 = last.1.max(to),
+            _ => merged.push((from, to)),
+        }
+    }
+    merged.into_iter().map(|(from, to)| ((from - start) as u32, (to - from) as u32)).collect()
+}
+
+/// What the dynamic linker is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Links {
+    /// `NEEDED` entries, or the DLLs that a PE file imports.
+    pub(crate) needed: Vec<String>,
+    /// `RPATH` and `RUNPATH` entries, one by one.
+    pub(crate) runpath: Vec<String>,
+    /// `SONAME`, or the name that the export directory of a PE file has.
+    pub(crate) soname: Option<String>,
+    /// The dynamic linker itself: `PT_INTERP`.
+    pub(crate) interpreter: Option<String>,
+}
+
+/// Reads what the dynamic linker is told.
+pub(crate) fn links(file: &File<'_>) -> Result<Links, Error> {
+    match file {
+        File::Pe32(pe) => pe::links(pe),
+        File::Pe64(pe) => pe::links(pe),
+        File::Elf32(_) | File::Elf64(_) => Ok(elf::dynamic_links(file)?),
+        _ => Ok(Links::default()),
+    }
+}
+
+/// Whether a section of a COFF object holds code.
+pub(crate) fn holds_code(flags: SectionFlags) -> bool {
+    use object::pe::{IMAGE_SCN_CNT_CODE, IMAGE_SCN_MEM_EXECUTE};
+    match flags {
+        SectionFlags::Elf { sh_flags } => sh_flags & u64::from(object::elf::SHF_EXECINSTR) != 0,
+        SectionFlags::Coff { characteristics } => characteristics & (IMAGE_SCN_CNT_CODE | IMAGE_SCN_MEM_EXECUTE) != 0,
+        _ => false,
+    }
+}
+
+/// Reads everything there is to read of a binary, whatever the bytes are.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let _ = pe::version_info(bytes);
+    for parent in [None, Some(container::Kind::Ar)] {
+        if let Some(Ok(file)) = parse(bytes, parent) {
+            let _ = (section_prints(&file), code(&file), functions(&file), links(&file));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_are_cut_to_the_function_and_merged() {
+        let patches = [(0, 4), (8, 12), (10, 16), (30, 34)];
+        assert_eq!(masks_within(&patches, 2, 32), [(0, 2), (6, 8), (28, 2)]);
+        assert_eq!(masks_within(&patches, 16, 30), []);
+    }
+
+    #[test]
+    fn padding_is_no_part_of_a_function() {
+        let check = |bytes: &[u8], aarch64, length: usize| {
+            assert_eq!(without_padding(bytes, aarch64).len(), length, "{bytes:x?}");
+        };
+        check(b"\xc3\xcc\xcc\xcc", false, 1);
+        check(b"\xc3\x66\x66\x2e\x0f\x1f\x84\0\0\0\0\0\x66\x90\x90", false, 1);
+        check(b"\xc3\x0f\x1f\x40\0\0", false, 1);
+        check(b"\x31\xc0\xc3", false, 3);
+        check(b"\xc0\x03\x5f\xd6\x1f\x20\x03\xd5\0\0\0\0", true, 4);
+        check(b"", false, 0);
+    }
+
+    /// Functions without a size end where the next one begins, and never inside a relocation.
+    #[test]
+    fn functions_end_where_the_next_one_begins() {
+        let data = b"\x55\xe8\0\0\0\0\xcc\xcc\x53\xe8\0\0\0\0\xcc\xcc";
+        let start = |at, size| Start { section: 1, at, size };
+        let cut = |starts: &[Start]| {
+            let mut found = Vec::new();
+            functions_of_section(data, starts, &[(2, 6), (10, 14)], false, &mut found)
+                .map(|()| found.iter().map(|f| (f.bytes.len(), f.masked.clone())).collect::<Vec<_>>())
+        };
+        assert_eq!(cut(&[start(0, 0), start(8, 0)]).unwrap(), [(6, vec![(2, 4)]), (6, vec![(2, 4)])]);
+        assert_eq!(cut(&[start(0, 8), start(8, 99), start(u64::MAX, 1)]).unwrap(), [(8, vec![(2, 4)])]);
+        assert!(matches!(cut(&vec![start(0, 16); 17]), Err(Error::Crowded(_))));
+    }
+
+    #[test]
+    fn sections_that_lie_over_each_other_are_an_error() {
+        assert!(apart([(0, 10), (5, 10), (100, 0)].into_iter()).is_ok());
+        assert!(matches!(apart(vec![(0, 1 << 20); 1 << 10].into_iter()), Err(Error::Overlapping)));
+        assert!(apart([(u64::MAX, u64::MAX)].into_iter()).is_ok());
+    }
+}
