@@ -27,6 +27,16 @@ pub struct Learned {
     pub gaps: Vec<(Place, Gap)>,
 }
 
+impl Learned {
+    /// Adds what another part brought.
+    pub fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.functions += other.functions;
+        self.device += other.device;
+        self.gaps.extend(other.gaps);
+    }
+}
+
 /// What is learned from.
 #[derive(Clone, Debug)]
 pub struct Source {

@@ -1,7 +1,8 @@
 //! `narthex run`: the whole way from an expression to a cache.
 
 use crate::bytes::audit_path;
-use crate::learn::{CorpusFileError, Materials, learn_new, load, materials};
+use crate::corpus::{CorpusFileError, own};
+use crate::learn::{Materials, learn_new, materials};
 use crate::package_set::{PackageSet, PackageSetError, Role};
 use crate::plan::{forecast_elsewhere, license_of, provenance};
 use narthex_audit::{Report, SCANNER_VERSION};
@@ -116,7 +117,7 @@ pub async fn run(
 ) -> Result<RunReport, RunError> {
     let _lock = state.lock()?;
     // Read first: a broken corpus should not cost a build.
-    let corpus = load(state)?;
+    let own = own(state)?;
     let cache = Cache::open(state).await?;
     cache.recover().await?;
     let set = PackageSet::evaluate(nix, expression, attrs, sink).await?;
@@ -133,7 +134,7 @@ pub async fn run(
     nix.protect(&valid, &roots).await?;
 
     let known = nix.path_info(materials.paths().cloned()).await?;
-    let corpus = learn_new(corpus, state, &materials, &known, sink)?;
+    let corpus = learn_new(own, state, &materials, &known, sink)?;
     let earlier = if is_complete(&cache, &corpus, &materials, &known, sink).await? {
         BTreeMap::new()
     } else {

@@ -220,6 +220,20 @@ impl Fingerprints {
         gone
     }
 
+    /// Some of the material, and nothing of what is free.
+    pub fn only(&self, wanted: impl Fn(&Material) -> bool) -> Self {
+        let mut kept = Self::default();
+        kept.take(self, wanted);
+        kept
+    }
+
+    /// What is free, and no material.
+    pub fn only_free(&self) -> Self {
+        let mut kept = Self { free: self.free.clone(), ..Self::default() };
+        kept.meta.free.clone_from(&self.meta.free);
+        kept
+    }
+
     /// Adds everything that another one holds.
     pub fn merge(&mut self, other: &Self) {
         self.free.extend(&other.free);
@@ -229,14 +243,20 @@ impl Fingerprints {
     }
 
     fn take(&mut self, other: &Self, wanted: impl Fn(&Material) -> bool) {
-        let materials: Vec<Option<u32>> =
-            other.meta.materials.iter().map(|m| wanted(m).then(|| (self.material(m), self.add_licenses(m)).0)).collect();
+        let mut materials: Vec<Option<u32>> = Vec::new();
+        for material in &other.meta.materials {
+            materials.push(wanted(material).then(|| self.material(material)));
+            if wanted(material) {
+                self.add_licenses(material);
+            }
+        }
         let originals: Vec<Option<u32>> = (other.meta.originals.iter())
             .map(|o| Some(self.original(materials[o.material as usize]?, &o.file)))
             .collect();
         let mut present: HashMap<(u32, String), u32> = (self.meta.members.iter().enumerate())
             .map(|(number, member)| ((member.original, member.name.clone()), number as u32))
             .collect();
+        // An archive of which no function is left has no members either.
         let members: Vec<Option<u32>> = (other.meta.members.iter())
             .map(|member| {
                 let original = originals[member.original as usize]?;
