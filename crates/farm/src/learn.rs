@@ -2,12 +2,12 @@
 
 use crate::bytes::{BATCH, with_files};
 use crate::package_set::PackageSet;
-use narthex_audit::{Corpus, CorpusError, Limits, Material, learn};
+use narthex_audit::{Corpus, CorpusError, Limits, Material, Place, learn};
 use narthex_cache::{State, StateError};
 use narthex_closure::{Derivation, StorePath};
 use narthex_event::{Event, Sink};
 use narthex_license::Class;
-use narthex_nix::{PathInfo, Tree};
+use narthex_nix::{PathInfo, Tree, TreeFile};
 use narthex_policy::{Action, Rules};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +26,14 @@ pub enum CorpusFileError {
         /// Why.
         #[source]
         source: CorpusError,
+    },
+    /// A file changed while it was learned, so that the corpus would lack what it holds.
+    #[error("{place} of {path} changed while it was learned")]
+    Changed {
+        /// The store path.
+        path: StorePath,
+        /// The file.
+        place: Place,
     },
 }
 
@@ -64,6 +72,7 @@ pub(crate) fn learn_new(
                 learn(corpus, &nar_hash, path.name(), material.clone(), files, Limits::default())
             })
             .map_err(|source| CorpusFileError::Corpus { path: state.corpus(), source })?;
+            all_unchanged(path, &batch)?;
             corpus = next;
             files += learned.files;
             functions += learned.functions;
@@ -80,6 +89,17 @@ pub(crate) fn learn_new(
         state.write_corpus(&corpus.to_bytes())?;
     }
     Ok(corpus)
+}
+
+/// Makes sure that what was learned of opened files is what they held; this is known afterwards only.
+fn all_unchanged(path: &StorePath, batch: &[TreeFile]) -> Result<(), CorpusFileError> {
+    match batch.iter().find(|file| file.changed().is_some()) {
+        None => Ok(()),
+        Some(file) => {
+            let place = Place { file: file.path.clone(), members: Vec::new() };
+            Err(CorpusFileError::Changed { path: path.clone(), place })
+        }
+    }
 }
 
 /// What there is to learn from a package set.
@@ -141,4 +161,21 @@ fn sources<'a>(set: &'a PackageSet, derivation: &'a Derivation) -> impl Iterator
     let local = derivation.sources.iter().filter(|source| derivation.main_sources.contains(source));
     let main = |path: &&StorePath| derivation.main_sources.is_empty() || derivation.main_sources.contains(path);
     fetched.filter(main).chain(local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_while_it_was_learned_is_an_error() {
+        let path: StorePath = "/nix/store/00000000000000000000000000000000-vendor-1".parse().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("lib"), vec![1; 100_000]).unwrap();
+        let batch: Vec<TreeFile> = Tree::below(dir.path().to_owned()).batches(BATCH).flatten().collect();
+        assert!(all_unchanged(&path, &batch).is_ok());
+        std::fs::File::options().write(true).open(dir.path().join("lib")).unwrap().set_len(0).unwrap();
+        let error = all_unchanged(&path, &batch).unwrap_err();
+        assert_eq!(error.to_string(), format!("lib of {path} changed while it was learned"));
+    }
 }

@@ -1,6 +1,6 @@
 //! `narthex run`: the whole way from an expression to a cache.
 
-use crate::bytes::audit_path;
+use crate::bytes::audit_store_path;
 use crate::learn::{CorpusFileError, Materials, learn_new, load, materials};
 use crate::package_set::{PackageSet, PackageSetError, Role};
 use crate::plan::{forecast_elsewhere, license_of, provenance};
@@ -12,7 +12,7 @@ use narthex_nix::{BuildOutcome, Dump, EvalError, Nix, NixError, PathInfo, Target
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Why a run ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -247,7 +247,7 @@ async fn audit_all(
     let made: Vec<(&StorePath, Report)> = tokio::task::block_in_place(|| {
         todo.into_par_iter()
             .map(|path| {
-                let report = audit_path(PathBuf::from(path.to_string()), corpus);
+                let report = audit_store_path(path, corpus);
                 sink(Event::Audited { path: path.clone(), findings: report.findings.len() });
                 (path, report)
             })

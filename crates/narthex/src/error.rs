@@ -107,6 +107,10 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
                     "remove {}: runs learn again what their package sets have, and until all of it is learned, what was withheld stays withheld",
                     path.display()
                 )),
+                CorpusFileError::Changed { .. } => Some(
+                    "files of the store never change: ask Nix with `nix-store --verify --check-contents`, and the system whether the disk fails"
+                        .to_owned(),
+                ),
                 CorpusFileError::State(_) => None,
             }
         } else if let Some(StateError::Busy { .. }) = error.downcast_ref() {
