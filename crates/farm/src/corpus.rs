@@ -1,9 +1,10 @@
 //! The corpus: what this state learned, beside what ships with the program.
 
 use crate::bytes::{BATCH, with_files};
-use narthex_audit::{Corpus, CorpusError, Fingerprints, Layer, Learned, Limits, Material, Source, learn, learn_free};
+use crate::learn::all_unchanged;
+use narthex_audit::{Corpus, CorpusError, Fingerprints, Layer, Learned, Limits, Material, Place, Source, learn, learn_free};
 use narthex_cache::{State, StateError};
-use narthex_nix::{Tree, open};
+use narthex_nix::{Tree, open_file};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,14 @@ pub enum CorpusFileError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// A file changed while it was learned, so that the corpus would lack what it holds.
+    #[error("{place} of {path} changed while it was learned")]
+    Changed {
+        /// What was learned.
+        path: String,
+        /// The file.
+        place: Place,
     },
     /// The file cannot be written.
     #[error("{} cannot be written", path.display())]
@@ -91,7 +100,7 @@ pub fn shipped_layers() -> Vec<Layer> {
 pub fn read_layer(path: &Path) -> Result<Layer, CorpusFileError> {
     const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
     let unreadable = |source| CorpusFileError::Read { path: path.to_owned(), source };
-    let bytes = open(path).map_err(unreadable)?;
+    let bytes = open_file(path).map_err(unreadable)?;
     let layer = if bytes.starts_with(&ZSTD) {
         let mut unpacked = Vec::new();
         let decoder = zstd::Decoder::with_buffer(&*bytes).map_err(unreadable)?;
@@ -167,6 +176,7 @@ pub fn add_to_corpus(
             false => learn(&mut own, &source, files, Limits::default()),
             true => learn_free(&mut own, &corpus, &source, files, Limits::default()),
         });
+        all_unchanged(&path.display().to_string(), &batch)?;
         learned.add(part);
     }
     state.write_corpus(&own.to_bytes())?;

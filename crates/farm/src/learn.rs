@@ -3,12 +3,12 @@
 use crate::bytes::{BATCH, with_files};
 use crate::corpus::{CorpusFileError, with_shipped};
 use crate::package_set::PackageSet;
-use narthex_audit::{Corpus, Fingerprints, Learned, Limits, Material, Source, learn};
+use narthex_audit::{Corpus, Fingerprints, Learned, Limits, Material, Place, Source, learn};
 use narthex_cache::State;
 use narthex_closure::{Derivation, StorePath};
 use narthex_event::{Event, Sink};
 use narthex_license::Class;
-use narthex_nix::{PathInfo, Tree};
+use narthex_nix::{PathInfo, Tree, TreeFile};
 use narthex_policy::{Action, Rules};
 use std::collections::BTreeMap;
 
@@ -36,6 +36,7 @@ pub(crate) fn learn_new(
         let none = tree.is_empty().then(Vec::new);
         for batch in tree.batches(BATCH).chain(none) {
             learned.add(with_files(&batch, |files| learn(&mut own, &source, files, Limits::default())));
+            all_unchanged(&path.to_string(), &batch)?;
         }
         for (place, gap) in &learned.gaps {
             sink(Event::Warning { message: format!("not learned: {} of {}: {gap}", place, path.name()) });
@@ -50,6 +51,17 @@ pub(crate) fn learn_new(
         state.write_corpus(&own.to_bytes())?;
     }
     Ok(with_shipped(&own))
+}
+
+/// Makes sure that what was learned of opened files is what they held; this is known afterwards only.
+pub(crate) fn all_unchanged(path: &str, batch: &[TreeFile]) -> Result<(), CorpusFileError> {
+    match batch.iter().find(|file| file.changed().is_some()) {
+        None => Ok(()),
+        Some(file) => {
+            let place = Place { file: file.path.clone(), members: Vec::new() };
+            Err(CorpusFileError::Changed { path: path.to_owned(), place })
+        }
+    }
 }
 
 /// What there is to learn from a package set.

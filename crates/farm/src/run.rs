@@ -1,6 +1,6 @@
 //! `narthex run`: the whole way from an expression to a cache.
 
-use crate::bytes::audit_path;
+use crate::bytes::audit_store_path;
 use crate::corpus::{CorpusFileError, own};
 use crate::learn::{Materials, learn_new, materials};
 use crate::package_set::{PackageSet, PackageSetError, Role};
@@ -13,7 +13,7 @@ use narthex_nix::{BuildOutcome, Dump, EvalError, Nix, NixError, PathInfo, Target
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Why a run ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -248,7 +248,7 @@ async fn audit_all(
     let made: Vec<(&StorePath, Report)> = tokio::task::block_in_place(|| {
         todo.into_par_iter()
             .map(|path| {
-                let report = audit_path(PathBuf::from(path.to_string()), corpus);
+                let report = audit_store_path(path, corpus);
                 sink(Event::Audited { path: path.clone(), findings: report.findings.len() });
                 (path, report)
             })

@@ -34,6 +34,9 @@ pub(crate) enum Command {
     Why(NamedArgs),
     /// Show what the bytes of a path say, without deciding.
     Audit(NamedArgs),
+    /// Show and change what restricted material is known by.
+    #[command(subcommand)]
+    Corpus(CorpusCommand),
     /// Serve the cache over HTTP.
     Serve(ServeArgs),
     /// Get a closure from a cache: build its holes, fetch the rest.
@@ -124,4 +127,86 @@ pub(crate) struct RealiseArgs {
     /// Only print what would be done.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CorpusCommand {
+    /// Learn from a file, a folder, a package or an archive, and everything inside it.
+    Add(CorpusAddArgs),
+    /// Show what is known, material by material.
+    List {
+        /// How to print the result.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+
+        #[command(flatten)]
+        shipped: ShippedArg,
+    },
+    /// Forget material that was learned here.
+    Remove {
+        /// Name, or name and version with a dash between them.
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Write what was learned here into one file; compressed where its name ends in .zst.
+    Export {
+        /// The file to write.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+
+        /// Only this material: name, or name and version with a dash between them; may be given several times.
+        #[arg(long = "material", value_name = "NAME", conflicts_with = "free")]
+        materials: Vec<String>,
+
+        /// Only what free software has as well.
+        #[arg(long)]
+        free: bool,
+    },
+    /// Add what a corpus file holds to what was learned here.
+    Import {
+        /// The file, compressed or not.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CorpusAddArgs {
+    /// What to learn from.
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// The material's name, for instance cuda_cudart.
+    #[arg(long)]
+    pub(crate) name: String,
+
+    /// Its version.
+    #[arg(long)]
+    pub(crate) version: String,
+
+    /// A license that it is under, by its attribute in nixpkgs (nvidiaCuda, issl, unfree); may be given several
+    /// times.
+    #[arg(long = "license", value_name = "LICENSE", required_unless_present = "free")]
+    pub(crate) licenses: Vec<String>,
+
+    /// It is free software: what the corpus shares with it accuses nobody. Add it after the material that it
+    /// shares code with.
+    #[arg(long)]
+    pub(crate) free: bool,
+
+    #[command(flatten)]
+    pub(crate) shipped: ShippedArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShippedArg {
+    /// Leave out the fingerprints that ship with the program.
+    #[arg(long)]
+    pub(crate) without_shipped: bool,
+}
+
+impl ShippedArg {
+    pub(crate) fn choice(&self) -> narthex_farm::Shipped {
+        if self.without_shipped { narthex_farm::Shipped::Without } else { narthex_farm::Shipped::With }
+    }
 }

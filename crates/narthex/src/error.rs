@@ -104,9 +104,14 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
         } else if let Some(error) = error.downcast_ref::<CorpusFileError>() {
             match error {
                 CorpusFileError::Corpus { path, .. } => Some(format!(
-                    "remove {}: runs learn again what their package sets have, and until all of it is learned, what was withheld stays withheld",
+                    "remove {}: runs learn again what their package sets have, and `narthex corpus add` what was added by hand; until all of it is learned, what was withheld stays withheld",
                     path.display()
                 )),
+                CorpusFileError::Changed { .. } => Some(
+                    "files of the store never change: ask Nix with `nix-store --verify --check-contents`, and the system whether the disk fails"
+                        .to_owned(),
+                ),
+                CorpusFileError::Read { source, .. } | CorpusFileError::Write { source, .. } => hint_for_io(source),
                 CorpusFileError::State(_) => None,
             }
         } else if let Some(StateError::Busy { .. }) = error.downcast_ref() {

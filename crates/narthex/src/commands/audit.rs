@@ -8,11 +8,8 @@ use crate::settings;
 use std::process::ExitCode;
 
 pub(crate) async fn run(common: &Common, args: &NamedArgs) -> Result<ExitCode, CommandError> {
-    let corpus = match settings::existing_state(common.state.as_deref()) {
-        Ok(state) => narthex_farm::load_corpus(&state)?,
-        // Links and archives can be looked at without knowing anything.
-        Err(_) => narthex_audit::Corpus::default(),
-    };
+    let state = settings::corpus_state(common.state.as_deref());
+    let corpus = narthex_farm::load_corpus(state.as_ref(), narthex_farm::Shipped::With)?;
     let mut targets: Vec<std::path::PathBuf> = Vec::new();
     if args.named.attrs.is_empty() {
         // Any file or folder may be audited, not only paths of the store.

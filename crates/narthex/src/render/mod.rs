@@ -2,11 +2,13 @@
 
 mod explain;
 mod json;
+mod corpus;
 mod progress;
 mod realise;
 mod table;
 mod text;
 
+pub(crate) use corpus::{corpus_json, corpus_table};
 pub(crate) use explain::{audit, why};
 pub(crate) use json::{audit_json, plan_json, record_json, run_json};
 pub(crate) use progress::Progress;
@@ -33,6 +35,11 @@ pub(crate) fn err(text: &str) {
 /// A remark that is neither data nor an error.
 pub(crate) fn note(text: &str) {
     err(&format!("narthex: {text}\n"));
+}
+
+/// Something that the user should know and that stops nothing.
+pub(crate) fn warning(text: &str) {
+    err(&format!("warning: {}\n", text::visible(text)));
 }
 
 /// Shows an error: the thing, what led to it, and the way out.
