@@ -140,10 +140,18 @@ impl Learn<'_> {
         }
     }
 
-    /// Learns what a binary has beside its whole bytes; `None` where it is a copy of one that is known.
-    fn binary(&mut self, file: &object::File<'_>, original: u32, member: &str) -> Result<Option<FilePrint>, binary::Error> {
+    /// Learns what a binary has beside its whole bytes; `None` where its whole bytes need no print: it is a copy
+    /// of one that is known, or a member of an archive that is told by its functions.
+    fn binary(
+        &mut self,
+        file: &object::File<'_>,
+        original: u32,
+        member: Option<&str>,
+        name: &str,
+    ) -> Result<Option<FilePrint>, binary::Error> {
         let mut sections = binary::section_prints(file)?;
         let is_linked = binary::is_linked(file);
+        let mut by_functions = false;
         if self.prints.is_variant(&sections) {
             return Ok(None);
         }
@@ -156,11 +164,15 @@ impl Learn<'_> {
             let functions: Vec<Candidate> =
                 found.iter().filter_map(|function| functions::candidate(function, &mut self.scratch)).collect();
             functions.iter().for_each(|candidate| self.frequencies.count(candidate));
-            self.objects.push(Object { original, member: member.to_owned(), functions });
+            by_functions = member.is_some() && !functions.is_empty();
+            self.objects.push(Object { original, member: member.unwrap_or(name).to_owned(), functions });
         }
         let kept = self.strings.entry(original).or_default();
         for hash in strings::prints(binary::data(file)?.into_iter()) {
             strings::keep(kept, hash);
+        }
+        if by_functions {
+            return Ok(None);
         }
         let links = binary::links(file)?;
         Ok(Some(FilePrint { original, member: None, size: 0, heads: Vec::new(), sections, links }))
@@ -189,8 +201,7 @@ impl Visitor for Learn<'_> {
         let print = match binary::parse(bytes, parent) {
             None => Some(none),
             Some(parsed) => {
-                let name = member.as_deref().unwrap_or(&file);
-                match parsed.and_then(|binary| self.binary(&binary, original, name)) {
+                match parsed.and_then(|binary| self.binary(&binary, original, member.as_deref(), &file)) {
                     Ok(print) => print,
                     Err(error) => {
                         self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));

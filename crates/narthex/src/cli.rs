@@ -171,6 +171,7 @@ pub(crate) enum CorpusCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
 pub(crate) struct CorpusAddArgs {
     /// What to learn from.
     #[arg(value_name = "PATH", required = true)]
