@@ -72,8 +72,14 @@ pub(crate) fn is_linked(file: &File<'_>) -> bool {
     matches!(file, File::Pe32(_) | File::Pe64(_)) || matches!(file.kind(), ObjectKind::Executable | ObjectKind::Dynamic)
 }
 
-/// Prints of all sections that occupy bytes in the file.
+/// Prints of all sections that occupy bytes in the file; none of COFF objects.
+///
+/// Their sections are single functions and constants, which other versions of the same object have as
+/// well: one of them in common makes no copy.
 pub(crate) fn section_prints(file: &File<'_>) -> Result<Vec<SectionPrint>, Error> {
+    if matches!(file, File::Coff(_) | File::CoffBig(_)) {
+        return Ok(Vec::new());
+    }
     sections_apart(file)?;
     let mut prints = Vec::new();
     for section in file.sections() {
@@ -96,11 +102,14 @@ fn section_name(file: &File<'_>, section: &object::Section<'_, '_>) -> Result<St
 }
 
 /// Executable stretches: address and bytes. Without section headers, the executable segments.
+///
+/// In objects all sections have the address 0; there it is the place in the file.
 pub(crate) fn code<'data>(file: &File<'data>) -> Result<Vec<(u64, &'data [u8])>, Error> {
     sections_apart(file)?;
     let mut stretches = Vec::new();
     for section in file.sections().filter(|s| s.kind() == SectionKind::Text) {
-        stretches.push((section.address(), section.data()?));
+        let in_file = section.file_range().filter(|_| file.kind() == ObjectKind::Relocatable);
+        stretches.push((in_file.map_or(section.address(), |(offset, _)| offset), section.data()?));
     }
     if stretches.is_empty() {
         apart(file.segments().map(|segment| segment.file_range()))?;
@@ -299,6 +308,163 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::{AuditFile, Change, Contents, Corpus, Finding, Limits, Material, audit, learn};
+
+    /// Made from sources; `tests/data/README.md` says how.
+    const DATA: [(&str, &[u8]); 8] = [
+        ("vendor-x64.lib", include_bytes!("../tests/data/vendor-x64.lib")),
+        ("vendor-arm64.lib", include_bytes!("../tests/data/vendor-arm64.lib")),
+        ("vendor-big.lib", include_bytes!("../tests/data/vendor-big.lib")),
+        ("import-arm64.lib", include_bytes!("../tests/data/import-arm64.lib")),
+        ("vendor-aarch64.a", include_bytes!("../tests/data/vendor-aarch64.a")),
+        ("linked-x64.dll", include_bytes!("../tests/data/linked-x64.dll")),
+        ("linked-arm64.dll", include_bytes!("../tests/data/linked-arm64.dll")),
+        ("linked-aarch64.so", include_bytes!("../tests/data/linked-aarch64.so")),
+    ];
+
+    fn data(name: &str) -> &'static [u8] {
+        DATA.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    fn members(archive: &[u8]) -> Vec<&[u8]> {
+        let parsed = object::read::archive::ArchiveFile::parse(archive).unwrap();
+        parsed.members().map(|member| member.unwrap().data(archive).unwrap()).collect()
+    }
+
+    fn lengths(object: &[u8]) -> Vec<usize> {
+        let file = parse(object, Some(container::Kind::Ar)).unwrap().unwrap();
+        functions(&file).unwrap().iter().map(|function| function.bytes.len()).collect()
+    }
+
+    fn learned(name: &str) -> Corpus {
+        let file = AuditFile { path: name.to_owned(), contents: Contents::Bytes(data(name)) };
+        let vendor = Material::of_package("vendor-1", vec![]);
+        let (corpus, learned) = learn(Corpus::default(), "sha256:a", "n", vendor, &[file], Limits::default()).unwrap();
+        assert!(learned.gaps.is_empty(), "{:?}", learned.gaps);
+        corpus
+    }
+
+    fn found(corpus: &Corpus, bytes: &[u8]) -> Vec<Finding> {
+        let file = AuditFile { path: "x".to_owned(), contents: Contents::Bytes(bytes) };
+        audit(&[file], corpus, Limits::default()).findings
+    }
+
+    #[test]
+    fn objects_have_the_functions_of_their_source() {
+        for (name, count) in [("vendor-x64.lib", 3), ("vendor-arm64.lib", 3), ("vendor-big.lib", 4)] {
+            let found = lengths(members(data(name))[0]);
+            assert_eq!(found.len(), count, "{name}: {found:?}");
+            assert!(found.iter().all(|length| *length > 90), "{name}: {found:?}");
+        }
+        // The template is left out as weak symbols are, unless it may not be defined twice.
+        let mut object = members(data("vendor-x64.lib"))[0].to_vec();
+        let symbols = u32::from_le_bytes(*object[8..].first_chunk().unwrap()) as usize;
+        let entry = (symbols..).step_by(18).find(|at| object[at + 14] == pe_selection::ANY && object[at - 2] == 3);
+        object[entry.unwrap() + 14] = pe_selection::NODUPLICATES;
+        assert_eq!(lengths(&object).len(), 4);
+    }
+
+    mod pe_selection {
+        pub(super) use object::pe::{IMAGE_COMDAT_SELECT_ANY as ANY, IMAGE_COMDAT_SELECT_NODUPLICATES as NODUPLICATES};
+    }
+
+    #[test]
+    fn members_that_import_are_no_binaries() {
+        let members = members(data("import-arm64.lib"));
+        assert!(members.iter().any(|member| recognize(member, Some(container::Kind::Ar)).is_none()));
+        assert_eq!(lengths(members[0]), [0usize; 0]);
+        // Outside an archive nothing is taken for a COFF object.
+        assert_eq!(recognize(self::members(data("vendor-x64.lib"))[0], None), None);
+    }
+
+    #[test]
+    fn static_code_is_found_whatever_the_format() {
+        for (library, linked, functions) in [
+            ("vendor-x64.lib", "linked-x64.dll", 3),
+            ("vendor-arm64.lib", "linked-arm64.dll", 3),
+            ("vendor-aarch64.a", "linked-aarch64.so", 3),
+        ] {
+            let corpus = learned(library);
+            let findings = found(&corpus, data(linked));
+            let hits = findings.iter().find_map(|finding| match finding {
+                Finding::StaticCode { members, .. } => Some((members[0].functions_found, members[0].functions_known)),
+                _ => None,
+            });
+            assert_eq!(hits, Some((functions, functions)), "{linked}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_linked_code_count_from_the_image_base() {
+        let file = parse(data("linked-x64.dll"), None).unwrap().unwrap();
+        let code = code(&file).unwrap();
+        assert_eq!(code.iter().map(|(address, _)| *address).collect::<Vec<_>>(), [0x1_8000_1000]);
+    }
+
+    /// What signing does: bytes behind the file, their place in the header, and a checksum.
+    #[test]
+    fn a_signed_copy_is_a_copy() {
+        let original = data("linked-x64.dll");
+        let header = u32::from_le_bytes(*original[0x3c..].first_chunk().unwrap()) as usize + 24;
+        let mut signed = [original, &[7; 512]].concat();
+        signed[header + 64..header + 68].copy_from_slice(&[1, 2, 3, 4]);
+        signed[header + 144..header + 148].copy_from_slice(&(original.len() as u32).to_le_bytes());
+        signed[header + 148..header + 152].copy_from_slice(&512u32.to_le_bytes());
+        let findings = found(&learned("linked-x64.dll"), &signed);
+        let copy = findings.iter().find_map(|finding| match finding {
+            Finding::ModifiedCopy { same, changed, changes, .. } => Some((same, changed, changes)),
+            _ => None,
+        });
+        let Some((same, changed, changes)) = copy else { panic!("{findings:?}") };
+        assert_eq!((same.as_slice(), changed.as_slice()), ([".text".to_owned()].as_slice(), [].as_slice()));
+        assert_eq!(changes.as_slice(), [Change::Padded { bytes: 512 }]);
+    }
+
+    #[test]
+    fn foreign_bytes_do_not_panic() {
+        for (name, bytes) in DATA {
+            let wholes = if bytes.starts_with(b"!<arch>") { members(bytes) } else { vec![bytes] };
+            for whole in wholes {
+                for end in (0..whole.len()).step_by(7) {
+                    fuzz(&whole[..end]);
+                }
+                let mut changed = whole.to_vec();
+                for at in 0..whole.len() {
+                    for byte in [whole[at] ^ 1, whole[at] ^ 0x80, 0xff, 0] {
+                        changed[at] = byte;
+                        fuzz(&changed);
+                    }
+                    changed[at] = whole[at];
+                }
+                assert_eq!(changed, whole, "{name}");
+            }
+        }
+    }
+
+    /// A table of sections that each are the whole file would have it read thousands of times.
+    #[test]
+    fn a_file_is_not_read_many_times_over() {
+        const SECTIONS: u16 = 4000;
+        let mut elf = data("linked-aarch64.so")[..64].to_vec();
+        elf[40..48].copy_from_slice(&64u64.to_le_bytes());
+        elf[56..58].fill(0);
+        elf[60..62].copy_from_slice(&SECTIONS.to_le_bytes());
+        elf[62..64].copy_from_slice(&1u16.to_le_bytes());
+        let mut section = [0; 64];
+        section[4] = 1;
+        section[8] = 6;
+        section[32..40].copy_from_slice(&(64 * u64::from(SECTIONS)).to_le_bytes());
+        for _ in 0..SECTIONS {
+            elf.extend_from_slice(&section);
+        }
+        // The table of their names.
+        elf[64 + 64 + 4] = 3;
+        let file = parse(&elf, None).unwrap().unwrap();
+        assert!(matches!(section_prints(&file), Err(Error::Overlapping)));
+        assert!(matches!(code(&file), Err(Error::Overlapping)));
+        assert!(matches!(functions(&file), Err(Error::Overlapping)));
+    }
 
     #[test]
     fn masks_are_cut_to_the_function_and_merged() {
