@@ -25,8 +25,8 @@ pub(crate) enum Error {
     /// Sections or segments lie over each other, so that the file would be read many times over.
     #[error("its sections lie over each other")]
     Overlapping,
-    /// A section has more relocations, or its functions are longer in all, than its size can explain.
-    #[error("a section has more {0} than there is room for")]
+    /// Relocations, functions or names are more, or longer in all, than the size of what holds them can explain.
+    #[error("it has more {0} than there is room for")]
     Crowded(&'static str),
     /// The tables of what it imports do not end.
     #[error("its table of imports has no end")]
@@ -80,11 +80,13 @@ pub(crate) fn section_prints(file: &File<'_>) -> Result<Vec<SectionPrint>, Error
     if matches!(file, File::Coff(_) | File::CoffBig(_)) {
         return Ok(Vec::new());
     }
-    sections_apart(file)?;
+    // Names may be parts of each other, but not each the whole table of names.
+    let mut room = sections_apart(file)?.saturating_mul(4);
     let mut prints = Vec::new();
     for section in file.sections() {
         let data = section.data()?;
         let name = section_name(file, &section)?;
+        room = room.checked_sub(name.len() as u64).ok_or(Error::Crowded("names"))?;
         if !name.is_empty() && !data.is_empty() {
             prints.push(SectionPrint { name, size: data.len() as u64, hash: hash(data) });
         }
@@ -112,7 +114,7 @@ pub(crate) fn code<'data>(file: &File<'data>) -> Result<Vec<(u64, &'data [u8])>,
         stretches.push((in_file.map_or(section.address(), |(offset, _)| offset), section.data()?));
     }
     if stretches.is_empty() {
-        apart(file.segments().map(|segment| segment.file_range()))?;
+        apart(file.segments().map(|segment| Ok(segment.data().map(|_| segment.file_range())?)))?;
         for segment in file.segments() {
             if matches!(segment.flags(), SegmentFlags::Elf { p_flags } if p_flags & PF_X != 0) {
                 stretches.push((segment.address(), segment.data()?));
@@ -122,20 +124,20 @@ pub(crate) fn code<'data>(file: &File<'data>) -> Result<Vec<(u64, &'data [u8])>,
     Ok(stretches)
 }
 
-/// Whether the sections lie apart, but for a few that share bytes.
-fn sections_apart(file: &File<'_>) -> Result<(), Error> {
-    apart(file.sections().filter_map(|section| section.file_range()))
+/// Where the last section ends, if all are in the file, and apart but for a few that share bytes.
+fn sections_apart(file: &File<'_>) -> Result<u64, Error> {
+    let ranges = file.sections().map(|section| Ok(section.data().map(|_| section.file_range().unwrap_or_default())?));
+    apart(ranges)
 }
 
-fn apart(ranges: impl Iterator<Item = (u64, u64)>) -> Result<(), Error> {
+fn apart(ranges: impl Iterator<Item = Result<(u64, u64), Error>>) -> Result<u64, Error> {
     let (mut end, mut total) = (0u64, 0u64);
-    for (start, size) in ranges {
-        // Where a range reaches behind the end of the file, reading it is the error; here it must not
-        // make room for others.
+    for range in ranges {
+        let (start, size) = range?;
         end = end.max(start.saturating_add(size));
         total = total.saturating_add(size);
     }
-    if total > end.saturating_mul(2) { Err(Error::Overlapping) } else { Ok(()) }
+    if total > end.saturating_mul(2) { Err(Error::Overlapping) } else { Ok(end) }
 }
 
 /// One function of a relocatable object: its bytes and the stretches that relocations patch.
@@ -280,7 +282,7 @@ pub(crate) fn links(file: &File<'_>) -> Result<Links, Error> {
     match file {
         File::Pe32(pe) => pe::links(pe),
         File::Pe64(pe) => pe::links(pe),
-        File::Elf32(_) | File::Elf64(_) => Ok(elf::dynamic_links(file)?),
+        File::Elf32(_) | File::Elf64(_) => elf::dynamic_links(file),
         _ => Ok(Links::default()),
     }
 }
@@ -503,8 +505,8 @@ mod tests {
 
     #[test]
     fn sections_that_lie_over_each_other_are_an_error() {
-        assert!(apart([(0, 10), (5, 10), (100, 0)].into_iter()).is_ok());
-        assert!(matches!(apart(vec![(0, 1 << 20); 1 << 10].into_iter()), Err(Error::Overlapping)));
-        assert!(apart([(u64::MAX, u64::MAX)].into_iter()).is_ok());
+        assert!(apart([(0, 10), (5, 10), (100, 0)].into_iter().map(Ok)).is_ok());
+        assert!(matches!(apart(vec![(0, 1 << 20); 1 << 10].into_iter().map(Ok)), Err(Error::Overlapping)));
+        assert!(apart([(u64::MAX, u64::MAX)].into_iter().map(Ok)).is_ok());
     }
 }
