@@ -25,8 +25,8 @@ pub(crate) enum Error {
     /// Sections or segments lie over each other, so that the file would be read many times over.
     #[error("its sections lie over each other")]
     Overlapping,
-    /// A section has more relocations, or its functions are longer in all, than its size can explain.
-    #[error("a section has more {0} than there is room for")]
+    /// Relocations, functions or names are more, or longer in all, than the size of what holds them can explain.
+    #[error("it has more {0} than there is room for")]
     Crowded(&'static str),
     /// The tables of what it imports do not end.
     #[error("its table of imports has no end")]
@@ -72,14 +72,21 @@ pub(crate) fn is_linked(file: &File<'_>) -> bool {
     matches!(file, File::Pe32(_) | File::Pe64(_)) || matches!(file.kind(), ObjectKind::Executable | ObjectKind::Dynamic)
 }
 
-/// Prints of all sections that occupy bytes in the file.
+/// Prints of all sections that occupy bytes in a program or library; none of objects.
+///
+/// The sections of objects are single functions and constants, which other versions of the same object
+/// have as well: one of them in common makes no copy.
 pub(crate) fn section_prints(file: &File<'_>) -> Result<Vec<SectionPrint>, Error> {
     section_prints_of(file, |_| true)
 }
 
 /// Prints of the sections of certain sizes: most need not be hashed.
 pub(crate) fn section_prints_of(file: &File<'_>, wanted: impl Fn(u64) -> bool) -> Result<Vec<SectionPrint>, Error> {
-    sections_apart(file)?;
+    if !is_linked(file) {
+        return Ok(Vec::new());
+    }
+    // Names may be parts of each other, but not each the whole table of names.
+    let mut room = sections_apart(file)?.saturating_mul(4);
     let mut prints = Vec::new();
     for section in file.sections() {
         let data = section.data()?;
@@ -87,6 +94,7 @@ pub(crate) fn section_prints_of(file: &File<'_>, wanted: impl Fn(u64) -> bool) -
             continue;
         }
         let name = section_name(file, &section)?;
+        room = room.checked_sub(name.len() as u64).ok_or(Error::Crowded("names"))?;
         if !name.is_empty() && !data.is_empty() {
             prints.push(SectionPrint { name, size: data.len() as u64, hash: hash64(Kind::Section, data) });
         }
@@ -104,14 +112,17 @@ fn section_name(file: &File<'_>, section: &object::Section<'_, '_>) -> Result<St
 }
 
 /// Executable stretches: address and bytes. Without section headers, the executable segments.
+///
+/// In objects all sections have the address 0; there it is the place in the file.
 pub(crate) fn code<'data>(file: &File<'data>) -> Result<Vec<(u64, &'data [u8])>, Error> {
     sections_apart(file)?;
     let mut stretches = Vec::new();
     for section in file.sections().filter(|s| s.kind() == SectionKind::Text) {
-        stretches.push((section.address(), section.data()?));
+        let in_file = section.file_range().filter(|_| file.kind() == ObjectKind::Relocatable);
+        stretches.push((in_file.map_or(section.address(), |(offset, _)| offset), section.data()?));
     }
     if stretches.is_empty() {
-        apart(file.segments().map(|segment| segment.file_range()))?;
+        apart(file.segments().map(|segment| Ok(segment.data().map(|_| segment.file_range())?)))?;
         for segment in file.segments() {
             if matches!(segment.flags(), SegmentFlags::Elf { p_flags } if p_flags & PF_X != 0) {
                 stretches.push((segment.address(), segment.data()?));
@@ -130,6 +141,7 @@ pub(crate) fn has_no_sections(file: &File<'_>) -> bool {
 /// for linkers and debuggers, nor device code.
 pub(crate) fn data<'data>(file: &File<'data>) -> Result<Vec<&'data [u8]>, Error> {
     const NAMES: [&str; 4] = [".rodata", ".data", ".rdata", ".lrodata"];
+    sections_apart(file)?;
     let mut stretches = Vec::new();
     for section in file.sections() {
         let name = section_name(file, &section)?;
@@ -151,20 +163,20 @@ pub(crate) fn product(bytes: &[u8]) -> Option<(u64, pe::VersionInfo)> {
     Some((hash64(Kind::Product, key.as_bytes()), info))
 }
 
-/// Whether the sections lie apart, but for a few that share bytes.
-fn sections_apart(file: &File<'_>) -> Result<(), Error> {
-    apart(file.sections().filter_map(|section| section.file_range()))
+/// Where the last section ends, if all are in the file, and apart but for a few that share bytes.
+fn sections_apart(file: &File<'_>) -> Result<u64, Error> {
+    let ranges = file.sections().map(|section| Ok(section.data().map(|_| section.file_range().unwrap_or_default())?));
+    apart(ranges)
 }
 
-fn apart(ranges: impl Iterator<Item = (u64, u64)>) -> Result<(), Error> {
+fn apart(ranges: impl Iterator<Item = Result<(u64, u64), Error>>) -> Result<u64, Error> {
     let (mut end, mut total) = (0u64, 0u64);
-    for (start, size) in ranges {
-        // Where a range reaches behind the end of the file, reading it is the error; here it must not
-        // make room for others.
+    for range in ranges {
+        let (start, size) = range?;
         end = end.max(start.saturating_add(size));
         total = total.saturating_add(size);
     }
-    if total > end.saturating_mul(2) { Err(Error::Overlapping) } else { Ok(()) }
+    if total > end.saturating_mul(2) { Err(Error::Overlapping) } else { Ok(end) }
 }
 
 /// One function of a relocatable object: its bytes and the stretches that relocations patch.
@@ -309,7 +321,7 @@ pub(crate) fn links(file: &File<'_>) -> Result<Links, Error> {
     match file {
         File::Pe32(pe) => pe::links(pe),
         File::Pe64(pe) => pe::links(pe),
-        File::Elf32(_) | File::Elf64(_) => Ok(elf::dynamic_links(file)?),
+        File::Elf32(_) | File::Elf64(_) => elf::dynamic_links(file),
         _ => Ok(Links::default()),
     }
 }
@@ -337,6 +349,165 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::{AuditFile, Change, Contents, Corpus, Finding, Limits, Material, audit, learn};
+
+    /// Made from sources; `tests/data/README.md` says how.
+    const DATA: [(&str, &[u8]); 8] = [
+        ("vendor-x64.lib", include_bytes!("../tests/data/vendor-x64.lib")),
+        ("vendor-arm64.lib", include_bytes!("../tests/data/vendor-arm64.lib")),
+        ("vendor-big.lib", include_bytes!("../tests/data/vendor-big.lib")),
+        ("import-arm64.lib", include_bytes!("../tests/data/import-arm64.lib")),
+        ("vendor-aarch64.a", include_bytes!("../tests/data/vendor-aarch64.a")),
+        ("linked-x64.dll", include_bytes!("../tests/data/linked-x64.dll")),
+        ("linked-arm64.dll", include_bytes!("../tests/data/linked-arm64.dll")),
+        ("linked-aarch64.so", include_bytes!("../tests/data/linked-aarch64.so")),
+    ];
+
+    fn data(name: &str) -> &'static [u8] {
+        DATA.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    fn members(archive: &[u8]) -> Vec<&[u8]> {
+        let parsed = object::read::archive::ArchiveFile::parse(archive).unwrap();
+        parsed.members().map(|member| member.unwrap().data(archive).unwrap()).collect()
+    }
+
+    fn lengths(object: &[u8]) -> Vec<usize> {
+        let file = parse(object, Some(container::Kind::Ar)).unwrap().unwrap();
+        functions(&file).unwrap().iter().map(|function| function.bytes.len()).collect()
+    }
+
+    fn learned(name: &str) -> Corpus {
+        let file = AuditFile { path: name.to_owned(), contents: Contents::Bytes(data(name)) };
+        let vendor = Material::of_package("vendor-1", vec![]);
+        let source = Source { hash: "sha256:a".to_owned(), name: "n".to_owned(), material: vendor };
+        let mut prints = Fingerprints::default();
+        let learned = learn(&mut prints, &source, &[file], Limits::default());
+        assert!(learned.gaps.is_empty(), "{:?}", learned.gaps);
+        prints.to_corpus()
+    }
+
+    fn found(corpus: &Corpus, bytes: &[u8]) -> Vec<Finding> {
+        let file = AuditFile { path: "x".to_owned(), contents: Contents::Bytes(bytes) };
+        audit(&[file], corpus, Limits::default()).findings
+    }
+
+    #[test]
+    fn objects_have_the_functions_of_their_source() {
+        for (name, count) in [("vendor-x64.lib", 3), ("vendor-arm64.lib", 3), ("vendor-big.lib", 4)] {
+            let found = lengths(members(data(name))[0]);
+            assert_eq!(found.len(), count, "{name}: {found:?}");
+            assert!(found.iter().all(|length| *length > 90), "{name}: {found:?}");
+        }
+        // The template is left out as weak symbols are, unless it may not be defined twice.
+        let mut object = members(data("vendor-x64.lib"))[0].to_vec();
+        let symbols = u32::from_le_bytes(*object[8..].first_chunk().unwrap()) as usize;
+        let entry = (symbols..).step_by(18).find(|at| object[at + 14] == pe_selection::ANY && object[at - 2] == 3);
+        object[entry.unwrap() + 14] = pe_selection::NODUPLICATES;
+        assert_eq!(lengths(&object).len(), 4);
+    }
+
+    mod pe_selection {
+        pub(super) use object::pe::{IMAGE_COMDAT_SELECT_ANY as ANY, IMAGE_COMDAT_SELECT_NODUPLICATES as NODUPLICATES};
+    }
+
+    #[test]
+    fn members_that_import_are_no_binaries() {
+        let members = members(data("import-arm64.lib"));
+        assert!(members.iter().any(|member| recognize(member, Some(container::Kind::Ar)).is_none()));
+        assert_eq!(lengths(members[0]), [0usize; 0]);
+        // Outside an archive nothing is taken for a COFF object.
+        assert_eq!(recognize(self::members(data("vendor-x64.lib"))[0], None), None);
+    }
+
+    #[test]
+    fn static_code_is_found_whatever_the_format() {
+        for (library, linked, functions) in [
+            ("vendor-x64.lib", "linked-x64.dll", 3),
+            ("vendor-arm64.lib", "linked-arm64.dll", 3),
+            ("vendor-aarch64.a", "linked-aarch64.so", 3),
+        ] {
+            let corpus = learned(library);
+            let findings = found(&corpus, data(linked));
+            let hits = findings.iter().find_map(|finding| match finding {
+                Finding::StaticCode { members, .. } => Some((members[0].functions_found, members[0].functions_known)),
+                _ => None,
+            });
+            assert_eq!(hits, Some((functions, functions)), "{linked}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_linked_code_count_from_the_image_base() {
+        let file = parse(data("linked-x64.dll"), None).unwrap().unwrap();
+        let code = code(&file).unwrap();
+        assert_eq!(code.iter().map(|(address, _)| *address).collect::<Vec<_>>(), [0x1_8000_1000]);
+    }
+
+    /// What signing does: bytes behind the file, their place in the header, and a checksum.
+    #[test]
+    fn a_signed_copy_is_a_copy() {
+        let original = data("linked-x64.dll");
+        let header = u32::from_le_bytes(*original[0x3c..].first_chunk().unwrap()) as usize + 24;
+        let mut signed = [original, &[7; 512]].concat();
+        signed[header + 64..header + 68].copy_from_slice(&[1, 2, 3, 4]);
+        signed[header + 144..header + 148].copy_from_slice(&(original.len() as u32).to_le_bytes());
+        signed[header + 148..header + 152].copy_from_slice(&512u32.to_le_bytes());
+        let findings = found(&learned("linked-x64.dll"), &signed);
+        let copy = findings.iter().find_map(|finding| match finding {
+            Finding::ModifiedCopy { same, changed, changes, .. } => Some((same, changed, changes)),
+            _ => None,
+        });
+        let Some((same, changed, changes)) = copy else { panic!("{findings:?}") };
+        assert_eq!((same.as_slice(), changed.as_slice()), ([".text".to_owned()].as_slice(), [].as_slice()));
+        assert_eq!(changes.as_slice(), [Change::Padded { bytes: 512 }]);
+    }
+
+    #[test]
+    fn foreign_bytes_do_not_panic() {
+        for (name, bytes) in DATA {
+            let wholes = if bytes.starts_with(b"!<arch>") { members(bytes) } else { vec![bytes] };
+            for whole in wholes {
+                for end in (0..whole.len()).step_by(7) {
+                    fuzz(&whole[..end]);
+                }
+                let mut changed = whole.to_vec();
+                for at in 0..whole.len() {
+                    for byte in [whole[at] ^ 1, whole[at] ^ 0x80, 0xff, 0] {
+                        changed[at] = byte;
+                        fuzz(&changed);
+                    }
+                    changed[at] = whole[at];
+                }
+                assert_eq!(changed, whole, "{name}");
+            }
+        }
+    }
+
+    /// A table of sections that each are the whole file would have it read thousands of times.
+    #[test]
+    fn a_file_is_not_read_many_times_over() {
+        const SECTIONS: u16 = 4000;
+        let mut elf = data("linked-aarch64.so")[..64].to_vec();
+        elf[40..48].copy_from_slice(&64u64.to_le_bytes());
+        elf[56..58].fill(0);
+        elf[60..62].copy_from_slice(&SECTIONS.to_le_bytes());
+        elf[62..64].copy_from_slice(&1u16.to_le_bytes());
+        let mut section = [0; 64];
+        section[4] = 1;
+        section[8] = 6;
+        section[32..40].copy_from_slice(&(64 * u64::from(SECTIONS)).to_le_bytes());
+        for _ in 0..SECTIONS {
+            elf.extend_from_slice(&section);
+        }
+        // The table of their names.
+        elf[64 + 64 + 4] = 3;
+        let file = parse(&elf, None).unwrap().unwrap();
+        assert!(matches!(section_prints(&file), Err(Error::Overlapping)));
+        assert!(matches!(code(&file), Err(Error::Overlapping)));
+        assert!(matches!(functions(&file), Err(Error::Overlapping)));
+    }
 
     #[test]
     fn masks_are_cut_to_the_function_and_merged() {
@@ -375,8 +546,8 @@ mod tests {
 
     #[test]
     fn sections_that_lie_over_each_other_are_an_error() {
-        assert!(apart([(0, 10), (5, 10), (100, 0)].into_iter()).is_ok());
-        assert!(matches!(apart(vec![(0, 1 << 20); 1 << 10].into_iter()), Err(Error::Overlapping)));
-        assert!(apart([(u64::MAX, u64::MAX)].into_iter()).is_ok());
+        assert!(apart([(0, 10), (5, 10), (100, 0)].into_iter().map(Ok)).is_ok());
+        assert!(matches!(apart(vec![(0, 1 << 20); 1 << 10].into_iter().map(Ok)), Err(Error::Overlapping)));
+        assert!(apart([(u64::MAX, u64::MAX)].into_iter().map(Ok)).is_ok());
     }
 }

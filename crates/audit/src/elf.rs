@@ -75,7 +75,6 @@ fn patched_x86_64(r_type: u32) -> (u64, u64) {
         | elf::R_X86_64_GOTPCREL64
         | elf::R_X86_64_GOTPC64
         | elf::R_X86_64_GOTPLT64
-        | elf::R_X86_64_PLTOFF64
         | elf::R_X86_64_SIZE64
         | elf::R_X86_64_DTPMOD64
         | elf::R_X86_64_DTPOFF64
@@ -83,7 +82,10 @@ fn patched_x86_64(r_type: u32) -> (u64, u64) {
         // mov through the GOT becomes lea or mov of an immediate: prefix, opcode and ModRM change. The GNU
         // linker does it for the plain type as well.
         elf::R_X86_64_GOTPCREL | elf::R_X86_64_GOTPCRELX | elf::R_X86_64_REX_GOTPCRELX => (3, 4),
-        // Its three types for instructions with a prefix of two bytes and more.
+        // In the large model the call that asks for a thread-local variable goes through this one, and is
+        // rewritten with the additions and the jump behind it.
+        elf::R_X86_64_PLTOFF64 => (2, 13),
+        // The types of relaxed loads for instructions with a prefix of two bytes, which have no names here yet.
         43..=45 => (4, 4),
         46..=48 => (5, 4),
         49..=51 => (6, 4),
@@ -133,7 +135,7 @@ fn patched_aarch64(r_type: u32) -> (u64, u64) {
 }
 
 /// Reads what the dynamic linker is told.
-pub(crate) fn dynamic_links(file: &File<'_>) -> Result<Links, object::Error> {
+pub(crate) fn dynamic_links(file: &File<'_>) -> Result<Links, Error> {
     let mut links = match file {
         File::Elf32(elf) => dynamic_of(elf)?,
         File::Elf64(elf) => dynamic_of(elf)?,
@@ -146,7 +148,10 @@ pub(crate) fn dynamic_links(file: &File<'_>) -> Result<Links, object::Error> {
     Ok(links)
 }
 
-fn dynamic_of<'data, E: FileHeader<Endian = Endianness>>(file: &ElfFile<'data, E>) -> Result<Links, object::Error> {
+/// Names in the dynamic section are this long in all; each could be the whole table of strings.
+const LONGEST_LINKS: usize = 1 << 20;
+
+fn dynamic_of<'data, E: FileHeader<Endian = Endianness>>(file: &ElfFile<'data, E>) -> Result<Links, Error> {
     let (endian, data) = (file.endian(), file.data());
     let sections = file.elf_section_table();
     let mut links = Links::default();
@@ -154,9 +159,14 @@ fn dynamic_of<'data, E: FileHeader<Endian = Endianness>>(file: &ElfFile<'data, E
         return Ok(links);
     };
     let strings = sections.strings(endian, data, strings)?;
+    let mut room = LONGEST_LINKS;
     for entry in entries {
         let tag = entry.tag32(endian).unwrap_or(0);
-        let text = || Ok::<_, object::Error>(String::from_utf8_lossy(entry.string(endian, strings)?).into_owned());
+        let mut text = || {
+            let text = entry.string(endian, strings)?;
+            room = room.checked_sub(text.len()).ok_or(Error::Crowded("names"))?;
+            Ok::<_, Error>(String::from_utf8_lossy(text).into_owned())
+        };
         match tag {
             elf::DT_NEEDED => links.needed.push(text()?),
             elf::DT_RPATH | elf::DT_RUNPATH => links.runpath.extend(text()?.split(':').map(str::to_owned)),
@@ -177,6 +187,7 @@ mod tests {
         check(Architecture::X86_64, elf::R_X86_64_REX_GOTPCRELX, (7, 14));
         check(Architecture::X86_64, elf::R_X86_64_PLT32, (10, 14));
         check(Architecture::X86_64, elf::R_X86_64_TLSGD, (6, 22));
+        check(Architecture::X86_64, elf::R_X86_64_PLTOFF64, (8, 23));
         check(Architecture::X86_64, 49, (4, 14));
         check(Architecture::I386, elf::R_386_GOT32X, (8, 14));
         check(Architecture::I386, elf::R_386_PC32, (10, 14));

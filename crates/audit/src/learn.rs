@@ -149,7 +149,7 @@ impl Learn<'_> {
         member: Option<&str>,
         name: &str,
     ) -> Result<Option<FilePrint>, binary::Error> {
-        let mut sections = binary::section_prints(file)?;
+        let sections = binary::section_prints(file)?;
         let is_linked = binary::is_linked(file);
         let mut by_functions = false;
         if self.prints.is_variant(&sections) {
@@ -158,8 +158,6 @@ impl Learn<'_> {
         if is_linked {
             self.prints.interface.extend(links::exports(file).into_iter().map(|hash| (hash, original)));
         } else {
-            // Linkers take objects apart: only what may be found in a whole copy is of use.
-            sections.retain(prints::SectionPrint::is_distinctive);
             let found = binary::functions(file)?;
             let functions: Vec<Candidate> =
                 found.iter().filter_map(|function| functions::candidate(function, &mut self.scratch)).collect();

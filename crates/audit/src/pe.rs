@@ -20,8 +20,8 @@ pub(crate) fn is_pe(bytes: &[u8]) -> bool {
     bytes.starts_with(b"MZ") && header().is_some_and(|header| header.starts_with(b"PE\0\0"))
 }
 
-/// Programs import some dozens; a table that goes on beyond this has no end.
-const MOST_IMPORTS: usize = 4096;
+/// Programs import some dozens of libraries; a table that goes on beyond this has no end.
+const MOST_IMPORTS: usize = 1024;
 
 /// Windows allows names of files 260 characters.
 const LONGEST_NAME: usize = 512;
@@ -30,7 +30,14 @@ const LONGEST_NAME: usize = 512;
 pub(crate) fn links<Pe: ImageNtHeaders>(file: &PeFile<'_, Pe>) -> Result<Links, Error> {
     let (data, sections, directories) = (file.data(), file.section_table(), file.data_directories());
     let mut addresses: Vec<u32> = Vec::new();
-    if let Some(table) = directories.import_table(data, &sections)? {
+    // Where `objcopy --only-keep-debug` took a section's bytes, its table of imports is zeros: an empty one.
+    let empty = |index| {
+        let at = file.data_directory(index).map(|directory| directory.virtual_address.get(LE));
+        at.is_some_and(|at| sections.pe_data_at(data, at).is_none() && sections.section_containing(at).is_some())
+    };
+    if !empty(pe::IMAGE_DIRECTORY_ENTRY_IMPORT)
+        && let Some(table) = directories.import_table(data, &sections)?
+    {
         let mut descriptors = table.descriptors()?;
         while let Some(descriptor) = descriptors.next()? {
             addresses.push(descriptor.name.get(LE));
@@ -39,7 +46,9 @@ pub(crate) fn links<Pe: ImageNtHeaders>(file: &PeFile<'_, Pe>) -> Result<Links, 
             }
         }
     }
-    if let Some(table) = directories.delay_load_import_table(data, &sections)? {
+    if !empty(pe::IMAGE_DIRECTORY_ENTRY_DELAY_IMPORT)
+        && let Some(table) = directories.delay_load_import_table(data, &sections)?
+    {
         let base = file.nt_headers().optional_header().image_base();
         let mut descriptors = table.descriptors()?;
         while let Some(descriptor) = descriptors.next()? {
@@ -98,7 +107,10 @@ pub(crate) fn version_info(bytes: &[u8]) -> Option<VersionInfo> {
     (info != VersionInfo::default()).then_some(info)
 }
 
-/// The bytes of the first version resource, whatever its language.
+/// American English, in which makers write for everybody.
+const ENGLISH: u16 = 0x409;
+
+/// The bytes of the first version resource, in English where there are several languages.
 fn version_resource<'data, Pe: ImageNtHeaders>(file: &PeFile<'data, Pe>) -> Option<&'data [u8]> {
     let (data, sections) = (file.data(), file.section_table());
     let at = file.data_directory(pe::IMAGE_DIRECTORY_ENTRY_RESOURCE)?.virtual_address.get(LE);
@@ -109,7 +121,10 @@ fn version_resource<'data, Pe: ImageNtHeaders>(file: &PeFile<'data, Pe>) -> Opti
     let names = versions.data(resources).ok()?.table()?;
     let languages = names.entries.first()?.data(resources).ok()?;
     let leaf = match languages {
-        ResourceDirectoryEntryData::Table(table) => table.entries.first()?.data(resources).ok()?.data()?,
+        ResourceDirectoryEntryData::Table(table) => {
+            let english = table.entries.iter().find(|entry| entry.name_or_id().id() == Some(ENGLISH));
+            english.or(table.entries.first())?.data(resources).ok()?.data()?
+        }
         ResourceDirectoryEntryData::Data(leaf) => leaf,
     };
     let bytes = sections.pe_data_at(data, leaf.offset_to_data.get(LE))?;
@@ -193,5 +208,59 @@ impl<'a> Iterator for Blocks<'a> {
         let behind_key = block.get((HEADER + key_length + 2).next_multiple_of(4)..).unwrap_or_default();
         self.0 = self.0.get(block.len().next_multiple_of(4)..).unwrap_or_default();
         Some(Block { key: &key[..key_length], value_length, behind_key })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DLL: &[u8] = include_bytes!("../tests/data/linked-x64.dll");
+    const DLL_ARM: &[u8] = include_bytes!("../tests/data/linked-arm64.dll");
+
+    #[test]
+    fn programs_for_dos_are_no_pe_files() {
+        assert!(is_pe(DLL) && is_pe(DLL_ARM));
+        let mut dos = DLL[..0x60].to_vec();
+        assert!(!is_pe(&dos), "cut before its PE header");
+        dos[0x3c..0x40].fill(0xff);
+        assert!(!is_pe(&dos));
+        assert!(!is_pe(b"MZ") && !is_pe(b"") && !is_pe(b"\x7fELF"));
+    }
+
+    #[test]
+    fn imports_are_read_at_once_and_late() {
+        for bytes in [DLL, DLL_ARM] {
+            let file = object::read::pe::PeFile64::parse(bytes).unwrap();
+            let links = links(&file).unwrap();
+            assert_eq!(links.needed, ["at_once.dll", "later.dll"]);
+            assert!(links.soname.unwrap().starts_with("linked-"));
+            assert!(links.runpath.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_version_resource_names_company_and_product() {
+        let some = |text: &str| Some(text.to_owned());
+        let expected = VersionInfo {
+            company: some("Example Corporation"),
+            product: some("Example Runtime 12.9.79"),
+            file_version: some("12.9.79"),
+            original_name: some("vendor64_12.dll"),
+        };
+        assert_eq!(version_info(DLL), Some(expected));
+        assert_eq!(version_info(DLL_ARM), None);
+        assert_eq!(version_info(b"MZ"), None);
+    }
+
+    #[test]
+    fn blocks_end_whatever_their_lengths_say() {
+        for length in [0, 1, 6, 7, 0xffff_u16] {
+            let mut bytes = vec![0x41; 100];
+            bytes[..2].copy_from_slice(&length.to_le_bytes());
+            assert!(Blocks(&bytes).count() <= bytes.len());
+            assert_eq!(VersionInfo::of(&bytes), VersionInfo::default());
+        }
+        assert_eq!(Blocks(&[0; 4096]).count(), 0, "a block without a length is the last");
     }
 }
