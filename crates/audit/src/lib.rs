@@ -15,6 +15,7 @@ mod audit;
 mod container;
 mod corpus;
 mod elf;
+mod fatbin;
 mod finding;
 mod functions;
 mod learn;
@@ -30,3 +31,9 @@ pub use learn::{Learned, learn};
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
 pub const SCANNER_VERSION: u32 = 2;
+
+/// Reads device code from arbitrary bytes and forgets it, for tests with foreign bytes: it never panics.
+#[doc(hidden)]
+pub fn fuzz_fatbin(bytes: &[u8]) {
+    fatbin::read_all(bytes);
+}
