@@ -1,7 +1,7 @@
 //! Code for NVIDIA's GPUs in arbitrary bytes: the fatbin containers that `nvcc` puts into programs and
 //! libraries, what is in them, and the names of the kernels.
 //!
-//! The format has no public description. What stands here holds for every container of 33 libraries with
+//! The format has no public description. What stands here holds for every container of 35 libraries with
 //! CUDA from 10.2 to 13.5 (`docs/decisions/0004-audit.md`). Nothing is disassembled, names come from tables
 //! and declarations alone, and no part of the file around a container is needed: it is found by its magic
 //! number, wherever it stands.

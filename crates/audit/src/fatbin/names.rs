@@ -41,16 +41,33 @@ pub(super) enum Table {
 
 /// Says where the table of section names ends that follows the header of machine code.
 ///
-/// An empty name ends it: it is the first one of the next table.
+/// Its length stands in the section headers, which are at the end of the file. But each name begins with a dot, and
+/// behind the table comes one that does not, or the first name once more, or many zeros. A few zeros stand between
+/// names as well, where the compiler has made one shorter.
 pub(super) fn table(bytes: &[u8]) -> Table {
     const CLASS_64: u8 = 2;
+    const MANY_ZEROS: usize = 32;
     let Some(found) = bytes.get(HEADER..) else { return Table::GoesOn };
     if bytes.get(4) != Some(&CLASS_64) || found.iter().zip(TABLE).any(|(found, expected)| found != expected) {
         return Table::Elsewhere;
     }
-    match memmem::find(found, b"\0\0") {
-        Some(end) => Table::Ends(HEADER + end + 1),
-        None => Table::GoesOn,
+    let (mut at, mut zeros) = (HEADER + TABLE.len(), 0);
+    loop {
+        let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { return Table::GoesOn };
+        if rest[0] == 0 {
+            zeros += 1;
+            if zeros == MANY_ZEROS {
+                return Table::Ends(at);
+            }
+            at += 1;
+            continue;
+        }
+        zeros = 0;
+        let Some(length) = memchr(0, rest) else { return Table::GoesOn };
+        if rest[0] != b'.' || rest[..length] == TABLE[1..TABLE.len() - 1] {
+            return Table::Ends(at);
+        }
+        at += length + 1;
     }
 }
 

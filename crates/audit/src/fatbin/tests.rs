@@ -91,6 +91,11 @@ fn container(entries: &[Made]) -> Vec<u8> {
 
 /// Machine code with the given kernels, laid out as `nvcc` does or with the names at the end.
 fn cubin(kernels: &[&str], names_first: bool) -> Vec<u8> {
+    cubin_with(kernels, names_first, b"\0.shstrtab\0.text.symbol\0")
+}
+
+/// The same with other bytes behind the names.
+fn cubin_with(kernels: &[&str], names_first: bool, behind: &[u8]) -> Vec<u8> {
     let mut names = vec![".shstrtab".to_owned(), ".strtab".to_owned(), ".nv.info".to_owned()];
     for kernel in kernels {
         names.extend([format!(".nv.info.{kernel}"), format!(".text.{kernel}")]);
@@ -101,9 +106,8 @@ fn cubin(kernels: &[&str], names_first: bool) -> Vec<u8> {
         table.extend(name.bytes());
         table.push(0);
     }
-    // The next table begins with an empty name as well.
     let (code, size) = ([0x5au8; 300], table.len() as u64);
-    let body = if names_first { [&table, &[0u8; 9][..], &code].concat() } else { [&code, &table[..]].concat() };
+    let body = if names_first { [&table, behind, &code].concat() } else { [&code, &table[..]].concat() };
     let at = if names_first { 64 } else { 64 + code.len() as u64 };
     let mut bytes = b"\x7fELF\x02\x01\x01\x33\x07\0\0\0\0\0\0\0\x02\0\xbe\0\x66\0\0\0".to_vec();
     bytes.extend([0; 16]);
@@ -272,6 +276,16 @@ fn names_are_read_wherever_they_stand() {
             let found = containers(&bytes).next().unwrap().unwrap();
             assert_eq!(names(&found.entries[0]).unwrap(), ["_Z3onev", "two"]);
         }
+    }
+}
+
+#[test]
+fn the_end_of_the_names_is_known_by_what_follows() {
+    let behind: [&[u8]; 5] = [b"\0.shstrtab\0.text.other\0", b"\0#iii\0.text.other\0", &[0; 36], &[0; 100], b"\x7f"];
+    for behind in behind {
+        // The zeros between two names stand where a name was made shorter.
+        let code = cubin_with(&["one", "two\0\0\0\0\0", "three"], true, behind);
+        assert_eq!(cubin_kernels(&code).unwrap(), [&b"one"[..], b"two", b"three"], "{behind:?}");
     }
 }
 
