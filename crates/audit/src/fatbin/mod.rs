@@ -1,7 +1,7 @@
 //! Code for NVIDIA's GPUs in arbitrary bytes: the fatbin containers that `nvcc` puts into programs and
 //! libraries, what is in them, and the names of the kernels.
 //!
-//! The format has no public description. What stands here holds for every container of 35 libraries with
+//! The format has no public description. What stands here holds for every container of 45 libraries with
 //! CUDA from 10.2 to 13.5 (`docs/decisions/0004-audit.md`). Nothing is disassembled, names come from tables
 //! and declarations alone, and no part of the file around a container is needed: it is found by its magic
 //! number, wherever it stands.
@@ -28,7 +28,7 @@ const ENTRY_HEADER: usize = 64;
 /// A container that claims more than this is none.
 const CONTAINER: u64 = 1 << 40;
 
-/// Real containers have one entry an architecture, at most 13 of them.
+/// Real containers have one entry an architecture, at most 13 of them in what was looked at.
 const ENTRIES: usize = 4096;
 
 /// Bytes that are unpacked first; doing so finds the names of most entries.
@@ -77,6 +77,17 @@ pub(crate) struct Container<'a> {
     /// Where its header begins in the bytes that were searched.
     pub(crate) at: usize,
     pub(crate) entries: Vec<Entry<'a>>,
+}
+
+impl<'a> Container<'a> {
+    /// The entry whose kernels stand for those of all entries: the largest one with machine code, or else the
+    /// largest one.
+    ///
+    /// In 39 of 45 libraries these had the names of all entries; in the others at most nine names were missing.
+    /// PTX never had a name that machine code beside it had not.
+    pub(crate) fn telling(&self) -> Option<&Entry<'a>> {
+        self.entries.iter().max_by_key(|entry| (entry.kind == EntryKind::Cubin, entry.payload.len()))
+    }
 }
 
 /// A container that cannot be read to its end.
@@ -165,6 +176,7 @@ fn container_at(bytes: &[u8], at: usize) -> Option<(<Containers<'_> as Iterator>
     let Some(size) = chunk(header, 8).map(u64::from_le_bytes) else {
         return broken(Reason::Cut, read).zip(Some(bytes.len()));
     };
+    // Empty containers are real, and there is nothing to say about them.
     if !(ENTRY_HEADER as u64..=CONTAINER).contains(&size) {
         return None;
     }
@@ -366,6 +378,7 @@ pub(crate) fn read_all(bytes: &[u8]) {
     let mut scratch = Scratch::default();
     for container in containers(bytes) {
         let container = container.unwrap_or_else(|broken| broken.read);
+        _ = container.telling();
         for entry in &container.entries {
             _ = kernels(entry, &mut scratch);
         }

@@ -170,6 +170,23 @@ fn containers_are_found_between_other_bytes() {
 }
 
 #[test]
+fn the_largest_machine_code_tells_most() {
+    let tells = |entries: &[Made]| {
+        let bytes = container(entries);
+        containers(&bytes).next().unwrap().unwrap().telling().map(|entry| (entry.kind, entry.arch))
+    };
+    let (small, large) = (cubin(&["one"], true), cubin(&["one", "two"], true));
+    let entries = [
+        made(1, 120, Compression::None, &[b'/'; 9999]),
+        made(2, 80, Compression::None, &small),
+        made(2, 90, Compression::None, &large),
+        made(2, 100, Compression::None, &small),
+    ];
+    assert_eq!(tells(&entries), Some((EntryKind::Cubin, 90)));
+    assert_eq!(tells(&entries[..1]), Some((EntryKind::Ptx, 120)));
+}
+
+#[test]
 fn what_lies_inside_a_container_is_not_found_again() {
     let inner = container(&three()[..1]);
     let outer = container(&[made(2, 80, Compression::None, &inner)]);
