@@ -350,7 +350,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 mod tests {
     use super::*;
 
-    use crate::{AuditFile, Change, Contents, Corpus, Finding, Limits, Material, audit, learn};
+    use crate::{AuditFile, Change, Contents, Corpus, Finding, Fingerprints, Limits, Material, Source, audit, learn};
 
     /// Made from sources; `tests/data/README.md` says how.
     const DATA: [(&str, &[u8]); 8] = [

@@ -96,6 +96,11 @@ fn recognize(bytes: &[u8]) -> Recognized {
     Recognized::NoArchive
 }
 
+/// Whether the bytes are an archive whose members are seen one by one.
+pub(crate) fn is_archive(bytes: &[u8]) -> bool {
+    matches!(recognize(bytes), Recognized::Opened(_))
+}
+
 /// Whether the first block has the checksum of a tar header: tars from before 1988 have no other mark.
 fn begins_as_old_tar(bytes: &[u8]) -> bool {
     let Some(header) = bytes.first_chunk::<512>() else { return false };

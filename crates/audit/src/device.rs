@@ -3,6 +3,7 @@
 //! An entry that agrees bit for bit is a copy of the vendor's. The names of kernels survive releases, and
 //! tell the vendor's from those that the package's own compiler made.
 
+use crate::container::is_archive;
 use crate::corpus::{Corpus, Fingerprints, OriginalRef, Part};
 use crate::fatbin::{self, Container, Scratch};
 use crate::finding::{Finding, Gap, Place};
@@ -20,13 +21,17 @@ const ACCUSING_KERNELS: usize = 8;
 /// Kernels that a finding names.
 const EXAMPLES: usize = 8;
 
-/// What a name must not have in it: templates of NVIDIA's that are free, and that everybody's compiler makes
-/// kernels of.
-const FREE_NAMES: [&[u8]; 6] = [b"cutlass", b"N3cub", b"thrust", b"cute", b"nvcuda", b"cooperative_groups"];
+/// What a name must not have in it: free libraries that everybody's compiler makes kernels of.
+const FREE_NAMES: [&[u8]; 5] = [b"cutlass", b"N3cub", b"thrust", b"magma", b"syhemv"];
+
+/// Shorter names (`_Z6vecAddPfS_i`) are everybody's.
+const TELLING_NAME: usize = 20;
 
 /// Whether the name of a kernel can tell whose it is.
 fn is_telling(name: &[u8]) -> bool {
-    name.len() >= 8 && !FREE_NAMES.iter().any(|free| memchr::memmem::find(name, free).is_some())
+    name.len() >= TELLING_NAME
+        && !name.starts_with(b"__cuda_")
+        && !FREE_NAMES.iter().any(|free| memchr::memmem::find(name, free).is_some())
 }
 
 /// What was seen of the device code in a file.
@@ -91,10 +96,19 @@ impl Device {
                 }
             }
         }
-        for (original, _, entries_found, bytes_found, kernels) in families.into_values() {
+        // A kernel that several libraries have is put down to the one of which more is there.
+        let mut families: Vec<_> = families.into_values().collect();
+        let mut explained: BTreeSet<&str> = BTreeSet::new();
+        while let Some(best) = (0..families.len()).max_by_key(|number| {
+            let (_, _, entries, _, kernels) = &families[*number];
+            (kernels.difference(&explained).count() + *entries as usize, std::cmp::Reverse(*number))
+        }) {
+            let (original, _, entries_found, bytes_found, mut kernels) = families.swap_remove(best);
+            kernels.retain(|kernel| !explained.contains(kernel));
             if entries_found == 0 && kernels.len() < ACCUSING_KERNELS {
                 continue;
             }
+            explained.extend(&kernels);
             let Some(original) = corpus.origin(original, None) else { continue };
             findings.push(Finding::DeviceCode {
                 place: place.clone(),
@@ -114,9 +128,10 @@ impl Device {
     }
 }
 
-/// Looks through the device code in a file, wherever it stands.
+/// Looks through the device code in a file, wherever it stands. What an archive holds is looked at when it is
+/// taken out.
 pub(crate) fn look(bytes: &[u8], corpus: &Corpus) -> Device {
-    if corpus.entries.is_empty() && corpus.kernels.is_empty() {
+    if (corpus.entries.is_empty() && corpus.kernels.is_empty()) || is_archive(bytes) {
         return Device::default();
     }
     let found: Vec<_> = fatbin::containers(bytes).collect();
@@ -125,6 +140,9 @@ pub(crate) fn look(bytes: &[u8], corpus: &Corpus) -> Device {
             device.gaps.insert(broken.reason.to_string());
             broken.read
         });
+        // The entries of a container are the same kernels for several architectures: one of them has the names
+        // (`docs/decisions/0004-audit.md`).
+        let telling = container.telling().map(|entry| entry.at);
         for entry in &container.entries {
             device.entries += 1;
             device.bytes += entry.payload.len() as u64;
@@ -135,7 +153,9 @@ pub(crate) fn look(bytes: &[u8], corpus: &Corpus) -> Device {
             if let Some(original) = known.then(|| corpus.originals(Part::Entries, hash).next()).flatten() {
                 let found = device.found.entry(original).or_default();
                 *found = (found.0 + 1, found.1 + entry.payload.len() as u64);
-            } else if let Ok(names) = fatbin::kernels(entry, &mut scratch) {
+            } else if telling == Some(entry.at)
+                && let Ok(names) = fatbin::kernels(entry, &mut scratch)
+            {
                 names.into_iter().for_each(|name| device.name(name, corpus));
             }
         }
@@ -165,6 +185,9 @@ fn bare_kernels(bytes: &[u8]) -> Vec<&[u8]> {
 /// Every print that the device code of a file gives: entries, and names of kernels.
 fn prints(bytes: &[u8]) -> (HashSet<u64>, HashSet<u64>) {
     let (mut entries, mut kernels) = (HashSet::new(), HashSet::new());
+    if is_archive(bytes) {
+        return (entries, kernels);
+    }
     let mut scratch = Scratch::default();
     let mut name = |name: &[u8]| {
         if is_telling(name) {

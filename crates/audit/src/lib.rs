@@ -43,3 +43,9 @@ pub const SCANNER_VERSION: u32 = 3;
 pub fn fuzz_binary(bytes: &[u8]) {
     binary::fuzz(bytes);
 }
+
+/// Reads device code from arbitrary bytes and forgets it. For fuzzing alone.
+#[doc(hidden)]
+pub fn fuzz_fatbin(bytes: &[u8]) {
+    fatbin::read_all(bytes);
+}
