@@ -53,6 +53,8 @@ codes! {
     TermsModified = "terms-modified", Terms;
     TermsStandalone = "terms-standalone", Terms;
     TermsMissing = "terms-missing", Terms;
+    AuditDriver = "audit-driver", Audit;
+    AuditSuspected = "audit-suspected", Audit;
     AuditIncomplete = "audit-incomplete", Audit;
     AuditMissing = "audit-missing", Audit;
     TermsPermitInclusion = "terms-permit-inclusion", Terms;
@@ -63,6 +65,9 @@ codes! {
     AuditModifiedCopy = "audit-modified-copy", Audit;
     AuditCopy = "audit-copy", Audit;
     AuditStaticCode = "audit-static-code", Audit;
+    AuditCudartStatic = "audit-cudart-static", Audit;
+    AuditDeviceCode = "audit-device-code", Audit;
+    AuditStub = "audit-stub", Audit;
     AuditLinksDynamically = "audit-links-dynamically", Audit;
     AuditClean = "audit-clean", Audit;
 }

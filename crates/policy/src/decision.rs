@@ -1,7 +1,6 @@
 //! Decisions, their reasons, and permits.
 
-use crate::{Code, Source};
-use narthex_audit::{Change, Section};
+use crate::{Code, Evidence, Source};
 use narthex_closure::{NarHash, StorePath};
 use serde::{Deserialize, Serialize};
 
@@ -25,62 +24,6 @@ pub enum Effect {
     Publish,
     /// It explains and changes nothing.
     Note,
-}
-
-/// How much of something was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Coverage {
-    /// The archive member.
-    pub member: String,
-    /// Functions of it that were found.
-    pub functions_found: u32,
-    /// Functions of it that the corpus knows.
-    pub functions_known: u32,
-}
-
-/// One piece of evidence. Only `place` is always there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Evidence {
-    /// File in the output, and members of archives inside it, joined by `!`.
-    pub place: String,
-    /// The original file that it is, or is made from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub original: Option<String>,
-    /// The package that the original belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub package: Option<String>,
-    /// The clause of the terms.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clause: Option<String>,
-    /// Sections that agree with the original's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub same_sections: Vec<String>,
-    /// Sections that differ from the original's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changed_sections: Vec<Section>,
-    /// What was done to the copy.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<Change>,
-    /// Functions of static archives, member by member.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub members: Vec<Coverage>,
-    /// Bytes of code that these functions cover.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bytes_found: Option<u64>,
-    /// Bytes of code in the file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code_bytes: Option<u64>,
-    /// Addresses of the longest stretches found, each with its end.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ranges: Vec<(u64, u64)>,
-    /// Conditions of the terms that travel with what is published.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<String>,
-    /// Whatever else there is to say: libraries linked, why a file could not be read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
 }
 
 /// Why.

@@ -1,9 +1,11 @@
 //! What findings mean under a policy: many findings, one reason for each code.
 
-use crate::Code;
-use crate::decision::{Coverage, Effect, Evidence, Reason};
+use crate::decision::{Effect, Reason};
+use crate::evidence::shown;
 use crate::policy::{Action, Rules, Treatment};
 use crate::terms::{Standing, Terms};
+use crate::words::{base_name, message};
+use crate::{Code, Evidence};
 use narthex_audit::{Finding, Origin, Place, Report};
 use std::collections::BTreeMap;
 
@@ -34,7 +36,8 @@ pub(crate) fn findings(name: &str, report: &Report, rules: &Rules, vendor: Optio
     {
         grouped.insert((Effect::Withhold, Code::TermsStandalone), vec![ground]);
     }
-    let suspicious = grouped.keys().any(|(_, code)| *code != Code::AuditLinksDynamically);
+    let harmless = [Code::AuditLinksDynamically, Code::AuditStub];
+    let suspicious = grouped.keys().any(|(_, code)| !harmless.contains(code));
     let mut reasons: Vec<Reason> = grouped
         .into_iter()
         .map(|((effect, code), items)| {
@@ -84,25 +87,39 @@ fn is_listed(file: &str, terms: &Terms) -> bool {
 type Judged<'r> = (Effect, Code, Evidence, Option<&'r Terms>);
 
 fn judge<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec<Judged<'r>> {
-    let policy = rules.policy();
-    let evidence = evidence(name, finding);
+    let policy = &rules.policy().findings;
+    let evidence = Evidence::of(name, finding);
+    let effect = |action| match action {
+        Action::Withhold => Effect::Withhold,
+        Action::Publish => Effect::Note,
+    };
     let (treatment, note, permit, origin) = match finding {
-        Finding::Dynamic { .. } | Finding::Stub { .. } => {
-            return vec![(Effect::Note, Code::AuditLinksDynamically, evidence, None)];
+        Finding::Dynamic { .. } => return vec![(Effect::Note, Code::AuditLinksDynamically, evidence, None)],
+        Finding::Stub { .. } => return vec![(Effect::Note, Code::AuditStub, evidence, None)],
+        // What was not read may hold anything, also where the path is withheld for what it declares.
+        Finding::NotFullyAudited { .. } => {
+            return vec![(effect(policy.not_fully_audited), Code::AuditIncomplete, evidence, None)];
         }
-        Finding::Suspected { .. } | Finding::Driver { .. } | Finding::NotFullyAudited { .. } => {
-            let effect = match policy.not_fully_audited {
-                Action::Withhold => Effect::Withhold,
-                Action::Publish => Effect::Note,
+        // There is nobody's license to ask: the version is not known, or the file is a driver's.
+        Finding::Suspected { .. } | Finding::Driver { .. } => {
+            let (action, code) = match finding {
+                Finding::Driver { .. } => (policy.driver, Code::AuditDriver),
+                _ => (policy.suspected, Code::AuditSuspected),
             };
-            return vec![(effect, Code::AuditIncomplete, evidence, None)];
+            return vec![(if open { effect(action) } else { Effect::Note }, code, evidence, None)];
         }
         Finding::Copy { original, .. } => (policy.copy, Code::AuditCopy, Code::TermsPermitCopy, original),
         Finding::ModifiedCopy { original, .. } => {
             (policy.modified_copy, Code::AuditModifiedCopy, Code::TermsPermitCopy, original)
         }
-        Finding::StaticCode { archive, .. } | Finding::DeviceCode { original: archive, .. } => {
+        Finding::StaticCode { archive, .. } if is_cudart_static(archive) => {
+            (policy.cudart_static, Code::AuditCudartStatic, Code::TermsPermitInclusion, archive)
+        }
+        Finding::StaticCode { archive, .. } => {
             (policy.static_code, Code::AuditStaticCode, Code::TermsPermitInclusion, archive)
+        }
+        Finding::DeviceCode { original, .. } => {
+            (policy.device_code, Code::AuditDeviceCode, Code::TermsPermitInclusion, original)
         }
     };
     if !open {
@@ -116,6 +133,12 @@ fn judge<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec
             Some(terms) => under_terms(finding, origin, terms, permit, evidence),
         },
     }
+}
+
+/// The static CUDA runtime is a class of its own: nvcc links it by default, so that it hides in packages of
+/// every license, and where it is withheld, nearly every CUDA program is.
+fn is_cudart_static(archive: &Origin) -> bool {
+    ["libcudart_static.a", "cudart_static.lib"].contains(&archive.file_name())
 }
 
 fn under_terms<'r>(
@@ -145,144 +168,4 @@ fn under_terms<'r>(
         Standing::Listed(_) | Standing::Accompanying => {}
     }
     judged
-}
-
-/// Shows a place; a path that is itself a file is shown by its name.
-fn shown(name: &str, place: &Place) -> String {
-    let file = if place.file.is_empty() { name } else { &place.file };
-    Place { file: file.to_owned(), members: place.members.clone() }.to_string()
-}
-
-fn evidence(name: &str, finding: &Finding) -> Evidence {
-    let mut evidence = Evidence { place: shown(name, finding.place()), ..Evidence::default() };
-    if let Some(origin) = finding.origin() {
-        evidence.package = Some(origin.material.package());
-        evidence.original = Some(match &origin.member {
-            Some(member) => format!("{}({member})", origin.file),
-            None => origin.file.clone(),
-        });
-    }
-    match finding {
-        Finding::Copy { .. }
-        | Finding::DeviceCode { .. }
-        | Finding::Suspected { .. }
-        | Finding::Driver { .. }
-        | Finding::Stub { .. } => {}
-        Finding::ModifiedCopy { same, changed, changes, .. } => {
-            evidence.changes.clone_from(changes);
-            evidence.same_sections.clone_from(same);
-            evidence.changed_sections.clone_from(changed);
-        }
-        Finding::StaticCode { members, bytes_found, code_bytes, ranges, .. } => {
-            let coverage = |m: &narthex_audit::MemberHits| Coverage {
-                member: m.member.clone(),
-                functions_found: m.functions_found,
-                functions_known: m.functions_known,
-            };
-            evidence.members = members.iter().map(coverage).collect();
-            evidence.bytes_found = Some(*bytes_found);
-            evidence.code_bytes = Some(*code_bytes);
-            evidence.ranges.clone_from(ranges);
-        }
-        Finding::Dynamic { needed, runpath, .. } => {
-            evidence.notes = needed.iter().map(|library| format!("needs {library}")).collect();
-            evidence.notes.extend(runpath.iter().map(|path| format!("looks in {path}")));
-        }
-        Finding::NotFullyAudited { gap, .. } => evidence.notes.push(gap.to_string()),
-    }
-    evidence
-}
-
-/// The sentence fragment for a reason: its strongest example, and how many more there are.
-fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) -> String {
-    let Some(first) = evidence.first() else { return code.as_str().to_owned() };
-    let place = &first.place;
-    // The whole path stands in the evidence.
-    let original = first.original.as_deref().map_or("?", base_name);
-    let package = first.package.as_deref().unwrap_or("?");
-    let title = terms.map_or("?", Terms::title);
-    let clause = first.clause.as_deref().unwrap_or("?");
-    let more = match evidence.len() {
-        1 => String::new(),
-        n => format!(" (and {} more)", n - 1),
-    };
-    let share = || {
-        let found: u32 = first.members.iter().map(|m| m.functions_found).sum();
-        let known: u32 = first.members.iter().map(|m| m.functions_known).sum();
-        format!("{place} contains {found} of {known} functions of {original} of {package}")
-    };
-    match code {
-        Code::TermsFileNotListed => match terms {
-            Some(terms) => not_listed(evidence, terms),
-            None => format!("{place} is not listed"),
-        },
-        Code::TermsStandalone => match terms {
-            Some(terms) => format!(
-                "it holds nothing but a vendor's files, such as {place}, which the {title} permits only as part of an \
-                 application ({})",
-                terms.forbids_standalone().unwrap_or("?")
-            ),
-            None => code.as_str().to_owned(),
-        },
-        Code::TermsModified => format!(
-            "{place} is a modified copy of {original} of {package}{}; the {title} allows unmodified files only ({clause}){more}",
-            done(first)
-        ),
-        Code::TermsMissing => format!("{place} holds {original} of {package}, and no terms are known for it{more}"),
-        Code::PolicyVendorCode => {
-            format!("{place} holds material of {package} ({original}), which the policy forbids{more}")
-        }
-        Code::TermsPermitInclusion => format!("{}; the {title} permits it ({clause}){more}", share()),
-        Code::TermsPermitCopy => {
-            // Sections are compared only where the file as a whole differs.
-            let how = if first.same_sections.is_empty() { "unmodified" } else { "modified" };
-            format!(
-                "{place} is {original} of {package}, {how}; the {title} permits it in an application ({clause}){more}"
-            )
-        }
-        Code::AuditCopy => format!("{place} is a copy of {original} of {package}{more}"),
-        Code::AuditModifiedCopy => {
-            format!("{place} is a modified copy of {original} of {package}{}{more}", done(first))
-        }
-        Code::AuditStaticCode => format!("{}{more}", share()),
-        Code::AuditLinksDynamically => {
-            let needed = first.notes.iter().filter_map(|note| note.strip_prefix("needs ")).collect::<Vec<_>>();
-            format!("{place} links {} dynamically{more}", needed.join(", "))
-        }
-        Code::AuditIncomplete => format!("{place}: {}{more}", first.notes.join("; ")),
-        _ => code.as_str().to_owned(),
-    }
-}
-
-/// What was done to a copy, in parentheses; where its headers do not tell, the sections that differ.
-fn done(evidence: &Evidence) -> String {
-    let changes: Vec<String> = evidence.changes.iter().map(ToString::to_string).collect();
-    let sections: Vec<&str> = evidence.changed_sections.iter().map(|section| section.name.as_str()).collect();
-    match (changes.is_empty(), sections.is_empty()) {
-        (false, _) => format!(" ({})", changes.join("; ")),
-        (true, false) => format!(" (other {})", sections.join(", ")),
-        (true, true) => String::new(),
-    }
-}
-
-fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-/// Names the files that terms do not list: tools and libraries before headers.
-fn not_listed(evidence: &[Evidence], terms: &Terms) -> String {
-    let is_header = |e: &&Evidence| [".h", ".hpp"].iter().any(|end| e.place.ends_with(end));
-    let example = evidence.iter().min_by_key(|e| (is_header(e), e.place.as_str()));
-    let (place, what) = match example {
-        Some(Evidence { place, original: Some(original), .. }) if base_name(place) != base_name(original) => {
-            (place.as_str(), format!(" ({})", base_name(original)))
-        }
-        Some(Evidence { place, .. }) => (place.as_str(), String::new()),
-        None => ("?", String::new()),
-    };
-    let more = match evidence.len() {
-        0 | 1 => String::new(),
-        n => format!(", nor {} more files", n - 1),
-    };
-    format!("the {} does not list {place}{what}{more}", terms.title())
 }

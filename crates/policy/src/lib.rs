@@ -9,17 +9,21 @@
 mod code;
 mod decide;
 mod decision;
+mod evidence;
 mod judge;
 mod policy;
 mod read;
 mod terms;
+mod words;
 
 pub use code::{Code, Source};
 pub use decide::{Provenance, SourceUser, Subject, decide, forecast};
-pub use decision::{Coverage, Decision, Effect, Evidence, Permit, Reason, Verdict};
+pub use decision::{Decision, Effect, Permit, Reason, Verdict};
+pub use evidence::{Coverage, Device, Evidence, Stubs};
 pub use policy::{Action, Policy, Rules, Treatment};
 pub use read::Mistake;
 pub use terms::Terms;
+pub use words::certainty;
 
 /// The policies and terms that the program ships.
 pub mod shipped {

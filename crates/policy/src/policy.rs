@@ -1,6 +1,6 @@
 //! Policies: one TOML file, read strictly.
 
-use crate::read::{Mistake, Reader};
+use crate::read::{Mistake, Reader, Value};
 use crate::terms::Terms;
 use narthex_license::Class;
 use std::collections::BTreeMap;
@@ -31,10 +31,49 @@ pub struct Policy {
     name: String,
     terms: Vec<String>,
     classes: BTreeMap<Class, Action>,
+    pub(crate) findings: Findings,
+}
+
+/// What is done with each kind of finding. Where the version is not known, or the library is a driver's,
+/// there are no terms to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Findings {
     pub(crate) copy: Treatment,
     pub(crate) modified_copy: Treatment,
     pub(crate) static_code: Treatment,
+    pub(crate) cudart_static: Treatment,
+    pub(crate) device_code: Treatment,
+    pub(crate) suspected: Action,
+    pub(crate) driver: Action,
     pub(crate) not_fully_audited: Action,
+}
+
+impl Findings {
+    const TREATED: [&str; 5] = ["copy", "modified-copy", "static-code", "cudart-static", "device-code"];
+    const DECIDED: [&str; 3] = ["suspected", "driver", "not-fully-audited"];
+
+    fn read<'a>(reader: &mut Reader<'a>, value: &Value<'a>) -> Option<Self> {
+        let table = reader.table(value)?;
+        let fields = reader.fields(table, &[Self::TREATED.as_slice(), &Self::DECIDED].concat());
+        let [copy, modified_copy, static_code, cudart_static, device_code] = Self::TREATED.map(|name| {
+            let treatment = reader.required(&fields, name, value.span())?;
+            reader.one_of(treatment, &TREATMENTS)
+        });
+        let [suspected, driver, not_fully_audited] = Self::DECIDED.map(|name| {
+            let action = reader.required(&fields, name, value.span())?;
+            reader.one_of(action, &ACTIONS)
+        });
+        Some(Self {
+            copy: copy?,
+            modified_copy: modified_copy?,
+            static_code: static_code?,
+            cudart_static: cudart_static?,
+            device_code: device_code?,
+            suspected: suspected?,
+            driver: driver?,
+            not_fully_audited: not_fully_audited?,
+        })
+    }
 }
 
 const CLASSES: [(&str, Class); 4] = [
@@ -69,30 +108,9 @@ impl Policy {
                 read.into_iter().collect::<Option<BTreeMap<_, _>>>()
             });
 
-            let findings = reader.required(&fields, "findings", 0..0).and_then(|value| {
-                let table = reader.table(value)?;
-                let treated = ["copy", "modified-copy", "static-code"];
-                let inner = reader.fields(table, &[treated.as_slice(), &["not-fully-audited"]].concat());
-                let [copy, modified, code] = treated.map(|name| {
-                    let treatment = reader.required(&inner, name, value.span())?;
-                    reader.one_of(treatment, &TREATMENTS)
-                });
-                let incomplete = reader
-                    .required(&inner, "not-fully-audited", value.span())
-                    .and_then(|action| reader.one_of(action, &ACTIONS));
-                Some((copy?, modified?, code?, incomplete?))
-            });
-
-            let ((), (copy, modified_copy, static_code, not_fully_audited)) = (version?, findings?);
-            Some(Self {
-                name: name?,
-                terms: terms?,
-                classes: classes?,
-                copy,
-                modified_copy,
-                static_code,
-                not_fully_audited,
-            })
+            let findings = reader.required(&fields, "findings", 0..0).and_then(|value| Findings::read(reader, value));
+            let () = version?;
+            Some(Self { name: name?, terms: terms?, classes: classes?, findings: findings? })
         })
     }
 
@@ -157,22 +175,33 @@ mod tests {
         assert_eq!(policy.action(Class::Restricted), Action::Withhold);
         assert_eq!(policy.action(Class::Unknown), Action::Withhold);
         let strict = Policy::parse(include_str!("../../../policies/strict.toml")).unwrap();
-        assert_eq!(strict.static_code, Treatment::Withhold);
+        // Neither knows what it would publish where the version is not known, or a driver's library is found.
+        for findings in [&policy.findings, &strict.findings] {
+            assert_eq!((findings.suspected, findings.driver), (Action::Withhold, Action::Withhold));
+            assert_eq!(findings.not_fully_audited, Action::Withhold);
+        }
+        let treated = |f: &Findings| [f.copy, f.modified_copy, f.static_code, f.cudart_static, f.device_code];
+        assert_eq!(treated(&policy.findings), [Treatment::Terms; 5]);
+        assert_eq!(treated(&strict.findings), [Treatment::Withhold; 5]);
     }
 
     #[test]
     fn every_mistake_is_shown_with_its_line() {
         let text = "version = 2\nname = \"x\"\nterms = []\n[classes]\nfree = \"yes\"\nredistributable = \"publish\"\n\
                     restricted = \"withhold\"\nunknown = \"withhold\"\nshareware = \"publish\"\n\n[findings]\n\
-                    copy = \"terms\"\nmodified-copy = true\nstatic-code = \"terms\"\n";
+                    copy = \"terms\"\nmodified-copy = true\nstatic-code = \"terms\"\ncudart-static = \"publish\"\n\
+                    suspected = \"terms\"\n";
         let mistakes = Policy::parse(text).unwrap_err();
         let shown: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
         insta::assert_snapshot!(shown.join("\n"), @r#"
         1:11: `2` should be 1, the only version there is
         5:8: `"yes"` should be one of `publish`, `withhold`
         9:1: `shareware` is not known here; known are `free`, `redistributable`, `restricted`, `unknown`
+        11:1: `device-code` is missing
+        11:1: `driver` is missing
         11:1: `not-fully-audited` is missing
         13:17: `true` should be one of `terms`, `withhold`, `publish`
+        16:13: `"terms"` should be one of `publish`, `withhold`
         "#);
     }
 

@@ -189,6 +189,15 @@ mod tests {
             "libdevice.10.bc",
             "cuda_fp16.hpp",
             "libnvvm.so",
+            "cudart.dll",
+            "cudart64_12.dll",
+            "cudart32_110.dll",
+            "cudart_static.lib",
+            "cublasLt64_13.dll",
+            "nppidei64_12.dll",
+            "nvrtc64_120_0.dll",
+            "nvrtc-builtins64_129.dll",
+            "cupti64_2025.2.1.dll",
         ] {
             check(name, true);
         }
@@ -204,6 +213,13 @@ mod tests {
             "libcusolverMg.so.11",
             "cuda_runtime_api.h",
             "libcudart.so12",
+            // Of Windows, the import library of the runtime and the library for JPEG are not in the list.
+            "cudart.lib",
+            "cuda.lib",
+            "nvjpeg64_12.dll",
+            "nvrtc64_120_0.alt.dll",
+            "cusolverMg64_11.dll",
+            "nvcuda.dll",
         ] {
             check(name, false);
         }

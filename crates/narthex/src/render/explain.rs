@@ -8,7 +8,7 @@ use narthex_cache::Record;
 use narthex_policy::{Effect, Evidence, Reason, Source};
 use std::path::Path;
 
-/// Evidence shown for one reason; the rest is in the JSON.
+/// Evidence shown for one reason, and items of each list in it; the rest is in the JSON.
 const SHOWN: usize = 12;
 
 pub(crate) fn why(record: &Record, another: bool) {
@@ -58,41 +58,8 @@ fn evidence_text(evidence: &Evidence) -> String {
         text.push_str(&visible(&format!(": {original} of {package}")));
     }
     text.push('\n');
-    let mut line = |words: String| text.push_str(&format!("    {}\n", visible(&words)));
-    if let Some(clause) = &evidence.clause {
-        line(format!("clause: {clause}"));
-    }
-    if !evidence.same_sections.is_empty() {
-        line(format!("the same: {}", evidence.same_sections.join(", ")));
-    }
-    if !evidence.changed_sections.is_empty() {
-        let section = |s: &narthex_audit::Section| match (s.original, s.found) {
-            (Some(before), Some(after)) => format!("{} ({before} → {after} bytes)", s.name),
-            (Some(_), None) => format!("{} (removed)", s.name),
-            (None, _) => format!("{} (added)", s.name),
-        };
-        line(format!("changed: {}", evidence.changed_sections.iter().map(section).collect::<Vec<_>>().join(", ")));
-    }
-    for change in &evidence.changes {
-        line(change.to_string());
-    }
-    for member in &evidence.members {
-        line(format!("member {}: {} of {} functions", member.member, member.functions_found, member.functions_known));
-    }
-    if let (Some(found), Some(code)) = (evidence.bytes_found, evidence.code_bytes) {
-        let share = if code == 0 { 0.0 } else { found as f64 * 100.0 / code as f64 };
-        line(format!("{} of {} of code, {share:.1} %", size(found), size(code)));
-    }
-    if !evidence.ranges.is_empty() {
-        let ranges: Vec<String> =
-            evidence.ranges.iter().take(4).map(|(from, to)| format!("{from:#x}–{to:#x}")).collect();
-        line(format!("longest stretches: {}", ranges.join(", ")));
-    }
-    for condition in &evidence.conditions {
-        line(format!("condition: {condition}"));
-    }
-    for note in &evidence.notes {
-        line(note.clone());
+    for line in evidence.details(SHOWN) {
+        text.push_str(&format!("    {}\n", visible(&line)));
     }
     text
 }
@@ -172,6 +139,7 @@ mod tests {
             message: "lib/x is a modified copy".to_owned(),
             evidence: vec![Evidence {
                 place: "lib/x".to_owned(),
+                kind: Some("modified-copy".to_owned()),
                 original: Some("lib/libcudart.so.12".to_owned()),
                 package: Some("cuda_cudart-12.9.79".to_owned()),
                 clause: Some("section 2.3".to_owned()),
@@ -186,7 +154,7 @@ mod tests {
                 code_bytes: Some(1000),
                 ranges: vec![(0x1000, 0x1400)],
                 conditions: vec!["only inside an application".to_owned()],
-                notes: vec![],
+                ..Evidence::default()
             }],
         };
         insta::assert_snapshot!(reason_text(&reason));

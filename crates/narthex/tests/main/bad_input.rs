@@ -87,7 +87,8 @@ fn a_policy_with_three_mistakes() {
     let policy = dir.path().join("policy.toml");
     let text = "version = 1\nname = \"mine\"\nterms = []\n[classes]\nfree = \"publish\"\nredistributable = \"maybe\"\nrestricted = \"withhold\"\n\
                 unknown = \"withhold\"\nshareware = \"publish\"\n[findings]\ncopy = \"terms\"\nmodified-copy = \"terms\"\n\
-                static-code = 7\nnot-fully-audited = \"withhold\"\n";
+                static-code = 7\ncudart-static = \"terms\"\ndevice-code = \"terms\"\nsuspected = \"withhold\"\n\
+                driver = \"withhold\"\nnot-fully-audited = \"withhold\"\n";
     std::fs::write(&policy, text).unwrap();
     let run = |policy: &Path| {
         let mut command = Command::new(program());

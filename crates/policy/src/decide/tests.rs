@@ -2,11 +2,14 @@
 
 use super::*;
 use crate::{Policy, shipped};
-use narthex_audit::{Finding, Gap, Material, MemberHits, Origin, Place, Section};
+use narthex_audit::{DriverSign, Finding, Gap, Material, MemberHits, Origin, Place, Section, Sign};
 use serde_json::json;
 
 fn rules(strict: bool) -> Rules {
-    let text = if strict { include_str!("../../../../policies/strict.toml") } else { shipped::DEFAULT_POLICY };
+    rules_of(if strict { include_str!("../../../../policies/strict.toml") } else { shipped::DEFAULT_POLICY })
+}
+
+fn rules_of(text: &str) -> Rules {
     let terms = shipped::TERMS.iter().map(|(_, text)| Terms::parse(text).unwrap()).collect();
     Rules::new(Policy::parse(text).unwrap(), terms)
 }
@@ -52,7 +55,39 @@ fn statically(archive: &str) -> Finding {
     }
 }
 
+fn device(file: &str, license: &str) -> Finding {
+    Finding::DeviceCode {
+        place: place("bin/x"),
+        original: origin(file, license),
+        entries_found: 2,
+        entries: 3,
+        bytes_found: 200,
+        device_bytes: 300,
+        kernels_found: 4,
+        kernels: 5,
+        examples: vec!["gemm".to_owned()],
+    }
+}
+
+fn suspected() -> Finding {
+    let sign = Sign::Strings { found: 120, known: 179, examples: vec![] };
+    Finding::Suspected { place: place("bin/x"), like: origin("libcudart.so.12", "nvidiaCuda"), signs: vec![sign] }
+}
+
+fn driver() -> Finding {
+    Finding::Driver { place: place("bin/x"), library: "libcuda.so.1".to_owned(), sign: DriverSign::Soname }
+}
+
+fn stub() -> Finding {
+    let library = origin("libcublas.so.12", "nvidiaCuda");
+    Finding::Stub { place: place("bin/x"), library, functions: 1027, longest: 32 }
+}
+
 fn decide_output(license: serde_json::Value, findings: Vec<Finding>, files: &[&str], strict: bool) -> Decision {
+    decide_under(license, findings, files, &rules(strict))
+}
+
+fn decide_under(license: serde_json::Value, findings: Vec<Finding>, files: &[&str], rules: &Rules) -> Decision {
     let facts = facts(license);
     let report = Report { findings, files: files.iter().map(|f| (*f).to_owned()).collect(), bytes: 0 };
     let path = path();
@@ -63,7 +98,7 @@ fn decide_output(license: serde_json::Value, findings: Vec<Finding>, files: &[&s
         report: Some(&report),
         earlier: &[],
     };
-    decide(&subject, &rules(strict))
+    decide(&subject, rules)
 }
 
 fn check(license: &str, findings: Vec<Finding>, strict: bool, verdict: Verdict, code: Code) {
@@ -108,6 +143,87 @@ fn the_table() {
     check("mit", vec![copy("License.txt")], false, Publish, Code::LicenseFree);
     let foreign = Finding::Copy { place: place("lib/y"), original: origin("liby.so", "issl") };
     check("mit", vec![foreign], false, Withhold, Code::TermsMissing);
+}
+
+/// Each kind of finding under each treatment that the policy can give it.
+#[test]
+fn every_kind_under_every_treatment() {
+    use Code::{LicenseFree, PolicyVendorCode, TermsFileNotListed, TermsMissing, TermsModified};
+    let static_cudart = || statically("libcudart_static.a");
+    let windows = || statically("lib/x64/cudart_static.lib");
+    let kinds: Vec<(&str, Finding, Option<Code>, Code)> = vec![
+        // The key, a finding, what it comes to under "terms" and as a note.
+        ("copy", copy("libcudart.so.12"), Some(Code::TermsPermitCopy), Code::AuditCopy),
+        ("copy", copy("bin/ptxas"), Some(TermsFileNotListed), Code::AuditCopy),
+        ("modified-copy", modified("libcudart.so.12"), Some(TermsModified), Code::AuditModifiedCopy),
+        ("static-code", statically("libcublas_static.a"), Some(Code::TermsPermitInclusion), Code::AuditStaticCode),
+        ("static-code", statically("libcupti_static.a"), Some(TermsFileNotListed), Code::AuditStaticCode),
+        ("cudart-static", static_cudart(), Some(Code::TermsPermitInclusion), Code::AuditCudartStatic),
+        ("cudart-static", windows(), Some(Code::TermsPermitInclusion), Code::AuditCudartStatic),
+        (
+            "device-code",
+            device("libcublas.so.12", "nvidiaCuda"),
+            Some(Code::TermsPermitInclusion),
+            Code::AuditDeviceCode,
+        ),
+        ("device-code", device("libcusolverMg.so.11", "nvidiaCuda"), Some(TermsFileNotListed), Code::AuditDeviceCode),
+        ("device-code", device("libcudnn.so.9", "unfree"), Some(TermsMissing), Code::AuditDeviceCode),
+        ("suspected", suspected(), None, Code::AuditSuspected),
+        ("driver", driver(), None, Code::AuditDriver),
+    ];
+    let keys = ["copy", "modified-copy", "static-code", "cudart-static", "device-code", "suspected", "driver"];
+    for (key, finding, under_terms, note) in kinds {
+        for treatment in ["terms", "withhold", "publish"] {
+            // Every other key says the opposite, so that only this one can have the effect.
+            let other = if treatment == "publish" { "withhold" } else { "publish" };
+            let mut text = shipped::DEFAULT_POLICY.to_owned();
+            for any in keys {
+                let value = if any == key { treatment } else { other };
+                for before in ["terms", "withhold"] {
+                    text = text.replace(&format!("\n{any} = \"{before}\""), &format!("\n{any} = \"{value}\""));
+                }
+            }
+            let expected = match (treatment, under_terms) {
+                ("terms", None) => continue,
+                ("terms", Some(code)) => code,
+                ("withhold", None) => note,
+                ("withhold", Some(_)) => PolicyVendorCode,
+                _ => LicenseFree,
+            };
+            let decision =
+                decide_under(json!("mit"), vec![finding.clone()], &["bin/x", "lib/x", "bin/app"], &rules_of(&text));
+            let shown = format!("{key} = {treatment}: {finding:?}");
+            let first = &decision.reasons()[0];
+            assert_eq!(first.code, expected, "{shown}");
+            let permits = [LicenseFree, Code::TermsPermitCopy, Code::TermsPermitInclusion].contains(&expected);
+            assert_eq!(decision.permit().is_some(), permits, "{shown}");
+            let noted = decision.reasons().iter().any(|r| (r.code, r.effect) == (note, Effect::Note));
+            assert_eq!(noted, treatment == "publish", "{shown}: {:?}", decision.reasons());
+        }
+    }
+}
+
+#[test]
+fn the_shipped_policies_for_what_the_corpus_does_not_have() {
+    use Verdict::{Publish, Withhold};
+    for strict in [false, true] {
+        check("mit", vec![suspected()], strict, Withhold, Code::AuditSuspected);
+        check("mit", vec![driver()], strict, Withhold, Code::AuditDriver);
+        check("mit", vec![driver(), suspected()], strict, Withhold, Code::AuditDriver);
+        // What is declared comes first, and leaves findings nothing to decide.
+        check("unfree", vec![driver(), suspected()], strict, Withhold, Code::LicenseRestricted);
+        // Stubs hold no code of the vendor.
+        check("mit", vec![stub()], strict, Publish, Code::LicenseFree);
+    }
+    check("mit", vec![device("libcublas.so.12", "nvidiaCuda")], false, Publish, Code::TermsPermitInclusion);
+    check("mit", vec![device("libcublas.so.12", "nvidiaCuda")], true, Withhold, Code::PolicyVendorCode);
+    check("mit", vec![device("libcudnn.so.9", "unfree")], false, Withhold, Code::TermsMissing);
+    // Clauses are asked before nobody is.
+    check("mit", vec![suspected(), copy("bin/ptxas")], false, Withhold, Code::TermsFileNotListed);
+
+    let stubs = decide_output(json!("mit"), vec![stub()], &["bin/x"], false);
+    let codes: Vec<Code> = stubs.reasons().iter().map(|reason| reason.code).collect();
+    assert_eq!(codes, [Code::LicenseFree, Code::AuditStub, Code::AuditClean]);
 }
 
 #[test]
