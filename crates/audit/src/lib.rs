@@ -34,6 +34,20 @@ pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Ori
 pub use finding::{Change, DriverSign, Finding, Gap, MemberHits, Place, Section, Sign};
 pub use learn::{Learned, Source, learn, learn_free};
 
+/// Opens the bytes as far as they are archives, within small bounds: an entrance for fuzzing.
+#[doc(hidden)]
+pub fn fuzz_container(bytes: &[u8]) {
+    struct Nobody;
+    impl container::Visitor for Nobody {
+        fn blob(&mut self, _: &Place, _: &[u8], _: Option<container::Kind>) -> bool {
+            true
+        }
+        fn gap(&mut self, _: Place, _: Gap) {}
+    }
+    let limits = Limits { depth: 4, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 1000 };
+    container::walk(Place { file: "input".to_owned(), members: Vec::new() }, bytes, limits, &mut Nobody);
+}
+
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
 pub const SCANNER_VERSION: u32 = 3;
