@@ -17,6 +17,7 @@ mod coff;
 mod container;
 mod corpus;
 mod elf;
+mod explain;
 mod fatbin;
 mod device;
 mod finding;
@@ -31,6 +32,7 @@ mod strings;
 pub use audit::{AuditFile, Contents, Report, audit};
 pub use container::Limits;
 pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Origin};
+pub use explain::{FunctionHit, function_hits};
 pub use finding::{Change, DriverSign, Finding, Gap, MemberHits, Place, Section, Sign};
 pub use learn::{Learned, Source, learn, learn_free};
 
