@@ -12,7 +12,7 @@ impl Walk<'_> {
         let payload = payload(bytes).ok_or_else(|| broken("a header is damaged or missing"))?;
         self.member(place, "payload".to_owned(), payload, Kind::Rpm)?;
         match recognize("payload", payload) {
-            Recognized::NoArchive => Err(unsupported("this form of rpm")),
+            Recognized::NoArchive => Err(unsupported("rpm without cpio")),
             _ => Ok(()),
         }
     }
@@ -61,7 +61,7 @@ mod tests {
     fn what_is_not_read_is_a_gap() {
         let rpm = || "x.rpm".to_owned();
         let gap = |kind: &str| Gap::UnsupportedArchive(kind.to_owned());
-        assert_eq!(gaps_of("x.rpm", &with(b"drpm"), Limits::default()), [(rpm(), gap("this form of rpm"))]);
+        assert_eq!(gaps_of("x.rpm", &with(b"drpm"), Limits::default()), [(rpm(), gap("rpm without cpio"))]);
         let stripped = gaps_of("x.rpm", &with(b"07070X00000000rest"), Limits::default());
         assert_eq!(stripped, [(rpm() + "!payload", gap("stripped cpio"))]);
         cuts_are_gaps("x.rpm", PACKAGE, 4);

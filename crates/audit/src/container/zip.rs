@@ -14,8 +14,19 @@ impl Walk<'_> {
         if is_one_of_several(bytes, archive.eocd_offset() as usize) {
             return Err(unsupported("multi-disk zip"));
         }
-        let (mut entries, mut count) = (archive.entries(), 0);
-        while let Some(header) = entries.next_entry().map_err(broken)? {
+        // The field has two bytes where the archive has no larger ones.
+        let (stated, mut count) = (archive.entries_hint(), 0);
+        let mut entries = archive.entries();
+        loop {
+            let header = match entries.next_entry() {
+                Ok(Some(header)) => header,
+                // More entries than are stated are seen as well.
+                Ok(None) if count >= stated => return Ok(()),
+                Ok(None) => return Err(broken("entries are missing")),
+                // In Firefox's archives the directory stands first, and contents follow it.
+                Err(_) if count > 0 && count % (1 << 16) == stated % (1 << 16) => return Ok(()),
+                Err(error) => return Err(broken(error)),
+            };
             count += 1;
             if header.is_dir() && header.uncompressed_size_hint() == 0 {
                 continue;
@@ -28,9 +39,6 @@ impl Walk<'_> {
             let name = shown_name(header.file_path().as_ref());
             self.unpacked(place, name, entry.verifying_reader(reader), Kind::Zip)?;
         }
-        // The field has two bytes where the archive has no larger ones.
-        let stated = archive.entries_hint();
-        if count == stated || count % (1 << 16) == stated { Ok(()) } else { Err(broken("entries are missing")) }
     }
 }
 
@@ -118,6 +126,19 @@ mod tests {
         opens("x.zip", &twice, &["a", "a"]);
         let hidden = raw(&[("a/", Method::STORE, b"1", b"1")]);
         opens("x.zip", &hidden, &["a/"]);
+    }
+
+    #[test]
+    fn a_directory_that_stands_first_is_read() {
+        let usual = zipped("a", b"content");
+        let (local, end) = usual.split_at(usual.len() - 22);
+        let directory = little::<4>(end, 16).unwrap() as usize;
+        let (local, directory) = local.split_at(directory);
+        let (mut directory, mut end) = (directory.to_vec(), end.to_vec());
+        let first = 4 + directory.len() + 22;
+        directory[42..46].copy_from_slice(&(first as u32).to_le_bytes());
+        end[16..20].copy_from_slice(&4u32.to_le_bytes());
+        opens("omni.ja", &[b"\0\0\0\0".as_slice(), &directory, &end, local, &end].concat(), &["a"]);
     }
 
     #[test]
