@@ -65,3 +65,16 @@ pub fn fuzz_binary(bytes: &[u8]) {
 pub fn fuzz_fatbin(bytes: &[u8]) {
     fatbin::read_all(bytes);
 }
+
+/// Reads the bytes as the body of a corpus file whose checksum is right, and uses it. For fuzzing alone.
+#[doc(hidden)]
+pub fn fuzz_corpus(body: &[u8]) {
+    let Ok(layer) = Layer::new(corpus::sign(body)) else { return };
+    let _ = Fingerprints::from_layer(&layer).to_bytes();
+    let corpus = Corpus::new(vec![layer]);
+    let _ = (corpus.list(), corpus.id());
+    let noise: Vec<u8> = (0..10_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let files = [("x", noise.as_slice()), ("a", &[b'a'; 100]), ("b", body)];
+    let file = |(path, bytes): (&str, _)| AuditFile { path: path.to_owned(), contents: Contents::Bytes(bytes) };
+    let _ = audit(&files.map(file), &corpus, Limits::default());
+}

@@ -22,6 +22,7 @@ const HEADER: usize = 8 + 4 + 8 + 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// [`Meta`].
+    #[expect(dead_code, reason = "it is the first part, and read as such")]
     Meta,
     /// Details of files and functions, found by their offset.
     Details,
@@ -239,12 +240,17 @@ pub(crate) fn write(meta: &Meta, details: Vec<u8>, tables: [Vec<u8>; PARTS - 2])
     for part in parts {
         body.extend_from_slice(&part);
     }
+    sign(&body)
+}
+
+/// Puts the header before a body.
+pub(crate) fn sign(body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + body.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
     bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(blake3::hash(&body).as_bytes());
-    bytes.extend_from_slice(&body);
+    bytes.extend_from_slice(blake3::hash(body).as_bytes());
+    bytes.extend_from_slice(body);
     bytes
 }
 

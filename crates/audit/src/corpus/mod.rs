@@ -12,7 +12,7 @@ mod index;
 use serde::{Deserialize, Serialize};
 
 pub use file::Layer;
-pub(crate) use file::{FilePrint, FunctionRow, Part, u32_at, u64_at};
+pub(crate) use file::{FilePrint, FunctionRow, Part, sign, u32_at, u64_at};
 pub(crate) use fingerprints::{FunctionPrint, file_key, read_details};
 pub use fingerprints::Fingerprints;
 pub use index::{Corpus, Listed};

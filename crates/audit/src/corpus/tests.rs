@@ -81,31 +81,11 @@ fn another_format_says_so() {
     assert_eq!(error.to_string(), "it has format 2, and this program reads format 3");
 }
 
-/// Writes a body with a right checksum.
-fn signed(body: &[u8]) -> Vec<u8> {
-    let mut bytes = b"NARTHEXC".to_vec();
-    bytes.extend_from_slice(&file::VERSION.to_le_bytes());
-    bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(blake3::hash(body).as_bytes());
-    bytes.extend_from_slice(body);
-    bytes
-}
-
-/// Uses everything that a foreign layer says.
-fn use_all(bytes: Vec<u8>) {
-    let Ok(layer) = Layer::new(bytes) else { return };
-    let _ = Fingerprints::from_layer(&layer).to_bytes();
-    let corpus = Corpus::new(vec![layer]);
-    let _ = (corpus.list(), corpus.id());
-    let noise: Vec<u8> = (0..10_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    let _ = crate::audit(&[file("x", &noise), file("a", &[b'a'; 100])], &corpus, Limits::default());
-}
-
 proptest! {
     /// A body with a right checksum and arbitrary content is refused or read, never a panic.
     #[test]
     fn foreign_bodies_do_not_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-        use_all(signed(&body));
+        crate::fuzz_corpus(&body);
     }
 
     /// The same for what is nearly a sound body.
@@ -116,6 +96,6 @@ proptest! {
             let at = at.index(body.len());
             body[at] = value;
         }
-        use_all(signed(&body));
+        crate::fuzz_corpus(&body);
     }
 }
