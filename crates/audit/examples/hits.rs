@@ -1,5 +1,5 @@
 //! Throw-away.
-#[expect(clippy::print_stdout, clippy::unwrap_used, reason="x")]
+#[expect(clippy::print_stdout, clippy::unwrap_used, reason = "x")]
 fn main() {
     let a: Vec<String> = std::env::args().collect();
     let corpus = narthex_audit::Corpus::new(vec![narthex_audit::Layer::new(std::fs::read(&a[1]).unwrap()).unwrap()]);

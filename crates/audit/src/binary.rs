@@ -381,7 +381,7 @@ mod tests {
     fn learned(name: &str) -> Corpus {
         let file = AuditFile { path: name.to_owned(), contents: Contents::Bytes(data(name)) };
         let vendor = Material::of_package("vendor-1", vec![]);
-        let source = Source { hash: "sha256:a".to_owned(), name: "n".to_owned(), material: vendor };
+        let source = Source::new("sha256:a", "n", vendor);
         let mut prints = Fingerprints::default();
         let learned = learn(&mut prints, &source, &[file], Limits::default());
         assert!(learned.gaps.is_empty(), "{:?}", learned.gaps);

@@ -5,8 +5,8 @@
 //! This is the idea behind FLIRT signatures; `docs/decisions/0004-audit.md` has the figures.
 
 use crate::anchor::{WINDOW, anchor_of, distinctive};
-use crate::corpus::{Corpus, FunctionPrint, FunctionRow, OriginalRef};
 use crate::binary::Function;
+use crate::corpus::{Corpus, FunctionPrint, FunctionRow, OriginalRef};
 use crate::finding::{Finding, MemberHits, Place};
 use crate::prints::{Kind, hash64};
 use rayon::prelude::*;
@@ -254,11 +254,7 @@ pub(crate) fn report(place: &Place, code_bytes: u64, hits: &[Hit], corpus: &Corp
             members: (share.members.iter())
                 .map(|(owner, found)| {
                     let (_, name, known) = corpus.member(archive.layer, *owner);
-                    MemberHits {
-                        member: name.to_owned(),
-                        functions_found: found.len() as u32,
-                        functions_known: known,
-                    }
+                    MemberHits { member: name.to_owned(), functions_found: found.len() as u32, functions_known: known }
                 })
                 .collect(),
             bytes_found: ranges.iter().map(|(from, to)| to - from).sum(),

@@ -2,9 +2,9 @@
 //! what is left alone.
 
 use crate::audit::{AuditFile, Contents};
+use crate::binary::Links;
 use crate::container::{Kind, Limits, Visitor, walk};
 use crate::corpus::{Corpus, FilePrint, Fingerprints, Material, Part, file_key};
-use crate::binary::Links;
 use crate::finding::{Gap, Place};
 use crate::functions::{self, Candidate, Frequencies};
 use crate::prints::{self, hash128, heads};
@@ -46,6 +46,32 @@ pub struct Source {
     pub name: String,
     /// Whose it is.
     pub material: Material,
+    /// Members of its archives that are free software, by their names; `*` stands for any letters.
+    pub free_members: Vec<String>,
+}
+
+impl Source {
+    /// Material of which no part is free.
+    pub fn new(hash: impl Into<String>, name: impl Into<String>, material: Material) -> Self {
+        Self { hash: hash.into(), name: name.into(), material, free_members: Vec::new() }
+    }
+
+    fn is_free(&self, member: &str) -> bool {
+        self.free_members.iter().any(|pattern| is_match(pattern, member))
+    }
+}
+
+/// Whether a name has the parts of a pattern between its `*`, in their order.
+fn is_match(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut name) = name.strip_prefix(start) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some(at) = name.find(part) else { return false };
+        name = &name[at + part.len()..];
+    }
+    name.ends_with(end)
 }
 
 /// Adds the fingerprints of restricted material.
@@ -58,7 +84,7 @@ pub fn learn(prints: &mut Fingerprints, source: &Source, files: &[AuditFile<'_>]
     let mut visitor = Learn {
         prints,
         material,
-        name: &source.name,
+        source,
         objects: Vec::new(),
         frequencies: Frequencies::default(),
         strings: BTreeMap::new(),
@@ -118,7 +144,7 @@ struct Object {
 struct Learn<'a> {
     prints: &'a mut Fingerprints,
     material: u32,
-    name: &'a str,
+    source: &'a Source,
     objects: Vec<Object>,
     frequencies: Frequencies,
     strings: BTreeMap<u32, BTreeSet<u64>>,
@@ -133,48 +159,60 @@ impl Learn<'_> {
             .chain(place.members.iter().map(String::as_str))
             .filter(|part| !part.is_empty())
             .collect();
-        let last = chain.pop().unwrap_or(self.name);
+        let last = chain.pop().unwrap_or(&self.source.name);
         match (parent, chain.pop()) {
-            (Some(Kind::Ar), archive) => (archive.unwrap_or(self.name).to_owned(), Some(last.to_owned())),
+            (Some(Kind::Ar), archive) => (archive.unwrap_or(&self.source.name).to_owned(), Some(last.to_owned())),
             _ => (last.to_owned(), None),
         }
     }
 
-    /// Learns what a binary has beside its whole bytes; `None` where its whole bytes need no print: it is a copy
-    /// of one that is known, or a member of an archive that is told by its functions.
+    /// Learns what a binary has beside its whole bytes.
     fn binary(
         &mut self,
         file: &object::File<'_>,
         original: u32,
         member: Option<&str>,
         name: &str,
-    ) -> Result<Option<FilePrint>, binary::Error> {
+    ) -> Result<Whole, binary::Error> {
         let sections = binary::section_prints(file)?;
-        let is_linked = binary::is_linked(file);
-        let mut by_functions = false;
         if self.prints.is_variant(&sections) {
-            return Ok(None);
+            return Ok(Whole::Known);
         }
-        if is_linked {
+        let mut told = false;
+        if binary::is_linked(file) {
             self.prints.interface.extend(links::exports(file).into_iter().map(|hash| (hash, original)));
         } else {
             let found = binary::functions(file)?;
             let functions: Vec<Candidate> =
                 found.iter().filter_map(|function| functions::candidate(function, &mut self.scratch)).collect();
+            if member.is_some_and(|member| self.source.is_free(member)) {
+                self.prints.free.extend(functions.iter().map(Candidate::hash));
+                return Ok(Whole::Known);
+            }
             functions.iter().for_each(|candidate| self.frequencies.count(candidate));
-            by_functions = member.is_some() && !functions.is_empty();
+            told = member.is_some() && !functions.is_empty();
             self.objects.push(Object { original, member: member.unwrap_or(name).to_owned(), functions });
         }
         let kept = self.strings.entry(original).or_default();
         for hash in strings::prints(binary::data(file)?.into_iter()) {
             strings::keep(kept, hash);
         }
-        if by_functions {
-            return Ok(None);
+        if told {
+            return Ok(Whole::Told);
         }
         let links = binary::links(file)?;
-        Ok(Some(FilePrint { original, member: None, size: 0, heads: Vec::new(), sections, links }))
+        Ok(Whole::Print(FilePrint { original, member: None, size: 0, heads: Vec::new(), sections, links }))
     }
+}
+
+/// What is to be known of a file's bytes as a whole.
+enum Whole {
+    /// Nothing, and nothing else of it either: it is a copy of a file that is known, or free.
+    Known,
+    /// Nothing: it is a member of an archive that is told by its functions.
+    Told,
+    /// This.
+    Print(FilePrint),
 }
 
 impl Visitor for Learn<'_> {
@@ -188,31 +226,28 @@ impl Visitor for Learn<'_> {
         }
         let (file, member) = self.origin(place, parent);
         let original = self.prints.original(self.material, &file);
-        let none = FilePrint {
-            original,
-            member: None,
-            size: 0,
-            heads: Vec::new(),
-            sections: Vec::new(),
-            links: Links::default(),
+        let none = || {
+            let (heads, sections, links) = (Vec::new(), Vec::new(), Links::default());
+            Whole::Print(FilePrint { original, member: None, size: 0, heads, sections, links })
         };
-        let print = match binary::parse(bytes, parent) {
-            None => Some(none),
-            Some(parsed) => {
-                match parsed.and_then(|binary| self.binary(&binary, original, member.as_deref(), &file)) {
-                    Ok(print) => print,
-                    Err(error) => {
-                        self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
-                        Some(none)
-                    }
+        let whole = match binary::parse(bytes, parent) {
+            None => none(),
+            Some(parsed) => match parsed.and_then(|binary| self.binary(&binary, original, member.as_deref(), &file)) {
+                Ok(whole) => whole,
+                Err(error) => {
+                    self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
+                    none()
                 }
-            }
+            },
         };
-        let Some(print) = print else { return false };
+        if matches!(whole, Whole::Known) {
+            return false;
+        }
         self.learned.device += device::learn(self.prints, original, bytes);
         if let Some((product, _)) = binary::product(bytes) {
             self.prints.products.insert((product, original));
         }
+        let Whole::Print(print) = whole else { return true };
         // Members of archives are found by their functions where they are not whole.
         let heads = if member.is_none() { heads(bytes) } else { Vec::new() };
         self.prints.add_file(key, FilePrint { member, size: bytes.len() as u64, heads, ..print });
@@ -258,7 +293,8 @@ impl Visitor for LearnFree<'_> {
         if self.corpus.file(key, bytes.len() as u64).is_some() {
             self.prints.free.insert(file_key(key));
         }
-        if let Some(Err(error)) = binary::parse(bytes, parent).map(|parsed| parsed.and_then(|file| self.binary(&file))) {
+        if let Some(Err(error)) = binary::parse(bytes, parent).map(|parsed| parsed.and_then(|file| self.binary(&file)))
+        {
             self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
         }
         self.prints.free.extend(device::known(bytes, self.corpus));
@@ -293,7 +329,7 @@ mod tests {
 
     fn learned(prints: &mut Fingerprints, files: &[AuditFile<'_>]) -> Learned {
         let material = Material::of_package("vendor-1", vec!["unfree".to_owned()]);
-        let source = Source { hash: "sha256:a".to_owned(), name: "n".to_owned(), material };
+        let source = Source::new("sha256:a", "n", material);
         learn(prints, &source, files, Limits::default())
     }
 
@@ -302,8 +338,7 @@ mod tests {
         let header = [b'h'; 100];
         let mut prints = Fingerprints::default();
         assert_eq!(learned(&mut prints, &[file("include/v.h", &header)]).files, 1);
-        let report =
-            audit(&[file("x/renamed", &header), file("y", b"other")], &prints.to_corpus(), Limits::default());
+        let report = audit(&[file("x/renamed", &header), file("y", b"other")], &prints.to_corpus(), Limits::default());
         let [Finding::Copy { place, original }] = report.findings.as_slice() else { panic!("{report:?}") };
         assert_eq!((place.to_string().as_str(), original.file.as_str()), ("x/renamed", "include/v.h"));
     }
@@ -316,6 +351,18 @@ mod tests {
         // A program is not let off for its name.
         let program = [0u8; 500];
         assert_eq!(learned(&mut Fingerprints::default(), &[file("bin/license-server", &program)]).files, 1);
+    }
+
+    #[test]
+    fn patterns_stand_for_names() {
+        let check = |pattern: &str, name: &str, yes: bool| assert_eq!(is_match(pattern, name), yes, "{pattern} {name}");
+        check("libcrypto-lib-*.o", "libcrypto-lib-sha256-x86_64.o", true);
+        check("libcrypto-lib-*.o", "ptxjitcompiler_sealed.o", false);
+        check("*sha*", "libcrypto-lib-sha256-x86_64.o", true);
+        check("a.o", "a.o", true);
+        check("a.o", "ba.o", false);
+        check("a*a", "a", false);
+        check("*", "", true);
     }
 
     #[test]
@@ -335,7 +382,7 @@ mod tests {
         let mut prints = Fingerprints::default();
         learned(&mut prints, &[file("include/v.h", &header)]);
         let material = Material::of_package("zlib-1.3", vec![]);
-        let source = Source { hash: "sha256:b".to_owned(), name: "n".to_owned(), material };
+        let source = Source::new("sha256:b", "n", material);
         let corpus = prints.to_corpus();
         learn_free(&mut prints, &corpus, &source, &[file("h", &header)], Limits::default());
         let corpus = prints.to_corpus();

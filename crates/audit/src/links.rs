@@ -1,8 +1,8 @@
 //! What a binary links and opens, whose interface it defines, and whether it is a driver's library.
 
 use crate::anchor::Filter;
-use crate::corpus::{Corpus, OriginalRef, Part};
 use crate::binary::{self, Links};
+use crate::corpus::{Corpus, OriginalRef, Part};
 use crate::finding::{DriverSign, Finding, Place, Sign};
 use crate::prints::{Kind, hash64};
 use crate::strings::family;
@@ -196,7 +196,9 @@ pub(crate) fn interface_signs(
 /// A PE file that names a vendor's product of which nothing else was found.
 pub(crate) fn product_signs(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut Vec<Finding>) {
     let Some((product, info)) = binary::product(bytes) else { return };
-    if corpus.is_free(product) || findings.iter().any(|f| f.place() == place && f.is_restricted() && f.origin().is_some()) {
+    if corpus.is_free(product)
+        || findings.iter().any(|f| f.place() == place && f.is_restricted() && f.origin().is_some())
+    {
         return;
     }
     let name = place.innermost().rsplit('/').next().unwrap_or_default();
@@ -206,7 +208,11 @@ pub(crate) fn product_signs(place: &Place, bytes: &[u8], corpus: &Corpus, findin
     libraries.sort_by_key(|library| !named(library));
     let Some(like) = libraries.first().and_then(|library| corpus.origin(*library, None)) else { return };
     let (company, product) = (info.company.unwrap_or_default(), info.product.unwrap_or_default());
-    findings.push(Finding::Suspected { place: place.clone(), like, signs: vec![Sign::VersionInfo { company, product }] });
+    findings.push(Finding::Suspected {
+        place: place.clone(),
+        like,
+        signs: vec![Sign::VersionInfo { company, product }],
+    });
 }
 
 /// The prints of what a library exports.

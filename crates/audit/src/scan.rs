@@ -1,8 +1,8 @@
 //! The scanners, one after the other over one file's bytes.
 
+use crate::binary::Links;
 use crate::container::{Kind, Visitor};
 use crate::corpus::{Corpus, FilePrint};
-use crate::binary::Links;
 use crate::finding::{Change, Finding, Gap, Place, Section};
 use crate::prints::{self, Kind as Print, SectionPrint, hash64, hash128};
 use crate::strings::{Seen, family};
@@ -280,7 +280,8 @@ mod tests {
 
     #[test]
     fn sections_are_compared_by_name() {
-        let print = |name: &str, size: u64, byte: u8| SectionPrint { name: name.to_owned(), size, hash: u64::from(byte) };
+        let print =
+            |name: &str, size: u64, byte: u8| SectionPrint { name: name.to_owned(), size, hash: u64::from(byte) };
         let before = [print(".text", 5000, 1), print(".dynstr", 10, 2), print(".comment", 3, 3), print(".init", 9, 4)];
         let after = [print(".text", 5000, 1), print(".dynstr", 20, 5), print(".init", 9, 4), print(".extra", 7, 6)];
         let (same, changed) = compare(&before, &after);

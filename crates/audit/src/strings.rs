@@ -183,8 +183,11 @@ impl<'a> Seen<'a> {
             for family in strings.keys().flat_map(|hash| &families.strings[hash]) {
                 *counts.entry(*family).or_default() += 1;
             }
-            let share = |family: u32, count: u32| u64::from(count) * 1_000_000 / u64::from(families.families[family as usize].known);
-            let best = counts.into_iter().max_by_key(|(family, count)| (share(*family, *count), std::cmp::Reverse(*family)));
+            let share = |family: u32, count: u32| {
+                u64::from(count) * 1_000_000 / u64::from(families.families[family as usize].known)
+            };
+            let best =
+                counts.into_iter().max_by_key(|(family, count)| (share(*family, *count), std::cmp::Reverse(*family)));
             let Some((number, count)) = best else { break };
             let family = &families.families[number as usize];
             if count < SUSPICIOUS || count * 4 < family.known {

@@ -85,7 +85,7 @@ mod tests {
         let original = vec![1; SIZE];
         let original = AuditFile { path: "original".to_owned(), contents: Contents::Bytes(&original) };
         let material = Material::of_package("vendor", Vec::new());
-        let source = Source { hash: "sha256:a".to_owned(), name: "n".to_owned(), material };
+        let source = Source::new("sha256:a", "n", material);
         let mut prints = Fingerprints::default();
         learn(&mut prints, &source, &[original], Limits::default());
         let corpus = prints.to_corpus();

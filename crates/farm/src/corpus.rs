@@ -2,7 +2,9 @@
 
 use crate::bytes::{BATCH, with_files};
 use crate::learn::all_unchanged;
-use narthex_audit::{Corpus, CorpusError, Fingerprints, Layer, Learned, Limits, Material, Place, Source, learn, learn_free};
+use narthex_audit::{
+    Corpus, CorpusError, Fingerprints, Layer, Learned, Limits, Material, Place, Source, learn, learn_free,
+};
 use narthex_cache::{State, StateError};
 use narthex_nix::{Tree, open_file};
 use rayon::prelude::*;
@@ -84,7 +86,8 @@ pub fn load_corpus(state: Option<&State>, shipped: Shipped) -> Result<Corpus, Co
 
 /// The layers that ship with the program, in the order of their names.
 pub fn shipped_layers() -> Vec<Layer> {
-    let mut files: Vec<_> = SHIPPED.files().filter(|file| file.path().extension().is_some_and(|e| e == "zst")).collect();
+    let mut files: Vec<_> =
+        SHIPPED.files().filter(|file| file.path().extension().is_some_and(|e| e == "zst")).collect();
     files.sort_by_key(|file| file.path());
     let unpack = |file: &&include_dir::File<'_>| {
         let bytes = zstd::bulk::decompress(file.contents(), LARGEST).expect("a shipped file can be unpacked");
@@ -128,18 +131,26 @@ pub(crate) fn with_shipped(own: &Fingerprints) -> Corpus {
     Corpus::new(layers)
 }
 
+/// What is said of material that is added by hand.
+#[derive(Clone, Debug)]
+pub struct Addition {
+    /// Whose it is.
+    pub material: Material,
+    /// It is free software that shares code with restricted material of the corpus.
+    pub free: bool,
+    /// Members of its archives that are free software, by their names; `*` stands for any letters.
+    pub free_members: Vec<String>,
+}
+
 /// Learns from a file or folder, and everything inside it, for a state's corpus. `None` where exactly these
 /// bytes were learned before.
-///
-/// With `free`, it is free software that shares code with restricted material of the corpus.
 ///
 /// # Errors
 /// When the path cannot be read at all, or the corpus not be written.
 pub fn add_to_corpus(
     state: &State,
     path: &Path,
-    material: Material,
-    free: bool,
+    addition: &Addition,
     shipped: Shipped,
 ) -> Result<Option<Learned>, CorpusFileError> {
     let unreadable = |source| CorpusFileError::Read { path: path.to_owned(), source };
@@ -158,11 +169,12 @@ pub fn add_to_corpus(
         }
     }
     let hash = format!("blake3:{}", hasher.finalize().to_hex());
+    let Addition { material, free, free_members } = addition.clone();
     if own.has_learned(&hash) && !own.add_licenses(&material) {
         return Ok(None);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let source = Source { hash, name, material };
+    let source = Source { hash, name, material, free_members };
     let corpus = if !free {
         Corpus::default()
     } else if shipped == Shipped::With {

@@ -29,7 +29,7 @@ pub(crate) fn learn_new(
         if own.has_learned(&hash) {
             continue;
         }
-        let source = Source { hash, name: path.name().to_owned(), material: material.clone() };
+        let source = Source::new(hash, path.name(), material.clone());
         let mut learned = Learned::default();
         let tree = Tree::of(path);
         // A path without files is learned as well: there is nothing of it that a corpus could lack.

@@ -12,7 +12,7 @@ mod run;
 
 pub use bytes::audit_path;
 pub use corpus::{
-    CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, load_corpus, read_layer,
+    Addition, CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, load_corpus, read_layer,
     remove_from_corpus, shipped_layers,
 };
 pub use package_set::{PackageSet, PackageSetError};

@@ -195,6 +195,11 @@ pub(crate) struct CorpusAddArgs {
     #[arg(long)]
     pub(crate) free: bool,
 
+    /// Members of its archives that are free software, for instance 'libcrypto-lib-*'; may be given several
+    /// times.
+    #[arg(long = "free-members", value_name = "PATTERN", conflicts_with = "free")]
+    pub(crate) free_members: Vec<String>,
+
     #[command(flatten)]
     pub(crate) shipped: ShippedArg,
 }

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 pub use file::Layer;
 pub(crate) use file::{FilePrint, FunctionRow, Part, sign, u32_at, u64_at};
-pub(crate) use fingerprints::{FunctionPrint, file_key, read_details};
 pub use fingerprints::Fingerprints;
-pub use index::{Corpus, Listed};
+pub(crate) use fingerprints::{FunctionPrint, file_key, read_details};
 pub(crate) use index::OriginalRef;
+pub use index::{Corpus, Listed};
 
 /// Where restricted material comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ fn file<'a>(path: &str, bytes: &'a [u8]) -> AuditFile<'a> {
 
 fn add(prints: &mut Fingerprints, package: &str, files: &[AuditFile<'_>]) {
     let material = Material::of_package(package, vec!["unfree".to_owned()]);
-    let source = Source { hash: format!("sha256:{package}"), name: "n".to_owned(), material };
+    let source = Source::new(format!("sha256:{package}"), "n", material);
     learn(prints, &source, files, Limits::default());
 }
 

@@ -5,7 +5,7 @@ use crate::cli::{CorpusAddArgs, CorpusCommand, Format};
 use crate::error::CommandError;
 use crate::{render, settings};
 use narthex_audit::Material;
-use narthex_farm::{Export, Shipped};
+use narthex_farm::{Addition, Export, Shipped};
 use std::process::ExitCode;
 
 pub(crate) fn run(common: &Common, command: &CorpusCommand) -> Result<ExitCode, CommandError> {
@@ -55,8 +55,9 @@ fn add(common: &Common, args: &CorpusAddArgs) -> Result<(), CommandError> {
     let state = settings::state(common.state.as_deref())?;
     for license in &args.licenses {
         if !narthex_license::is_attribute(license) {
-            return Err(CommandError::usage(format!("`{license}` names no license"))
-                .hint("give the attribute that it has in nixpkgs' lib.licenses, for instance nvidiaCuda, issl or unfree"));
+            return Err(CommandError::usage(format!("`{license}` names no license")).hint(
+                "give the attribute that it has in nixpkgs' lib.licenses, for instance nvidiaCuda, issl or unfree",
+            ));
         }
     }
     for path in &args.paths {
@@ -64,7 +65,8 @@ fn add(common: &Common, args: &CorpusAddArgs) -> Result<(), CommandError> {
         let material = Material { name, version, licenses: args.licenses.clone() };
         let package = material.package();
         let shown = path.display();
-        match narthex_farm::add_to_corpus(&state, path, material, args.free, args.shipped.choice())? {
+        let addition = Addition { material, free: args.free, free_members: args.free_members.clone() };
+        match narthex_farm::add_to_corpus(&state, path, &addition, args.shipped.choice())? {
             None => render::note(&format!("{shown} was learned before")),
             Some(learned) => {
                 for (place, gap) in &learned.gaps {

@@ -17,7 +17,8 @@ fn whence(one: &Listed, own: &[Material]) -> &'static str {
 pub(crate) fn corpus_table(all: &Corpus, own: &Corpus) {
     let listed = all.list();
     let here = learned_here(own);
-    let mut rows = vec![["material", "files", "functions", "entries", "kernels", "from", "licenses"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["material", "files", "functions", "entries", "kernels", "from", "licenses"].map(str::to_owned).to_vec()];
     for one in &listed {
         rows.push(vec![
             one.material.package(),
@@ -36,7 +37,11 @@ pub(crate) fn corpus_table(all: &Corpus, own: &Corpus) {
         text = columns(&rows, &[1, 2, 3, 4], None).join("\n") + "\n";
     }
     let free: Vec<&str> = all.subtracted().collect();
-    text.push_str(&format!("{}; of them is left alone what is in {} of free software\n", count(listed.len(), "material"), count(free.len(), "package")));
+    text.push_str(&format!(
+        "{}; of them is left alone what is in {} of free software\n",
+        count(listed.len(), "material"),
+        count(free.len(), "package")
+    ));
     if !free.is_empty() {
         text.push_str(&format!("free: {}\n", free.join(", ")));
     }

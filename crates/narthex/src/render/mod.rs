@@ -1,8 +1,8 @@
 //! What a person or another program sees: data on stdout, everything else on stderr.
 
+mod corpus;
 mod explain;
 mod json;
-mod corpus;
 mod progress;
 mod realise;
 mod table;
