@@ -3,7 +3,7 @@
 use narthex_audit::{AuditFile, Contents, Corpus, Finding, Gap, Limits, Place, Report, audit};
 use narthex_closure::StorePath;
 use narthex_nix::{Tree, TreeFile};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Files open at once: a process may have some 65,000 mappings.
 pub(crate) const BATCH: usize = 8192;
@@ -16,6 +16,11 @@ pub fn audit_path(root: PathBuf, corpus: &Corpus) -> Report {
 /// Audits what the NAR of a store path holds: where the path is itself a link, this is nothing.
 pub(crate) fn audit_store_path(path: &StorePath, corpus: &Corpus) -> Report {
     audit_tree(&Tree::of(path), corpus)
+}
+
+/// Audits a store path that was unpacked elsewhere: where it is itself a link, it holds nothing.
+pub(crate) fn audit_unpacked(root: &Path, corpus: &Corpus) -> Report {
+    if root.is_symlink() { Report::default() } else { audit_path(root.to_owned(), corpus) }
 }
 
 fn audit_tree(tree: &Tree, corpus: &Corpus) -> Report {

@@ -8,6 +8,7 @@ mod corpus;
 mod learn;
 mod package_set;
 mod plan;
+mod recheck;
 mod run;
 
 pub use bytes::audit_path;
@@ -17,4 +18,5 @@ pub use corpus::{
 };
 pub use package_set::{PackageSet, PackageSetError};
 pub use plan::{Planned, plan};
+pub use recheck::{Recheck, RecheckError, recheck};
 pub use run::{BuildFailure, Counts, Row, RunError, RunReport, run};
