@@ -7,14 +7,39 @@ use std::path::PathBuf;
 /// Files open at once: a process may have some 65,000 mappings.
 pub(crate) const BATCH: usize = 8192;
 
+/// Files audited between two reports of progress.
+const STEP: usize = 512;
+
+/// How far the audit of one path is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditProgress {
+    /// Files that were audited.
+    pub files_done: usize,
+    /// Files of the path in all.
+    pub files: usize,
+    /// Size of those that were audited.
+    pub bytes_done: u64,
+}
+
 /// Audits everything below a folder, or a single file.
 pub fn audit_path(root: PathBuf, corpus: &Corpus) -> Report {
+    audit_path_with(root, corpus, &|_| ())
+}
+
+/// Audits as [`audit_path`] does, and says now and then how far it is: once before the first file, and once
+/// behind the last.
+pub fn audit_path_with(root: PathBuf, corpus: &Corpus, progress: &dyn Fn(AuditProgress)) -> Report {
+    let tree = Tree::below(root);
     let mut report = Report::default();
-    for batch in Tree::below(root).batches(BATCH) {
+    let mut done = AuditProgress { files: tree.len(), ..AuditProgress::default() };
+    progress(done);
+    for batch in tree.batches(STEP) {
         let part = with_files(&batch, |files| audit(files, corpus, Limits::default()));
         report.findings.extend(part.findings);
         report.files.extend(part.files);
         report.bytes += part.bytes;
+        (done.files_done, done.bytes_done) = (report.files.len(), report.bytes);
+        progress(done);
     }
     report
 }

@@ -9,7 +9,7 @@ mod package_set;
 mod plan;
 mod run;
 
-pub use bytes::audit_path;
+pub use bytes::{AuditProgress, audit_path, audit_path_with};
 pub use learn::CorpusFileError;
 pub use package_set::{PackageSet, PackageSetError};
 pub use plan::{Planned, plan};
