@@ -90,6 +90,9 @@ pub struct Catalog {
     pool: SqlitePool,
 }
 
+/// Characters of a path's hash.
+const HASH_PART: usize = 32;
+
 const COLUMNS: &str = "path, attr, output, deriver, nar_hash, nar_size, refs, license, verdict, reasons, policy";
 
 impl Catalog {
@@ -182,6 +185,20 @@ impl Catalog {
     pub async fn get(&self, path: &StorePath) -> Result<Option<Record>, CatalogError> {
         let sql = format!("SELECT {COLUMNS} FROM decisions WHERE path = ?");
         let row = sqlx::query(&sql).bind(path.to_basename()).fetch_optional(&self.pool).await?;
+        row.as_ref().map(record).transpose()
+    }
+
+    /// The decision about the path with this hash part, the 32 characters before its name.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn by_hash(&self, hash: &str) -> Result<Option<Record>, CatalogError> {
+        if hash.len() != HASH_PART {
+            return Ok(None);
+        }
+        // `.` comes directly behind `-`, so this is a stretch of the index and no search.
+        let sql = format!("SELECT {COLUMNS} FROM decisions WHERE path > ? || '-' AND path < ? || '.' LIMIT 1");
+        let row = sqlx::query(&sql).bind(hash).bind(hash).fetch_optional(&self.pool).await?;
         row.as_ref().map(record).transpose()
     }
 

@@ -1,21 +1,46 @@
 //! From a store path's files to the audit.
 
-use narthex_audit::{AuditFile, Contents, Corpus, Finding, Gap, Limits, Place, Report, audit};
+use narthex_audit::{AuditFile, Contents, Corpus, Finding, FunctionHit, Gap, Limits, Place, Report, audit};
 use narthex_closure::StorePath;
-use narthex_nix::{Tree, TreeFile};
+use narthex_nix::{Tree, TreeFile, open_file};
 use std::path::{Path, PathBuf};
 
 /// Files open at once: a process may have some 65,000 mappings.
 pub(crate) const BATCH: usize = 8192;
 
+/// Files audited between two reports of progress.
+const STEP: usize = 512;
+
+/// How far the audit of one path is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditProgress {
+    /// Files that were audited.
+    pub files_done: usize,
+    /// Files of the path in all.
+    pub files: usize,
+    /// Size of those that were audited.
+    pub bytes_done: u64,
+}
+
 /// Audits everything below a folder, or a single file. A link that is named is followed.
 pub fn audit_path(root: PathBuf, corpus: &Corpus) -> Report {
-    audit_tree(&Tree::below(root), corpus)
+    audit_path_with(root, corpus, &|_| ())
+}
+
+/// Audits as [`audit_path`] does, and says now and then how far it is: once before the first file, and once
+/// behind the last.
+pub fn audit_path_with(root: PathBuf, corpus: &Corpus, progress: &dyn Fn(AuditProgress)) -> Report {
+    audit_tree(&Tree::below(root), corpus, progress)
+}
+
+/// The restricted functions in one file, by address; nothing where it cannot be read.
+pub fn function_hits(path: &Path, corpus: &Corpus) -> Vec<FunctionHit> {
+    open_file(path).map(|bytes| narthex_audit::function_hits(&bytes, corpus)).unwrap_or_default()
 }
 
 /// Audits what the NAR of a store path holds: where the path is itself a link, this is nothing.
 pub(crate) fn audit_store_path(path: &StorePath, corpus: &Corpus) -> Report {
-    audit_tree(&Tree::of(path), corpus)
+    audit_tree(&Tree::of(path), corpus, &|_| ())
 }
 
 /// Audits a store path that was unpacked elsewhere: where it is itself a link, it holds nothing.
@@ -23,13 +48,17 @@ pub(crate) fn audit_unpacked(root: &Path, corpus: &Corpus) -> Report {
     if root.is_symlink() { Report::default() } else { audit_path(root.to_owned(), corpus) }
 }
 
-fn audit_tree(tree: &Tree, corpus: &Corpus) -> Report {
+fn audit_tree(tree: &Tree, corpus: &Corpus, progress: &dyn Fn(AuditProgress)) -> Report {
     let mut report = Report::default();
-    for batch in tree.batches(BATCH) {
+    let mut done = AuditProgress { files: tree.len(), ..AuditProgress::default() };
+    progress(done);
+    for batch in tree.batches(STEP) {
         let part = audit_batch(&batch, corpus);
         report.findings.extend(part.findings);
         report.files.extend(part.files);
         report.bytes += part.bytes;
+        (done.files_done, done.bytes_done) = (report.files.len(), report.bytes);
+        progress(done);
     }
     report
 }

@@ -11,7 +11,7 @@ mod plan;
 mod recheck;
 mod run;
 
-pub use bytes::audit_path;
+pub use bytes::{AuditProgress, audit_path, audit_path_with, function_hits};
 pub use corpus::{
     Addition, CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, load_corpus, read_layer,
     remove_from_corpus, shipped_layers,

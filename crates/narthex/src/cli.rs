@@ -33,7 +33,7 @@ pub(crate) enum Command {
     /// Explain the decision about a path in full.
     Why(NamedArgs),
     /// Show what the bytes of a path say, without deciding.
-    Audit(NamedArgs),
+    Audit(AuditArgs),
     /// Show and change what restricted material is known by.
     #[command(subcommand)]
     Corpus(CorpusCommand),
@@ -78,7 +78,7 @@ pub(crate) struct SetArgs {
     pub(crate) format: Format,
 }
 
-/// What `why` and `audit` take.
+/// What `why` takes.
 #[derive(Debug, Args)]
 pub(crate) struct NamedArgs {
     #[command(flatten)]
@@ -87,6 +87,48 @@ pub(crate) struct NamedArgs {
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AuditFormat {
+    /// For people.
+    Table,
+    /// One JSON object a finding, each on a line.
+    Json,
+    /// One SARIF 2.1.0 document, for tools that gather findings.
+    Sarif,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// A file, a folder or an archive; or a store path, a .drv file, `FLAKE#ATTR`, or a Nix file with -A.
+    #[arg(value_name = "PATH", required_unless_present = "recheck")]
+    pub(crate) names: Vec<String>,
+
+    /// Attributes of the Nix file.
+    #[arg(short = 'A', long = "attr", value_name = "ATTR")]
+    pub(crate) attrs: Vec<String>,
+
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = AuditFormat::Table)]
+    pub(crate) format: AuditFormat,
+
+    /// Show all the evidence for one file below PATH; members of archives stand behind a `!`, as in
+    /// x.whl!lib/y.so.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) explain: Option<String>,
+
+    /// Audit again what was published with an older corpus, and take back what may no longer be published; exit
+    /// code 3 says that something was taken back.
+    #[arg(long, conflicts_with_all = ["names", "attrs", "explain", "without_shipped"])]
+    pub(crate) recheck: bool,
+
+    /// The policy that decides for --recheck; without it, the shipped default.
+    #[arg(long, value_name = "FILE", requires = "recheck")]
+    pub(crate) policy: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) shipped: ShippedArg,
 }
 
 #[derive(Debug, Args)]

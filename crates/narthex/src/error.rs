@@ -2,7 +2,7 @@
 
 use narthex_cache::{CatalogError, FolderError, PublishError, StateError};
 use narthex_client::{ClientError, SourceError};
-use narthex_farm::{CorpusFileError, PackageSetError, RunError};
+use narthex_farm::{CorpusFileError, PackageSetError, RecheckError, RunError};
 use narthex_nix::NixError;
 use std::error::Error;
 
@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     Failed,
     /// Arguments or configuration are wrong.
     Usage,
+    /// The policy refused something.
+    Refused,
     /// Some holes could not be filled.
     HolesRemain,
 }
@@ -22,6 +24,7 @@ impl Kind {
         match self {
             Self::Failed => 1,
             Self::Usage => 2,
+            Self::Refused => 3,
             Self::HolesRemain => 4,
         }
     }
@@ -225,6 +228,7 @@ from_errors!(
     NixError,
     PackageSetError,
     PublishError,
+    RecheckError,
     RunError,
     SourceError,
     StateError,

@@ -14,7 +14,7 @@ pub fn certainty(kind: &str) -> Option<&'static str> {
         "suspected" => "suspected: the version is not known",
         "driver" => "by its name",
         "dynamic" | "stub" => "an explanation, no suspicion",
-        "not-audited" => "not known: it was not read to its end",
+        "not-audited" => "not known",
         _ => return None,
     })
 }
@@ -68,7 +68,7 @@ impl Evidence {
                 stubs.longest
             ));
         }
-        lines.extend(self.driver.as_ref().map(|library| format!("{library}{}", known_by(self))));
+        lines.extend(self.driver.as_ref().map(|library| format!("library {library}{}", known_by(self))));
         lines.extend(self.conditions.iter().map(|condition| format!("condition: {condition}")));
         lines.extend(self.notes.iter().take(most).cloned());
         if self.notes.len() > most {

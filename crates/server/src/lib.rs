@@ -1,4 +1,4 @@
-//! The cache over HTTP: the objects, a page that says what is there and what is not, and health.
+//! The cache over HTTP: the objects, pages that say what is there, what is not, and why, and health.
 //!
 //! It reads and never writes: the folder of objects is a cache without it. It is the only crate that
 //! speaks HTTP as a server. A withheld path answers 404 with a link to the reason: any other status
@@ -10,7 +10,7 @@ mod page;
 pub use page::Page;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
@@ -37,7 +37,7 @@ pub struct Served {
 pub struct Server {
     /// The objects.
     pub folder: Folder,
-    /// The catalog, for the page.
+    /// The catalog, for the pages.
     pub catalog: Catalog,
     /// Public keys, as `trusted-public-keys` takes them.
     pub public_keys: Vec<String>,
@@ -61,6 +61,7 @@ impl Server {
     pub fn router(self) -> Router {
         Router::new()
             .route("/", get(front_page))
+            .route("/path/{hash}", get(path_page))
             .route("/healthz", get(|| async { "ok\n" }))
             .fallback(objects::serve)
             .layer(middleware::from_fn_with_state(self.clone(), log))
@@ -105,6 +106,14 @@ async fn front_page(State(server): State<Server>) -> Response {
             let page = Page { records: &records, public_keys: &server.public_keys, url: &server.url };
             Html(page.render()).into_response()
         }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn path_page(State(server): State<Server>, Path(hash): Path<String>) -> Response {
+    match server.catalog.by_hash(&hash).await {
+        Ok(Some(record)) => Html(page::path_page(&record)).into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, Html(page::absent_path())).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

@@ -36,10 +36,16 @@ pub(crate) async fn serve(State(server): State<Server>, request: Request) -> Res
     }
 }
 
-/// A link to the withheld entry of a path whose narinfo or listing was asked for.
+/// Links to the withheld entry of a path whose narinfo or listing was asked for, and to its page.
 async fn reason_for_absence(server: &Server, name: &ObjectName) -> Option<String> {
     let (ObjectName::Narinfo(hash) | ObjectName::Listing(hash)) = name else { return None };
     let entry = ObjectName::Withheld(hash.clone());
     let there = tokio::fs::try_exists(server.folder.path_of(&entry)).await.unwrap_or(false);
-    there.then(|| format!("<{}/{entry}>; rel=\"describedby\"; type=\"application/json\"", server.base_path()))
+    let base = server.base_path();
+    there.then(|| {
+        format!(
+            "<{base}/{entry}>; rel=\"describedby\"; type=\"application/json\", \
+             <{base}/path/{hash}>; rel=\"describedby\"; type=\"text/html\""
+        )
+    })
 }

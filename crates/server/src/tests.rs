@@ -5,14 +5,14 @@ use axum::body::Body;
 use http_body_util::BodyExt;
 use narthex_cache::{ObjectName, Record};
 use narthex_closure::NarHash;
-use narthex_policy::{Code, Effect, Reason, Source, Verdict};
+use narthex_policy::{Code, Effect, Evidence, Reason, Source, Verdict};
 use std::sync::Mutex;
 use tower::ServiceExt;
 
 const HASH: &str = "00000000000000000000000000000000";
 
 struct Fixture {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     server: Server,
     log: Arc<Mutex<Vec<Served>>>,
 }
@@ -34,7 +34,7 @@ async fn fixture() -> Fixture {
         url: "http://cache.example".to_owned(),
         log: Arc::new(move |served| seen.lock().unwrap().push(served.clone())),
     };
-    Fixture { _dir: dir, server, log }
+    Fixture { dir, server, log }
 }
 
 impl Fixture {
@@ -71,7 +71,11 @@ async fn a_withheld_path_is_not_here_and_says_where_the_reason_is() {
     let fixture = fixture().await;
     let (status, headers, _) = fixture.ask("GET", &format!("/{HASH}.narinfo"), None).await;
     assert_eq!(status, 404);
-    assert!(headers[header::LINK].to_str().unwrap().starts_with(&format!("</withheld/{HASH}.json>")));
+    let link = headers[header::LINK].to_str().unwrap();
+    assert!(
+        link.starts_with(&format!("</withheld/{HASH}.json>")) && link.contains(&format!("</path/{HASH}>")),
+        "{link}"
+    );
     let (status, headers, _) = fixture.ask("GET", &format!("/{}.narinfo", "1".repeat(32)), None).await;
     assert_eq!((status, headers.get(header::LINK)), (404, None));
     assert_eq!(fixture.ask("GET", &format!("/withheld/{HASH}.json"), None).await.0, 200);
@@ -97,11 +101,24 @@ async fn nothing_else_can_be_had_or_written() {
     assert_eq!((last.method.as_str(), last.status), ("PUT", 405));
 }
 
-#[tokio::test]
-async fn the_page_lists_and_escapes() {
-    let fixture = fixture().await;
-    let record = Record {
-        path: format!("/nix/store/{HASH}-cuda").parse().unwrap(),
+fn record(hash: &str, verdict: Verdict) -> Record {
+    let effect = if verdict == Verdict::Publish { Effect::Publish } else { Effect::Withhold };
+    let (code, source) = match verdict {
+        Verdict::Publish => (Code::LicenseFree, Source::Declared),
+        Verdict::Withhold => (Code::TermsModified, Source::Terms),
+    };
+    let evidence = Evidence {
+        place: "lib/<i>x</i>.so".to_owned(),
+        kind: Some("modified-copy".to_owned()),
+        original: Some("lib/libcudart.so.12".to_owned()),
+        package: Some("cuda_cudart-12.9.79".to_owned()),
+        clause: Some("section 9".to_owned()),
+        same_sections: vec![".text".to_owned()],
+        notes: vec!["<script>alert(1)</script>".to_owned()],
+        ..Evidence::default()
+    };
+    Record {
+        path: format!("/nix/store/{hash}-cuda").parse().unwrap(),
         attr: None,
         output: Some("out".to_owned()),
         deriver: None,
@@ -109,28 +126,104 @@ async fn the_page_lists_and_escapes() {
         nar_size: 1_500_000,
         references: [].into(),
         license: Some("<b>evil</b>".to_owned()),
-        verdict: Verdict::Withhold,
+        verdict,
         reasons: vec![Reason {
-            code: Code::LicenseRestricted,
-            source: Source::Declared,
-            effect: Effect::Withhold,
-            message: "may not be passed on".to_owned(),
-            evidence: vec![],
+            code,
+            source,
+            effect,
+            message: "as <em>said</em>".to_owned(),
+            evidence: if verdict == Verdict::Publish { vec![] } else { vec![evidence] },
         }],
         policy: "default".to_owned(),
-    };
-    fixture.server.catalog.put(&record).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_page_lists_and_escapes() {
+    let fixture = fixture().await;
+    fixture.server.catalog.put(&record(HASH, Verdict::Withhold)).await.unwrap();
     let (status, _, page) = fixture.ask("GET", "/", None).await;
     assert_eq!(status, 200);
     for part in [
         "0 published, 1 withheld",
         "&lt;b&gt;evil",
         "1.5 MB",
-        "license-restricted",
+        "terms-modified",
         "k-1:AAAA",
         "extra-substituters = http://cache.example",
+        &format!("href=\"./path/{HASH}\""),
     ] {
         assert!(page.contains(part), "{part} is not in {page}");
     }
     assert!(!page.contains("<b>evil"));
+}
+
+#[tokio::test]
+async fn each_path_has_a_page_with_its_reasons() {
+    let fixture = fixture().await;
+    let other = "1".repeat(32);
+    fixture.server.catalog.put(&record(HASH, Verdict::Withhold)).await.unwrap();
+    fixture.server.catalog.put(&record(&other, Verdict::Publish)).await.unwrap();
+
+    let (status, headers, page) = fixture.ask("GET", &format!("/path/{HASH}"), None).await;
+    assert_eq!((status, headers[header::CONTENT_TYPE].to_str().unwrap()), (200, "text/html; charset=utf-8"));
+    for part in [
+        "cuda: withheld",
+        "under the policy “default”",
+        "terms-modified",
+        "(terms, withholds)",
+        "as &lt;em&gt;said",
+        // What, where, how sure, which rule.
+        "lib/libcudart.so.12 of cuda_cudart-12.9.79",
+        "lib/&lt;i&gt;x",
+        "certain: ",
+        "rule `modified-copy`",
+        "clause: section 9",
+        "the same: .text",
+        &format!("href=\"../withheld/{HASH}.json\""),
+        "href=\"../\"",
+    ] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    for part in ["<script", "<i>", "<em>", "<b>"] {
+        assert!(!page.contains(part), "{part} is in {page}");
+    }
+
+    let (status, _, page) = fixture.ask("GET", &format!("/path/{other}"), None).await;
+    assert_eq!(status, 200);
+    assert!(page.contains("cuda: published") && page.contains(&format!("href=\"../{other}.narinfo\"")), "{page}");
+    assert_eq!(fixture.ask("HEAD", &format!("/path/{other}"), None).await.0, 200);
+    assert_eq!(fixture.ask("PUT", &format!("/path/{other}"), None).await.0, 405);
+}
+
+#[tokio::test]
+async fn a_path_that_nobody_decided_about_has_no_page() {
+    let fixture = fixture().await;
+    fixture.server.catalog.put(&record(HASH, Verdict::Withhold)).await.unwrap();
+    let (short, upper) = (&HASH[1..], "A".repeat(32));
+    for hash in [&"1".repeat(32), short, &format!("{HASH}-cuda"), &upper, "%3Cscript%3E", &"%25".repeat(32), "%00"] {
+        let (status, headers, page) = fixture.ask("GET", &format!("/path/{hash}"), None).await;
+        assert_eq!(status, 404, "{hash}");
+        assert!(headers[header::CONTENT_TYPE].to_str().unwrap().starts_with("text/html"), "{hash}");
+        assert!(page.contains("Nothing was decided") && !page.contains("<script"), "{page}");
+    }
+    for target in ["/path", "/path/", "/path/a/b"] {
+        assert_eq!(fixture.ask("GET", target, None).await.0, 404, "{target}");
+    }
+}
+
+/// Where nothing may be written, the pages are the same.
+#[tokio::test]
+async fn a_catalog_that_is_only_read_has_the_pages_as_well() {
+    let mut fixture = fixture().await;
+    fixture.server.catalog.put(&record(HASH, Verdict::Withhold)).await.unwrap();
+    fixture.server.catalog.close().await;
+    let path = fixture.dir.path().join("catalog.sqlite");
+    let mut permissions = std::fs::metadata(&path).unwrap().permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(&path, permissions).unwrap();
+    fixture.server.catalog = Catalog::open_read_only(&path).await.unwrap();
+    let (status, _, page) = fixture.ask("GET", &format!("/path/{HASH}"), None).await;
+    assert_eq!(status, 200);
+    assert!(page.contains("terms-modified"), "{page}");
 }

@@ -1,12 +1,10 @@
-//! `why` and `audit`: everything there is to say, in full sentences' order.
+//! `why`: everything there is to say of one decision.
 
 use super::out;
 use super::table::heading;
-use super::text::{count, indent, size, visible};
-use narthex_audit::{Finding, Report};
+use super::text::{indent, size, visible};
 use narthex_cache::Record;
 use narthex_policy::{Effect, Evidence, Reason, Source};
-use std::path::Path;
 
 /// Evidence shown for one reason, and items of each list in it; the rest is in the JSON.
 const SHOWN: usize = 12;
@@ -62,66 +60,6 @@ fn evidence_text(evidence: &Evidence) -> String {
         text.push_str(&format!("    {}\n", visible(&line)));
     }
     text
-}
-
-pub(crate) fn audit(path: &Path, report: &Report, another: bool) {
-    let mut text = if another { "\n".to_owned() } else { String::new() };
-    text.push_str(&format!(
-        "{}\n  {} in {}, {}\n",
-        path.display(),
-        count(report.findings.len(), "finding"),
-        count(report.files.len(), "file"),
-        size(report.bytes)
-    ));
-    for finding in &report.findings {
-        text.push_str(&format!("  - {}\n", visible(&finding_text(path, finding))));
-    }
-    out(&text);
-}
-
-fn finding_text(path: &Path, finding: &Finding) -> String {
-    let mut place = finding.place().clone();
-    if place.file.is_empty() {
-        place.file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    }
-    let of = || match finding.origin() {
-        Some(origin) => {
-            let member = origin.member.as_ref().map(|member| format!("({member})")).unwrap_or_default();
-            format!("{}{member} of {}", origin.file, origin.material.package())
-        }
-        None => String::new(),
-    };
-    match finding {
-        Finding::Copy { .. } => format!("{place} is a copy of {}", of()),
-        Finding::ModifiedCopy { same, changed, changes, .. } => {
-            let names: Vec<&str> = changed.iter().map(|section| section.name.as_str()).collect();
-            let done: String = changes.iter().map(|change| format!("; {change}")).collect();
-            format!(
-                "{place} is a modified copy of {}: {} agree, {} differ{done}",
-                of(),
-                same.join(", "),
-                names.join(", ")
-            )
-        }
-        Finding::StaticCode { members, bytes_found, code_bytes, .. } => {
-            let found: u32 = members.iter().map(|m| m.functions_found).sum();
-            let known: u32 = members.iter().map(|m| m.functions_known).sum();
-            format!(
-                "{place} contains {found} of {known} functions of {}: {} of {} of code",
-                of(),
-                size(*bytes_found),
-                size(*code_bytes)
-            )
-        }
-        Finding::Dynamic { needed, runpath, .. } => {
-            let path = if runpath.is_empty() { String::new() } else { format!(", looking in {}", runpath.join(":")) };
-            format!("{place} links {}{path}", needed.join(", "))
-        }
-        Finding::DeviceCode { .. } | Finding::Suspected { .. } | Finding::Driver { .. } | Finding::Stub { .. } => {
-            format!("{place}: {} {}", finding.kind(), of())
-        }
-        Finding::NotFullyAudited { gap, .. } => format!("{place} was not fully audited: {gap}"),
-    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,10 @@
 //! One JSON object a line.
 
 use super::out;
-use narthex_audit::Report;
 use narthex_cache::Record;
 use narthex_farm::{Planned, RunReport};
 use narthex_nix::EvalError;
 use serde_json::{Value, json};
-use std::path::Path;
 
 /// First a line for each decided path, then one for each failure.
 pub(crate) fn run_json(report: &RunReport) {
@@ -68,15 +66,6 @@ pub(crate) fn plan_json(planned: &[Planned], failed: &[EvalError]) {
         }));
     }
     errors(failed);
-}
-
-pub(crate) fn audit_json(path: &Path, report: &Report) {
-    line(&json!({
-        "path": path.display().to_string(),
-        "files": report.files.len(),
-        "bytes": report.bytes,
-        "findings": report.findings,
-    }));
 }
 
 fn errors(failed: &[EvalError]) {

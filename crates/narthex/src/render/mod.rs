@@ -1,18 +1,22 @@
 //! What a person or another program sees: data on stdout, everything else on stderr.
 
+mod audit;
 mod corpus;
 mod explain;
 mod json;
 mod progress;
 mod realise;
+mod recheck;
 mod table;
 mod text;
 
+pub(crate) use audit::{Audited, audit_explained, audit_json, audit_sarif, audit_table};
 pub(crate) use corpus::{corpus_json, corpus_table};
-pub(crate) use explain::{audit, why};
-pub(crate) use json::{audit_json, plan_json, record_json, run_json};
-pub(crate) use progress::Progress;
+pub(crate) use explain::why;
+pub(crate) use json::{plan_json, record_json, run_json};
+pub(crate) use progress::{Progress, Scanning};
 pub(crate) use realise::{holes_remain, realise_plan, realised};
+pub(crate) use recheck::{recheck_json, recheck_table};
 pub(crate) use table::{plan_table, run_table};
 
 use crate::error::CommandError;

@@ -5,7 +5,9 @@ use super::text::{count, size, visible};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use narthex_closure::StorePath;
 use narthex_event::Event;
+use narthex_farm::AuditProgress;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +47,38 @@ impl Progress {
         if let View::Bars(bars) = &mut *self.view.lock().unwrap_or_else(PoisonError::into_inner) {
             let _ = bars.all.clear();
         }
+    }
+}
+
+/// How far the audit of one path is, where stderr is a terminal; elsewhere nothing.
+pub(crate) struct Scanning {
+    bar: ProgressBar,
+    name: String,
+}
+
+impl Scanning {
+    pub(crate) fn start(path: &Path) -> Self {
+        let terminal = console::Term::stderr().is_term();
+        let bar = if terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        if terminal {
+            bar.set_style(style("{spinner} {elapsed:>4} {wide_msg}"));
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        Self { bar, name: visible(&path.display().to_string()) }
+    }
+
+    pub(crate) fn show(&self, done: AuditProgress) {
+        self.bar.set_message(self.line(done));
+    }
+
+    fn line(&self, done: AuditProgress) -> String {
+        let files = count(done.files, "file");
+        format!("auditing {}: {} of {files}, {}", self.name, done.files_done, size(done.bytes_done))
+    }
+
+    /// Removes the bar.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
     }
 }
 
@@ -160,6 +194,15 @@ mod tests {
     fn templates_can_be_read() {
         style("{spinner} {wide_msg}");
         style("  {prefix} {elapsed:>4} {wide_msg:.dim}");
+        style("{spinner} {elapsed:>4} {wide_msg}");
+    }
+
+    #[test]
+    fn a_long_audit_says_how_far_it_is() {
+        let scanning = Scanning::start(Path::new("/a\u{1b}b"));
+        let done = AuditProgress { files_done: 512, files: 600, bytes_done: 1_200_000_000 };
+        assert_eq!(scanning.line(done), "auditing /a\u{fffd}b: 512 of 600 files, 1.2 GB");
+        scanning.finish();
     }
 
     #[test]

@@ -197,6 +197,10 @@ fn commands_that_read_make_no_state() {
         says(&run(arguments).expect(1), &[&format!("there is no state in {}", state.display()), "hint: `narthex run`"]);
     }
     says(&run(&["audit", "/bin/sh"]).expect(0), &["the corpus is empty"]);
+    let file = dir.path().join("text.txt");
+    std::fs::write(&file, "text").unwrap();
+    let wrong = run(&["audit", file.to_str().unwrap(), "--explain", "test.txt"]).expect(2);
+    says(&wrong, &["test.txt is not among what was audited", "hint: near it are text.txt"]);
     assert!(!state.exists());
 }
 

@@ -4,7 +4,7 @@ use crate::http::{Serving, get, nginx};
 use crate::world::{Said, Store, World, success};
 use nix_derivation::StoreDir;
 use nix_narinfo::NarInfo;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -150,6 +150,33 @@ fn before_count(objects: &[(String, String)]) -> usize {
     objects.iter().filter(|(name, _)| name.ends_with(".narinfo")).count()
 }
 
+fn the_audit_for_programs(world: &World, store: &Store, state: &Path, bundled: &str, linked: &str) {
+    let audit = |arguments: &[&str]| world.narthex(store, state, &[&["audit", bundled, linked], arguments].concat());
+    let lines = audit(&["--format", "json"]).expect(0).rows();
+    let of = |kind: &str| lines.iter().find(|line| line["kind"] == kind).unwrap_or_else(|| panic!("{kind}: {lines:?}"));
+    let copy = of("modified-copy");
+    assert_eq!(
+        (text(copy, "path"), &copy["file"][0], &copy["restricted"]),
+        (bundled, &json!("lib/libcudart.so.12"), &json!(true))
+    );
+    assert_eq!((&copy["material"]["name"], &copy["material"]["version"]), (&json!("cuda_cudart"), &json!("12.9.79")));
+    assert_eq!(copy["changes"], json!([{"what": "runpath", "from": [], "to": ["$ORIGIN"]}]));
+    let code = of("static");
+    assert_eq!((text(code, "path"), &code["file"][0]), (linked, &json!("bin/saxpy")));
+    assert!(code["functions"]["found"].as_u64() > Some(900) && code["coverage"].as_f64() > Some(0.9), "{code}");
+
+    let sarif = audit(&["--format", "sarif"]).expect(0);
+    let sarif: Value = serde_json::from_str(&sarif.out).unwrap();
+    assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), lines.len());
+
+    let explained = audit(&["--explain", "bin/saxpy"]).expect(0).out;
+    for part in ["rule `static`", "rule `dynamic`", "needs libc.so.6", "longest stretches, by address", "0x"] {
+        assert!(explained.contains(part), "{part} is not in\n{explained}");
+    }
+    let said = audit(&["--explain", "bin/sexpy"]).expect(2);
+    assert!(said.err.contains("hint: near it are bin/saxpy"), "{}", said.err);
+}
+
 fn explanations(world: &World, store: &Store, state: &Path, rows: &[Value]) {
     let path = text(row(rows, "saxpy-static", "out"), "path");
     let why = world.narthex(store, state, &["why", path]).expect(0);
@@ -165,6 +192,7 @@ fn explanations(world: &World, store: &Store, state: &Path, rows: &[Value]) {
     let audit = world.narthex(store, state, &["audit", bundled]).expect(0);
     assert!(audit.out.contains("lib/libcudart.so.12 is a modified copy of"), "{}", audit.out);
     assert!(!audit.out.contains("withheld"), "{}", audit.out);
+    the_audit_for_programs(world, store, state, bundled, path);
 
     let plan = world.narthex(store, state, &["plan", "/examples/cuda", "--format", "json"]).expect(0);
     let planned = plan.rows();
@@ -257,6 +285,9 @@ fn nothing_withheld_can_be_had(serving: &Serving, rows: &[Value]) {
         let entry: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((status, text(&entry, "path")), (200, text(row, "path")));
         assert_eq!(entry["reasons"][0]["code"], row["reasons"][0]["code"]);
+        let (status, _, page) = get(&serving.url, &format!("/path/{}", hash(row)));
+        let page = String::from_utf8(page).unwrap();
+        assert!(status == 200 && page.contains(text(&row["reasons"][0], "code")), "{page}");
         // Guesses at its NAR, by the names that caches use.
         let nar_hash = text(row, "narHash").strip_prefix("sha256:").unwrap();
         for guess in
@@ -512,7 +543,7 @@ fn every_kind_of_name() {
         ] {
             assert_eq!(world.narthex(&store, &state, name).expect(0).out, expected, "{nix}: {name:?}");
         }
-        assert!(world.narthex(&store, &state, &["audit", path]).expect(0).out.contains("0 findings in 1 file"));
+        assert!(world.narthex(&store, &state, &["audit", path]).expect(0).out.contains("nothing restricted in 1 file"));
         let said = world.narthex(&store, &state, &["why", "/extra"]).expect(2);
         assert!(said.err.contains("hint: name one with -A"), "{}", said.err);
     }
