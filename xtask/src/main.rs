@@ -2,8 +2,10 @@
 //!
 //! They use the standard library only, so that they start at once on a fresh machine.
 
+mod corpus;
 mod demo;
 mod machine;
+mod materials;
 mod rules;
 mod test;
 mod tidy;
@@ -19,6 +21,10 @@ impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.0
+    }
 }
 
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
@@ -30,6 +36,7 @@ usage: cargo xtask COMMAND
   demo [--once]  set up, run the example package set, and serve the cache; --once ends instead of serving
   test           set up, check the code, and run every test, the end-to-end ones with three versions of Nix
   tidy           formatting, lints, rules between crates, links in the documentation
+  corpus         make the shipped corpus anew from public packages (4 GB of downloads)
 ";
 
 fn main() -> ExitCode {
@@ -41,6 +48,7 @@ fn main() -> ExitCode {
         ["demo", "--once"] => demo::demo(true),
         ["test"] => test::test(),
         ["tidy"] => tidy::tidy(),
+        ["corpus"] => corpus::corpus(),
         ["help" | "--help" | "-h"] => {
             say(USAGE);
             Ok(())

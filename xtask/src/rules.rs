@@ -37,7 +37,7 @@ pub(crate) const IMPURE: [&str; 13] = [
 ];
 
 /// The one crate that may use each of these: edges stay where they are.
-pub(crate) const ONLY_IN: [(&str, &str); 8] = [
+pub(crate) const ONLY_IN: [(&str, &str); 9] = [
     ("axum", "server"),
     ("tower-http", "server"),
     ("maud", "server"),
@@ -45,6 +45,7 @@ pub(crate) const ONLY_IN: [(&str, &str); 8] = [
     ("sqlx", "cache"),
     ("ed25519-dalek", "cache"),
     ("memmap2", "nix"),
+    ("libc", "nix"),
     ("clap", "narthex"),
 ];
 

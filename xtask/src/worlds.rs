@@ -65,7 +65,7 @@ fn check_version(world: &Path, expected: &str) -> Outcome {
 }
 
 /// The mirror that this machine's own apt uses.
-fn mirror() -> Outcome<String> {
+pub(crate) fn mirror() -> Outcome<String> {
     let listed = output(Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI) $(SUITE) $(LABEL)"]))?;
     let debian = listed.lines().find(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();

@@ -148,6 +148,8 @@ pub enum Gap {
     TooDeep(usize),
     /// What an archive holds is larger than the limit, in bytes.
     TooLarge(u64),
+    /// Archives have more members than the limit.
+    TooMany(usize),
     /// The binary's headers contradict themselves.
     BrokenBinary(String),
 }
@@ -160,6 +162,7 @@ impl fmt::Display for Gap {
             Self::UnsupportedArchive(kind) => write!(f, "{kind} archives are not opened"),
             Self::TooDeep(depth) => write!(f, "archives are nested more than {depth} deep"),
             Self::TooLarge(bytes) => write!(f, "it unpacks to more than {bytes} bytes"),
+            Self::TooMany(members) => write!(f, "it has more than {members} members"),
             Self::BrokenBinary(why) => write!(f, "the binary cannot be read: {why}"),
         }
     }

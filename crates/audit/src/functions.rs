@@ -4,13 +4,13 @@
 //! the rest is the same in the archive and in every program linked with it, whichever the linker.
 //! This is the idea behind FLIRT signatures; `docs/decisions/0004-audit.md` has the figures.
 
-use crate::anchor::{WINDOW, distinctive, window_hash};
-use crate::corpus::{Corpus, FunctionPrint, Origin};
-use crate::elf::Function;
+use crate::anchor::{WINDOW, anchor_of, distinctive};
+use crate::binary::Function;
+use crate::corpus::{Corpus, FunctionPrint, FunctionRow, OriginalRef};
 use crate::finding::{Finding, MemberHits, Place};
-use crate::prints::{Hash, shorten};
+use crate::prints::{Kind, hash64};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Functions with fewer bytes that stay as they are say nothing.
 const INDEXED_BYTES: u32 = 32;
@@ -31,83 +31,148 @@ const PIECE: usize = 1 << 20;
 /// Longest stretches that a finding lists.
 const RANGES: usize = 16;
 
-/// Makes the prints of one object's functions; `None` for those that are too short to tell apart.
-///
-/// The anchor of each is the window that stands in the fewest places of the object.
-pub(crate) fn prints(functions: &[Function<'_>]) -> Vec<Option<FunctionPrint>> {
-    let windows: Vec<Vec<(u32, u64)>> = functions.iter().map(windows).collect();
-    let mut frequency: HashMap<u64, u32> = HashMap::new();
-    for (_, hash) in windows.iter().flatten() {
-        *frequency.entry(*hash).or_default() += 1;
+/// A function with the windows that may become its anchor.
+pub(crate) struct Candidate {
+    print: FunctionPrint,
+    windows: Vec<(u32, u32)>,
+}
+
+/// Prepares the print of one function; `None` where it is too short to be told apart.
+pub(crate) fn candidate(function: &Function<'_>, scratch: &mut Vec<u8>) -> Option<Candidate> {
+    let masked_bytes: u32 = function.masked.iter().map(|(_, length)| length).sum();
+    if (function.bytes.len() as u32) < INDEXED_BYTES + masked_bytes {
+        return None;
     }
-    let mut scratch = Vec::new();
-    let print = |(function, windows): (&Function<'_>, Vec<(u32, u64)>)| {
-        let (anchor_offset, anchor) = windows.into_iter().min_by_key(|(offset, hash)| (frequency[hash], *offset))?;
-        let mut print = FunctionPrint {
-            length: function.bytes.len() as u32,
-            masked: function.masked.clone(),
-            hash: Hash::default(),
-            anchor,
-            anchor_offset,
-        };
-        print.hash = masked_hash(function.bytes, &print.masked, &mut scratch);
-        (print.unmasked() >= INDEXED_BYTES).then_some(print)
+    let windows = windows(function);
+    let (anchor_offset, anchor) = *windows.first()?;
+    scratch.clear();
+    scratch.extend_from_slice(function.bytes);
+    for &(at, length) in &function.masked {
+        scratch[at as usize..(at + length) as usize].fill(0);
+    }
+    let hash = hash_with_masks(scratch, function.masked.iter().copied());
+    let print = FunctionPrint {
+        length: function.bytes.len() as u32,
+        masked: function.masked.clone(),
+        hash,
+        anchor,
+        anchor_offset,
+        owners: BTreeSet::new(),
     };
-    functions.iter().zip(windows).map(print).collect()
+    Some(Candidate { print, windows })
+}
+
+impl Candidate {
+    /// What tells it from other functions.
+    pub(crate) fn hash(&self) -> u64 {
+        self.print.hash
+    }
+}
+
+/// How often windows stand in some functions.
+#[derive(Default)]
+pub(crate) struct Frequencies(HashMap<u32, u32>);
+
+impl Frequencies {
+    /// Counts the windows of a function.
+    pub(crate) fn count(&mut self, candidate: &Candidate) {
+        for (_, window) in &candidate.windows {
+            *self.0.entry(*window).or_default() += 1;
+        }
+    }
+
+    /// Chooses as anchor the window that stands in the fewest places: a common one makes a scan look at many
+    /// functions wherever it stands.
+    pub(crate) fn choose(&self, mut candidate: Candidate) -> FunctionPrint {
+        let rarest = candidate.windows.iter().min_by_key(|(offset, window)| (self.0.get(window), *offset));
+        if let Some((offset, window)) = rarest {
+            candidate.print.anchor = *window;
+            candidate.print.anchor_offset = *offset;
+        }
+        candidate.print
+    }
 }
 
 /// Up to [`ANCHOR_CHOICES`] windows that no relocation touches, spread over the function.
-fn windows(function: &Function<'_>) -> Vec<(u32, u64)> {
+fn windows(function: &Function<'_>) -> Vec<(u32, u32)> {
     let mut found = Vec::new();
     let mut start = 0;
     let ends = function.masked.iter().map(|(at, length)| (*at, at + length));
     for (stop, next) in ends.chain([(function.bytes.len() as u32, u32::MAX)]) {
-        for offset in start..=stop.saturating_sub(WINDOW as u32) {
-            let window = function.bytes.get(offset as usize..).and_then(|rest| rest.first_chunk::<WINDOW>());
-            if stop >= start + WINDOW as u32
-                && let Some(window) = window
-                && distinctive(window)
-            {
-                found.push((offset, window_hash(window)));
-            }
+        if stop >= start + WINDOW as u32 {
+            found.extend(start..=stop - WINDOW as u32);
         }
         start = next;
     }
+    let window_at = |offset: u32| -> Option<(u32, u32)> {
+        let window = function.bytes.get(offset as usize..)?.first_chunk::<WINDOW>()?;
+        distinctive(window).then(|| (offset, anchor_of(window)))
+    };
     let step = found.len().div_ceil(ANCHOR_CHOICES).max(1);
-    found.into_iter().step_by(step).collect()
+    let spread: Vec<_> = found.iter().step_by(step).filter_map(|offset| window_at(*offset)).collect();
+    // Where those that were tried are all padding, one of the others may do.
+    if spread.is_empty() { found.into_iter().find_map(window_at).into_iter().collect() } else { spread }
 }
 
-fn masked_hash(bytes: &[u8], masked: &[(u32, u32)], scratch: &mut Vec<u8>) -> Hash {
+/// The hash of a function whose masked bytes are zero. The masks are a part of it.
+fn hash_with_masks(zeroed: &mut Vec<u8>, masked: impl Iterator<Item = (u32, u32)>) -> u64 {
+    for (at, length) in masked {
+        zeroed.extend_from_slice(&at.to_le_bytes());
+        zeroed.extend_from_slice(&length.to_le_bytes());
+    }
+    hash64(Kind::Function, zeroed)
+}
+
+/// Whether the bytes are a function of the corpus, and how many of them say so.
+fn verify(corpus: &Corpus, number: u32, row: &FunctionRow, bytes: &[u8], scratch: &mut Vec<u8>) -> Option<u32> {
     scratch.clear();
     scratch.extend_from_slice(bytes);
-    for &(at, length) in masked {
-        scratch[at as usize..(at + length) as usize].fill(0);
+    let mut masks = corpus.masks(number, row);
+    let mut read = masks;
+    let (count, mut end, mut masked) = (read.next(), 0u32, 0u32);
+    for _ in 0..count {
+        let at = end.checked_add(read.next())?;
+        let length = read.next();
+        end = at.checked_add(length)?;
+        scratch.get_mut(at as usize..end as usize)?.fill(0);
+        masked += length;
+        if length == 0 {
+            return None;
+        }
     }
-    shorten(&blake3::hash(scratch))
+    let (count, mut end) = (masks.next(), 0u32);
+    let pairs = (0..count).map(|_| {
+        let at = end + masks.next();
+        let length = masks.next();
+        end = at + length;
+        (at, length)
+    });
+    (hash_with_masks(scratch, pairs) == row.hash).then(|| row.length - masked)
 }
 
-/// Looks for the corpus's functions in executable code and reports them archive by archive.
-pub(crate) fn scan(place: &Place, code: &[(u64, &[u8])], corpus: &Corpus, findings: &mut Vec<Finding>) {
+/// One function of the corpus, found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Hit {
+    /// Address and end.
+    pub(crate) range: (u64, u64),
+    /// Its number in the corpus.
+    pub(crate) function: u32,
+    /// Bytes that no relocation patches.
+    pub(crate) unmasked: u32,
+}
+
+/// Looks for the corpus's functions in executable code. Pieces overlap nowhere in their positions, and each
+/// may look beyond its end: the same hits come out in the same order, however many threads there are.
+pub(crate) fn hits(code: &[(u64, &[u8])], corpus: &Corpus) -> Vec<Hit> {
     if corpus.anchors.is_empty() {
-        return;
+        return Vec::new();
     }
-    // Pieces overlap nowhere in their positions, and each may look beyond its end: the same hits come out
-    // in the same order, however many threads there are.
-    let hits: Vec<Hit> = code
-        .iter()
+    code.iter()
         .flat_map(|stretch| (0..stretch.1.len()).step_by(PIECE).map(move |start| (stretch, start)))
         .collect::<Vec<_>>()
         .into_par_iter()
         .flat_map_iter(|((address, bytes), start)| scan_piece(*address, bytes, start, corpus))
-        .collect();
-    let code_bytes = code.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-    report(place, code_bytes, &hits, corpus, findings);
-}
-
-/// One function of the corpus, found: its number, its address and its end.
-struct Hit {
-    function: u32,
-    range: (u64, u64),
+        .collect()
 }
 
 /// Looks for functions whose anchor begins in the piece of `bytes` from `first` on.
@@ -116,68 +181,80 @@ fn scan_piece(address: u64, bytes: &[u8], first: usize, corpus: &Corpus) -> Vec<
     let end = (first + PIECE + WINDOW - 1).min(bytes.len());
     for (offset, window) in bytes[first..end].windows(WINDOW).enumerate() {
         let Some(window) = window.first_chunk::<WINDOW>() else { continue };
-        for (_, number) in corpus.anchors.candidates(window_hash(window)) {
-            let print = &corpus.body.functions[*number as usize];
-            let Some(start) = (first + offset).checked_sub(print.anchor_offset as usize) else { continue };
-            let Some(candidate) = bytes.get(start..start + print.length as usize) else { continue };
-            if masked_hash(candidate, &print.masked, &mut scratch) == print.hash {
+        let anchor = anchor_of(window);
+        if !corpus.anchors.may_have(anchor) {
+            continue;
+        }
+        for (_, number) in corpus.anchors.candidates(anchor) {
+            let row = corpus.function(*number);
+            let Some(start) = (first + offset).checked_sub(row.anchor_offset as usize) else { continue };
+            let Some(candidate) = bytes.get(start..start + row.length as usize) else { continue };
+            if let Some(unmasked) = verify(corpus, *number, &row, candidate, &mut scratch) {
                 let from = address.saturating_add(start as u64);
-                hits.push(Hit { function: *number, range: (from, from.saturating_add(u64::from(print.length))) });
+                let range = (from, from.saturating_add(u64::from(row.length)));
+                hits.push(Hit { range, function: *number, unmasked });
             }
         }
     }
     hits
 }
 
-fn report(place: &Place, code_bytes: u64, hits: &[Hit], corpus: &Corpus, findings: &mut Vec<Finding>) {
-    // Archive → member → functions.
-    let mut archives: BTreeMap<(u32, &str), BTreeMap<u32, BTreeSet<u32>>> = BTreeMap::new();
-    let found: BTreeSet<u32> = hits.iter().map(|hit| hit.function).collect();
-    for function in &found {
-        for owner in &corpus.owners[*function as usize] {
-            let member = &corpus.body.members[*owner as usize];
-            archives
-                .entry((member.material, &member.archive))
-                .or_default()
-                .entry(*owner)
-                .or_default()
-                .insert(*function);
+/// What was found of one archive: by member, the functions.
+#[derive(Default)]
+struct Share {
+    members: BTreeMap<u32, BTreeSet<u32>>,
+    functions: BTreeSet<u32>,
+}
+
+/// Puts functions that were found down to archives and reports those.
+pub(crate) fn report(place: &Place, code_bytes: u64, hits: &[Hit], corpus: &Corpus, findings: &mut Vec<Finding>) {
+    let unmasked: BTreeMap<u32, u32> = hits.iter().map(|hit| (hit.function, hit.unmasked)).collect();
+    let mut archives: BTreeMap<OriginalRef, Share> = BTreeMap::new();
+    for function in unmasked.keys() {
+        let (layer, owners) = corpus.owners(*function, &corpus.function(*function));
+        for owner in owners {
+            let share = archives.entry(corpus.member(layer, owner).0).or_default();
+            share.members.entry(owner).or_default().insert(*function);
+            share.functions.insert(*function);
         }
     }
     // A function that two archives share is put down to the one that explains more, so that a permitted
-    // archive does not bring another one under suspicion.
-    let mut archives: Vec<_> = archives.into_iter().collect();
-    archives.sort_by_key(|(_, members)| std::cmp::Reverse(members.values().map(BTreeSet::len).sum::<usize>()));
-    let mut explained: BTreeSet<u32> = BTreeSet::new();
-    for ((material, archive), members) in archives {
-        let functions: BTreeSet<u32> = members.values().flatten().copied().collect();
-        let accusing: Vec<u64> = functions
-            .difference(&explained)
-            .map(|f| corpus.body.functions[*f as usize].unmasked())
-            .filter(|bytes| *bytes >= ACCUSING_BYTES)
-            .map(u64::from)
-            .collect();
-        if accusing.len() < 2 || accusing.iter().sum::<u64>() < FINDING_BYTES {
-            continue;
+    // archive does not bring another one under suspicion. Two layers may have the same function under two
+    // numbers: where it lies says that it is the same.
+    let mut explained: HashSet<(u64, u64)> = HashSet::new();
+    let mut ranges_of: HashMap<u32, Vec<(u64, u64)>> = HashMap::new();
+    for hit in hits {
+        ranges_of.entry(hit.function).or_default().push(hit.range);
+    }
+    let accusing: BTreeMap<OriginalRef, Vec<(u32, u64)>> = (archives.iter())
+        .map(|(archive, share)| {
+            let bytes = share.functions.iter().map(|f| (*f, unmasked[f]));
+            (*archive, bytes.filter(|(_, b)| *b >= ACCUSING_BYTES).map(|(f, b)| (f, u64::from(b))).collect())
+        })
+        .collect();
+    loop {
+        let left = |functions: &[(u32, u64)]| -> (u64, usize) {
+            let new = functions.iter().filter(|(f, _)| ranges_of[f].iter().any(|range| !explained.contains(range)));
+            new.fold((0, 0), |(bytes, count), (_, more)| (bytes + more, count + 1))
+        };
+        // Of two that explain as much, the one in the earlier layer.
+        let weighed = accusing.iter().map(|(archive, functions)| (left(functions), std::cmp::Reverse(*archive)));
+        let Some(((bytes, count), std::cmp::Reverse(archive))) = weighed.max() else { break };
+        if count < 2 || bytes < FINDING_BYTES {
+            break;
         }
-        explained.extend(&functions);
-        let ranges = merge(hits.iter().filter(|hit| functions.contains(&hit.function)).map(|hit| hit.range).collect());
+        let share = &archives[&archive];
+        let found: Vec<(u64, u64)> = share.functions.iter().flat_map(|f| ranges_of[f].iter().copied()).collect();
+        explained.extend(&found);
+        let ranges = merge(found);
+        let Some(origin) = corpus.origin(archive, None) else { break };
         findings.push(Finding::StaticCode {
             place: place.clone(),
-            archive: Origin {
-                material: corpus.body.materials[material as usize].clone(),
-                file: archive.to_owned(),
-                member: None,
-            },
-            members: members
-                .iter()
+            archive: origin,
+            members: (share.members.iter())
                 .map(|(owner, found)| {
-                    let member = &corpus.body.members[*owner as usize];
-                    MemberHits {
-                        member: member.member.clone(),
-                        functions_found: found.len() as u32,
-                        functions_known: member.functions.len() as u32,
-                    }
+                    let (_, name, known) = corpus.member(archive.layer, *owner);
+                    MemberHits { member: name.to_owned(), functions_found: found.len() as u32, functions_known: known }
                 })
                 .collect(),
             bytes_found: ranges.iter().map(|(from, to)| to - from).sum(),
@@ -207,126 +284,4 @@ fn longest(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::corpus::{Body, Material, MemberPrint};
-
-    /// Bytes without a pattern, the same for the same seed.
-    fn noise(seed: u64, length: usize) -> Vec<u8> {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut next = || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 32) as u8
-        };
-        (0..length).map(|_| next()).collect()
-    }
-
-    fn corpus(functions: &[Function<'_>]) -> Corpus {
-        let functions: Vec<_> = prints(functions).into_iter().flatten().collect();
-        Corpus::from_body(Body {
-            materials: vec![Material::of_package("vendor", vec![])],
-            members: vec![MemberPrint {
-                material: 0,
-                archive: "libv.a".to_owned(),
-                member: "v.o".to_owned(),
-                functions: (0..functions.len() as u32).collect(),
-            }],
-            functions,
-            ..Body::default()
-        })
-        .unwrap()
-    }
-
-    fn find(corpus: &Corpus, code: &[u8]) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        scan(&Place { file: "bin/x".to_owned(), members: vec![] }, &[(0x1000, code)], corpus, &mut findings);
-        findings
-    }
-
-    #[test]
-    fn functions_are_found_whatever_the_linker_writes_into_their_relocations() {
-        let bodies: Vec<_> = (1..=4).map(|seed| noise(seed, 300)).collect();
-        let functions: Vec<_> = bodies.iter().map(|b| Function { bytes: b, masked: vec![(40, 4), (200, 8)] }).collect();
-        let corpus = corpus(&functions);
-
-        let mut program = noise(99, 1000);
-        for body in &bodies {
-            let mut linked = body.clone();
-            linked[40..44].copy_from_slice(&[1, 2, 3, 4]);
-            linked[200..208].fill(0xff);
-            program.extend_from_slice(&linked);
-            program.extend_from_slice(&noise(7, 33));
-        }
-        let found = find(&corpus, &program);
-        let [Finding::StaticCode { members, bytes_found, ranges, .. }] = found.as_slice() else { panic!("{found:?}") };
-        assert_eq!((members[0].functions_found, members[0].functions_known), (4, 4));
-        assert_eq!(*bytes_found, 1200);
-        assert_eq!(ranges[0], (0x1000 + 1000, 0x1000 + 1300));
-
-        // One more byte changed, outside the relocations: that function is no longer the vendor's.
-        program[1000 + 100] ^= 1;
-        let found = find(&corpus, &program);
-        let [Finding::StaticCode { members, .. }] = found.as_slice() else { panic!("{found:?}") };
-        assert_eq!(members[0].functions_found, 3);
-    }
-
-    /// A function that lies across the border of two pieces is found once.
-    #[test]
-    fn pieces_hide_nothing_at_their_borders() {
-        let bodies: Vec<_> = (1..=3).map(|seed| noise(seed, 400)).collect();
-        let functions: Vec<_> = bodies.iter().map(|b| Function { bytes: b, masked: vec![] }).collect();
-        let corpus = corpus(&functions);
-        for before in [PIECE - 1200, PIECE - 600, PIECE - 7, PIECE, PIECE + 1] {
-            let program = [noise(99, before), bodies.concat(), noise(98, 50)].concat();
-            let found = find(&corpus, &program);
-            let [Finding::StaticCode { members, bytes_found, .. }] = found.as_slice() else { panic!("{found:?}") };
-            assert_eq!((members[0].functions_found, *bytes_found), (3, 1200), "{before}");
-        }
-    }
-
-    /// Two archives with the same functions, of which one has more of what was found.
-    #[test]
-    fn shared_functions_are_put_down_to_the_archive_that_explains_more() {
-        let bodies: Vec<_> = (1..=6).map(|seed| noise(seed, 300)).collect();
-        let functions: Vec<_> = bodies.iter().map(|b| Function { bytes: b, masked: vec![] }).collect();
-        let with = |other: Vec<u32>| {
-            let mut body = corpus(&functions).body;
-            body.members.push(MemberPrint {
-                material: 0,
-                archive: "libother.a".to_owned(),
-                member: "o.o".to_owned(),
-                functions: other,
-            });
-            body.members[0].functions = vec![0, 1, 2, 3];
-            let found = find(&Corpus::from_body(body).unwrap(), &bodies.concat());
-            let name = |finding: &Finding| finding.origin().unwrap().file.clone();
-            found.iter().map(name).collect::<Vec<_>>()
-        };
-        assert_eq!(with(vec![2, 3]), ["libv.a"]);
-        assert_eq!(with(vec![3, 4]), ["libv.a"], "one function of its own is too little");
-        assert_eq!(with(vec![3, 4, 5]), ["libv.a", "libother.a"]);
-    }
-
-    #[test]
-    fn one_function_or_short_ones_accuse_nobody() {
-        let one = noise(1, 2000);
-        let corpus_of_one = corpus(&[Function { bytes: &one, masked: vec![] }]);
-        assert_eq!(find(&corpus_of_one, &one), []);
-
-        let short: Vec<_> = (1..=40).map(|seed| noise(seed, 60)).collect();
-        let functions: Vec<_> = short.iter().map(|b| Function { bytes: b, masked: vec![] }).collect();
-        assert_eq!(find(&corpus(&functions), &short.concat()), []);
-    }
-
-    #[test]
-    fn functions_without_an_anchor_are_left_out() {
-        let padding = vec![0x90; 400];
-        let masked = noise(3, 400);
-        let everything = vec![(0, 400)];
-        let made =
-            prints(&[Function { bytes: &padding, masked: vec![] }, Function { bytes: &masked, masked: everything }]);
-        assert!(made.iter().all(Option::is_none));
-    }
-}
+mod tests;

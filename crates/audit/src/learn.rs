@@ -1,13 +1,15 @@
-//! Turns restricted material into fingerprints.
+//! Turns material into fingerprints: restricted material into what is looked for, free software into
+//! what is left alone.
 
 use crate::audit::{AuditFile, Contents};
+use crate::binary::Links;
 use crate::container::{Kind, Limits, Visitor, walk};
-use crate::corpus::{Body, Corpus, CorpusError, FilePrint, FunctionPrint, Material, MemberPrint};
-use crate::elf::Links;
+use crate::corpus::{Corpus, FilePrint, Fingerprints, Material, Part, file_key};
 use crate::finding::{Gap, Place};
-use crate::prints::{Hash, hash};
-use crate::{elf, functions, scan};
-use std::collections::{BTreeMap, HashMap};
+use crate::functions::{self, Candidate, Frequencies};
+use crate::prints::{self, hash128, heads};
+use crate::{binary, device, links, strings};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Shorter files (empty `__init__.py`, one-line stamps) are in everybody's packages.
 const SHORTEST: usize = 64;
@@ -19,101 +21,134 @@ pub struct Learned {
     pub files: usize,
     /// Functions that were new.
     pub functions: usize,
+    /// Entries and kernels of device code that were new.
+    pub device: usize,
     /// What could not be read, and so was not learned.
     pub gaps: Vec<(Place, Gap)>,
 }
 
-/// Adds the fingerprints of one store path to a corpus.
+impl Learned {
+    /// Adds what another part brought.
+    pub fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.functions += other.functions;
+        self.device += other.device;
+        self.gaps.extend(other.gaps);
+    }
+}
+
+/// What is learned from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// A hash of it, remembered so that it is learned only once; a NAR's where it is a store path.
+    pub hash: String,
+    /// Its name, which stands for the file where it is itself a file.
+    pub name: String,
+    /// Whose it is.
+    pub material: Material,
+    /// Members of its archives that are free software, by their names; `*` stands for any letters.
+    pub free_members: Vec<String>,
+}
+
+impl Source {
+    /// Material of which no part is free.
+    pub fn new(hash: impl Into<String>, name: impl Into<String>, material: Material) -> Self {
+        Self { hash: hash.into(), name: name.into(), material, free_members: Vec::new() }
+    }
+
+    fn is_free(&self, member: &str) -> bool {
+        self.free_members.iter().any(|pattern| is_match(pattern, member))
+    }
+}
+
+/// Whether a name has the parts of a pattern between its `*`, in their order.
+fn is_match(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut name) = name.strip_prefix(start) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some(at) = name.find(part) else { return false };
+        name = &name[at + part.len()..];
+    }
+    name.ends_with(end)
+}
+
+/// Adds the fingerprints of restricted material.
 ///
-/// `nar_hash` is remembered so that it is learned only once, and `name` stands for the file where
-/// the path is itself a file. Vendor originals are to be learned before the outputs made from them:
-/// files that are known already, changed or not, are not learned again, so that what is found
-/// later is compared with the original.
-///
-/// # Errors
-/// None in practice: the content is consistent by construction, and the type says so only because
-/// reading a file from elsewhere goes the same way.
-pub fn learn(
-    corpus: Corpus,
-    nar_hash: &str,
-    name: &str,
-    material: Material,
+/// Vendor originals are to be learned before the outputs made from them: files that are known
+/// already, changed or not, are not learned again, so that what is found later is compared with the
+/// original.
+pub fn learn(prints: &mut Fingerprints, source: &Source, files: &[AuditFile<'_>], limits: Limits) -> Learned {
+    let material = prints.material(&source.material);
+    let mut visitor = Learn {
+        prints,
+        material,
+        source,
+        objects: Vec::new(),
+        frequencies: Frequencies::default(),
+        strings: BTreeMap::new(),
+        scratch: Vec::new(),
+        learned: Learned::default(),
+    };
+    walk_all(files, limits, &mut visitor);
+    let Learn { objects, frequencies, strings, mut learned, .. } = visitor;
+    for object in objects {
+        let functions = object.functions.into_iter().map(|candidate| frequencies.choose(candidate)).collect();
+        learned.functions += prints.add_functions(object.original, &object.member, functions);
+    }
+    for (original, hashes) in strings {
+        prints.strings.extend(hashes.into_iter().map(|hash| (hash, original)));
+    }
+    prints.meta.learned.insert(source.hash.clone());
+    learned
+}
+
+/// Remembers what of free software the corpus would take for a vendor's: functions of its objects, and in its
+/// programs and libraries whatever the corpus knows. So free software is learned after the restricted
+/// material that shares code with it.
+pub fn learn_free(
+    prints: &mut Fingerprints,
+    corpus: &Corpus,
+    source: &Source,
     files: &[AuditFile<'_>],
     limits: Limits,
-) -> Result<(Corpus, Learned), CorpusError> {
-    let mut visitor =
-        Learn { corpus: &corpus, name, files: BTreeMap::new(), objects: Vec::new(), learned: Learned::default() };
+) -> Learned {
+    let before = prints.free.len();
+    let mut visitor = LearnFree { prints, corpus, scratch: Vec::new(), learned: Learned::default() };
+    walk_all(files, limits, &mut visitor);
+    let mut learned = visitor.learned;
+    learned.functions = prints.free.len() - before;
+    prints.meta.free.insert(source.material.package());
+    prints.meta.learned.insert(source.hash.clone());
+    learned
+}
+
+fn walk_all(files: &[AuditFile<'_>], limits: Limits, visitor: &mut dyn Visitor) {
     for file in files {
         let place = Place { file: file.path.clone(), members: Vec::new() };
         match &file.contents {
-            Contents::Bytes(bytes) => walk(place, bytes, limits, &mut visitor),
-            Contents::Unreadable(why) => visitor.learned.gaps.push((place, Gap::Unreadable(why.clone()))),
+            Contents::Bytes(bytes) => walk(place, bytes, limits, visitor),
+            Contents::Unreadable(why) => visitor.gap(place, Gap::Unreadable(why.clone())),
         }
     }
-    let Learn { files: new_files, objects, mut learned, .. } = visitor;
-
-    let mut body = corpus.body;
-    let number = position_or_push(&mut body.materials, material);
-    learned.files = new_files.len();
-    for (hash, mut file) in new_files {
-        file.material = number;
-        body.files.insert(hash, file);
-    }
-    learned.functions = add_functions(&mut body, number, objects);
-    body.learned.insert(nar_hash.to_owned());
-    Ok((Corpus::from_body(body)?, learned))
-}
-
-fn position_or_push(materials: &mut Vec<Material>, material: Material) -> u32 {
-    // One package is one material, whatever licenses it was declared under over time.
-    let known = materials.iter().position(|known| known.name == material.name && known.version == material.version);
-    known.unwrap_or_else(|| {
-        materials.push(material);
-        materials.len() - 1
-    }) as u32
-}
-
-/// Functions are stored once, however many members have them.
-fn add_functions(body: &mut Body, material: u32, objects: Vec<Object>) -> usize {
-    type Key = (u32, Vec<(u32, u32)>, Hash);
-    let key = |f: &FunctionPrint| -> Key { (f.length, f.masked.clone(), f.hash) };
-    let before = body.functions.len();
-    let mut numbers: HashMap<Key, u32> = body.functions.iter().enumerate().map(|(n, f)| (key(f), n as u32)).collect();
-    for object in objects {
-        let mut owned: Vec<u32> = Vec::new();
-        for function in object.functions {
-            owned.push(*numbers.entry(key(&function)).or_insert_with(|| {
-                body.functions.push(function);
-                body.functions.len() as u32 - 1
-            }));
-        }
-        owned.sort_unstable();
-        owned.dedup();
-        if !owned.is_empty() {
-            body.members.push(MemberPrint {
-                material,
-                archive: object.archive,
-                member: object.member,
-                functions: owned,
-            });
-        }
-    }
-    body.functions.len() - before
 }
 
 /// A relocatable object whose functions are to be added.
 struct Object {
-    archive: String,
+    original: u32,
     member: String,
-    functions: Vec<FunctionPrint>,
+    functions: Vec<Candidate>,
 }
 
 struct Learn<'a> {
-    corpus: &'a Corpus,
-    name: &'a str,
-    /// The number of their material is filled in at the end.
-    files: BTreeMap<Hash, FilePrint>,
+    prints: &'a mut Fingerprints,
+    material: u32,
+    source: &'a Source,
     objects: Vec<Object>,
+    frequencies: Frequencies,
+    strings: BTreeMap<u32, BTreeSet<u64>>,
+    scratch: Vec<u8>,
     learned: Learned,
 }
 
@@ -124,48 +159,146 @@ impl Learn<'_> {
             .chain(place.members.iter().map(String::as_str))
             .filter(|part| !part.is_empty())
             .collect();
-        let last = chain.pop().unwrap_or(self.name);
+        let last = chain.pop().unwrap_or(&self.source.name);
         match (parent, chain.pop()) {
-            (Some(Kind::Ar), archive) => (archive.unwrap_or(self.name).to_owned(), Some(last.to_owned())),
+            (Some(Kind::Ar), archive) => (archive.unwrap_or(&self.source.name).to_owned(), Some(last.to_owned())),
             _ => (last.to_owned(), None),
         }
     }
+
+    /// Learns what a binary has beside its whole bytes.
+    fn binary(
+        &mut self,
+        file: &object::File<'_>,
+        original: u32,
+        member: Option<&str>,
+        name: &str,
+    ) -> Result<Whole, binary::Error> {
+        let sections = binary::section_prints(file)?;
+        if self.prints.is_variant(&sections) {
+            return Ok(Whole::Known);
+        }
+        let mut told = false;
+        if binary::is_linked(file) {
+            self.prints.interface.extend(links::exports(file).into_iter().map(|hash| (hash, original)));
+        } else {
+            let found = binary::functions(file)?;
+            let functions: Vec<Candidate> =
+                found.iter().filter_map(|function| functions::candidate(function, &mut self.scratch)).collect();
+            if member.is_some_and(|member| self.source.is_free(member)) {
+                self.prints.free.extend(functions.iter().map(Candidate::hash));
+                return Ok(Whole::Known);
+            }
+            functions.iter().for_each(|candidate| self.frequencies.count(candidate));
+            told = member.is_some() && !functions.is_empty();
+            self.objects.push(Object { original, member: member.unwrap_or(name).to_owned(), functions });
+        }
+        let kept = self.strings.entry(original).or_default();
+        for hash in strings::prints(binary::data(file)?.into_iter()) {
+            strings::keep(kept, hash);
+        }
+        if told {
+            return Ok(Whole::Told);
+        }
+        let links = binary::links(file)?;
+        Ok(Whole::Print(FilePrint { original, member: None, size: 0, heads: Vec::new(), sections, links }))
+    }
+}
+
+/// What is to be known of a file's bytes as a whole.
+enum Whole {
+    /// Nothing, and nothing else of it either: it is a copy of a file that is known, or free.
+    Known,
+    /// Nothing: it is a member of an archive that is told by its functions.
+    Told,
+    /// This.
+    Print(FilePrint),
 }
 
 impl Visitor for Learn<'_> {
     fn blob(&mut self, place: &Place, bytes: &[u8], parent: Option<Kind>) -> bool {
-        let key = hash(bytes);
-        if self.corpus.body.files.contains_key(&key) || self.files.contains_key(&key) {
+        let key = hash128(bytes);
+        if self.prints.files.contains_key(&key) {
             return false;
         }
         if bytes.len() < SHORTEST || is_everybodys(place.innermost(), bytes) {
             return true;
         }
         let (file, member) = self.origin(place, parent);
-        let (mut sections, mut links) = (Vec::new(), Links::default());
-        if elf::is_elf(bytes) {
-            match object::File::parse(bytes).and_then(|elf| Ok((elf::section_prints(&elf)?, elf::links(&elf)?, elf))) {
-                Ok((prints, found_links, elf)) => {
-                    if scan::closest(&prints, self.corpus).is_some() {
-                        return false;
-                    }
-                    (sections, links) = (prints, found_links);
-                    if object::Object::kind(&elf) == object::ObjectKind::Relocatable {
-                        match elf::functions(&elf) {
-                            Ok(found) => self.objects.push(Object {
-                                archive: file.clone(),
-                                member: member.clone().unwrap_or_else(|| file.clone()),
-                                functions: functions::prints(&found).into_iter().flatten().collect(),
-                            }),
-                            Err(error) => self.gap(place.clone(), Gap::BrokenBinary(error.to_string())),
-                        }
-                    }
+        let original = self.prints.original(self.material, &file);
+        let none = || {
+            let (heads, sections, links) = (Vec::new(), Vec::new(), Links::default());
+            Whole::Print(FilePrint { original, member: None, size: 0, heads, sections, links })
+        };
+        let whole = match binary::parse(bytes, parent) {
+            None => none(),
+            Some(parsed) => match parsed.and_then(|binary| self.binary(&binary, original, member.as_deref(), &file)) {
+                Ok(whole) => whole,
+                Err(error) => {
+                    self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
+                    none()
                 }
-                Err(error) => self.gap(place.clone(), Gap::BrokenBinary(error.to_string())),
+            },
+        };
+        if matches!(whole, Whole::Known) {
+            return false;
+        }
+        self.learned.device += device::learn(self.prints, original, bytes);
+        if let Some((product, _)) = binary::product(bytes) {
+            self.prints.products.insert((product, original));
+        }
+        let Whole::Print(print) = whole else { return true };
+        // Members of archives are found by their functions where they are not whole.
+        let heads = if member.is_none() { heads(bytes) } else { Vec::new() };
+        self.prints.add_file(key, FilePrint { member, size: bytes.len() as u64, heads, ..print });
+        self.learned.files += 1;
+        true
+    }
+
+    fn gap(&mut self, place: Place, gap: Gap) {
+        self.learned.gaps.push((place, gap));
+    }
+}
+
+struct LearnFree<'a> {
+    prints: &'a mut Fingerprints,
+    corpus: &'a Corpus,
+    scratch: Vec<u8>,
+    learned: Learned,
+}
+
+impl LearnFree<'_> {
+    fn binary(&mut self, file: &object::File<'_>) -> Result<(), binary::Error> {
+        let free = &mut self.prints.free;
+        if binary::is_linked(file) {
+            let hits = functions::hits(&binary::code(file)?, self.corpus);
+            free.extend(hits.iter().map(|hit| self.corpus.function(hit.function).hash));
+            let known = |hash: &u64| self.corpus.originals(Part::Interface, *hash).next().is_some();
+            free.extend(links::exports(file).into_iter().filter(known));
+        } else {
+            for function in binary::functions(file)? {
+                free.extend(functions::candidate(&function, &mut self.scratch).map(|candidate| candidate.hash()));
             }
         }
-        let size = bytes.len() as u64;
-        self.files.insert(key, FilePrint { material: 0, file, member, size, sections, links });
+        let texts = binary::data(file)?.into_iter().flat_map(strings::messages);
+        let hashes = texts.map(|text| prints::hash64(prints::Kind::String, text));
+        free.extend(hashes.filter(|hash| self.corpus.families.has(*hash)));
+        Ok(())
+    }
+}
+
+impl Visitor for LearnFree<'_> {
+    fn blob(&mut self, place: &Place, bytes: &[u8], parent: Option<Kind>) -> bool {
+        let key = hash128(bytes);
+        if self.corpus.file(key, bytes.len() as u64).is_some() {
+            self.prints.free.insert(file_key(key));
+        }
+        if let Some(Err(error)) = binary::parse(bytes, parent).map(|parsed| parsed.and_then(|file| self.binary(&file)))
+        {
+            self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
+        }
+        self.prints.free.extend(device::known(bytes, self.corpus));
+        self.learned.files += 1;
         true
     }
 
@@ -194,18 +327,18 @@ mod tests {
         AuditFile { path: path.to_owned(), contents: Contents::Bytes(bytes) }
     }
 
-    fn vendor() -> Material {
-        Material::of_package("vendor-1", vec!["unfree".to_owned()])
+    fn learned(prints: &mut Fingerprints, files: &[AuditFile<'_>]) -> Learned {
+        let material = Material::of_package("vendor-1", vec!["unfree".to_owned()]);
+        let source = Source::new("sha256:a", "n", material);
+        learn(prints, &source, files, Limits::default())
     }
 
     #[test]
     fn what_was_learned_is_found_by_its_bytes_and_not_by_its_name() {
         let header = [b'h'; 100];
-        let (corpus, learned) =
-            learn(Corpus::default(), "sha256:a", "n", vendor(), &[file("include/v.h", &header)], Limits::default())
-                .unwrap();
-        assert_eq!(learned.files, 1);
-        let report = audit(&[file("x/renamed", &header), file("y", b"other")], &corpus, Limits::default());
+        let mut prints = Fingerprints::default();
+        assert_eq!(learned(&mut prints, &[file("include/v.h", &header)]).files, 1);
+        let report = audit(&[file("x/renamed", &header), file("y", b"other")], &prints.to_corpus(), Limits::default());
         let [Finding::Copy { place, original }] = report.findings.as_slice() else { panic!("{report:?}") };
         assert_eq!((place.to_string().as_str(), original.file.as_str()), ("x/renamed", "include/v.h"));
     }
@@ -214,23 +347,46 @@ mod tests {
     fn license_texts_and_stamps_are_not_learned() {
         let long = [b'x'; 500];
         let files = [file("share/LICENSE.txt", &long), file("x.dist-info/WHEEL", &long), file("__init__.py", b"")];
-        let (_, learned) = learn(Corpus::default(), "sha256:a", "n", vendor(), &files, Limits::default()).unwrap();
-        assert_eq!(learned.files, 0);
+        assert_eq!(learned(&mut Fingerprints::default(), &files).files, 0);
         // A program is not let off for its name.
         let program = [0u8; 500];
-        let files = [file("bin/license-server", &program)];
-        let (_, learned) = learn(Corpus::default(), "sha256:a", "n", vendor(), &files, Limits::default()).unwrap();
-        assert_eq!(learned.files, 1);
+        assert_eq!(learned(&mut Fingerprints::default(), &[file("bin/license-server", &program)]).files, 1);
+    }
+
+    #[test]
+    fn patterns_stand_for_names() {
+        let check = |pattern: &str, name: &str, yes: bool| assert_eq!(is_match(pattern, name), yes, "{pattern} {name}");
+        check("libcrypto-lib-*.o", "libcrypto-lib-sha256-x86_64.o", true);
+        check("libcrypto-lib-*.o", "ptxjitcompiler_sealed.o", false);
+        check("*sha*", "libcrypto-lib-sha256-x86_64.o", true);
+        check("a.o", "a.o", true);
+        check("a.o", "ba.o", false);
+        check("a*a", "a", false);
+        check("*", "", true);
     }
 
     #[test]
     fn learning_twice_adds_nothing_and_changes_no_byte() {
         let bytes = [b'q'; 100];
-        let go = |corpus| learn(corpus, "sha256:a", "n", vendor(), &[file("f", &bytes)], Limits::default()).unwrap();
-        let (once, _) = go(Corpus::default());
-        let id = once.id();
-        let (twice, learned) = go(once);
-        assert_eq!((learned.files, learned.functions), (0, 0));
-        assert_eq!(twice.id(), id);
+        let mut prints = Fingerprints::default();
+        learned(&mut prints, &[file("f", &bytes)]);
+        let once = prints.to_bytes();
+        let again = learned(&mut prints, &[file("f", &bytes)]);
+        assert_eq!((again.files, again.functions), (0, 0));
+        assert_eq!(prints.to_bytes(), once);
+    }
+
+    #[test]
+    fn what_free_software_has_as_well_accuses_nobody() {
+        let header = [b'h'; 100];
+        let mut prints = Fingerprints::default();
+        learned(&mut prints, &[file("include/v.h", &header)]);
+        let material = Material::of_package("zlib-1.3", vec![]);
+        let source = Source::new("sha256:b", "n", material);
+        let corpus = prints.to_corpus();
+        learn_free(&mut prints, &corpus, &source, &[file("h", &header)], Limits::default());
+        let corpus = prints.to_corpus();
+        assert_eq!(audit(&[file("x", &header)], &corpus, Limits::default()).findings, []);
+        assert_eq!(corpus.subtracted().collect::<Vec<_>>(), ["zlib-1.3"]);
     }
 }

@@ -12,21 +12,69 @@
 
 mod anchor;
 mod audit;
+mod binary;
+mod coff;
 mod container;
 mod corpus;
+mod device;
 mod elf;
+mod explain;
+mod fatbin;
 mod finding;
 mod functions;
 mod learn;
+mod links;
+mod pe;
 mod prints;
 mod scan;
+mod strings;
 
 pub use audit::{AuditFile, Contents, Report, audit};
 pub use container::Limits;
-pub use corpus::{Corpus, CorpusError, Material, Origin};
+pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Origin};
+pub use explain::{FunctionHit, function_hits};
 pub use finding::{Change, DriverSign, Finding, Gap, MemberHits, Place, Section, Sign};
-pub use learn::{Learned, learn};
+pub use learn::{Learned, Source, learn, learn_free};
+
+/// Opens the bytes as far as they are archives, within small bounds: an entrance for fuzzing.
+#[doc(hidden)]
+pub fn fuzz_container(bytes: &[u8]) {
+    struct Nobody;
+    impl container::Visitor for Nobody {
+        fn blob(&mut self, _: &Place, _: &[u8], _: Option<container::Kind>) -> bool {
+            true
+        }
+        fn gap(&mut self, _: Place, _: Gap) {}
+    }
+    let limits = Limits { depth: 4, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 1000 };
+    container::walk(Place { file: "input".to_owned(), members: Vec::new() }, bytes, limits, &mut Nobody);
+}
 
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
-pub const SCANNER_VERSION: u32 = 2;
+pub const SCANNER_VERSION: u32 = 3;
+
+/// Reads the bytes as every kind of binary that there is. For fuzzing alone.
+#[doc(hidden)]
+pub fn fuzz_binary(bytes: &[u8]) {
+    binary::fuzz(bytes);
+}
+
+/// Reads device code from arbitrary bytes and forgets it. For fuzzing alone.
+#[doc(hidden)]
+pub fn fuzz_fatbin(bytes: &[u8]) {
+    fatbin::read_all(bytes);
+}
+
+/// Reads the bytes as the body of a corpus file whose checksum is right, and uses it. For fuzzing alone.
+#[doc(hidden)]
+pub fn fuzz_corpus(body: &[u8]) {
+    let Ok(layer) = Layer::new(corpus::sign(body)) else { return };
+    let _ = Fingerprints::from_layer(&layer).to_bytes();
+    let corpus = Corpus::new(vec![layer]);
+    let _ = (corpus.list(), corpus.id());
+    let noise: Vec<u8> = (0..10_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let files = [("x", noise.as_slice()), ("a", &[b'a'; 100]), ("b", body)];
+    let file = |(path, bytes): (&str, _)| AuditFile { path: path.to_owned(), contents: Contents::Bytes(bytes) };
+    let _ = audit(&files.map(file), &corpus, Limits::default());
+}

@@ -224,6 +224,12 @@ impl Cache {
         Ok(self.folder.get(name)?.and_then(|bytes| parse(&bytes)))
     }
 
+    /// The file of a published path's NAR, without folder and ending.
+    pub(crate) fn nar_of(&self, path: &StorePath) -> Result<Option<String>, FolderError> {
+        let info = self.narinfo_at(&ObjectName::narinfo(path))?;
+        Ok(info.as_ref().and_then(nar_file_of).map(str::to_owned))
+    }
+
     /// The narinfo of the permitted NAR and the size of its file, if both are there and belong together.
     fn whole(&self, permit: &Permit) -> Result<Option<(NarInfo, u64)>, FolderError> {
         let (path, nar_hash) = (permit.path(), permit.nar_hash());

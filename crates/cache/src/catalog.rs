@@ -258,6 +258,19 @@ impl Catalog {
         row.map(|row| row.try_get(0).map_err(CatalogError::from)).transpose()
     }
 
+    /// Paths that are published and that were last audited with another corpus, or by other scanners.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn published_before(&self, corpus: &str, scanner: u32) -> Result<Vec<Record>, CatalogError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM decisions WHERE verdict = 'publish' AND NOT EXISTS (SELECT 1 FROM audits \
+             WHERE audits.nar_hash = decisions.nar_hash AND corpus = ? AND scanner = ?) ORDER BY name, path"
+        );
+        let rows = sqlx::query(&sql).bind(corpus).bind(scanner).fetch_all(&self.pool).await?;
+        rows.iter().map(record).collect()
+    }
+
     /// Keeps a report, in place of those with an older corpus.
     ///
     /// # Errors

@@ -142,7 +142,11 @@ impl Folder {
     pub(crate) fn clear_staging(&self) -> Result<(), FolderError> {
         let failed = |source| FolderError::new("cannot clear", &self.staging, source);
         for entry in fs::read_dir(&self.staging).map_err(failed)? {
-            fs::remove_file(entry.map_err(failed)?.path()).map_err(failed)?;
+            let entry = entry.map_err(failed)?;
+            // A folder is what an audit of published paths unpacked.
+            let is_folder = entry.file_type().map_err(failed)?.is_dir();
+            let remove = if is_folder { fs::remove_dir_all } else { fs::remove_file };
+            remove(entry.path()).map_err(failed)?;
         }
         Ok(())
     }

@@ -56,6 +56,7 @@ mod key;
 mod name;
 mod nar;
 mod state;
+mod unpack;
 mod withheld;
 
 pub use cache::{Cache, PathMeta, PublishError, Published};
@@ -65,4 +66,5 @@ pub use key::{KeyError, SecretKey};
 pub use name::ObjectName;
 pub use nar::NarError;
 pub use state::{Lock, State, StateError};
+pub use unpack::UnpackError;
 pub use withheld::WithheldEntry;

@@ -87,6 +87,11 @@ impl State {
         if state.catalog().exists() { Ok(state) } else { Err(StateError::Absent { path: root.to_owned() }) }
     }
 
+    /// A state folder of which nothing is asked, not even that it is there.
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root

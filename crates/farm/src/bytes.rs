@@ -1,8 +1,9 @@
 //! From a store path's files to the audit.
 
-use narthex_audit::{AuditFile, Contents, Corpus, Limits, Report, audit};
-use narthex_nix::{Tree, TreeFile};
-use std::path::PathBuf;
+use narthex_audit::{AuditFile, Contents, Corpus, Finding, FunctionHit, Gap, Limits, Place, Report, audit};
+use narthex_closure::StorePath;
+use narthex_nix::{Tree, TreeFile, open_file};
+use std::path::{Path, PathBuf};
 
 /// Files open at once: a process may have some 65,000 mappings.
 pub(crate) const BATCH: usize = 8192;
@@ -21,7 +22,7 @@ pub struct AuditProgress {
     pub bytes_done: u64,
 }
 
-/// Audits everything below a folder, or a single file.
+/// Audits everything below a folder, or a single file. A link that is named is followed.
 pub fn audit_path(root: PathBuf, corpus: &Corpus) -> Report {
     audit_path_with(root, corpus, &|_| ())
 }
@@ -29,12 +30,30 @@ pub fn audit_path(root: PathBuf, corpus: &Corpus) -> Report {
 /// Audits as [`audit_path`] does, and says now and then how far it is: once before the first file, and once
 /// behind the last.
 pub fn audit_path_with(root: PathBuf, corpus: &Corpus, progress: &dyn Fn(AuditProgress)) -> Report {
-    let tree = Tree::below(root);
+    audit_tree(&Tree::below(root), corpus, progress)
+}
+
+/// The restricted functions in one file, by address; nothing where it cannot be read.
+pub fn function_hits(path: &Path, corpus: &Corpus) -> Vec<FunctionHit> {
+    open_file(path).map(|bytes| narthex_audit::function_hits(&bytes, corpus)).unwrap_or_default()
+}
+
+/// Audits what the NAR of a store path holds: where the path is itself a link, this is nothing.
+pub(crate) fn audit_store_path(path: &StorePath, corpus: &Corpus) -> Report {
+    audit_tree(&Tree::of(path), corpus, &|_| ())
+}
+
+/// Audits a store path that was unpacked elsewhere: where it is itself a link, it holds nothing.
+pub(crate) fn audit_unpacked(root: &Path, corpus: &Corpus) -> Report {
+    if root.is_symlink() { Report::default() } else { audit_path(root.to_owned(), corpus) }
+}
+
+fn audit_tree(tree: &Tree, corpus: &Corpus, progress: &dyn Fn(AuditProgress)) -> Report {
     let mut report = Report::default();
     let mut done = AuditProgress { files: tree.len(), ..AuditProgress::default() };
     progress(done);
     for batch in tree.batches(STEP) {
-        let part = with_files(&batch, |files| audit(files, corpus, Limits::default()));
+        let part = audit_batch(&batch, corpus);
         report.findings.extend(part.findings);
         report.files.extend(part.files);
         report.bytes += part.bytes;
@@ -44,7 +63,30 @@ pub fn audit_path_with(root: PathBuf, corpus: &Corpus, progress: &dyn Fn(AuditPr
     report
 }
 
-/// Shows opened files to the audit crate.
+fn audit_batch(batch: &[TreeFile], corpus: &Corpus) -> Report {
+    let mut report = with_files(batch, |files| audit(files, corpus, Limits::default()));
+    let changed: Vec<Option<&str>> = batch.iter().map(TreeFile::changed).collect();
+    if changed.iter().all(Option::is_none) {
+        return report;
+    }
+    // What was found in a file that changed may be true of none of its states. Findings come in the order
+    // of the files, and so do these.
+    let mut found = std::mem::take(&mut report.findings).into_iter().peekable();
+    for (file, changed) in batch.iter().zip(changed) {
+        let own = std::iter::from_fn(|| found.next_if(|finding| finding.place().file == file.path));
+        let Some(why) = changed else {
+            report.findings.extend(own);
+            continue;
+        };
+        own.for_each(drop);
+        let place = Place { file: file.path.clone(), members: Vec::new() };
+        report.findings.push(Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.to_owned()) });
+        report.bytes -= file.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+    }
+    report
+}
+
+/// Shows opened files to the audit crate. Whether one of them changed meanwhile is known afterwards only.
 pub(crate) fn with_files<T>(batch: &[TreeFile], f: impl FnOnce(&[AuditFile<'_>]) -> T) -> T {
     let files: Vec<AuditFile<'_>> = batch
         .iter()
@@ -57,4 +99,53 @@ pub(crate) fn with_files<T>(batch: &[TreeFile], f: impl FnOnce(&[AuditFile<'_>])
         })
         .collect();
     f(&files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use narthex_audit::{Fingerprints, Material, Source, learn};
+    use std::fs::File;
+
+    const SIZE: usize = 1 << 20;
+
+    #[test]
+    fn a_file_that_changes_is_unreadable_and_the_others_are_audited() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, byte) in [("a", 1), ("b", 1), ("c", 2), ("d", 1)] {
+            std::fs::write(dir.path().join(name), vec![byte; SIZE]).unwrap();
+        }
+        std::fs::write(dir.path().join("small"), b"small").unwrap();
+        let original = vec![1; SIZE];
+        let original = AuditFile { path: "original".to_owned(), contents: Contents::Bytes(&original) };
+        let material = Material::of_package("vendor", Vec::new());
+        let source = Source::new("sha256:a", "n", material);
+        let mut prints = Fingerprints::default();
+        learn(&mut prints, &source, &[original], Limits::default());
+        let corpus = prints.to_corpus();
+
+        let check = |batch: &[TreeFile], expected: &[&str], bytes: usize| {
+            let report = audit_batch(batch, &corpus);
+            let found = |finding: &Finding| match finding {
+                Finding::Copy { place, .. } => format!("copy: {place}"),
+                Finding::NotFullyAudited { place, gap } => format!("{place} {gap}"),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(report.findings.iter().map(found).collect::<Vec<_>>(), expected);
+            assert_eq!(report.files, ["a", "b", "c", "d", "small"]);
+            assert_eq!(report.bytes, bytes as u64);
+        };
+        let tree = Tree::below(dir.path().to_owned());
+        let batch = || tree.batches(BATCH).flatten().collect::<Vec<_>>();
+        check(&batch(), &["copy: a", "copy: b", "copy: d"], 4 * SIZE + 5);
+        let opened = batch();
+        // One that would have been a copy, and one of which nothing would have been said.
+        for name in ["b", "c"] {
+            File::options().write(true).open(dir.path().join(name)).unwrap().set_len(SIZE as u64 / 2).unwrap();
+        }
+        let changed = |name: &str| format!("{name} cannot be read: it changed while it was read");
+        check(&opened, &["copy: a", &changed("b"), &changed("c"), "copy: d"], 2 * SIZE + 5);
+        // Next time they are what they are.
+        check(&batch(), &["copy: a", "copy: d"], 3 * SIZE + 5);
+    }
 }

@@ -1,46 +1,20 @@
 //! Feeds the corpus from vendor sources and withheld outputs.
 
 use crate::bytes::{BATCH, with_files};
+use crate::corpus::{CorpusFileError, with_shipped};
 use crate::package_set::PackageSet;
-use narthex_audit::{Corpus, CorpusError, Limits, Material, learn};
-use narthex_cache::{State, StateError};
+use narthex_audit::{Corpus, Fingerprints, Learned, Limits, Material, Place, Source, learn};
+use narthex_cache::State;
 use narthex_closure::{Derivation, StorePath};
 use narthex_event::{Event, Sink};
 use narthex_license::Class;
-use narthex_nix::{PathInfo, Tree};
+use narthex_nix::{PathInfo, Tree, TreeFile};
 use narthex_policy::{Action, Rules};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-/// Why the corpus cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CorpusFileError {
-    /// The state folder failed.
-    #[error("{0}")]
-    State(#[from] StateError),
-    /// The file is no corpus of this version.
-    #[error("the corpus {} cannot be used", path.display())]
-    Corpus {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: CorpusError,
-    },
-}
-
-pub(crate) fn load(state: &State) -> Result<Corpus, CorpusFileError> {
-    match state.read_corpus()? {
-        None => Ok(Corpus::default()),
-        Some(bytes) => {
-            Corpus::from_bytes(&bytes).map_err(|source| CorpusFileError::Corpus { path: state.corpus(), source })
-        }
-    }
-}
-
-/// Learns what is new and stores the corpus if anything was.
+/// Learns what is new and stores the state's corpus if anything was; gives it together with what ships.
 pub(crate) fn learn_new(
-    mut corpus: Corpus,
+    mut own: Fingerprints,
     state: &State,
     materials: &Materials,
     infos: &BTreeMap<StorePath, PathInfo>,
@@ -50,36 +24,44 @@ pub(crate) fn learn_new(
     // Originals first, so that outputs made from them are compared with them and not the other way round.
     for (path, material) in materials.originals.iter().chain(&materials.outputs) {
         let Some(info) = infos.get(path) else { continue };
-        let nar_hash = info.nar_hash.to_string();
-        changed |= corpus.add_licenses(material);
-        if corpus.has_learned(&nar_hash) {
+        let hash = info.nar_hash.to_string();
+        changed |= own.add_licenses(material);
+        if own.has_learned(&hash) {
             continue;
         }
-        let (mut files, mut functions) = (0, 0);
+        let source = Source::new(hash, path.name(), material.clone());
+        let mut learned = Learned::default();
         let tree = Tree::of(path);
         // A path without files is learned as well: there is nothing of it that a corpus could lack.
         let none = tree.is_empty().then(Vec::new);
         for batch in tree.batches(BATCH).chain(none) {
-            let (next, learned) = with_files(&batch, |files| {
-                learn(corpus, &nar_hash, path.name(), material.clone(), files, Limits::default())
-            })
-            .map_err(|source| CorpusFileError::Corpus { path: state.corpus(), source })?;
-            corpus = next;
-            files += learned.files;
-            functions += learned.functions;
-            for (place, gap) in learned.gaps {
-                sink(Event::Warning { message: format!("not learned: {} of {}: {gap}", place, path.name()) });
-            }
+            learned.add(with_files(&batch, |files| learn(&mut own, &source, files, Limits::default())));
+            all_unchanged(&path.to_string(), &batch)?;
+        }
+        for (place, gap) in &learned.gaps {
+            sink(Event::Warning { message: format!("not learned: {} of {}: {gap}", place, path.name()) });
         }
         changed = true;
-        if files + functions > 0 {
+        if learned.files + learned.functions > 0 {
+            let (files, functions) = (learned.files, learned.functions);
             sink(Event::Learned { package: material.package(), files, functions });
         }
     }
     if changed {
-        state.write_corpus(&corpus.to_bytes())?;
+        state.write_corpus(&own.to_bytes())?;
     }
-    Ok(corpus)
+    Ok(with_shipped(&own))
+}
+
+/// Makes sure that what was learned of opened files is what they held; this is known afterwards only.
+pub(crate) fn all_unchanged(path: &str, batch: &[TreeFile]) -> Result<(), CorpusFileError> {
+    match batch.iter().find(|file| file.changed().is_some()) {
+        None => Ok(()),
+        Some(file) => {
+            let place = Place { file: file.path.clone(), members: Vec::new() };
+            Err(CorpusFileError::Changed { path: path.to_owned(), place })
+        }
+    }
 }
 
 /// What there is to learn from a package set.

@@ -4,23 +4,19 @@
 //! neither prints nor reads arguments, and it does not know how objects are stored.
 
 mod bytes;
+mod corpus;
 mod learn;
 mod package_set;
 mod plan;
+mod recheck;
 mod run;
 
-pub use bytes::{AuditProgress, audit_path, audit_path_with};
-pub use learn::CorpusFileError;
+pub use bytes::{AuditProgress, audit_path, audit_path_with, function_hits};
+pub use corpus::{
+    Addition, CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, load_corpus, read_layer,
+    remove_from_corpus, shipped_layers,
+};
 pub use package_set::{PackageSet, PackageSetError};
 pub use plan::{Planned, plan};
+pub use recheck::{Recheck, RecheckError, recheck};
 pub use run::{BuildFailure, Counts, Row, RunError, RunReport, run};
-
-use narthex_cache::State;
-
-/// Reads the corpus of a state folder; an empty one where nothing was learned yet.
-///
-/// # Errors
-/// When the file cannot be read, or is not a corpus of this version.
-pub fn load_corpus(state: &State) -> Result<narthex_audit::Corpus, CorpusFileError> {
-    learn::load(state)
-}

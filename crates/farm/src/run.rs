@@ -1,7 +1,8 @@
 //! `narthex run`: the whole way from an expression to a cache.
 
-use crate::bytes::audit_path;
-use crate::learn::{CorpusFileError, Materials, learn_new, load, materials};
+use crate::bytes::audit_store_path;
+use crate::corpus::{CorpusFileError, own};
+use crate::learn::{Materials, learn_new, materials};
 use crate::package_set::{PackageSet, PackageSetError, Role};
 use crate::plan::{forecast_elsewhere, license_of, provenance};
 use narthex_audit::{Report, SCANNER_VERSION};
@@ -12,7 +13,7 @@ use narthex_nix::{BuildOutcome, Dump, EvalError, Nix, NixError, PathInfo, Target
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Why a run ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +117,7 @@ pub async fn run(
 ) -> Result<RunReport, RunError> {
     let _lock = state.lock()?;
     // Read first: a broken corpus should not cost a build.
-    let corpus = load(state)?;
+    let own = own(state)?;
     let cache = Cache::open(state).await?;
     cache.recover().await?;
     let set = PackageSet::evaluate(nix, expression, attrs, sink).await?;
@@ -133,7 +134,7 @@ pub async fn run(
     nix.protect(&valid, &roots).await?;
 
     let known = nix.path_info(materials.paths().cloned()).await?;
-    let corpus = learn_new(corpus, state, &materials, &known, sink)?;
+    let corpus = learn_new(own, state, &materials, &known, sink)?;
     let earlier = if is_complete(&cache, &corpus, &materials, &known, sink).await? {
         BTreeMap::new()
     } else {
@@ -162,6 +163,14 @@ pub async fn run(
         .map(|record| (record.path.clone(), record.references.clone()))
         .collect();
     report.holes = holes(&published);
+    let outdated = cache.catalog().published_before(&corpus.id(), SCANNER_VERSION).await?.len();
+    if outdated > 0 {
+        let message = format!(
+            "{outdated} published paths that are not of this package set were last audited with another corpus: \
+             `narthex audit --recheck` audits them again"
+        );
+        sink(Event::Warning { message });
+    }
     cache.catalog().close().await;
     state.fresh_roots()?;
     Ok(report)
@@ -247,7 +256,7 @@ async fn audit_all(
     let made: Vec<(&StorePath, Report)> = tokio::task::block_in_place(|| {
         todo.into_par_iter()
             .map(|path| {
-                let report = audit_path(PathBuf::from(path.to_string()), corpus);
+                let report = audit_store_path(path, corpus);
                 sink(Event::Audited { path: path.clone(), findings: report.findings.len() });
                 (path, report)
             })

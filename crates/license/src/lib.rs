@@ -10,3 +10,4 @@ mod table;
 
 pub use expr::{Class, Expr, License};
 pub use facts::LicenseFacts;
+pub use table::is_attribute;

@@ -37,6 +37,11 @@ pub(crate) fn by_name(name: &str) -> Option<License> {
         .max_by_key(|license| license.class())
 }
 
+/// Whether nixpkgs has a license under this attribute of `lib.licenses`.
+pub fn is_attribute(name: &str) -> bool {
+    ROWS.contains_key(name)
+}
+
 /// Finds the name of the attribute under which nixpkgs has exactly this license.
 ///
 /// Short names are not enough: `nvidiaCuda` and `nvidiaCudaRedist` share one.

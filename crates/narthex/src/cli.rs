@@ -34,6 +34,9 @@ pub(crate) enum Command {
     Why(NamedArgs),
     /// Show what the bytes of a path say, without deciding.
     Audit(AuditArgs),
+    /// Show and change what restricted material is known by.
+    #[command(subcommand)]
+    Corpus(CorpusCommand),
     /// Serve the cache over HTTP.
     Serve(ServeArgs),
     /// Get a closure from a cache: build its holes, fetch the rest.
@@ -99,7 +102,7 @@ pub(crate) enum AuditFormat {
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
     /// A file, a folder or an archive; or a store path, a .drv file, `FLAKE#ATTR`, or a Nix file with -A.
-    #[arg(value_name = "PATH", required = true)]
+    #[arg(value_name = "PATH", required_unless_present = "recheck")]
     pub(crate) names: Vec<String>,
 
     /// Attributes of the Nix file.
@@ -114,6 +117,18 @@ pub(crate) struct AuditArgs {
     /// x.whl!lib/y.so.
     #[arg(long, value_name = "FILE")]
     pub(crate) explain: Option<String>,
+
+    /// Audit again what was published with an older corpus, and take back what may no longer be published; exit
+    /// code 3 says that something was taken back.
+    #[arg(long, conflicts_with_all = ["names", "attrs", "explain", "without_shipped"])]
+    pub(crate) recheck: bool,
+
+    /// The policy that decides for --recheck; without it, the shipped default.
+    #[arg(long, value_name = "FILE", requires = "recheck")]
+    pub(crate) policy: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) shipped: ShippedArg,
 }
 
 #[derive(Debug, Args)]
@@ -154,4 +169,92 @@ pub(crate) struct RealiseArgs {
     /// Only print what would be done.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CorpusCommand {
+    /// Learn from a file, a folder, a package or an archive, and everything inside it.
+    Add(CorpusAddArgs),
+    /// Show what is known, material by material.
+    List {
+        /// How to print the result.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+
+        #[command(flatten)]
+        shipped: ShippedArg,
+    },
+    /// Forget material that was learned here.
+    Remove {
+        /// Name, or name and version with a dash between them.
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Write what was learned here into one file; compressed where its name ends in .zst.
+    Export {
+        /// The file to write.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+
+        /// Only this material: name, or name and version with a dash between them; may be given several times.
+        #[arg(long = "material", value_name = "NAME", conflicts_with = "free")]
+        materials: Vec<String>,
+
+        /// Only what free software has as well.
+        #[arg(long)]
+        free: bool,
+    },
+    /// Add what a corpus file holds to what was learned here.
+    Import {
+        /// The file, compressed or not.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
+pub(crate) struct CorpusAddArgs {
+    /// What to learn from.
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// The material's name, for instance cuda_cudart.
+    #[arg(long)]
+    pub(crate) name: String,
+
+    /// Its version.
+    #[arg(long)]
+    pub(crate) version: String,
+
+    /// A license that it is under, by its attribute in nixpkgs (nvidiaCuda, issl, unfree); may be given several
+    /// times.
+    #[arg(long = "license", value_name = "LICENSE", required_unless_present = "free")]
+    pub(crate) licenses: Vec<String>,
+
+    /// It is free software: what the corpus shares with it accuses nobody. Add it after the material that it
+    /// shares code with.
+    #[arg(long)]
+    pub(crate) free: bool,
+
+    /// Members of its archives that are free software, for instance 'libcrypto-lib-*'; may be given several
+    /// times.
+    #[arg(long = "free-members", value_name = "PATTERN", conflicts_with = "free")]
+    pub(crate) free_members: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) shipped: ShippedArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShippedArg {
+    /// Leave out the fingerprints that ship with the program.
+    #[arg(long)]
+    pub(crate) without_shipped: bool,
+}
+
+impl ShippedArg {
+    pub(crate) fn choice(&self) -> narthex_farm::Shipped {
+        if self.without_shipped { narthex_farm::Shipped::Without } else { narthex_farm::Shipped::With }
+    }
 }

@@ -2,7 +2,7 @@
 
 use narthex_cache::{CatalogError, FolderError, PublishError, StateError};
 use narthex_client::{ClientError, SourceError};
-use narthex_farm::{CorpusFileError, PackageSetError, RunError};
+use narthex_farm::{CorpusFileError, PackageSetError, RecheckError, RunError};
 use narthex_nix::NixError;
 use std::error::Error;
 
@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     Failed,
     /// Arguments or configuration are wrong.
     Usage,
+    /// The policy refused something.
+    Refused,
     /// Some holes could not be filled.
     HolesRemain,
 }
@@ -22,6 +24,7 @@ impl Kind {
         match self {
             Self::Failed => 1,
             Self::Usage => 2,
+            Self::Refused => 3,
             Self::HolesRemain => 4,
         }
     }
@@ -104,9 +107,14 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
         } else if let Some(error) = error.downcast_ref::<CorpusFileError>() {
             match error {
                 CorpusFileError::Corpus { path, .. } => Some(format!(
-                    "remove {}: runs learn again what their package sets have, and until all of it is learned, what was withheld stays withheld",
+                    "remove {}: runs learn again what their package sets have, and `narthex corpus add` what was added by hand; until all of it is learned, what was withheld stays withheld",
                     path.display()
                 )),
+                CorpusFileError::Changed { .. } => Some(
+                    "files of the store never change: ask Nix with `nix-store --verify --check-contents`, and the system whether the disk fails"
+                        .to_owned(),
+                ),
+                CorpusFileError::Read { source, .. } | CorpusFileError::Write { source, .. } => hint_for_io(source),
                 CorpusFileError::State(_) => None,
             }
         } else if let Some(StateError::Busy { .. }) = error.downcast_ref() {
@@ -220,6 +228,7 @@ from_errors!(
     NixError,
     PackageSetError,
     PublishError,
+    RecheckError,
     RunError,
     SourceError,
     StateError,

@@ -16,6 +16,11 @@ pub(crate) fn existing_state(given: Option<&Path>) -> Result<State, CommandError
     Ok(State::existing(&state_folder(given)?)?)
 }
 
+/// A state folder of which only the corpus is of interest; it need not be there.
+pub(crate) fn corpus_state(given: Option<&Path>) -> Option<State> {
+    state_folder(given).ok().map(|folder| State::at(&folder))
+}
+
 /// The folder that was given, else the one of the XDG base directories.
 fn state_folder(given: Option<&Path>) -> Result<PathBuf, CommandError> {
     let folder = match given {

@@ -10,6 +10,7 @@ mod dump;
 mod evaluate;
 mod graph;
 mod info;
+mod map;
 mod tree;
 
 pub use build::{BuildOutcome, Target};
@@ -18,4 +19,5 @@ pub use dump::Dump;
 pub use evaluate::{DerivationFacts, EvalError, Evaluation, Job, parse_attr_path};
 pub use graph::{GraphError, read_graph};
 pub use info::PathInfo;
-pub use tree::{Bytes, Tree, TreeFile};
+pub use map::Mapped;
+pub use tree::{Bytes, Tree, TreeFile, open_file};

@@ -89,6 +89,21 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
     Decision::new(subject.path.clone(), subject.nar_hash, reasons)
 }
 
+/// Decides anew about a path that was decided about before, when the audit sees more than it did then. What
+/// the package set declares is as it was; what findings mean is asked again.
+pub fn decide_again(
+    path: &StorePath,
+    nar_hash: NarHash,
+    earlier: &[Reason],
+    report: &Report,
+    rules: &Rules,
+) -> Decision {
+    let mut reasons: Vec<Reason> = earlier.iter().filter(|reason| reason.source == Source::Declared).cloned().collect();
+    let open = is_open(&reasons);
+    reasons.extend(judge::findings(path.name(), report, rules, None, open));
+    Decision::new(path.clone(), nar_hash, reasons)
+}
+
 /// By class; with the terms that stand behind the declared license, where there are any.
 fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r Terms>, Vec<Reason>) {
     let class = facts.map_or(Class::Unknown, LicenseFacts::class);

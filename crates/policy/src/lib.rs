@@ -17,7 +17,7 @@ mod terms;
 mod words;
 
 pub use code::{Code, Source};
-pub use decide::{Provenance, SourceUser, Subject, decide, forecast};
+pub use decide::{Provenance, SourceUser, Subject, decide, decide_again, forecast};
 pub use decision::{Decision, Effect, Permit, Reason, Verdict};
 pub use evidence::{Coverage, Device, Evidence, Stubs};
 pub use policy::{Action, Policy, Rules, Treatment};

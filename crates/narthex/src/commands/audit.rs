@@ -2,20 +2,20 @@
 
 use super::{Common, named};
 use crate::cli::{AuditArgs, AuditFormat, Named};
-use crate::error::CommandError;
-use crate::render::{self, Audited, Scanning};
+use crate::error::{CommandError, Kind};
+use crate::render::{self, Audited, Progress, Scanning};
 use crate::settings;
-use narthex_audit::Corpus;
+use narthex_audit::{Corpus, FunctionHit};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Findings are no failure: an audit does not decide.
 pub(crate) async fn run(common: &Common, args: &AuditArgs) -> Result<ExitCode, CommandError> {
-    let corpus = match settings::existing_state(common.state.as_deref()) {
-        Ok(state) => narthex_farm::load_corpus(&state)?,
-        // Links and archives can be looked at without knowing anything.
-        Err(_) => Corpus::default(),
-    };
+    if args.recheck {
+        return recheck(common, args).await;
+    }
+    let state = settings::corpus_state(common.state.as_deref());
+    let corpus = narthex_farm::load_corpus(state.as_ref(), args.shipped.choice())?;
     let targets = targets(common, args).await?;
     if let Some(missing) = targets.iter().find(|path| !path.exists()) {
         return Err(CommandError::failed(format!("{} is not there", missing.display()))
@@ -36,6 +36,9 @@ pub(crate) async fn run(common: &Common, args: &AuditArgs) -> Result<ExitCode, C
     }
     if let Some(file) = &args.explain {
         kept = explained(kept, file)?;
+        for audited in &mut kept {
+            audited.hits = hits(audited, &corpus);
+        }
         match args.format {
             AuditFormat::Table => render::audit_explained(&kept),
             AuditFormat::Json => kept.iter().for_each(render::audit_json),
@@ -46,6 +49,24 @@ pub(crate) async fn run(common: &Common, args: &AuditArgs) -> Result<ExitCode, C
         render::audit_sarif(&kept);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Audits again what is published, and takes back what may no longer be. Exit code 3 says that something was.
+async fn recheck(common: &Common, args: &AuditArgs) -> Result<ExitCode, CommandError> {
+    let rules = settings::rules(args.policy.as_deref())?;
+    let state = settings::existing_state(common.state.as_deref())?;
+    let progress = Progress::start();
+    let result = narthex_farm::recheck(&state, &rules, &|event| progress.show(event)).await;
+    progress.finish();
+    let result = result?;
+    match args.format {
+        AuditFormat::Table => render::recheck_table(&result),
+        AuditFormat::Json => render::recheck_json(&result),
+        AuditFormat::Sarif => {
+            return Err(CommandError::usage("--recheck gives decisions, which SARIF has no place for"));
+        }
+    }
+    Ok(ExitCode::from(if result.withdrawn.is_empty() { 0 } else { Kind::Refused.code() }))
 }
 
 /// Any file or folder may be audited, not only paths of the store.
@@ -67,7 +88,14 @@ fn scan(path: PathBuf, corpus: &Corpus) -> Audited {
     let scanning = Scanning::start(&path);
     let report = narthex_farm::audit_path_with(path.clone(), corpus, &|done| scanning.show(done));
     scanning.finish();
-    Audited { path, report }
+    Audited { path, report, hits: Vec::new() }
+}
+
+/// The functions in the one file that is explained. What lies in an archive is not taken out for it.
+fn hits(audited: &Audited, corpus: &Corpus) -> Vec<FunctionHit> {
+    let [file] = audited.report.files.as_slice() else { return Vec::new() };
+    let path = if file.is_empty() { audited.path.clone() } else { audited.path.join(file) };
+    narthex_farm::function_hits(&path, corpus)
 }
 
 /// What was found in one file, in whichever of the paths it is; members of an archive are parts of it.
@@ -156,7 +184,10 @@ mod tests {
             bytes: 0,
         };
         let single = Report { findings: vec![gap("", &[])], files: vec![String::new()], bytes: 0 };
-        vec![Audited { path: "/p".into(), report }, Audited { path: "dir/one.so".into(), report: single }]
+        vec![
+            Audited { path: "/p".into(), report, hits: Vec::new() },
+            Audited { path: "dir/one.so".into(), report: single, hits: Vec::new() },
+        ]
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod audit;
+mod corpus;
 mod named;
 mod plan;
 mod realise;
@@ -20,6 +21,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Plan(args) => plan::run(&common, &args).await,
         Command::Why(args) => why::run(&common, &args).await,
         Command::Audit(args) => audit::run(&common, &args).await,
+        Command::Corpus(command) => corpus::run(&common, &command),
         Command::Serve(args) => serve::run(&common, &args).await,
         Command::Realise(args) => realise::run(&common, &args).await,
     }

@@ -11,7 +11,7 @@ pub(crate) use sarif::audit_sarif;
 pub(crate) use table::audit_table;
 
 use super::text::{count, indent, visible};
-use narthex_audit::{Finding, Place, Report};
+use narthex_audit::{Finding, FunctionHit, Place, Report};
 use narthex_policy::Evidence;
 use std::path::PathBuf;
 
@@ -21,6 +21,8 @@ pub(crate) struct Audited {
     /// As it was given.
     pub(crate) path: PathBuf,
     pub(crate) report: Report,
+    /// Restricted functions by address, where they are asked for.
+    pub(crate) hits: Vec<FunctionHit>,
 }
 
 impl Audited {

@@ -1,18 +1,22 @@
 //! What a person or another program sees: data on stdout, everything else on stderr.
 
 mod audit;
+mod corpus;
 mod explain;
 mod json;
 mod progress;
 mod realise;
+mod recheck;
 mod table;
 mod text;
 
 pub(crate) use audit::{Audited, audit_explained, audit_json, audit_sarif, audit_table};
+pub(crate) use corpus::{corpus_json, corpus_table};
 pub(crate) use explain::why;
 pub(crate) use json::{plan_json, record_json, run_json};
 pub(crate) use progress::{Progress, Scanning};
 pub(crate) use realise::{holes_remain, realise_plan, realised};
+pub(crate) use recheck::{recheck_json, recheck_table};
 pub(crate) use table::{plan_table, run_table};
 
 use crate::error::CommandError;
@@ -35,6 +39,11 @@ pub(crate) fn err(text: &str) {
 /// A remark that is neither data nor an error.
 pub(crate) fn note(text: &str) {
     err(&format!("narthex: {text}\n"));
+}
+
+/// Something that the user should know and that stops nothing.
+pub(crate) fn warning(text: &str) {
+    err(&format!("warning: {}\n", text::visible(text)));
 }
 
 /// Shows an error: the thing, what led to it, and the way out.

@@ -2,7 +2,8 @@
 
 use super::{Audited, entry, sentence};
 use crate::render::out;
-use crate::render::text::visible;
+use crate::render::text::{count, visible};
+use narthex_audit::FunctionHit;
 
 pub(crate) fn audit_explained(all: &[Audited]) {
     for (index, audited) in all.iter().enumerate() {
@@ -30,6 +31,17 @@ pub(super) fn text(audited: &Audited) -> String {
             ranges.iter().map(|(from, to)| format!("  {from:#x}–{to:#x} ({} bytes)", to.saturating_sub(*from))),
         );
         text.push_str(&entry(&format!("{} {}", audited.place(finding), sentence(finding)), &details));
+    }
+    if !audited.hits.is_empty() {
+        let line = |hit: &FunctionHit| {
+            let member = hit.origin.member.as_deref().unwrap_or("?");
+            let (name, package) = (hit.origin.file_name(), hit.origin.material.package());
+            let size = hit.end.saturating_sub(hit.address);
+            let (from, to, same) = (hit.address, hit.end, hit.bytes_compared);
+            format!("{from:#x}–{to:#x}: {same} of {size} bytes compared; {name}({member}) of {package}")
+        };
+        let lines: Vec<String> = audited.hits.iter().map(line).collect();
+        text.push_str(&entry(&format!("{} that stand in the corpus", count(lines.len(), "function")), &lines));
     }
     text
 }

@@ -2,13 +2,35 @@
 
 use super::{Audited, coverage, functions};
 use crate::render::out;
-use narthex_audit::Finding;
+use narthex_audit::{Finding, FunctionHit};
 use serde_json::{Map, Value, json};
 
 pub(crate) fn audit_json(audited: &Audited) {
     for finding in &audited.report.findings {
         out(&format!("{}\n", line(audited, finding)));
     }
+    for hit in &audited.hits {
+        out(&format!("{}\n", function(audited, hit)));
+    }
+}
+
+/// A function of `--explain`: an object of a kind of its own.
+fn function(audited: &Audited, hit: &FunctionHit) -> Value {
+    let origin = &hit.origin;
+    json!({
+        "path": audited.path.display().to_string(),
+        "file": audited.files(),
+        "kind": "function",
+        "address": hit.address,
+        "end": hit.end,
+        "bytesCompared": hit.bytes_compared,
+        "material": {
+            "name": origin.material.name,
+            "version": origin.material.version,
+            "file": origin.file,
+            "member": origin.member,
+        },
+    })
 }
 
 pub(super) fn line(audited: &Audited, finding: &Finding) -> Value {

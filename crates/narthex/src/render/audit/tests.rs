@@ -87,13 +87,13 @@ fn findings() -> Vec<Finding> {
 fn audited(findings: Vec<Finding>) -> Audited {
     let files: BTreeSet<String> = findings.iter().map(|finding| finding.place().file.clone()).collect();
     let report = Report { findings, files: files.into_iter().collect(), bytes: 12_345 };
-    Audited { path: "/nix/store/00000000000000000000000000000000-x".into(), report }
+    Audited { path: "/nix/store/00000000000000000000000000000000-x".into(), report, hits: Vec::new() }
 }
 
 #[test]
 fn the_report_for_people() {
     let clean = Report { files: names(&["a", "b"]), bytes: 10, ..Report::default() };
-    let clean = Audited { path: "result".into(), report: clean };
+    let clean = Audited { path: "result".into(), report: clean, hits: Vec::new() };
     let text = format!("{}\n{}", table::text(&audited(findings())), table::text(&clean));
     insta::assert_snapshot!(text);
     assert!(!text.contains('\u{1b}'));
@@ -128,7 +128,7 @@ fn a_sarif_document() {
         files: vec![String::new()],
         bytes: 1,
     };
-    let all = [audited(findings()), Audited { path: "some dir/x.so".into(), report: single }];
+    let all = [audited(findings()), Audited { path: "some dir/x.so".into(), report: single, hits: Vec::new() }];
     let document = sarif::document(&all);
     assert_eq!((&document["version"], document["runs"].as_array().unwrap().len()), (&"2.1.0".into(), 1));
     let run = &document["runs"][0];

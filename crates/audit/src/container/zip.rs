@@ -1,0 +1,170 @@
+//! Zip, and so wheels, jars and whatever else is one.
+//!
+//! Every entry of the directory is opened, also those whose name another entry has.
+
+use super::{DECODER_MEMORY, Kind, Walk, broken, little, shown_name, unsupported};
+use crate::finding::{Gap, Place};
+use liblzma::{bufread::XzDecoder, stream::Stream};
+use rawzip::{CompressionMethod as Method, ZipArchive};
+use std::io::Read;
+
+impl Walk<'_> {
+    pub(super) fn zip(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
+        let archive = ZipArchive::from_slice(bytes).map_err(broken)?;
+        if is_one_of_several(bytes, archive.eocd_offset() as usize) {
+            return Err(unsupported("multi-disk zip"));
+        }
+        // The field has two bytes where the archive has no larger ones.
+        let (stated, mut count) = (archive.entries_hint(), 0);
+        let mut entries = archive.entries();
+        loop {
+            let header = match entries.next_entry() {
+                Ok(Some(header)) => header,
+                // More entries than are stated are seen as well.
+                Ok(None) if count >= stated => return Ok(()),
+                Ok(None) => return Err(broken("entries are missing")),
+                // In Firefox's archives the directory stands first, and contents follow it.
+                Err(_) if count > 0 && count % (1 << 16) == stated % (1 << 16) => return Ok(()),
+                Err(error) => return Err(broken(error)),
+            };
+            count += 1;
+            if header.is_dir() && header.uncompressed_size_hint() == 0 {
+                continue;
+            }
+            if header.flags().is_encrypted() {
+                return Err(unsupported("encrypted zip"));
+            }
+            let entry = archive.get_entry(header.wayfinder()).map_err(broken)?;
+            let reader = decoder(header.compression_method(), entry.data(), header.uncompressed_size_hint())?;
+            let name = shown_name(header.file_path().as_ref());
+            self.unpacked(place, name, entry.verifying_reader(reader), Kind::Zip)?;
+        }
+    }
+}
+
+fn decoder(method: Method, data: &[u8], size: u64) -> Result<Box<dyn Read + '_>, Gap> {
+    Ok(match method {
+        Method::STORE => Box::new(data),
+        Method::DEFLATE => Box::new(flate2::bufread::DeflateDecoder::new(data)),
+        Method::DEFLATE64 => Box::new(deflate64::Deflate64Decoder::with_buffer(data)),
+        Method::BZIP2 => Box::new(bzip2::bufread::BzDecoder::new(data)),
+        Method::ZSTD => Box::new(zstd::stream::read::Decoder::with_buffer(data).map_err(broken)?),
+        Method::XZ => {
+            Box::new(XzDecoder::new_stream(data, Stream::new_stream_decoder(DECODER_MEMORY, 0).map_err(broken)?))
+        }
+        Method::LZMA => lzma(data, size)?,
+        other => return Err(unsupported(&format!("zip (method {other})"))),
+    })
+}
+
+/// LZMA stands in a zip behind a version and the length of its properties, and without the size that
+/// begins a file of it.
+fn lzma(data: &[u8], size: u64) -> Result<Box<dyn Read + '_>, Gap> {
+    let (Some([_, _, 5, 0]), Some(properties), Some(rest)) = (data.first_chunk(), data.get(4..9), data.get(9..)) else {
+        return Err(broken("the properties of LZMA are missing"));
+    };
+    let header = std::io::Cursor::new([properties, &size.to_le_bytes()].concat());
+    let stream = Stream::new_lzma_decoder(DECODER_MEMORY).map_err(broken)?;
+    Ok(Box::new(XzDecoder::new_stream(header.chain(rest), stream)))
+}
+
+/// Whether the end record says that the archive goes over several files.
+fn is_one_of_several(bytes: &[u8], end: usize) -> bool {
+    // The full number stands elsewhere where all bits are set.
+    let disk = |at| little::<2>(bytes, end + at).is_some_and(|disk| disk != 0 && disk != 0xffff);
+    disk(4) || disk(6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{cuts_are_gaps, flips_do_no_harm, gaps_of, noise, opens, see, zipped};
+    use super::*;
+    use crate::Limits;
+
+    /// Each was made by 7-Zip from `a.txt` with that method.
+    const METHODS: [(&str, &[u8]); 4] = [
+        ("deflate64", include_bytes!("../../tests/data/deflate64.zip")),
+        ("bzip2", include_bytes!("../../tests/data/bzip2.zip")),
+        ("lzma", include_bytes!("../../tests/data/lzma.zip")),
+        ("xz", include_bytes!("../../tests/data/xz.zip")),
+    ];
+    const ENCRYPTED: &[u8] = include_bytes!("../../tests/data/encrypted.zip");
+    const PPMD: &[u8] = include_bytes!("../../tests/data/ppmd.zip");
+
+    /// A zip with entries that are compressed already.
+    fn raw(entries: &[(&str, Method, &[u8], &[u8])]) -> Vec<u8> {
+        let mut archive = rawzip::ZipArchiveWriter::new(Vec::new());
+        for (name, method, packed, content) in entries {
+            let (mut entry, config) = archive
+                .new_file(rawzip::path::EntryPath::verbatim(name.as_bytes()))
+                .compression_method(*method)
+                .start()
+                .unwrap();
+            let mut sums = config.wrap(std::io::sink());
+            std::io::Write::write_all(&mut sums, content).unwrap();
+            let (_, descriptor) = sums.finish().unwrap();
+            std::io::Write::write_all(&mut entry, packed).unwrap();
+            entry.finish(descriptor).unwrap();
+        }
+        archive.finish().unwrap()
+    }
+
+    #[test]
+    fn all_usual_methods_are_read() {
+        for (name, bytes) in METHODS {
+            opens(name, bytes, &["a.txt"]);
+            cuts_are_gaps(name, bytes, 30);
+            flips_do_no_harm(name, bytes);
+        }
+        let packed = zstd::encode_all(&b"content"[..], 1).unwrap();
+        opens("x.zip", &raw(&[("a", Method::ZSTD, &packed, b"content")]), &["a"]);
+    }
+
+    #[test]
+    fn entries_of_one_name_are_all_seen() {
+        let twice = raw(&[("a", Method::STORE, b"1", b"1"), ("a", Method::STORE, b"2", b"2")]);
+        opens("x.zip", &twice, &["a", "a"]);
+        let hidden = raw(&[("a/", Method::STORE, b"1", b"1")]);
+        opens("x.zip", &hidden, &["a/"]);
+    }
+
+    #[test]
+    fn a_directory_that_stands_first_is_read() {
+        let usual = zipped("a", b"content");
+        let (local, end) = usual.split_at(usual.len() - 22);
+        let directory = little::<4>(end, 16).unwrap() as usize;
+        let (local, directory) = local.split_at(directory);
+        let (mut directory, mut end) = (directory.to_vec(), end.to_vec());
+        let first = 4 + directory.len() + 22;
+        directory[42..46].copy_from_slice(&(first as u32).to_le_bytes());
+        end[16..20].copy_from_slice(&4u32.to_le_bytes());
+        opens("omni.ja", &[b"\0\0\0\0".as_slice(), &directory, &end, local, &end].concat(), &["a"]);
+    }
+
+    #[test]
+    fn what_is_not_read_is_a_gap() {
+        let gap = |bytes: &[u8]| see("x", bytes, Limits::default()).gaps.pop().unwrap().1.to_string();
+        assert_eq!(gap(ENCRYPTED), "encrypted zip archives are not opened");
+        assert_eq!(gap(PPMD), "zip (method 98 (PPMD)) archives are not opened");
+        let mut several = zipped("a", b"1");
+        let end = several.len() - 22;
+        several[end + 4] = 1;
+        assert_eq!(gap(&several), "multi-disk zip archives are not opened");
+        let mut fewer = zipped("a", b"1");
+        (fewer[end + 8], fewer[end + 10]) = (2, 2);
+        assert!(gap(&fewer).ends_with("entries are missing"));
+        let mut other = raw(&[("a", Method::STORE, b"1", b"2")]);
+        assert!(gap(&other).contains("read to its end"), "{}", gap(&other));
+        other.truncate(other.len() - 1);
+        assert!(!gap(&other).is_empty());
+    }
+
+    #[test]
+    fn damage_and_bounds_are_gaps() {
+        let bytes = zipped("a", &noise(3000));
+        cuts_are_gaps("x.zip", &bytes, 30);
+        flips_do_no_harm("x.zip", &zipped("a", b"content"));
+        let limits = Limits { member_bytes: 1000, ..Limits::default() };
+        assert_eq!(gaps_of("x.zip", &bytes, limits), [("x.zip".to_owned(), Gap::TooLarge(1000))]);
+    }
+}

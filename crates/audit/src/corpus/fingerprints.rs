@@ -1,0 +1,375 @@
+//! Fingerprints in memory, to be added to and written.
+
+use super::file::{FilePrint, Layer, Member, Meta, Original, Part, put_varint, u32_at, u64_at, write};
+use super::{Corpus, Material};
+use crate::prints::{Kind, SectionPrint, hash64};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// One function of archive members.
+///
+/// `masked` are the bytes that relocations patch, as (offset, length), sorted and apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FunctionPrint {
+    pub(crate) length: u32,
+    pub(crate) masked: Vec<(u32, u32)>,
+    pub(crate) hash: u64,
+    pub(crate) anchor: u32,
+    pub(crate) anchor_offset: u32,
+    /// Numbers of the members that have it.
+    pub(crate) owners: BTreeSet<u32>,
+}
+
+/// What one corpus file holds, in the form in which it grows.
+///
+/// The same material, added in the same order, gives the same file byte for byte.
+#[derive(Clone, Debug, Default)]
+pub struct Fingerprints {
+    pub(crate) meta: Meta,
+    pub(crate) files: BTreeMap<u128, FilePrint>,
+    pub(crate) functions: Vec<FunctionPrint>,
+    /// Hash of a function → its place in `functions`.
+    pub(crate) numbers: HashMap<u64, u32>,
+    /// Original → its place in `meta`.
+    original_numbers: HashMap<Original, u32>,
+    /// Hash of a distinctive section → the files that have it.
+    pub(crate) by_section: HashMap<u64, Vec<u128>>,
+    /// Columns of two: hash and original.
+    pub(crate) entries: BTreeSet<(u64, u32)>,
+    pub(crate) kernels: BTreeSet<(u64, u32)>,
+    pub(crate) interface: BTreeSet<(u64, u32)>,
+    pub(crate) strings: BTreeSet<(u64, u32)>,
+    pub(crate) products: BTreeSet<(u64, u32)>,
+    pub(crate) free: BTreeSet<u64>,
+}
+
+impl Fingerprints {
+    /// Takes what a file holds.
+    pub fn from_layer(layer: &Layer) -> Self {
+        let mut prints = Self { meta: layer.meta.clone(), ..Self::default() };
+        let originals = layer.meta.originals.iter().enumerate();
+        prints.original_numbers = originals.map(|(number, original)| (original.clone(), number as u32)).collect();
+        for (row, bytes) in layer.table(Part::Files).rows().enumerate() {
+            if let Some(file) = layer.file(row as u32) {
+                prints.add_file(u128::from(u64_at(bytes, 0)) << 64 | u128::from(u64_at(bytes, 8)), file);
+            }
+        }
+        let members = prints.meta.members.len() as u32;
+        for row in layer.functions() {
+            let (masked, owners) = read_details(layer, row.details);
+            let function = FunctionPrint {
+                length: row.length,
+                masked,
+                hash: row.hash,
+                anchor: row.anchor,
+                anchor_offset: row.anchor_offset,
+                owners: owners.into_iter().filter(|owner| *owner < members).collect(),
+            };
+            prints.numbers.insert(function.hash, prints.functions.len() as u32);
+            prints.functions.push(function);
+        }
+        let pairs = |part| {
+            let rows = layer.table(part).rows().map(|row| (u64_at(row, 0), u32_at(row, 8)));
+            rows.filter(|(_, original)| (*original as usize) < layer.meta.originals.len()).collect()
+        };
+        prints.entries = pairs(Part::Entries);
+        prints.kernels = pairs(Part::Kernels);
+        prints.interface = pairs(Part::Interface);
+        prints.strings = pairs(Part::Strings);
+        prints.products = pairs(Part::Products);
+        prints.free = layer.table(Part::Free).rows().map(|row| u64_at(row, 0)).collect();
+        prints
+    }
+
+    /// Writes the file; the same content gives the same bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut meta = self.meta.clone();
+        let mut counts = vec![0u32; meta.members.len()];
+        for owner in self.functions.iter().flat_map(|function| &function.owners) {
+            counts[*owner as usize] += 1;
+        }
+        for (member, count) in meta.members.iter_mut().zip(counts) {
+            member.functions = count;
+        }
+
+        let (mut details, mut files, mut sections, mut heads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (row, (hash, file)) in self.files.iter().enumerate() {
+            files.extend_from_slice(&((hash >> 64) as u64).to_le_bytes());
+            files.extend_from_slice(&(*hash as u64).to_le_bytes());
+            files.extend_from_slice(&file.size.to_le_bytes());
+            files.extend_from_slice(&(details.len() as u32).to_le_bytes());
+            details.extend(postcard::to_stdvec(file).expect("writing to memory cannot fail"));
+            for section in file.sections.iter().filter(|section| section.is_distinctive()) {
+                sections.push((section.hash, section.size, row as u32));
+            }
+            heads.extend(file.heads.first().map(|head| (*head, row as u32)));
+        }
+        sections.sort_unstable();
+        heads.sort_unstable();
+        let sections: Vec<u8> = sections
+            .iter()
+            .flat_map(|(hash, size, row)| {
+                hash.to_le_bytes().into_iter().chain(size.to_le_bytes()).chain(row.to_le_bytes())
+            })
+            .collect();
+
+        let mut functions: Vec<&FunctionPrint> = self.functions.iter().collect();
+        functions.sort_by_key(|function| (function.anchor, function.hash, function.length));
+        let mut rows = Vec::with_capacity(functions.len() * 24);
+        for function in functions {
+            rows.extend_from_slice(&function.anchor.to_le_bytes());
+            rows.extend_from_slice(&function.hash.to_le_bytes());
+            rows.extend_from_slice(&function.length.to_le_bytes());
+            rows.extend_from_slice(&function.anchor_offset.to_le_bytes());
+            rows.extend_from_slice(&(details.len() as u32).to_le_bytes());
+            write_details(&mut details, function);
+        }
+        let pairs = |set: &BTreeSet<(u64, u32)>| -> Vec<u8> {
+            set.iter().flat_map(|(hash, number)| hash.to_le_bytes().into_iter().chain(number.to_le_bytes())).collect()
+        };
+        let free = self.free.iter().flat_map(|hash| hash.to_le_bytes()).collect();
+        let tables = [
+            files,
+            sections,
+            pairs(&heads.into_iter().collect()),
+            rows,
+            pairs(&self.entries),
+            pairs(&self.kernels),
+            pairs(&self.interface),
+            pairs(&self.strings),
+            pairs(&self.products),
+            free,
+        ];
+        write(&meta, details, tables)
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.meta.materials.is_empty() && self.free.is_empty() && self.meta.learned.is_empty()
+    }
+
+    /// Whether material with this hash was learned before.
+    pub fn has_learned(&self, hash: &str) -> bool {
+        self.meta.learned.contains(hash)
+    }
+
+    /// Adds licenses that a package is declared under now to those that it was learned under; says whether
+    /// there were any. A correction never loosens what is known: terms must permit under all of them.
+    pub fn add_licenses(&mut self, declared: &Material) -> bool {
+        let mut changed = false;
+        let same = |known: &&mut Material| known.name == declared.name && known.version == declared.version;
+        for material in self.meta.materials.iter_mut().filter(same) {
+            for license in &declared.licenses {
+                if !material.licenses.contains(license) {
+                    material.licenses.push(license.clone());
+                    changed = true;
+                }
+            }
+        }
+        changed
+    }
+
+    /// The number of a material, which is added where it is new. One package is one material, whatever
+    /// licenses it was declared under over time.
+    pub(crate) fn material(&mut self, material: &Material) -> u32 {
+        let known = self.meta.materials.iter().position(|m| m.name == material.name && m.version == material.version);
+        let added = known.unwrap_or_else(|| {
+            self.meta.materials.push(material.clone());
+            self.meta.materials.len() - 1
+        });
+        added as u32
+    }
+
+    /// The number of an original, which is added where it is new.
+    pub(crate) fn original(&mut self, material: u32, file: &str) -> u32 {
+        let original = Original { material, file: file.to_owned() };
+        *self.original_numbers.entry(original).or_insert_with_key(|original| {
+            self.meta.originals.push(original.clone());
+            self.meta.originals.len() as u32 - 1
+        })
+    }
+
+    /// Adds the functions of one object; gives how many are new.
+    pub(crate) fn add_functions(&mut self, original: u32, name: &str, functions: Vec<FunctionPrint>) -> usize {
+        if functions.is_empty() {
+            return 0;
+        }
+        let owner = self.meta.members.len() as u32;
+        self.meta.members.push(Member { original, name: name.to_owned(), functions: 0 });
+        let before = self.functions.len();
+        for function in functions {
+            let number = *self.numbers.entry(function.hash).or_insert_with(|| {
+                self.functions.push(function);
+                self.functions.len() as u32 - 1
+            });
+            self.functions[number as usize].owners.insert(owner);
+        }
+        self.functions.len() - before
+    }
+
+    /// Forgets all material that is asked for; gives what was forgotten. What was learned from it may be
+    /// learned again.
+    pub fn remove(&mut self, is_meant: impl Fn(&Material) -> bool) -> Vec<Material> {
+        let gone: Vec<Material> = self.meta.materials.iter().filter(|material| is_meant(material)).cloned().collect();
+        if gone.is_empty() {
+            return gone;
+        }
+        let mut kept = Self { free: self.free.clone(), ..Self::default() };
+        kept.meta.free = self.meta.free.clone();
+        kept.take(self, |material| !is_meant(material));
+        *self = kept;
+        gone
+    }
+
+    /// Some of the material, and nothing of what is free.
+    pub fn only(&self, wanted: impl Fn(&Material) -> bool) -> Self {
+        let mut kept = Self::default();
+        kept.take(self, wanted);
+        kept
+    }
+
+    /// What is free, and no material.
+    pub fn only_free(&self) -> Self {
+        let mut kept = Self { free: self.free.clone(), ..Self::default() };
+        kept.meta.free.clone_from(&self.meta.free);
+        kept
+    }
+
+    /// Adds everything that another one holds.
+    pub fn merge(&mut self, other: &Self) {
+        self.free.extend(&other.free);
+        self.meta.free.extend(other.meta.free.iter().cloned());
+        self.meta.learned.extend(other.meta.learned.iter().cloned());
+        self.take(other, |_| true);
+    }
+
+    fn take(&mut self, other: &Self, wanted: impl Fn(&Material) -> bool) {
+        let mut materials: Vec<Option<u32>> = Vec::new();
+        for material in &other.meta.materials {
+            materials.push(wanted(material).then(|| self.material(material)));
+            if wanted(material) {
+                self.add_licenses(material);
+            }
+        }
+        let originals: Vec<Option<u32>> = (other.meta.originals.iter())
+            .map(|o| Some(self.original(materials[o.material as usize]?, &o.file)))
+            .collect();
+        let mut present: HashMap<(u32, String), u32> = (self.meta.members.iter().enumerate())
+            .map(|(number, member)| ((member.original, member.name.clone()), number as u32))
+            .collect();
+        // An archive of which no function is left has no members either.
+        let members: Vec<Option<u32>> = (other.meta.members.iter())
+            .map(|member| {
+                let original = originals[member.original as usize]?;
+                Some(*present.entry((original, member.name.clone())).or_insert_with(|| {
+                    self.meta.members.push(Member { original, name: member.name.clone(), functions: 0 });
+                    self.meta.members.len() as u32 - 1
+                }))
+            })
+            .collect();
+        for (hash, file) in &other.files {
+            if let Some(original) = originals[file.original as usize] {
+                self.add_file(*hash, FilePrint { original, ..file.clone() });
+            }
+        }
+        for function in &other.functions {
+            let owners: BTreeSet<u32> = function.owners.iter().filter_map(|owner| members[*owner as usize]).collect();
+            if owners.is_empty() {
+                continue;
+            }
+            let number = *self.numbers.entry(function.hash).or_insert_with(|| {
+                self.functions.push(FunctionPrint { owners: BTreeSet::new(), ..function.clone() });
+                self.functions.len() as u32 - 1
+            });
+            self.functions[number as usize].owners.extend(owners);
+        }
+        let moved = |set: &BTreeSet<(u64, u32)>| -> Vec<(u64, u32)> {
+            set.iter().filter_map(|(hash, original)| Some((*hash, originals[*original as usize]?))).collect()
+        };
+        self.entries.extend(moved(&other.entries));
+        self.kernels.extend(moved(&other.kernels));
+        self.interface.extend(moved(&other.interface));
+        self.strings.extend(moved(&other.strings));
+        self.products.extend(moved(&other.products));
+    }
+
+    /// Adds a whole file, unless it is known.
+    pub(crate) fn add_file(&mut self, hash: u128, file: FilePrint) {
+        let std::collections::btree_map::Entry::Vacant(place) = self.files.entry(hash) else { return };
+        for section in file.sections.iter().filter(|section| section.is_distinctive()) {
+            self.by_section.entry(section.hash).or_default().push(hash);
+        }
+        place.insert(file);
+    }
+
+    /// Whether a file has distinctive bytes of one that is known.
+    pub(crate) fn is_variant(&self, sections: &[SectionPrint]) -> bool {
+        sections.iter().any(|section| section.is_distinctive() && self.by_section.contains_key(&section.hash))
+    }
+
+    /// Takes out what free software has as well.
+    pub fn subtract(&mut self, free: &Self) {
+        let gone = |hash: &u64| free.free.contains(hash);
+        self.functions.retain(|function| !gone(&function.hash));
+        let numbers = self.functions.iter().enumerate();
+        self.numbers = numbers.map(|(number, function)| (function.hash, number as u32)).collect();
+        for set in [&mut self.entries, &mut self.kernels, &mut self.interface, &mut self.strings, &mut self.products] {
+            set.retain(|(hash, _)| !gone(hash));
+        }
+        self.files.retain(|hash, _| !gone(&file_key(*hash)));
+    }
+
+    /// A corpus of these fingerprints alone.
+    ///
+    /// # Panics
+    /// Never: what was written here can be read here.
+    pub fn to_corpus(&self) -> Corpus {
+        Corpus::new(vec![Layer::new(self.to_bytes()).expect("a file that was just written is sound")])
+    }
+}
+
+/// What stands for a whole file among what is free.
+pub(crate) fn file_key(hash: u128) -> u64 {
+    hash64(Kind::File, &hash.to_be_bytes())
+}
+
+fn write_details(details: &mut Vec<u8>, function: &FunctionPrint) {
+    put_varint(details, function.masked.len() as u32);
+    let mut end = 0;
+    for (at, length) in &function.masked {
+        put_varint(details, at - end);
+        put_varint(details, *length);
+        end = at + length;
+    }
+    put_varint(details, function.owners.len() as u32);
+    let mut before = 0;
+    for owner in &function.owners {
+        put_varint(details, owner - before);
+        before = *owner;
+    }
+}
+
+/// Masks and owners of a function. Whoever wrote the file may have written nonsense: masks overlap nowhere
+/// and numbers wrap nowhere, and whoever uses them checks them against the function's length.
+pub(crate) fn read_details(layer: &Layer, at: u32) -> (Vec<(u32, u32)>, Vec<u32>) {
+    let mut numbers = layer.details(at);
+    let (mut masked, mut end) = (Vec::new(), 0u32);
+    for _ in 0..numbers.next() {
+        let at = end.saturating_add(numbers.next());
+        let length = numbers.next();
+        end = at.saturating_add(length);
+        if end == u32::MAX || length == 0 {
+            break;
+        }
+        masked.push((at, length));
+    }
+    let (mut owners, mut before) = (Vec::new(), 0u32);
+    for number in 0..numbers.next() {
+        let step = numbers.next();
+        if number > 0 && step == 0 {
+            break;
+        }
+        before = before.saturating_add(step);
+        owners.push(before);
+    }
+    (masked, owners)
+}

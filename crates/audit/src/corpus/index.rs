@@ -1,0 +1,270 @@
+//! The index over all layers that a scan asks.
+
+use super::file::{FilePrint, FunctionRow, Layer, Part, u32_at, u64_at};
+use super::{Material, Origin, file_key, read_details};
+use crate::anchor::{AnchorIndex, Filter};
+use crate::links::filter_of;
+use crate::prints::SectionPrint;
+use crate::strings::Families;
+use std::collections::{BTreeMap, HashSet};
+
+/// Fingerprints of restricted material, ready for a scan.
+#[derive(Debug, Default)]
+pub struct Corpus {
+    layers: Vec<Layer>,
+    /// The number of each layer's first function; and of all functions at the end.
+    first_function: Vec<u32>,
+    pub(crate) anchors: AnchorIndex,
+    pub(crate) families: Families,
+    pub(crate) entries: Filter,
+    pub(crate) kernels: Filter,
+    pub(crate) interface: Filter,
+    free: HashSet<u64>,
+    file_sizes: HashSet<u64>,
+    section_sizes: HashSet<u64>,
+}
+
+/// An original of one of the layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct OriginalRef {
+    pub(crate) layer: u32,
+    pub(crate) original: u32,
+}
+
+/// A whole file of one of the layers.
+#[derive(Clone, Debug)]
+pub(crate) struct FileRef {
+    pub(crate) layer: u32,
+    pub(crate) print: FilePrint,
+}
+
+/// What a corpus knows of one material.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The material.
+    pub material: Material,
+    /// Whole files.
+    pub files: usize,
+    /// Functions of static archives.
+    pub functions: usize,
+    /// Entries of fatbin containers.
+    pub entries: usize,
+    /// Names of kernels.
+    pub kernels: usize,
+}
+
+impl Corpus {
+    /// Makes the index over some layers. Where two know the same, the first one speaks.
+    pub fn new(layers: Vec<Layer>) -> Self {
+        let free: HashSet<u64> =
+            layers.iter().flat_map(|layer| layer.table(Part::Free).rows().map(|row| u64_at(row, 0))).collect();
+        let mut first_function = vec![0];
+        for layer in &layers {
+            let before = first_function.last().copied().unwrap_or(0);
+            first_function.push(before + layer.table(Part::Functions).len() as u32);
+        }
+        let mut anchors = Vec::with_capacity(first_function.last().copied().unwrap_or(0) as usize);
+        for (layer, first) in layers.iter().zip(&first_function) {
+            // A function of impossible shape is no function.
+            let sound = |f: &FunctionRow| f.anchor_offset < f.length && !free.contains(&f.hash);
+            let rows = layer.functions().enumerate().filter(|(_, row)| sound(row));
+            anchors.extend(rows.map(|(row, function)| (function.anchor, first + row as u32)));
+        }
+        let column = |part, at: usize| -> HashSet<u64> {
+            layers.iter().flat_map(|layer| layer.table(part).rows().map(move |row| u64_at(row, at))).collect()
+        };
+        let (file_sizes, section_sizes) = (column(Part::Files, 16), column(Part::Sections, 8));
+        let families = Families::new(&layers, &free);
+        let [entries, kernels, interface] =
+            [Part::Entries, Part::Kernels, Part::Interface].map(|part| filter_of(&layers, part));
+        Self {
+            anchors: AnchorIndex::new(anchors),
+            families,
+            entries,
+            kernels,
+            interface,
+            first_function,
+            free,
+            file_sizes,
+            section_sizes,
+            layers,
+        }
+    }
+
+    /// Names the content: the same layers in the same order have the same id.
+    pub fn id(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for layer in &self.layers {
+            hasher.update(layer.id());
+        }
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+
+    /// The layers, the first of which speaks first.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// How many whole files and how many functions it knows.
+    pub fn size(&self) -> (usize, usize) {
+        let count = |part| self.layers.iter().map(|layer| layer.table(part).len()).sum();
+        (count(Part::Files), count(Part::Functions))
+    }
+
+    /// Whether material with this hash was learned before.
+    pub fn has_learned(&self, hash: &str) -> bool {
+        self.layers.iter().any(|layer| layer.meta.learned.contains(hash))
+    }
+
+    /// Free software that was subtracted: names and versions.
+    pub fn subtracted(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().flat_map(|layer| layer.meta.free.iter().map(String::as_str))
+    }
+
+    /// What it knows, material by material.
+    pub fn list(&self) -> Vec<Listed> {
+        let mut listed: BTreeMap<Material, Listed> = BTreeMap::new();
+        for (number, layer) in self.layers.iter().enumerate() {
+            for material in &layer.meta.materials {
+                let none = Listed { material: material.clone(), files: 0, functions: 0, entries: 0, kernels: 0 };
+                listed.entry(material.clone()).or_insert(none);
+            }
+            let mut count = |original: u32, add: fn(&mut Listed)| {
+                let original = OriginalRef { layer: number as u32, original };
+                if let Some(one) = self.material(original).and_then(|material| listed.get_mut(material)) {
+                    add(one);
+                }
+            };
+            for row in 0..layer.table(Part::Files).len() {
+                if let Some(print) = layer.file(row as u32) {
+                    count(print.original, |one| one.files += 1);
+                }
+            }
+            for row in layer.functions() {
+                let (_, owners) = read_details(layer, row.details);
+                if let Some(member) = owners.first().and_then(|owner| layer.meta.members.get(*owner as usize)) {
+                    count(member.original, |one| one.functions += 1);
+                }
+            }
+            for row in layer.table(Part::Entries).rows() {
+                count(u32_at(row, 8), |one| one.entries += 1);
+            }
+            for row in layer.table(Part::Kernels).rows() {
+                count(u32_at(row, 8), |one| one.kernels += 1);
+            }
+        }
+        listed.into_values().collect()
+    }
+
+    /// Whether a print is one that free software has as well.
+    pub(crate) fn is_free(&self, hash: u64) -> bool {
+        self.free.contains(&hash)
+    }
+
+    /// Whether a file of this size is known; only then is it worth hashing.
+    pub(crate) fn knows_size(&self, size: u64) -> bool {
+        self.file_sizes.contains(&size)
+    }
+
+    /// Whether a distinctive section of this size is known; only then is it worth hashing.
+    pub(crate) fn knows_section_size(&self, size: u64) -> bool {
+        self.section_sizes.contains(&size)
+    }
+
+    /// A whole file by its hash.
+    pub(crate) fn file(&self, hash: u128, size: u64) -> Option<FileRef> {
+        if self.is_free(file_key(hash)) {
+            return None;
+        }
+        self.layers.iter().enumerate().find_map(|(number, layer)| {
+            let print = layer.file(layer.find_file(hash, size)?)?;
+            Some(FileRef { layer: number as u32, print })
+        })
+    }
+
+    /// Files that begin with the bytes that have this hash.
+    pub(crate) fn files_beginning(&self, head: u64) -> impl Iterator<Item = FileRef> {
+        self.files_in(Part::Heads, head, 8)
+    }
+
+    /// The original that shares the most bytes in distinctive sections, if any shares one. What the sections
+    /// are called in the copy does not matter.
+    pub(crate) fn closest(&self, sections: &[SectionPrint]) -> Option<FileRef> {
+        let mut shared: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+        for section in sections {
+            for (number, layer) in self.layers.iter().enumerate() {
+                for row in layer.table(Part::Sections).find(section.hash) {
+                    if u64_at(row, 8) == section.size {
+                        *shared.entry((number as u32, u32_at(row, 16))).or_default() += section.size;
+                    }
+                }
+            }
+        }
+        let best = shared.into_iter().max_by_key(|(at, bytes)| (*bytes, std::cmp::Reverse(*at)))?;
+        let (layer, row) = best.0;
+        Some(FileRef { layer, print: self.layers[layer as usize].file(row)? })
+    }
+
+    fn files_in(&self, part: Part, hash: u64, at: usize) -> impl Iterator<Item = FileRef> {
+        self.layers.iter().enumerate().flat_map(move |(number, layer)| {
+            let rows = layer.table(part).find(hash);
+            rows.filter_map(move |row| Some(FileRef { layer: number as u32, print: layer.file(u32_at(row, at))? }))
+        })
+    }
+
+    /// The originals that a hash stands beside in a table of pairs.
+    pub(crate) fn originals(&self, part: Part, hash: u64) -> impl Iterator<Item = OriginalRef> {
+        self.layers.iter().enumerate().flat_map(move |(number, layer)| {
+            let rows = layer.table(part).find(hash);
+            rows.map(move |row| OriginalRef { layer: number as u32, original: u32_at(row, 8) })
+        })
+    }
+
+    fn layer_of(&self, function: u32) -> (u32, &Layer, u32) {
+        let number = self.first_function.partition_point(|first| *first <= function) - 1;
+        (number as u32, &self.layers[number], function - self.first_function[number])
+    }
+
+    /// A function by its number.
+    pub(crate) fn function(&self, number: u32) -> FunctionRow {
+        let (_, layer, row) = self.layer_of(number);
+        layer.function(row)
+    }
+
+    /// What relocations patch in a function, in the form of [`read_details`].
+    pub(crate) fn masks(&self, number: u32, function: &FunctionRow) -> super::file::Varints<'_> {
+        self.layer_of(number).1.details(function.details)
+    }
+
+    /// The members that own a function: the layer, and the numbers in it.
+    pub(crate) fn owners(&self, number: u32, function: &FunctionRow) -> (u32, Vec<u32>) {
+        let (number, layer, _) = self.layer_of(number);
+        let mut owners = read_details(layer, function.details).1;
+        owners.retain(|owner| (*owner as usize) < layer.meta.members.len());
+        (number, owners)
+    }
+
+    /// A member of an archive: its archive, its name, and how many functions it has.
+    pub(crate) fn member(&self, layer: u32, member: u32) -> (OriginalRef, &str, u32) {
+        let member = &self.layers[layer as usize].meta.members[member as usize];
+        (OriginalRef { layer, original: member.original }, &member.name, member.functions)
+    }
+
+    /// The material of an original; `None` for a number that means nothing.
+    pub(crate) fn material(&self, original: OriginalRef) -> Option<&Material> {
+        let meta = &self.layers.get(original.layer as usize)?.meta;
+        meta.materials.get(meta.originals.get(original.original as usize)?.material as usize)
+    }
+
+    /// An original in full.
+    pub(crate) fn origin(&self, original: OriginalRef, member: Option<String>) -> Option<Origin> {
+        let meta = &self.layers.get(original.layer as usize)?.meta;
+        let file = meta.originals.get(original.original as usize)?.file.clone();
+        Some(Origin { material: self.material(original)?.clone(), file, member })
+    }
+
+    /// A whole file in full.
+    pub(crate) fn origin_of_file(&self, file: &FileRef) -> Option<Origin> {
+        self.origin(OriginalRef { layer: file.layer, original: file.print.original }, file.print.member.clone())
+    }
+}

@@ -1,0 +1,409 @@
+use super::*;
+use proptest::prelude::*;
+
+/// One entry of a container that a test makes.
+#[derive(Clone)]
+struct Made {
+    kind: u16,
+    arch: u32,
+    compression: Compression,
+    content: Vec<u8>,
+}
+
+fn made(kind: u16, arch: u32, compression: Compression, content: &[u8]) -> Made {
+    Made { kind, arch, compression, content: content.to_vec() }
+}
+
+/// A block of LZ4 with runs as matches, and otherwise literals.
+fn lz4(content: &[u8]) -> Vec<u8> {
+    fn length(token: &mut u8, shift: u8, mut length: usize, out: &mut Vec<u8>) {
+        *token |= (length.min(15) as u8) << shift;
+        if let Some(rest) = length.checked_sub(15) {
+            length = rest;
+            while length >= 255 {
+                out.push(255);
+                length -= 255;
+            }
+            out.push(length as u8);
+        }
+    }
+    let (mut out, mut literals, mut at) = (Vec::new(), 0, 0);
+    let mut sequence = |literals: &[u8], run: Option<usize>| {
+        let (mut token, mut before, mut after) = (0, Vec::new(), Vec::new());
+        length(&mut token, 4, literals.len(), &mut before);
+        if let Some(run) = run {
+            after.extend(1u16.to_le_bytes());
+            length(&mut token, 0, run - 4, &mut after);
+        }
+        out.push(token);
+        out.extend(before);
+        out.extend(literals);
+        out.extend(after);
+    };
+    while at < content.len() {
+        let run = if at == 0 { 0 } else { content[at..].iter().take_while(|byte| **byte == content[at - 1]).count() };
+        if run >= 4 {
+            sequence(&content[literals..at], Some(run));
+            at += run;
+            literals = at;
+        } else {
+            at += 1;
+        }
+    }
+    sequence(&content[literals..], None);
+    out
+}
+
+fn container(entries: &[Made]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for entry in entries {
+        let (flags, stored) = match entry.compression {
+            Compression::None => (0x11u64, entry.content.clone()),
+            Compression::Lz4 => (0x2011, lz4(&entry.content)),
+            Compression::Zstd => (0x8011, zstd::bulk::compress(&entry.content, 3).unwrap()),
+        };
+        let compressed = entry.compression != Compression::None;
+        // Two words of options, as later compilers write them.
+        let options = [0u8; 8];
+        let header = 64 + options.len() as u32;
+        let padded = stored.len().next_multiple_of(8);
+        body.extend(entry.kind.to_le_bytes());
+        body.extend(0x101u16.to_le_bytes());
+        body.extend(header.to_le_bytes());
+        body.extend((padded as u64).to_le_bytes());
+        body.extend(if compressed { stored.len() as u32 } else { 0 }.to_le_bytes());
+        body.extend([64, 0, 0, 0, 8, 0, 1, 0]);
+        body.extend(entry.arch.to_le_bytes());
+        body.extend([0; 8]);
+        body.extend(flags.to_le_bytes());
+        body.extend([0; 8]);
+        body.extend(if compressed { entry.content.len() as u64 } else { 0 }.to_le_bytes());
+        body.extend(options);
+        body.extend(&stored);
+        body.extend(vec![0; padded - stored.len()]);
+    }
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend([1, 0, 16, 0]);
+    bytes.extend((body.len() as u64).to_le_bytes());
+    bytes.extend(body);
+    bytes
+}
+
+/// Machine code with the given kernels, laid out as `nvcc` does or with the names at the end.
+fn cubin(kernels: &[&str], names_first: bool) -> Vec<u8> {
+    cubin_with(kernels, names_first, b"\0.shstrtab\0.text.symbol\0")
+}
+
+/// The same with other bytes behind the names.
+fn cubin_with(kernels: &[&str], names_first: bool, behind: &[u8]) -> Vec<u8> {
+    let mut names = vec![".shstrtab".to_owned(), ".strtab".to_owned(), ".nv.info".to_owned()];
+    for kernel in kernels {
+        names.extend([format!(".nv.info.{kernel}"), format!(".text.{kernel}")]);
+    }
+    let (mut table, mut offsets) = (vec![0], vec![0u32]);
+    for name in &names {
+        offsets.push(table.len() as u32);
+        table.extend(name.bytes());
+        table.push(0);
+    }
+    let (code, size) = ([0x5au8; 300], table.len() as u64);
+    let body = if names_first { [&table, behind, &code].concat() } else { [&code, &table[..]].concat() };
+    let at = if names_first { 64 } else { 64 + code.len() as u64 };
+    let mut bytes = b"\x7fELF\x02\x01\x01\x33\x07\0\0\0\0\0\0\0\x02\0\xbe\0\x66\0\0\0".to_vec();
+    bytes.extend([0; 16]);
+    bytes.extend((64 + body.len() as u64).to_le_bytes());
+    bytes.extend([0, 0, 0, 0, 64, 0, 56, 0, 0, 0, 64, 0, offsets.len() as u8, 0, 1, 0]);
+    bytes.extend(&body);
+    for (index, name) in offsets.iter().enumerate() {
+        bytes.extend(name.to_le_bytes());
+        bytes.extend(if index == 1 { 3u32 } else { 0 }.to_le_bytes());
+        bytes.extend([0; 16]);
+        bytes.extend(if index == 1 { [at, size] } else { [0, 0] }.map(u64::to_le_bytes).as_flattened());
+        bytes.extend([0; 24]);
+    }
+    bytes
+}
+
+const PTX: &str = "//\n// Generated by NVIDIA NVVM Compiler\n//\n\n.version 8.7\n.target sm_90\n.address_size 64\n\n\
+                   .func helper(\n)\n{\n}\n.visible .entry _Z3onev(\n)\n{\n}\n.entry two\n{\n}\n.weak .entry $three$4(";
+
+fn three() -> Vec<Made> {
+    let code = cubin(&["_Z3onev", "two"], true);
+    vec![
+        made(2, 80, Compression::None, &code),
+        made(2, 90, Compression::Lz4, &code),
+        made(2, 120, Compression::Zstd, &code),
+        made(1, 90, Compression::Lz4, PTX.as_bytes()),
+        made(1, 120, Compression::Zstd, PTX.as_bytes()),
+    ]
+}
+
+fn names(entry: &Entry<'_>) -> Result<Vec<String>, Unreadable> {
+    let mut scratch = Scratch::default();
+    let name = |name: &&[u8]| String::from_utf8(name.to_vec()).unwrap();
+    kernels(entry, &mut scratch).map(|kernels| kernels.iter().map(name).collect())
+}
+
+#[test]
+fn containers_are_found_between_other_bytes() {
+    let (one, two) = (container(&three()), container(&three()[..1]));
+    let bytes = [b"before\x50\xed\x55".as_slice(), &one, MAGIC, b"between", &two, MAGIC].concat();
+    let found: Vec<_> = containers(&bytes).map(Result::unwrap).collect();
+    assert_eq!(found.iter().map(|found| found.at).collect::<Vec<_>>(), [9, 9 + one.len() + 11]);
+    let shown: Vec<_> = found[0].entries.iter().map(|entry| (entry.kind, entry.arch, entry.compression)).collect();
+    assert_eq!(
+        shown,
+        [
+            (EntryKind::Cubin, 80, Compression::None),
+            (EntryKind::Cubin, 90, Compression::Lz4),
+            (EntryKind::Cubin, 120, Compression::Zstd),
+            (EntryKind::Ptx, 90, Compression::Lz4),
+            (EntryKind::Ptx, 120, Compression::Zstd),
+        ]
+    );
+    for entry in &found[0].entries {
+        assert_eq!(&bytes[entry.at..][..entry.payload.len()], entry.payload);
+        let expected: &[&str] =
+            if entry.kind == EntryKind::Ptx { &["_Z3onev", "two", "$three$4"] } else { &["_Z3onev", "two"] };
+        assert_eq!(names(entry).unwrap(), expected);
+    }
+}
+
+#[test]
+fn the_largest_machine_code_tells_most() {
+    let tells = |entries: &[Made]| {
+        let bytes = container(entries);
+        containers(&bytes).next().unwrap().unwrap().telling().map(|entry| (entry.kind, entry.arch))
+    };
+    let (small, large) = (cubin(&["one"], true), cubin(&["one", "two"], true));
+    let entries = [
+        made(1, 120, Compression::None, &[b'/'; 9999]),
+        made(2, 80, Compression::None, &small),
+        made(2, 90, Compression::None, &large),
+        made(2, 100, Compression::None, &small),
+    ];
+    assert_eq!(tells(&entries), Some((EntryKind::Cubin, 90)));
+    assert_eq!(tells(&entries[..1]), Some((EntryKind::Ptx, 120)));
+}
+
+#[test]
+fn what_lies_inside_a_container_is_not_found_again() {
+    let inner = container(&three()[..1]);
+    let outer = container(&[made(2, 80, Compression::None, &inner)]);
+    let found: Vec<_> = containers(&outer).map(Result::unwrap).collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!(names(&found[0].entries[0]), Err(Unreadable::Damaged));
+}
+
+#[test]
+fn four_bytes_are_no_container() {
+    let whole = container(&three());
+    let changed = |at: usize, bytes: &[u8]| {
+        let mut whole = whole.clone();
+        whole[at..at + bytes.len()].copy_from_slice(bytes);
+        containers(&whole).next().map(|found| found.map(|_| ()).map_err(|broken| broken.reason))
+    };
+    assert_eq!(changed(0, MAGIC), Some(Ok(())));
+    assert_eq!(changed(4, &[0x72, 0x74]), None);
+    assert_eq!(changed(6, &[17]), None);
+    assert_eq!(changed(8, &0u64.to_le_bytes()), None);
+    assert_eq!(changed(8, &u64::MAX.to_le_bytes()), None);
+    // The first entry's kind, size of the header, size of the payload and architecture.
+    assert_eq!(changed(16, &[0, 0]), None);
+    assert_eq!(changed(20, &[63]), None);
+    assert_eq!(changed(24, &u64::MAX.to_le_bytes()), None);
+    assert_eq!(changed(44, &[0xff, 0xff]), None);
+    // What is right but for one thing is broken.
+    assert_eq!(changed(4, &[2, 0]), Some(Err(Reason::Version(2))));
+    assert_eq!(changed(8, &(1u64 << 39).to_le_bytes()), Some(Err(Reason::Cut)));
+    assert_eq!(changed(8, &(whole.len() as u64 - 17).to_le_bytes()), Some(Err(Reason::Contradiction)));
+    assert_eq!(changed(8, &(whole.len() as u64 - 15).to_le_bytes()), Some(Err(Reason::Contradiction)));
+    assert_eq!(changed(8, &(whole.len() as u64 + 48).to_le_bytes()), Some(Err(Reason::Cut)));
+}
+
+#[test]
+fn the_search_goes_on_behind_a_broken_container() {
+    let mut bytes = container(&three());
+    let whole = containers(&bytes).next().unwrap().unwrap().entries.len();
+    bytes[8..16].copy_from_slice(&(1u64 << 39).to_le_bytes());
+    bytes.extend(container(&three()));
+    let found: Vec<_> = containers(&bytes).collect();
+    assert_eq!(found.len(), 2);
+    // The next container is no entry of the first one.
+    let broken = found[0].as_ref().unwrap_err();
+    assert_eq!((broken.reason, broken.read.entries.len()), (Reason::Contradiction, whole));
+    assert_eq!(found[1].as_ref().unwrap().entries.len(), whole);
+}
+
+#[test]
+fn entries_are_bounded() {
+    let mut bytes = container(&vec![made(2, 80, Compression::None, b""); ENTRIES + 1]);
+    let found: Vec<_> = containers(&bytes).collect();
+    assert_eq!(found.len(), 1);
+    let broken = found[0].as_ref().unwrap_err();
+    assert_eq!((broken.reason, broken.read.entries.len()), (Reason::TooManyEntries, ENTRIES));
+    bytes = container(&vec![made(2, 80, Compression::None, b""); ENTRIES]);
+    assert!(containers(&bytes).all(|found| found.is_ok()));
+}
+
+#[test]
+fn a_container_cut_anywhere_is_reported() {
+    let whole = container(&three());
+    for end in 0..whole.len() {
+        let cut = &whole[..end];
+        read_all(cut);
+        let found: Vec<_> = containers(cut).collect();
+        if end < 8 {
+            assert_eq!(found, [], "nothing tells yet that it is one");
+        } else {
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].as_ref().unwrap_err().reason, Reason::Cut);
+        }
+    }
+}
+
+#[test]
+fn flipped_bits_do_no_harm() {
+    let whole = container(&three());
+    for at in 0..whole.len() {
+        for bit in [1u8, 0x10, 0x80, 0xff] {
+            let mut flipped = whole.clone();
+            flipped[at] ^= bit;
+            read_all(&flipped);
+        }
+    }
+}
+
+#[test]
+fn names_are_read_wherever_they_stand() {
+    for code in [cubin(&["_Z3onev", "two"], true), cubin(&["_Z3onev", "two"], false)] {
+        assert!(looks_like_cubin(&code));
+        assert_eq!(cubin_kernels(&code).unwrap(), [&b"_Z3onev"[..], b"two"]);
+        for end in 0..code.len() {
+            _ = cubin_kernels(&code[..end]);
+            read_all(&code[..end]);
+        }
+        for at in 0..code.len() {
+            let mut flipped = code.clone();
+            flipped[at] ^= 0xff;
+            read_all(&flipped);
+        }
+        for compression in [Compression::Lz4, Compression::Zstd] {
+            let bytes = container(&[made(2, 80, compression, &code)]);
+            let found = containers(&bytes).next().unwrap().unwrap();
+            assert_eq!(names(&found.entries[0]).unwrap(), ["_Z3onev", "two"]);
+        }
+    }
+}
+
+#[test]
+fn the_end_of_the_names_is_known_by_what_follows() {
+    let behind: [&[u8]; 5] = [b"\0.shstrtab\0.text.other\0", b"\0#iii\0.text.other\0", &[0; 36], &[0; 100], b"\x7f"];
+    for behind in behind {
+        // The zeros between two names stand where a name was made shorter.
+        let code = cubin_with(&["one", "two\0\0\0\0\0", "three"], true, behind);
+        assert_eq!(cubin_kernels(&code).unwrap(), [&b"one"[..], b"two", b"three"], "{behind:?}");
+    }
+}
+
+#[test]
+fn many_names_are_unpacked_as_far_as_they_reach() {
+    let many: Vec<String> = (0..100).map(|i| format!("kernel_{i}_{}", "x".repeat(2000))).collect();
+    let mut code = cubin(&many.iter().map(String::as_str).collect::<Vec<_>>(), true);
+    // Code in short sequences, which is not reached.
+    code.extend(b"codeeeee".repeat(1 << 19));
+    for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
+        let bytes = container(&[made(2, 80, compression, &code)]);
+        let found = containers(&bytes).next().unwrap().unwrap();
+        assert_eq!(names(&found.entries[0]).unwrap(), many);
+        let mut scratch = Scratch::default();
+        kernels(&found.entries[0], &mut scratch).unwrap();
+        assert!(scratch.bytes.len() < 3 << 20, "{}", scratch.bytes.len());
+    }
+}
+
+#[test]
+fn names_that_share_bytes_are_bounded() {
+    let mut code = cubin(&["two"; 100], false);
+    let long = code.len() as u64;
+    code.extend(b".text.");
+    code.extend(vec![b'x'; 3000]);
+    code.push(0);
+    let headers = u64::from_le_bytes(code[40..48].try_into().unwrap()) as usize;
+    // The table is where the long name is, and every section has that name.
+    code[headers + 64 + 24..][..8].copy_from_slice(&long.to_le_bytes());
+    code[headers + 64 + 32..][..8].copy_from_slice(&3007u64.to_le_bytes());
+    for section in 0..code[60] as usize {
+        code[headers + section * 64..][..4].copy_from_slice(&[0; 4]);
+    }
+    assert_eq!(cubin_kernels(&code), Err(Unreadable::Damaged));
+}
+
+#[test]
+fn bombs_are_bounded() {
+    let bomb = |compression, stored: &[u8], claimed: u64| {
+        let entry = Entry { kind: EntryKind::Ptx, arch: 80, compression, payload: stored, unpacked: claimed, at: 0 };
+        let mut scratch = Scratch::default();
+        let result = kernels(&entry, &mut scratch).map(|kernels| kernels.len());
+        assert!(scratch.bytes.capacity() <= 2 * UNPACKED);
+        result
+    };
+    // A text that never ends: one match of a gigabyte.
+    let text = PTX.as_bytes();
+    let mut endless = vec![0xff, (text.len() - 15) as u8];
+    endless.extend(text);
+    endless.extend([1, 0]);
+    endless.extend(vec![255; 4 << 20]);
+    endless.push(0);
+    assert_eq!(bomb(Compression::Lz4, &endless, 1 << 60), Err(Unreadable::TooLarge));
+    assert_eq!(bomb(Compression::Lz4, &endless, 1000), Err(Unreadable::TooLarge));
+    let mut endless = text.to_vec();
+    endless.resize(64 << 20, b' ');
+    let mut packed = zstd::bulk::compress(&endless, 1).unwrap();
+    assert_eq!(bomb(Compression::Zstd, &packed, 64 << 20), Ok(3));
+    assert_eq!(bomb(Compression::Zstd, &packed, (64 << 20) - 1), Err(Unreadable::TooLarge));
+    packed.truncate(packed.len() - 1);
+    assert_eq!(bomb(Compression::Zstd, &packed, 1 << 60), Err(Unreadable::Damaged));
+}
+
+#[test]
+fn kinds_are_told_by_their_content() {
+    let check = |kind, content: &[u8], expected: Result<usize, Unreadable>| {
+        for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
+            let bytes = container(&[made(kind, 80, compression, content)]);
+            let found = containers(&bytes).next().unwrap().unwrap();
+            assert_eq!(names(&found.entries[0]).map(|names| names.len()), expected, "{kind} {compression:?}");
+        }
+    };
+    check(0x40, &[7; 100], Err(Unreadable::Kind(0x40)));
+    check(0x10, &cubin(&["one"], true), Ok(1));
+    check(2, b"", Err(Unreadable::Damaged));
+    check(1, b"text that is not PTX", Err(Unreadable::Damaged));
+    check(1, PTX.as_bytes(), Ok(3));
+}
+
+#[test]
+fn ptx_is_told_by_its_directives() {
+    assert!(looks_like_ptx(PTX.as_bytes()));
+    assert!(looks_like_ptx(b".version 8.0\n.target sm_80\n"));
+    assert!(!looks_like_ptx(b"A page on .version 8.0\n.target sm_80\n"));
+    assert!(!looks_like_ptx(b"// .version 8.0\n.target sm_80\n"));
+    assert!(!looks_like_ptx(b""));
+    assert_eq!(ptx_kernels(b".entry").unwrap(), [&b""[..]; 0]);
+    assert_eq!(ptx_kernels(b".entryone( x.entry two( .entry \t three").unwrap(), [b"three"]);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..400), at in 0usize..500) {
+        read_all(&bytes);
+        let mut whole = container(&three());
+        let at = at.min(whole.len());
+        whole.splice(at..at, bytes.iter().copied());
+        read_all(&whole);
+        for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
+            let entry = Entry { kind: EntryKind::Cubin, arch: 80, compression, payload: &bytes, unpacked: 1 << 60, at: 0 };
+            _ = kernels(&entry, &mut Scratch::default());
+        }
+    }
+}

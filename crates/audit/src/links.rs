@@ -1,0 +1,265 @@
+//! What a binary links and opens, whose interface it defines, and whether it is a driver's library.
+
+use crate::anchor::Filter;
+use crate::binary::{self, Links};
+use crate::corpus::{Corpus, OriginalRef, Part};
+use crate::finding::{DriverSign, Finding, Place, Sign};
+use crate::prints::{Kind, hash64};
+use crate::strings::family;
+use object::{Object, ObjectSymbol, SymbolKind};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// Libraries of NVIDIA's driver, without the ending. They belong to the machine that has the GPU: what a
+/// package carries of them came from a driver, whose license lets nobody pass on parts. Libraries of that
+/// name that are free (`libnvidia-egl-wayland`, `libnvidia-container`) are not here.
+const DRIVER: [&str; 40] = [
+    "libcuda",
+    "libcudadebugger",
+    "libnvidia-ml",
+    "libnvidia-allocator",
+    "libnvidia-api",
+    "libnvidia-cbl",
+    "libnvidia-cfg",
+    "libnvidia-compiler",
+    "libnvidia-eglcore",
+    "libnvidia-encode",
+    "libnvidia-fbc",
+    "libnvidia-fatbinaryloader",
+    "libnvidia-glcore",
+    "libnvidia-glsi",
+    "libnvidia-glvkspirv",
+    "libnvidia-gpucomp",
+    "libnvidia-gtk2",
+    "libnvidia-gtk3",
+    "libnvidia-ifr",
+    "libnvidia-ngx",
+    "libnvidia-nvvm",
+    "libnvidia-nvvm70",
+    "libnvidia-opencl",
+    "libnvidia-opticalflow",
+    "libnvidia-pkcs11",
+    "libnvidia-pkcs11-openssl3",
+    "libnvidia-present",
+    "libnvidia-ptxjitcompiler",
+    "libnvidia-rtcore",
+    "libnvidia-sandboxutils",
+    "libnvidia-tls",
+    "libnvidia-vksc-core",
+    "libnvidia-wayland-client",
+    "libnvcuvid",
+    "libnvoptix",
+    "libGLX_nvidia",
+    "libEGL_nvidia",
+    "libGLESv1_CM_nvidia",
+    "libGLESv2_nvidia",
+    "libvdpau_nvidia",
+];
+
+/// The same for Windows.
+const WINDOWS_DRIVER: [&str; 7] =
+    ["nvcuda.dll", "nvml.dll", "nvcuvid.dll", "nvoptix.dll", "nvapi64.dll", "nvapi.dll", "nvencodeapi64.dll"];
+
+/// A stub loads a function on its first use and calls it; the longest that was met has 32 bytes, those that
+/// report a missing library about 200.
+const STUB_BYTES: u64 = 256;
+
+/// Fewer functions of an interface are a coincidence of names.
+const INTERFACE: usize = 8;
+
+/// Libraries that one finding names as opened.
+const OPENED: usize = 64;
+
+/// Whether this is the name of a driver's library: the name, and what may follow it.
+pub(crate) fn is_driver(name: &str) -> bool {
+    if WINDOWS_DRIVER.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        return true;
+    }
+    let Some((stem, version)) = name.split_once(".so") else { return false };
+    let numbers = version.is_empty()
+        || version.strip_prefix('.').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
+    numbers && DRIVER.contains(&stem)
+}
+
+/// A binary that is a driver's library, by its own name or by the one that others link.
+pub(crate) fn driver(place: &Place, links: &Links, findings: &mut Vec<Finding>) {
+    let name = place.innermost().rsplit('/').next().unwrap_or_default();
+    let found = match &links.soname {
+        Some(soname) if is_driver(soname) => Some((soname.clone(), DriverSign::Soname)),
+        _ if is_driver(name) => Some((name.to_owned(), DriverSign::FileName)),
+        _ => None,
+    };
+    if let Some((library, sign)) = found {
+        findings.push(Finding::Driver { place: place.clone(), library, sign });
+    }
+}
+
+/// What is linked, and what may be opened later.
+pub(crate) fn dynamic(place: &Place, links: Links, opens: BTreeSet<String>, findings: &mut Vec<Finding>) {
+    if links.needed.is_empty() && opens.is_empty() {
+        return;
+    }
+    let store_paths: BTreeSet<&str> = links.runpath.iter().filter_map(|path| store_path(path)).collect();
+    findings.push(Finding::Dynamic {
+        place: place.clone(),
+        store_paths: store_paths.into_iter().map(str::to_owned).collect(),
+        needed: links.needed,
+        runpath: links.runpath,
+        opens: opens.into_iter().take(OPENED).collect(),
+    });
+}
+
+/// The store path that a folder lies in: the first three parts of `/nix/store/HASH-NAME/lib`, or of such a
+/// path below another store's folder.
+fn store_path(folder: &str) -> Option<&str> {
+    const HASH: usize = 32;
+    let parts = folder.match_indices('/').map(|(at, _)| at + 1);
+    parts.into_iter().find_map(|start| {
+        let rest = &folder[start..];
+        let name = rest.split('/').next().unwrap_or(rest);
+        let (hash, _) = name.split_once('-')?;
+        let is_hash = hash.len() == HASH && hash.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
+        is_hash.then(|| &folder[..start + name.len()])
+    })
+}
+
+/// Whether a text is the name of a shared library, as `dlopen` takes it.
+pub(crate) fn library_name(text: &[u8]) -> Option<&str> {
+    let name = std::str::from_utf8(text).ok().filter(|name| name.starts_with("lib") && name.len() <= 128)?;
+    let (stem, version) = name.split_once(".so")?;
+    let plain = stem.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-+".contains(&b));
+    let numbers = version.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    (plain && numbers && stem.len() > 3).then_some(name)
+}
+
+/// Whether a binary can open libraries by itself.
+pub(crate) fn can_open(file: &object::File<'_>) -> bool {
+    let named = |name: &[u8]| name == b"dlopen" || name == b"dlmopen";
+    file.dynamic_symbols().chain(file.symbols()).any(|symbol| symbol.name_bytes().is_ok_and(named))
+}
+
+/// Which functions of vendors' interfaces a binary defines: library → names, and the longest in bytes.
+pub(crate) fn interfaces(file: &object::File<'_>, corpus: &Corpus) -> BTreeMap<OriginalRef, (BTreeSet<String>, u64)> {
+    let mut found: BTreeMap<OriginalRef, (BTreeSet<String>, u64)> = BTreeMap::new();
+    if corpus.interface.is_empty() {
+        return found;
+    }
+    let mut families: BTreeMap<String, OriginalRef> = BTreeMap::new();
+    for symbol in file.dynamic_symbols().chain(file.symbols()) {
+        if symbol.is_undefined() || symbol.kind() != SymbolKind::Text {
+            continue;
+        }
+        let Ok(name) = symbol.name_bytes() else { continue };
+        let hash = hash64(Kind::Symbol, name);
+        if !corpus.interface.may_have((hash >> 32) as u32) || corpus.is_free(hash) {
+            continue;
+        }
+        // Every release of a library has the function; they count as one.
+        for original in corpus.originals(Part::Interface, hash) {
+            let Some(origin) = corpus.origin(original, None) else { continue };
+            let original = *families.entry(family(&origin.file).to_owned()).or_insert(original);
+            let (names, longest) = found.entry(original).or_default();
+            names.insert(String::from_utf8_lossy(name).into_owned());
+            *longest = (*longest).max(symbol.size());
+        }
+    }
+    found.retain(|_, (names, _)| names.len() >= INTERFACE);
+    found
+}
+
+/// Reports interfaces that are defined by stubs, and adds the others to what is suspected already. By itself a
+/// defined interface proves nothing: profilers and emulators define it as well.
+pub(crate) fn interface_signs(
+    place: &Place,
+    found: BTreeMap<OriginalRef, (BTreeSet<String>, u64)>,
+    corpus: &Corpus,
+    findings: &mut Vec<Finding>,
+) {
+    for (library, (names, longest)) in found {
+        let Some(library) = corpus.origin(library, None) else { continue };
+        let of_family = |finding: &&mut Finding| {
+            finding.is_restricted() && finding.origin().is_some_and(|o| family(&o.file) == family(&library.file))
+        };
+        match findings.iter_mut().find(of_family) {
+            Some(Finding::Suspected { signs, .. }) => {
+                let examples = names.iter().take(8).cloned().collect();
+                signs.push(Sign::Interface { found: names.len() as u32, examples });
+            }
+            Some(_) => {}
+            None if longest <= STUB_BYTES => {
+                findings.push(Finding::Stub { place: place.clone(), library, functions: names.len() as u32, longest });
+            }
+            None => {}
+        }
+    }
+}
+
+/// A PE file that names a vendor's product of which nothing else was found.
+pub(crate) fn product_signs(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut Vec<Finding>) {
+    let Some((product, info)) = binary::product(bytes) else { return };
+    if corpus.is_free(product)
+        || findings.iter().any(|f| f.place() == place && f.is_restricted() && f.origin().is_some())
+    {
+        return;
+    }
+    let name = place.innermost().rsplit('/').next().unwrap_or_default();
+    let named = |library: &OriginalRef| corpus.origin(*library, None).is_some_and(|o| family(&o.file) == family(name));
+    let mut libraries: Vec<OriginalRef> = corpus.originals(Part::Products, product).collect();
+    // Rather the library of the same name than any of the same product.
+    libraries.sort_by_key(|library| !named(library));
+    let Some(like) = libraries.first().and_then(|library| corpus.origin(*library, None)) else { return };
+    let (company, product) = (info.company.unwrap_or_default(), info.product.unwrap_or_default());
+    findings.push(Finding::Suspected {
+        place: place.clone(),
+        like,
+        signs: vec![Sign::VersionInfo { company, product }],
+    });
+}
+
+/// The prints of what a library exports.
+pub(crate) fn exports(file: &object::File<'_>) -> HashSet<u64> {
+    let exported = file.dynamic_symbols().filter(|s| !s.is_undefined() && s.kind() == SymbolKind::Text && !s.is_weak());
+    exported.filter_map(|symbol| Some(hash64(Kind::Symbol, symbol.name_bytes().ok()?))).collect()
+}
+
+/// A filter over a table of pairs.
+pub(crate) fn filter_of(layers: &[crate::corpus::Layer], part: Part) -> Filter {
+    let hashes = || layers.iter().flat_map(|layer| layer.table(part).rows().map(|row| crate::corpus::u32_at(row, 4)));
+    Filter::new(hashes().count(), hashes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers_are_known_by_name() {
+        let check = |name: &str, driver: bool| assert_eq!(is_driver(name), driver, "{name}");
+        check("libcuda.so", true);
+        check("libcuda.so.1", true);
+        check("libcuda.so.535.104.05", true);
+        check("libnvidia-ml.so.1", true);
+        check("nvcuda.dll", true);
+        check("libcudart.so.12", false);
+        check("libcuda.sox", false);
+        check("libnvidia-egl-wayland.so.1", false);
+        check("libnvidia-container.so.1", false);
+        check("libcuda.a", false);
+    }
+
+    #[test]
+    fn folders_lead_to_store_paths() {
+        let path = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-cuda-12/lib";
+        assert_eq!(store_path(path), Some("/nix/store/0123456789abcdfghijklmnpqrsvwxyz-cuda-12"));
+        assert_eq!(store_path("$ORIGIN/../lib"), None);
+        assert_eq!(store_path("/usr/lib"), None);
+    }
+
+    #[test]
+    fn names_of_libraries_are_told_from_other_texts() {
+        assert_eq!(library_name(b"libcudnn.so.9"), Some("libcudnn.so.9"));
+        assert_eq!(library_name(b"libstdc++.so.6"), Some("libstdc++.so.6"));
+        assert_eq!(library_name(b"lib.so"), None);
+        assert_eq!(library_name(b"cannot open libx.so"), None);
+        assert_eq!(library_name(b"libx.so: not found"), None);
+    }
+}

@@ -1,0 +1,248 @@
+//! Distinctive strings: what tells a version of a library that the corpus lacks.
+//!
+//! Messages survive linking, stripping and most releases. A string counts for a family of libraries
+//! (`cudart`: shared or static, of any version) when at least half of the family's known releases have
+//! it. Names of functions are left out: whoever uses a library has those as well. So is everything
+//! without a space, which is a name more often than a message.
+
+use crate::anchor::Filter;
+use crate::corpus::{Corpus, Layer, OriginalRef, Part, u32_at, u64_at};
+use crate::finding::{Finding, Place, Sign};
+use crate::prints::{Kind, hash64};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// Shorter strings stand in many programs.
+const SHORTEST: usize = 16;
+
+/// Longer ones are tables of data that happen to be printable.
+const LONGEST: usize = 512;
+
+/// So many strings of one original are kept: those with the lowest hashes, so that two releases keep the
+/// same ones.
+pub(crate) const KEPT: usize = 400;
+
+/// A family with fewer strings cannot be told by them.
+const FAMILY_STRINGS: u32 = 24;
+
+/// So many strings of a family make a suspicion, if they are a quarter of those that are known as well.
+/// Dynamic users of a library have at most one (`docs/decisions/0004-audit.md`).
+const SUSPICIOUS: u32 = 16;
+
+/// Examples that a finding shows.
+const EXAMPLES: usize = 8;
+
+/// The name that a library has in every release, shared or static, on every system: `cudart` for
+/// `libcudart.so.12`, `libcudart_static.a` and `cudart64_12.dll`.
+pub(crate) fn family(file: &str) -> &str {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    let name = name.split('.').next().unwrap_or(name);
+    let name = name.strip_prefix("lib").unwrap_or(name);
+    let name = name.strip_suffix("_static").unwrap_or(name);
+    let without = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_' || c == '-');
+    if without.is_empty() { name } else { without }
+}
+
+/// The messages among some bytes: printable, with a space, between zeros.
+pub(crate) fn messages(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    texts(bytes).filter(|text| (SHORTEST..=LONGEST).contains(&text.len()) && text.contains(&b' '))
+}
+
+/// Everything that stands before a zero and is printable up to there.
+pub(crate) fn texts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr::memchr_iter(0, bytes).filter_map(move |end| {
+        let piece = &bytes[start..end];
+        start = end + 1;
+        // Most pieces are empty or end in something else.
+        if piece.len() < 4 || !is_printable(piece[piece.len() - 1]) {
+            return None;
+        }
+        let from = piece.iter().rposition(|byte| !is_printable(*byte)).map_or(0, |at| at + 1);
+        Some(&piece[from..])
+    })
+}
+
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\n' | b'\t')
+}
+
+/// The prints of an original's messages, of which the lowest are kept.
+pub(crate) fn prints<'a>(data: impl Iterator<Item = &'a [u8]>) -> BTreeSet<u64> {
+    let mut kept = BTreeSet::new();
+    for hash in data.flat_map(messages).map(|text| hash64(Kind::String, text)) {
+        keep(&mut kept, hash);
+    }
+    kept
+}
+
+/// Adds a print, if it is among the lowest.
+pub(crate) fn keep(kept: &mut BTreeSet<u64>, hash: u64) {
+    if kept.len() < KEPT || kept.last().is_some_and(|last| hash < *last) {
+        kept.insert(hash);
+        if kept.len() > KEPT {
+            kept.pop_last();
+        }
+    }
+}
+
+/// The families of all layers, ready for a scan.
+#[derive(Debug, Default)]
+pub(crate) struct Families {
+    filter: Filter,
+    /// String → the families that it counts for.
+    strings: HashMap<u64, Vec<u32>>,
+    families: Vec<Family>,
+}
+
+/// Libraries of one name.
+#[derive(Debug)]
+struct Family {
+    name: String,
+    known: u32,
+    /// The newest release of it in the corpus.
+    example: OriginalRef,
+}
+
+impl Families {
+    pub(crate) fn new(layers: &[Layer], free: &HashSet<u64>) -> Self {
+        // Name of the family → its releases, each with its strings.
+        let mut by_name: BTreeMap<&str, BTreeMap<(&str, &str), BTreeSet<u64>>> = BTreeMap::new();
+        let mut examples: HashMap<&str, (&str, OriginalRef)> = HashMap::new();
+        for (number, layer) in layers.iter().enumerate() {
+            for row in layer.table(Part::Strings).rows() {
+                let (hash, original) = (u64_at(row, 0), u32_at(row, 8));
+                let Some(known) = layer.meta.originals.get(original as usize) else { continue };
+                if free.contains(&hash) {
+                    continue;
+                }
+                let material = &layer.meta.materials[known.material as usize];
+                let name = family(&known.file);
+                let release = (material.name.as_str(), material.version.as_str());
+                by_name.entry(name).or_default().entry(release).or_default().insert(hash);
+                let at = OriginalRef { layer: number as u32, original };
+                let example = examples.entry(name).or_insert((&material.version, at));
+                if material.version.as_str() > example.0 {
+                    *example = (&material.version, at);
+                }
+            }
+        }
+        let mut families = Self::default();
+        for (name, releases) in by_name {
+            let mut counts: HashMap<u64, usize> = HashMap::new();
+            for hash in releases.values().flatten() {
+                *counts.entry(*hash).or_default() += 1;
+            }
+            counts.retain(|_, count| *count * 2 >= releases.len());
+            if counts.len() < FAMILY_STRINGS as usize {
+                continue;
+            }
+            let number = families.families.len() as u32;
+            for hash in counts.keys() {
+                families.strings.entry(*hash).or_default().push(number);
+            }
+            let known = counts.len() as u32;
+            families.families.push(Family { name: name.to_owned(), known, example: examples[name].1 });
+        }
+        let hashes = families.strings.keys().map(|hash| (hash >> 32) as u32);
+        families.filter = Filter::new(families.strings.len(), hashes);
+        families
+    }
+
+    /// Whether a string counts for any family.
+    pub(crate) fn has(&self, hash: u64) -> bool {
+        self.filter.may_have((hash >> 32) as u32) && self.strings.contains_key(&hash)
+    }
+}
+
+/// Strings of a file that count for families.
+#[derive(Default)]
+pub(crate) struct Seen<'a> {
+    strings: BTreeMap<u64, &'a [u8]>,
+}
+
+impl<'a> Seen<'a> {
+    /// Looks at one text.
+    pub(crate) fn look(&mut self, text: &'a [u8], families: &Families) {
+        if (SHORTEST..=LONGEST).contains(&text.len()) && text.contains(&b' ') {
+            let hash = hash64(Kind::String, text);
+            if families.has(hash) {
+                self.strings.insert(hash, text);
+            }
+        }
+    }
+
+    /// The families that a file looks like, besides those of which code was found in it.
+    pub(crate) fn report(self, place: &Place, corpus: &Corpus, found: &[String], findings: &mut Vec<Finding>) {
+        let families = &corpus.families;
+        let is_found = |family: u32| found.iter().any(|name| *name == families.families[family as usize].name);
+        let mut strings = self.strings;
+        strings.retain(|hash, _| !families.strings[hash].iter().any(|family| is_found(*family)));
+        // A string that several families share is put down to the one of which more is there.
+        loop {
+            let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
+            for family in strings.keys().flat_map(|hash| &families.strings[hash]) {
+                *counts.entry(*family).or_default() += 1;
+            }
+            let share = |family: u32, count: u32| {
+                u64::from(count) * 1_000_000 / u64::from(families.families[family as usize].known)
+            };
+            let best =
+                counts.into_iter().max_by_key(|(family, count)| (share(*family, *count), std::cmp::Reverse(*family)));
+            let Some((number, count)) = best else { break };
+            let family = &families.families[number as usize];
+            if count < SUSPICIOUS || count * 4 < family.known {
+                // A large family may have its share too low and another one enough.
+                strings.retain(|hash, _| !families.strings[hash].contains(&number));
+                continue;
+            }
+            let of_family: Vec<u64> =
+                strings.keys().filter(|hash| families.strings[hash].contains(&number)).copied().collect();
+            let examples = of_family.iter().take(EXAMPLES).map(|hash| shown(strings[hash])).collect();
+            for hash in of_family {
+                strings.remove(&hash);
+            }
+            let Some(like) = corpus.origin(family.example, None) else { continue };
+            let signs = vec![Sign::Strings { found: count, known: family.known, examples }];
+            findings.push(Finding::Suspected { place: place.clone(), like, signs });
+        }
+    }
+}
+
+/// A string of the file that was audited, shortened.
+fn shown(text: &[u8]) -> String {
+    String::from_utf8_lossy(&text[..text.len().min(80)]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_releases_of_a_library_are_one_family() {
+        let check = |file: &str, name: &str| assert_eq!(family(file), name, "{file}");
+        check("lib/libcudart.so.12", "cudart");
+        check("nvidia/cuda_runtime/lib/libcudart_static.a", "cudart");
+        check("bin/cudart64_12.dll", "cudart");
+        check("lib/x64/cudart_static.lib", "cudart");
+        check("libcublasLt.so.13", "cublasLt");
+        check("libmkl_core.a", "mkl_core");
+        check("12", "12");
+    }
+
+    #[test]
+    fn messages_are_what_stands_between_zeros() {
+        let bytes = b"\0\x01\x02no such device is here\0short one\0cudaGetErrorStringWithoutSpace\0tail without a zero at its end";
+        let found: Vec<&[u8]> = messages(bytes).collect();
+        assert_eq!(found, [b"no such device is here".as_slice()]);
+        assert_eq!(texts(b"\0\x01libx.so\0").collect::<Vec<_>>(), [b"libx.so".as_slice()]);
+    }
+
+    #[test]
+    fn the_lowest_prints_are_kept() {
+        let mut kept = BTreeSet::new();
+        for hash in (0..1000).rev() {
+            keep(&mut kept, hash);
+        }
+        assert_eq!((kept.len(), kept.first(), kept.last()), (KEPT, Some(&0), Some(&(KEPT as u64 - 1))));
+    }
+}

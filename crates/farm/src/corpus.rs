@@ -1,0 +1,266 @@
+//! The corpus: what this state learned, beside what ships with the program.
+
+use crate::bytes::{BATCH, with_files};
+use crate::learn::all_unchanged;
+use narthex_audit::{
+    Corpus, CorpusError, Fingerprints, Layer, Learned, Limits, Material, Place, Source, learn, learn_free,
+};
+use narthex_cache::{State, StateError};
+use narthex_nix::{Tree, open_file};
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+
+/// The shipped files; `MANIFEST.md` beside them says what went into them.
+static SHIPPED: include_dir::Dir<'_> = include_dir::include_dir!("$CARGO_MANIFEST_DIR/corpus");
+
+/// No shipped file unpacks to more.
+const LARGEST: usize = 64 << 20;
+
+/// Compressed once and shipped often.
+const LEVEL: i32 = 19;
+
+/// Why the corpus cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CorpusFileError {
+    /// The state folder failed.
+    #[error("{0}")]
+    State(#[from] StateError),
+    /// The file is no corpus of this version.
+    #[error("the corpus {} cannot be used", path.display())]
+    Corpus {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: CorpusError,
+    },
+    /// The file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file changed while it was learned, so that the corpus would lack what it holds.
+    #[error("{place} of {path} changed while it was learned")]
+    Changed {
+        /// What was learned.
+        path: String,
+        /// The file.
+        place: Place,
+    },
+    /// The file cannot be written.
+    #[error("{} cannot be written", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Which layers an audit asks, beside what this state learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shipped {
+    /// Those that ship with the program as well.
+    With,
+    /// No others.
+    Without,
+}
+
+/// Reads the corpus: what a state learned, if there is one, and what ships with the program.
+///
+/// # Errors
+/// When the state's file cannot be read, or is not a corpus of this version.
+pub fn load_corpus(state: Option<&State>, shipped: Shipped) -> Result<Corpus, CorpusFileError> {
+    let own = state.map(|state| state.corpus()).filter(|path| path.exists());
+    let mut layers: Vec<Layer> = own.map(|path| read_layer(&path)).transpose()?.into_iter().collect();
+    if shipped == Shipped::With {
+        layers.extend(shipped_layers());
+    }
+    Ok(Corpus::new(layers))
+}
+
+/// The layers that ship with the program, in the order of their names.
+pub fn shipped_layers() -> Vec<Layer> {
+    let mut files: Vec<_> =
+        SHIPPED.files().filter(|file| file.path().extension().is_some_and(|e| e == "zst")).collect();
+    files.sort_by_key(|file| file.path());
+    let unpack = |file: &&include_dir::File<'_>| {
+        let bytes = zstd::bulk::decompress(file.contents(), LARGEST).expect("a shipped file can be unpacked");
+        Layer::new(bytes).expect("a shipped file is of this program's format")
+    };
+    files.par_iter().map(unpack).collect()
+}
+
+/// Reads one corpus file, which may be compressed.
+///
+/// # Errors
+/// When it cannot be read, or is not a corpus of this version.
+pub fn read_layer(path: &Path) -> Result<Layer, CorpusFileError> {
+    const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    let unreadable = |source| CorpusFileError::Read { path: path.to_owned(), source };
+    let bytes = open_file(path).map_err(unreadable)?;
+    let layer = if bytes.starts_with(&ZSTD) {
+        let mut unpacked = Vec::new();
+        let decoder = zstd::Decoder::with_buffer(&*bytes).map_err(unreadable)?;
+        std::io::Read::read_to_end(&mut std::io::Read::take(decoder, 4 << 30), &mut unpacked).map_err(unreadable)?;
+        Layer::new(unpacked)
+    } else {
+        Layer::new(bytes)
+    };
+    layer.map_err(|source| CorpusFileError::Corpus { path: path.to_owned(), source })
+}
+
+/// What a state learned, in the form in which it grows.
+pub(crate) fn own(state: &State) -> Result<Fingerprints, CorpusFileError> {
+    let path = state.corpus();
+    if !path.exists() {
+        return Ok(Fingerprints::default());
+    }
+    Ok(Fingerprints::from_layer(&read_layer(&path)?))
+}
+
+/// What a state learned, with what ships.
+pub(crate) fn with_shipped(own: &Fingerprints) -> Corpus {
+    let mut layers = vec![Layer::new(own.to_bytes()).expect("a file that was just written is sound")];
+    layers.extend(shipped_layers());
+    Corpus::new(layers)
+}
+
+/// What is said of material that is added by hand.
+#[derive(Clone, Debug)]
+pub struct Addition {
+    /// Whose it is.
+    pub material: Material,
+    /// It is free software that shares code with restricted material of the corpus.
+    pub free: bool,
+    /// Members of its archives that are free software, by their names; `*` stands for any letters.
+    pub free_members: Vec<String>,
+}
+
+/// Learns from a file or folder, and everything inside it, for a state's corpus. `None` where exactly these
+/// bytes were learned before.
+///
+/// # Errors
+/// When the path cannot be read at all, or the corpus not be written.
+pub fn add_to_corpus(
+    state: &State,
+    path: &Path,
+    addition: &Addition,
+    shipped: Shipped,
+) -> Result<Option<Learned>, CorpusFileError> {
+    let unreadable = |source| CorpusFileError::Read { path: path.to_owned(), source };
+    std::fs::metadata(path).map_err(unreadable)?;
+    let _lock = state.lock()?;
+    let mut own = own(state)?;
+    let tree = Tree::below(path.to_owned());
+    let mut hasher = blake3::Hasher::new();
+    for batch in tree.batches(BATCH) {
+        for file in batch {
+            hasher.update(file.path.as_bytes());
+            if let Ok(bytes) = &file.bytes {
+                hasher.update(&(bytes.len() as u64).to_le_bytes());
+                hasher.update(bytes);
+            }
+        }
+    }
+    let hash = format!("blake3:{}", hasher.finalize().to_hex());
+    let Addition { material, free, free_members } = addition.clone();
+    if own.has_learned(&hash) && !own.add_licenses(&material) {
+        return Ok(None);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let source = Source { hash, name, material, free_members };
+    let corpus = if !free {
+        Corpus::default()
+    } else if shipped == Shipped::With {
+        with_shipped(&own)
+    } else {
+        own.to_corpus()
+    };
+    let mut learned = Learned::default();
+    for batch in tree.batches(BATCH) {
+        let part = with_files(&batch, |files| match free {
+            false => learn(&mut own, &source, files, Limits::default()),
+            true => learn_free(&mut own, &corpus, &source, files, Limits::default()),
+        });
+        all_unchanged(&path.display().to_string(), &batch)?;
+        learned.add(part);
+    }
+    state.write_corpus(&own.to_bytes())?;
+    Ok(Some(learned))
+}
+
+/// Forgets material of a state's corpus, given as `NAME` or `NAME-VERSION`; gives what was forgotten.
+///
+/// # Errors
+/// When the corpus cannot be read or written.
+pub fn remove_from_corpus(state: &State, named: &[String]) -> Result<Vec<Material>, CorpusFileError> {
+    let _lock = state.lock()?;
+    let mut own = own(state)?;
+    let gone = own.remove(|material| is_named(material, named));
+    if !gone.is_empty() {
+        state.write_corpus(&own.to_bytes())?;
+    }
+    Ok(gone)
+}
+
+fn is_named(material: &Material, named: &[String]) -> bool {
+    named.iter().any(|name| *name == material.name || *name == material.package())
+}
+
+/// What of a state's corpus is exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Export {
+    /// All of it.
+    All,
+    /// Some materials, without what is free: `NAME` or `NAME-VERSION`.
+    Materials(Vec<String>),
+    /// What is free, and nothing else.
+    Free,
+}
+
+/// Writes a state's corpus, or a part of it, into a file; gives its size in bytes. A file whose name ends in
+/// `.zst` is compressed.
+///
+/// # Errors
+/// When the corpus cannot be read or the file not be written.
+pub fn export_corpus(state: &State, what: &Export, file: &Path) -> Result<u64, CorpusFileError> {
+    let mut own = own(state)?;
+    match what {
+        Export::All => {}
+        Export::Materials(named) => {
+            let free = own.clone();
+            own.subtract(&free);
+            own = own.only(|material| is_named(material, named));
+        }
+        Export::Free => own = own.only_free(),
+    }
+    let unwritable = |source| CorpusFileError::Write { path: file.to_owned(), source };
+    let mut bytes = own.to_bytes();
+    if file.extension().is_some_and(|end| end == "zst") {
+        bytes = zstd::bulk::compress(&bytes, LEVEL).map_err(unwritable)?;
+    }
+    let staged = file.with_extension("new");
+    std::fs::write(&staged, &bytes).and_then(|()| std::fs::rename(&staged, file)).map_err(unwritable)?;
+    Ok(bytes.len() as u64)
+}
+
+/// Adds what a corpus file holds to a state's corpus; gives the materials that are new to it.
+///
+/// # Errors
+/// When the file is no corpus of this version, or the state's corpus cannot be written.
+pub fn import_corpus(state: &State, file: &Path) -> Result<Vec<Material>, CorpusFileError> {
+    let more = Fingerprints::from_layer(&read_layer(file)?);
+    let _lock = state.lock()?;
+    let mut own = own(state)?;
+    let before: Vec<Material> = own.to_corpus().list().into_iter().map(|one| one.material).collect();
+    own.merge(&more);
+    state.write_corpus(&own.to_bytes())?;
+    let after = own.to_corpus().list().into_iter().map(|one| one.material);
+    Ok(after.filter(|material| !before.contains(material)).collect())
+}

@@ -1,0 +1,90 @@
+//! `narthex corpus`
+
+use super::Common;
+use crate::cli::{CorpusAddArgs, CorpusCommand, Format};
+use crate::error::CommandError;
+use crate::{render, settings};
+use narthex_audit::Material;
+use narthex_farm::{Addition, Export, Shipped};
+use std::process::ExitCode;
+
+pub(crate) fn run(common: &Common, command: &CorpusCommand) -> Result<ExitCode, CommandError> {
+    match command {
+        CorpusCommand::Add(args) => add(common, args)?,
+        CorpusCommand::List { format, shipped } => {
+            let state = settings::corpus_state(common.state.as_deref());
+            let own = narthex_farm::load_corpus(state.as_ref(), Shipped::Without)?;
+            let all = narthex_farm::load_corpus(state.as_ref(), shipped.choice())?;
+            match format {
+                Format::Table => render::corpus_table(&all, &own),
+                Format::Json => render::corpus_json(&all, &own),
+            }
+        }
+        CorpusCommand::Remove { names } => {
+            let state = settings::state(common.state.as_deref())?;
+            let gone = narthex_farm::remove_from_corpus(&state, names)?;
+            let is_gone = |name: &&String| !gone.iter().any(|m| m.name == **name || m.package() == **name);
+            if let Some(name) = names.iter().find(is_gone) {
+                return Err(CommandError::usage(format!("nothing was learned here from `{name}`")).hint(
+                    "`narthex corpus list --without-shipped` shows what was; what ships with the program stays",
+                ));
+            }
+            render::note(&format!("forgotten: {}", packages(&gone)));
+        }
+        CorpusCommand::Export { file, materials, free } => {
+            let state = settings::state(common.state.as_deref())?;
+            let what = match (free, materials.is_empty()) {
+                (true, _) => Export::Free,
+                (false, true) => Export::All,
+                (false, false) => Export::Materials(materials.clone()),
+            };
+            let size = narthex_farm::export_corpus(&state, &what, file)?;
+            render::note(&format!("{}: {size} bytes", file.display()));
+        }
+        CorpusCommand::Import { file } => {
+            let state = settings::state(common.state.as_deref())?;
+            let new = narthex_farm::import_corpus(&state, file)?;
+            let said = if new.is_empty() { "nothing new".to_owned() } else { packages(&new) };
+            render::note(&format!("imported: {said}"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn add(common: &Common, args: &CorpusAddArgs) -> Result<(), CommandError> {
+    let state = settings::state(common.state.as_deref())?;
+    for license in &args.licenses {
+        if !narthex_license::is_attribute(license) {
+            return Err(CommandError::usage(format!("`{license}` names no license")).hint(
+                "give the attribute that it has in nixpkgs' lib.licenses, for instance nvidiaCuda, issl or unfree",
+            ));
+        }
+    }
+    for path in &args.paths {
+        let (name, version) = (args.name.clone(), args.version.clone());
+        let material = Material { name, version, licenses: args.licenses.clone() };
+        let package = material.package();
+        let shown = path.display();
+        let addition = Addition { material, free: args.free, free_members: args.free_members.clone() };
+        match narthex_farm::add_to_corpus(&state, path, &addition, args.shipped.choice())? {
+            None => render::note(&format!("{shown} was learned before")),
+            Some(learned) => {
+                for (place, gap) in &learned.gaps {
+                    render::warning(&format!("not learned: {place} of {shown}: {gap}"));
+                }
+                let what = if args.free {
+                    format!("{} prints are free", learned.functions)
+                } else {
+                    let (files, functions, device) = (learned.files, learned.functions, learned.device);
+                    format!("{files} files, {functions} functions and {device} prints of device code")
+                };
+                render::note(&format!("learned from {shown} for {package}: {what}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn packages(materials: &[Material]) -> String {
+    materials.iter().map(Material::package).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,291 @@
+//! `cargo xtask corpus`: makes the shipped corpus anew from public packages.
+//!
+//! The packages come from the Python package index and from Debian, are known by their hashes, and
+//! stay under the target folder. Only fingerprints of them go into the repository.
+
+use crate::machine::{cargo, output, root, run, target, write};
+use crate::materials::{ARCHIVES, CUDA, CUDNN, DEBIAN, FREE, FREE_MEMBERS, MKL, System, Wheel};
+use crate::worlds::mirror;
+use crate::{Failure, Outcome, say};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The shipped files may have so many bytes in all.
+const LARGEST: u64 = 15_000_000;
+
+/// One material of the corpus: its name and version, its license, and the files to learn from.
+struct Material {
+    name: String,
+    version: String,
+    license: &'static str,
+    files: Vec<PathBuf>,
+    /// Lines for the manifest.
+    sources: Vec<String>,
+}
+
+pub(crate) fn corpus() -> Outcome {
+    run(&mut cargo(&["build", "--quiet", "--release", "-p", "narthex"]))?;
+    let (materials, free) = (materials()?, free()?);
+    let state = target().join("corpus-state");
+    let _ = fs::remove_dir_all(&state);
+    for material in &materials {
+        let mut arguments = said_of(material);
+        arguments.extend(["--license", material.license].map(str::to_owned));
+        for pattern in FREE_MEMBERS {
+            arguments.extend(["--free-members", pattern].map(str::to_owned));
+        }
+        learn(&state, &arguments, &material.files)?;
+    }
+    for material in &free {
+        let mut arguments = said_of(material);
+        arguments.push("--free".to_owned());
+        learn(&state, &arguments, &material.files)?;
+    }
+    ship(&state, &materials, &free)
+}
+
+/// Replaces the shipped files, one a release, and the manifest.
+fn ship(state: &Path, materials: &[Material], free: &[Material]) -> Outcome {
+    let folder = root().join("crates/farm/corpus");
+    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        if entry.path().extension().is_some_and(|end| end == "zst") {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    let mut manifest = String::from(MANIFEST);
+    let mut total = 0;
+    for material in materials {
+        let package = format!("{}-{}", material.name, material.version);
+        let file = folder.join(format!("{package}.zst"));
+        output(narthex(state).args(["corpus", "export", "--material", &package]).arg(&file))?;
+        total += size(&file);
+        manifest.push_str(&row(&package, material, size(&file)));
+    }
+    let file = folder.join("free.zst");
+    output(narthex(state).args(["corpus", "export", "--free"]).arg(&file))?;
+    total += size(&file);
+    manifest.push_str(&format!("\n## Free software that is left alone\n\n`free.zst`, {} bytes.\n\n", size(&file)));
+    manifest.push_str("| package | source, SHA-256 |\n| --- | --- |\n");
+    for material in free {
+        let package = format!("{}-{}", material.name, material.version);
+        manifest.push_str(&format!("| {package} | {} |\n", material.sources.join("<br>")));
+    }
+    let patterns = FREE_MEMBERS.map(|pattern| format!("`{pattern}`")).join(", ");
+    manifest.push_str(&format!("\nSo are the members {patterns} of vendors' archives, which are OpenSSL's.\n"));
+    manifest.push_str(&format!("\nAll files together have {total} bytes.\n"));
+    write(&folder.join("MANIFEST.md"), &manifest)?;
+    say(&format!("{}: {total} bytes", folder.display()));
+    if total > LARGEST {
+        return Err(Failure::new(format!("the shipped corpus has {total} bytes and may have {LARGEST}")));
+    }
+    Ok(())
+}
+
+const MANIFEST: &str = "\
+# What the shipped corpus was made from
+
+Made by `cargo xtask corpus` and by nothing else. Each file has the fingerprints of one release:
+hashes, and no byte of a vendor's files. What a license allows is not decided here: its name is that
+of the attribute in nixpkgs' `lib.licenses`.
+
+| material | license | bytes | sources, SHA-256 |
+| --- | --- | --- | --- |
+";
+
+fn row(package: &str, material: &Material, bytes: u64) -> String {
+    format!("| {package} | {} | {bytes} | {} |\n", material.license, material.sources.join("<br>"))
+}
+
+fn size(file: &Path) -> u64 {
+    fs::metadata(file).map_or(0, |meta| meta.len())
+}
+
+fn said_of(material: &Material) -> Vec<String> {
+    ["--name", &material.name, "--version", &material.version].map(str::to_owned).to_vec()
+}
+
+fn narthex(state: &Path) -> Command {
+    let mut command = Command::new(target().join("release/narthex"));
+    command.arg("--state").arg(state);
+    command
+}
+
+fn learn(state: &Path, arguments: &[String], files: &[PathBuf]) -> Outcome {
+    let mut command = narthex(state);
+    command.args(["corpus", "add", "--without-shipped"]).args(arguments).args(files);
+    run(&mut command)
+}
+
+/// Fetches the restricted material.
+fn materials() -> Outcome<Vec<Material>> {
+    let mut materials: Vec<Material> = Vec::new();
+    for (wheels, license) in [(CUDA.as_slice(), "nvidiaCuda"), (&CUDNN, "unfree"), (&MKL, "issl")] {
+        for wheel in wheels {
+            let file = fetch_wheel(wheel)?;
+            let source = format!("{} `{}`", name_of(&file), wheel.3);
+            // Wheels of one release for several systems are one material.
+            match materials.iter_mut().find(|known| (known.name.as_str(), known.version.as_str()) == (wheel.0, wheel.1))
+            {
+                Some(known) => {
+                    known.files.push(file);
+                    known.sources.push(source);
+                }
+                None => materials.push(Material {
+                    name: wheel.0.to_owned(),
+                    version: wheel.1.to_owned(),
+                    license,
+                    files: vec![file],
+                    sources: vec![source],
+                }),
+            }
+        }
+    }
+    for (suite, package, version, hash) in DEBIAN {
+        let file = fetch_package(suite, package, version, hash)?;
+        let unpacked = file.with_extension("");
+        let archives = unpack_archives(&file, &unpacked)?;
+        materials.push(Material {
+            name: package.to_owned(),
+            version: version.split('~').next().unwrap_or(version).to_owned(),
+            license: "nvidiaCuda",
+            files: archives,
+            sources: vec![format!("static archives of Debian's {package} {version} `{hash}`")],
+        });
+    }
+    Ok(materials)
+}
+
+/// Fetches the free software.
+fn free() -> Outcome<Vec<Material>> {
+    let free = |wheel: &Wheel| {
+        let file = fetch_wheel(wheel)?;
+        let sources = vec![format!("{} `{}`", name_of(&file), wheel.3)];
+        let (name, version) = (wheel.0.to_owned(), wheel.1.to_owned());
+        Ok(Material { name, version, license: "", files: vec![file], sources })
+    };
+    FREE.iter().map(free).collect()
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The folder of everything that is downloaded for the corpus and the benchmarks.
+pub(crate) fn folder() -> PathBuf {
+    target().join("material")
+}
+
+/// Fetches a wheel, unless it is there: the file with the name that belongs to it and the right hash.
+pub(crate) fn fetch_wheel(wheel: &Wheel) -> Outcome<PathBuf> {
+    let (project, version, system, hash) = *wheel;
+    let folder = folder();
+    fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("cannot make {}: {error}", folder.display())))?;
+    if let Some(file) = find(&folder, project, version, hash)? {
+        return Ok(file);
+    }
+    say(&format!("fetching {project} {version}"));
+    let mut command = Command::new("python3");
+    command.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+    command.args(["--only-binary", ":all:", "--dest"]).arg(&folder);
+    for platform in platforms(system) {
+        command.args(["--platform", platform]);
+    }
+    // A wheel for one Python is found only when that one is asked for.
+    let mut last = Failure::new("no version of Python");
+    for python in ["3.12", "3.11", "3.9"] {
+        let mut attempt = Command::new(command.get_program());
+        attempt.args(command.get_args()).args(["--python-version", python]).arg(format!("{project}=={version}"));
+        match output(&mut attempt) {
+            Ok(_) => {
+                if let Some(file) = find(&folder, project, version, hash)? {
+                    return Ok(file);
+                }
+            }
+            Err(failure) => last = failure,
+        }
+    }
+    Err(Failure::new(format!("{project} {version} with SHA-256 {hash} cannot be had: {}", last.message())))
+}
+
+fn platforms(system: System) -> &'static [&'static str] {
+    match system {
+        System::X86_64 => &[
+            "manylinux1_x86_64",
+            "manylinux2010_x86_64",
+            "manylinux2014_x86_64",
+            "manylinux_2_17_x86_64",
+            "manylinux_2_27_x86_64",
+            "manylinux_2_28_x86_64",
+        ],
+        System::Aarch64 => &["manylinux2014_aarch64", "manylinux_2_17_aarch64"],
+        System::Windows => &["win_amd64"],
+    }
+}
+
+/// A wheel of a project and version with the right hash. What was found is remembered beside it, since the
+/// large ones take seconds to hash.
+fn find(folder: &Path, project: &str, version: &str, hash: &str) -> Outcome<Option<PathBuf>> {
+    let start = format!("{}-{version}-", project.replace('-', "_"));
+    let listed = fs::read_dir(folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
+    for path in listed.flatten().map(|entry| entry.path()) {
+        if name_of(&path).starts_with(&start) && name_of(&path).ends_with(".whl") && is_whole(&path, hash)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+fn is_whole(path: &Path, hash: &str) -> Outcome<bool> {
+    let stamp = PathBuf::from(format!("{}.sha256", path.display()));
+    if let Ok(known) = fs::read_to_string(&stamp) {
+        return Ok(known == hash);
+    }
+    let said = output(Command::new("sha256sum").arg(path))?;
+    let found = said.split_whitespace().next().unwrap_or_default();
+    write(&stamp, found)?;
+    Ok(found == hash)
+}
+
+/// Fetches a package of Debian's non-free part, with lists of packages of its own: the machine's are left alone.
+fn fetch_package(suite: &str, package: &str, version: &str, hash: &str) -> Outcome<PathBuf> {
+    let folder = folder();
+    let file = folder.join(format!("{package}_{version}_amd64.deb"));
+    if file.exists() && is_whole(&file, hash)? {
+        return Ok(file);
+    }
+    say(&format!("fetching {package} {version} of Debian {suite}"));
+    let apt = target().join("apt");
+    for part in ["lists/partial", "cache/archives/partial"] {
+        let part = apt.join(part);
+        fs::create_dir_all(&part).map_err(|error| Failure::new(format!("cannot make {}: {error}", part.display())))?;
+    }
+    let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    let list = apt.join("sources.list");
+    write(&list, &format!("deb [signed-by={keyring}] {} {suite} non-free\n", mirror()?))?;
+    let get = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.arg("-qq").current_dir(&folder);
+        command.arg(format!("-oDir::Etc::sourcelist={}", list.display())).arg("-oDir::Etc::sourceparts=/nonexistent");
+        command.arg(format!("-oDir::State::lists={}", apt.join("lists").display()));
+        command.arg(format!("-oDir::Cache={}", apt.join("cache").display())).args(arguments);
+        output(&mut command)
+    };
+    get(&["update"])?;
+    get(&["download", &format!("{package}={version}")])?;
+    if file.exists() && is_whole(&file, hash)? {
+        return Ok(file);
+    }
+    Err(Failure::new(format!("{} is not the file that was expected (SHA-256 {hash})", file.display())))
+}
+
+fn unpack_archives(package: &Path, unpacked: &Path) -> Outcome<Vec<PathBuf>> {
+    let library = unpacked.join("usr/lib/x86_64-linux-gnu");
+    if !library.exists() {
+        fs::create_dir_all(unpacked).map_err(|error| Failure::new(format!("{}: {error}", unpacked.display())))?;
+        let script = "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" --wildcards './usr/lib/x86_64-linux-gnu/*.a'";
+        output(Command::new("sh").args(["-c", script, "sh"]).arg(package).arg(unpacked))?;
+    }
+    let archives = ARCHIVES.iter().map(|name| library.join(format!("lib{name}.a")));
+    Ok(archives.filter(|archive| archive.exists()).collect())
+}
