@@ -23,8 +23,10 @@ pub(super) fn text(audited: &Audited) -> String {
     let stubs = of(|finding| matches!(finding, Finding::Stub { .. }));
     let dynamic = of(|finding| matches!(finding, Finding::Dynamic { .. }));
 
-    let found =
-        if restricted.is_empty() { "nothing restricted".to_owned() } else { count(restricted.len(), "finding") };
+    let found = match restricted.len() {
+        0 => "nothing restricted".to_owned(),
+        number => count(number, "restricted finding"),
+    };
     let mut text = format!(
         "{}  {found} in {} ({})",
         audited.heading(),
