@@ -143,15 +143,15 @@ fn materials() -> Outcome<Vec<Material>> {
             }
         }
     }
-    for (suite, package, version, hash) in DEBIAN {
-        let file = fetch_package(suite, package, version, hash)?;
-        let unpacked = file.with_extension("");
-        let archives = unpack_archives(&file, &unpacked)?;
+    for debian in &DEBIAN {
+        let (_, package, version, hash) = *debian;
+        let library = unpacked_debian(debian)?.join("usr/lib/x86_64-linux-gnu");
+        let archives = ARCHIVES.iter().map(|name| library.join(format!("lib{name}.a")));
         materials.push(Material {
             name: package.to_owned(),
             version: version.split('~').next().unwrap_or(version).to_owned(),
             license: "nvidiaCuda",
-            files: archives,
+            files: archives.filter(|archive| archive.exists()).collect(),
             sources: vec![format!("static archives of Debian's {package} {version} `{hash}`")],
         });
     }
@@ -281,13 +281,18 @@ fn fetch_package(suite: &str, package: &str, version: &str, hash: &str) -> Outco
     Err(Failure::new(format!("{} is not the file that was expected (SHA-256 {hash})", file.display())))
 }
 
-fn unpack_archives(package: &Path, unpacked: &Path) -> Outcome<Vec<PathBuf>> {
-    let library = unpacked.join("usr/lib/x86_64-linux-gnu");
-    if !library.exists() {
-        fs::create_dir_all(unpacked).map_err(|error| Failure::new(format!("{}: {error}", unpacked.display())))?;
+/// The folder of a Debian package's static archives, fetched and unpacked where it is not there.
+pub(crate) fn unpacked_debian(debian: &(&str, &str, &str, &str)) -> Outcome<PathBuf> {
+    let (suite, package, version, hash) = *debian;
+    let file = fetch_package(suite, package, version, hash)?;
+    let unpacked = file.with_extension("");
+    if !unpacked.exists() {
+        let staged = file.with_extension("new");
+        let _ = fs::remove_dir_all(&staged);
+        fs::create_dir_all(&staged).map_err(|error| Failure::new(format!("{}: {error}", staged.display())))?;
         let script = "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" --wildcards './usr/lib/x86_64-linux-gnu/*.a'";
-        output(Command::new("sh").args(["-c", script, "sh"]).arg(package).arg(unpacked))?;
+        output(Command::new("sh").args(["-c", script, "sh"]).arg(&file).arg(&staged))?;
+        fs::rename(&staged, &unpacked).map_err(|error| Failure::new(format!("{}: {error}", unpacked.display())))?;
     }
-    let archives = ARCHIVES.iter().map(|name| library.join(format!("lib{name}.a")));
-    Ok(archives.filter(|archive| archive.exists()).collect())
+    Ok(unpacked)
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A program and the Debian package that has it.
-struct Needed {
+pub(crate) struct Needed {
     program: &'static str,
     package: &'static str,
 }
 
-const fn needed(program: &'static str, package: &'static str) -> Needed {
+pub(crate) const fn needed(program: &'static str, package: &'static str) -> Needed {
     Needed { program, package }
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn setup_tests() -> Outcome {
     install(&FOR_TESTS)
 }
 
-fn install(needed: &[Needed]) -> Outcome {
+pub(crate) fn install(needed: &[Needed]) -> Outcome {
     let missing: Vec<&Needed> = needed.iter().filter(|needed| !on_path(needed.program)).collect();
     let headers = !Path::new("/usr/include/stdio.h").exists() && needed.iter().any(|n| n.program == "gcc");
     if missing.is_empty() && !headers {

@@ -2,6 +2,7 @@
 //!
 //! They use the standard library only, so that they start at once on a fresh machine.
 
+mod bench;
 mod corpus;
 mod demo;
 mod machine;
@@ -36,6 +37,7 @@ usage: cargo xtask COMMAND
   demo [--once]  set up, run the example package set, and serve the cache; --once ends instead of serving
   test           set up, check the code, and run every test, the end-to-end ones with three versions of Nix
   tidy           formatting, lints, rules between crates, links in the documentation
+  bench audit    measure the audit against other tools (3 GB of downloads); the figures of docs/benchmarks.md
   corpus         make the shipped corpus anew from public packages (4 GB of downloads)
 ";
 
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         ["demo", "--once"] => demo::demo(true),
         ["test"] => test::test(),
         ["tidy"] => tidy::tidy(),
+        ["bench", "audit"] => bench::audit(),
         ["corpus"] => corpus::corpus(),
         ["help" | "--help" | "-h"] => {
             say(USAGE);

@@ -1,0 +1,87 @@
+//! Running commands and taking their time and memory.
+
+use crate::machine::output;
+use crate::{Failure, Outcome};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The program, with a state folder in which nothing was learned.
+pub(super) struct Audit {
+    program: PathBuf,
+    state: PathBuf,
+}
+
+impl Audit {
+    pub(super) fn new(program: PathBuf, state: PathBuf) -> Self {
+        Self { program, state }
+    }
+
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    pub(super) fn command(&self, paths: &[&Path]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--state").arg(&self.state).arg("audit").args(paths);
+        command
+    }
+
+    /// The findings, one a line.
+    pub(super) fn json(&self, paths: &[&Path]) -> Outcome<Vec<String>> {
+        let text = output(self.command(paths).args(["--format", "json"]))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+}
+
+/// Seconds that two commands took.
+pub(super) struct Turns {
+    pub(super) first: f64,
+    pub(super) second: f64,
+}
+
+/// Runs two commands in turns; of each the fastest turn counts. One turn of both before warms the page cache.
+pub(super) fn take_turns(turns: usize, first: &mut Command, second: &mut Command) -> Outcome<Turns> {
+    let mut best = Turns { first: f64::MAX, second: f64::MAX };
+    for turn in 0..=turns {
+        let (one, other) = (seconds(first)?, seconds(second)?);
+        if turn > 0 {
+            best = Turns { first: best.first.min(one), second: best.second.min(other) };
+        }
+    }
+    Ok(best)
+}
+
+fn seconds(command: &mut Command) -> Outcome<f64> {
+    let since = Instant::now();
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status = status.map_err(|error| Failure::new(format!("{command:?} could not be run: {error}")))?;
+    if !status.success() {
+        return Err(Failure::new(format!("{command:?} failed ({status})")));
+    }
+    Ok(since.elapsed().as_secs_f64())
+}
+
+/// The most memory that a command has that is no file's, in MB; looked at every few milliseconds.
+pub(super) fn anonymous_peak(command: &mut Command) -> Outcome<f64> {
+    let failed = |error| Failure::new(format!("{error}"));
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(failed)?;
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0u64;
+    while child.try_wait().map_err(failed)?.is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let kilobytes =
+            text.lines().find_map(|line| line.strip_prefix("RssAnon:")?.split_whitespace().next()?.parse().ok());
+        peak = peak.max(kilobytes.unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(peak as f64 * 1024.0 / 1e6)
+}
+
+/// How many ELF files there are below a path.
+pub(super) fn elf_files(path: &Path) -> Outcome<usize> {
+    let script = "find \"$1\" -xdev -type f -size +3c -exec sh -c 'for f; do [ \"$(head -c4 \"$f\" | tail -c3)\" = ELF ] && echo x; \
+                  done' sh {} + | wc -l";
+    let said = output(Command::new("sh").args(["-c", script, "sh"]).arg(path))?;
+    Ok(said.trim().parse().unwrap_or(0))
+}
