@@ -1,8 +1,9 @@
-//! Development commands: `cargo xtask setup | demo | test | tidy`.
+//! Development commands: `cargo xtask setup | demo | test | tidy | fuzz`.
 //!
 //! They use the standard library only, so that they start at once on a fresh machine.
 
 mod demo;
+mod fuzz;
 mod machine;
 mod rules;
 mod test;
@@ -30,6 +31,8 @@ usage: cargo xtask COMMAND
   demo [--once]  set up, run the example package set, and serve the cache; --once ends instead of serving
   test           set up, check the code, and run every test, the end-to-end ones with three versions of Nix
   tidy           formatting, lints, rules between crates, links in the documentation
+  fuzz [TARGET…] [--seconds N]
+                 every parser of foreign bytes, or these, with arbitrary ones, for N seconds each (60)
 ";
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         ["demo", "--once"] => demo::demo(true),
         ["test"] => test::test(),
         ["tidy"] => tidy::tidy(),
+        ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["help" | "--help" | "-h"] => {
             say(USAGE);
             Ok(())
