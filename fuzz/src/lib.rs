@@ -15,8 +15,11 @@ pub use property::property;
 use narthex_audit::{fuzz_binary, fuzz_container, fuzz_corpus, fuzz_fatbin};
 use steer::{put, starting};
 
-/// All targets by their names, which are also the names of the folders of their seeds.
-pub const TARGETS: [(&str, fn(&[u8])); 15] = [
+/// A name, which is also that of the folder of its seeds, and what reads the bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 15] = [
     ("elf", elf),
     ("pe", pe),
     ("ar", ar),
