@@ -1,10 +1,11 @@
-//! Development commands: `cargo xtask setup | demo | test | tidy`.
+//! Development commands: `cargo xtask setup | demo | test | tidy | fuzz`.
 //!
 //! They use the standard library only, so that they start at once on a fresh machine.
 
 mod bench;
 mod corpus;
 mod demo;
+mod fuzz;
 mod machine;
 mod materials;
 mod rules;
@@ -39,6 +40,8 @@ usage: cargo xtask COMMAND
   tidy           formatting, lints, rules between crates, links in the documentation
   bench audit    measure the audit against other tools (3 GB of downloads); the figures of docs/benchmarks.md
   corpus         make the shipped corpus anew from public packages (4 GB of downloads)
+  fuzz [TARGET…] [--seconds N]
+                 every parser of foreign bytes, or these, with arbitrary ones, for N seconds each (60)
 ";
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::tidy(),
         ["bench", "audit"] => bench::audit(),
         ["corpus"] => corpus::corpus(),
+        ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["help" | "--help" | "-h"] => {
             say(USAGE);
             Ok(())

@@ -232,7 +232,8 @@ fn entry_at(body: &[u8], at: usize, left: u64) -> Result<(Entry<'_>, usize), Rea
     if !plausible {
         return Err(Reason::Contradiction);
     }
-    let stored = body.get(at + header_size..).unwrap_or_default();
+    // A header may end behind the bytes, and an entry without content would end there as well.
+    let stored = body.get(at + header_size..).ok_or(Reason::Cut)?;
     let stored = usize::try_from(padded).ok().and_then(|padded| stored.get(..padded)).ok_or(Reason::Cut)?;
     let entry = Entry {
         kind: match kind {

@@ -407,3 +407,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_entry_whose_header_is_cut_off_is_reported() {
+    // No content is claimed, so that nothing is missing but the end of a header of 81 bytes.
+    let mut bytes = container(&[made(2, 80, Compression::None, b"")]);
+    bytes[8..16].copy_from_slice(&1000u64.to_le_bytes());
+    bytes[20] = 81;
+    bytes.truncate(16 + 65);
+    let found: Vec<_> = containers(&bytes).collect();
+    assert_eq!(found[0].as_ref().unwrap_err().reason, Reason::Cut);
+    read_all(&bytes);
+}
