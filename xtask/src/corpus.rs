@@ -25,7 +25,7 @@ struct Material {
 }
 
 pub(crate) fn corpus() -> Outcome {
-    run(&mut cargo(&["build", "--quiet", "--release", "-p", "narthex"]))?;
+    run(&mut cargo(&["build", "--quiet", "-p", "narthex"]))?;
     let (materials, free) = (materials()?, free()?);
     let state = target().join("corpus-state");
     let _ = fs::remove_dir_all(&state);
@@ -72,7 +72,9 @@ fn ship(state: &Path, materials: &[Material], free: &[Material]) -> Outcome {
         manifest.push_str(&format!("| {package} | {} |\n", material.sources.join("<br>")));
     }
     let patterns = FREE_MEMBERS.map(|pattern| format!("`{pattern}`")).join(", ");
-    manifest.push_str(&format!("\nSo are the members {patterns} of vendors' archives, which are OpenSSL's.\n"));
+    manifest.push_str(&format!(
+        "\nSo are the members {patterns} of vendors' archives, which are OpenSSL's and LAPACKE's.\n"
+    ));
     manifest.push_str(&format!("\nAll files together have {total} bytes.\n"));
     write(&folder.join("MANIFEST.md"), &manifest)?;
     say(&format!("{}: {total} bytes", folder.display()));
@@ -106,7 +108,7 @@ fn said_of(material: &Material) -> Vec<String> {
 }
 
 fn narthex(state: &Path) -> Command {
-    let mut command = Command::new(target().join("release/narthex"));
+    let mut command = Command::new(target().join("debug/narthex"));
     command.arg("--state").arg(state);
     command
 }

@@ -186,5 +186,6 @@ pub(crate) const ARCHIVES: [&str; 22] = [
     "nvjpeg_static",
 ];
 
-/// Members of vendors' archives that are free software: OpenSSL in NVIDIA's compiler library.
-pub(crate) const FREE_MEMBERS: [&str; 2] = ["libcrypto-lib-*", "libssl-lib-*"];
+/// Members of vendors' archives that are free software: OpenSSL in NVIDIA's compiler library, and LAPACKE in
+/// Intel's MKL.
+pub(crate) const FREE_MEMBERS: [&str; 4] = ["libcrypto-lib-*", "libssl-lib-*", "lapacke_*", "LAPACKE_*"];

@@ -162,6 +162,15 @@ pub(crate) fn interfaces(file: &object::File<'_>, corpus: &Corpus) -> BTreeMap<O
             *longest = (*longest).max(symbol.size());
         }
     }
+    // Libraries that are parts of another one have parts of its interface.
+    let mut largest: Vec<OriginalRef> = found.keys().copied().collect();
+    largest.sort_by_key(|library| std::cmp::Reverse(found[library].0.len()));
+    let mut explained: BTreeSet<String> = BTreeSet::new();
+    for library in largest {
+        let Some((names, _)) = found.get_mut(&library) else { continue };
+        names.retain(|name| !explained.contains(name));
+        explained.extend(names.iter().cloned());
+    }
     found.retain(|_, (names, _)| names.len() >= INTERFACE);
     found
 }

@@ -253,14 +253,16 @@ impl Fingerprints {
         let originals: Vec<Option<u32>> = (other.meta.originals.iter())
             .map(|o| Some(self.original(materials[o.material as usize]?, &o.file)))
             .collect();
-        let mut present: HashMap<(u32, String), u32> = (self.meta.members.iter().enumerate())
-            .map(|(number, member)| ((member.original, member.name.clone()), number as u32))
+        // One archive may have two members of one name, and a release one archive for each of two systems.
+        let mut counts = HashMap::new();
+        let mut present: HashMap<(u32, String, u32), u32> = (self.meta.members.iter().enumerate())
+            .map(|(number, member)| (nth(&mut counts, member.original, &member.name), number as u32))
             .collect();
-        // An archive of which no function is left has no members either.
+        let mut counts = HashMap::new();
         let members: Vec<Option<u32>> = (other.meta.members.iter())
             .map(|member| {
                 let original = originals[member.original as usize]?;
-                Some(*present.entry((original, member.name.clone())).or_insert_with(|| {
+                Some(*present.entry(nth(&mut counts, original, &member.name)).or_insert_with(|| {
                     self.meta.members.push(Member { original, name: member.name.clone(), functions: 0 });
                     self.meta.members.len() as u32 - 1
                 }))
@@ -325,6 +327,13 @@ impl Fingerprints {
     pub fn to_corpus(&self) -> Corpus {
         Corpus::new(vec![Layer::new(self.to_bytes()).expect("a file that was just written is sound")])
     }
+}
+
+/// A member, and which of those of its name it is.
+fn nth(counts: &mut HashMap<(u32, String), u32>, original: u32, name: &str) -> (u32, String, u32) {
+    let count = counts.entry((original, name.to_owned())).or_default();
+    *count += 1;
+    (original, name.to_owned(), *count)
 }
 
 /// What stands for a whole file among what is free.
