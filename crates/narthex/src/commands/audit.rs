@@ -53,6 +53,11 @@ pub(crate) async fn run(common: &Common, args: &AuditArgs) -> Result<ExitCode, C
 
 /// Audits again what is published, and takes back what may no longer be. Exit code 3 says that something was.
 async fn recheck(common: &Common, args: &AuditArgs) -> Result<ExitCode, CommandError> {
+    // Before anything is taken back.
+    if args.format == AuditFormat::Sarif {
+        return Err(CommandError::usage("--recheck gives decisions, which SARIF has no place for")
+            .hint("give --format table or json"));
+    }
     let rules = settings::rules(args.policy.as_deref())?;
     let state = settings::existing_state(common.state.as_deref())?;
     let progress = Progress::start();
@@ -62,9 +67,7 @@ async fn recheck(common: &Common, args: &AuditArgs) -> Result<ExitCode, CommandE
     match args.format {
         AuditFormat::Table => render::recheck_table(&result),
         AuditFormat::Json => render::recheck_json(&result),
-        AuditFormat::Sarif => {
-            return Err(CommandError::usage("--recheck gives decisions, which SARIF has no place for"));
-        }
+        AuditFormat::Sarif => {}
     }
     Ok(ExitCode::from(if result.withdrawn.is_empty() { 0 } else { Kind::Refused.code() }))
 }

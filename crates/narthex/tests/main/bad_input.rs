@@ -196,7 +196,9 @@ fn commands_that_read_make_no_state() {
     for arguments in [&["why", path] as &[&str], &["serve", "--listen", "127.0.0.1:0"]] {
         says(&run(arguments).expect(1), &[&format!("there is no state in {}", state.display()), "hint: `narthex run`"]);
     }
-    says(&run(&["audit", "/bin/sh"]).expect(0), &["the corpus is empty"]);
+    says(&run(&["audit", "--without-shipped", "/bin/sh"]).expect(0), &["the corpus is empty"]);
+    assert!(run(&["audit", "/bin/sh"]).expect(0).out.contains("nothing restricted in 1 file"));
+    says(&run(&["audit", "--recheck", "--format", "sarif"]).expect(2), &["SARIF has no place for", "hint: "]);
     let file = dir.path().join("text.txt");
     std::fs::write(&file, "text").unwrap();
     let wrong = run(&["audit", file.to_str().unwrap(), "--explain", "test.txt"]).expect(2);
