@@ -213,7 +213,8 @@ fn open(bytes: &[u8]) -> Result<([Range<usize>; PARTS], Meta), CorpusError> {
     let mut start = HEADER + PARTS * 8;
     for (number, part) in parts.iter_mut().enumerate() {
         let end = usize::try_from(u64_at(body, number * 8)).ok().and_then(|end| end.checked_add(HEADER));
-        let end = end.filter(|end| *end >= start && *end <= bytes.len() && (*end - start) % WIDTHS[number] == 0);
+        let end =
+            end.filter(|end| *end >= start && *end <= bytes.len() && (*end - start).is_multiple_of(WIDTHS[number]));
         let end = end.ok_or(CorpusError::Content)?;
         *part = start..end;
         start = end;

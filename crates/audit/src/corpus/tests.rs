@@ -1,3 +1,5 @@
+//! Tests of the corpus and its file.
+
 use super::*;
 use crate::{AuditFile, Contents, Limits, Source, learn};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of the device code parser, with containers made here.
+
 use super::*;
 use proptest::prelude::*;
 

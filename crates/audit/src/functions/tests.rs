@@ -1,3 +1,5 @@
+//! Tests of the search for functions, with code made here.
+
 use super::*;
 use crate::corpus::{Fingerprints, Layer, Material};
 
