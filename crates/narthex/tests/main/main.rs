@@ -7,6 +7,7 @@
 
 mod attack;
 mod bad_input;
+mod corpus;
 mod example;
 mod help;
 mod http;

@@ -1,0 +1,178 @@
+//! The corpus by hand: learning, exporting, importing, forgetting, and what it means for what is published.
+
+use crate::example::{row, text};
+use crate::world::{Said, World, program, repository};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The vendor's wheel that the example is made from.
+fn wheel() -> PathBuf {
+    let folder = repository().join("target/wheels");
+    let found = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    found.into_iter().find(|path| path.to_string_lossy().contains("nvidia_cuda_runtime_cu12-12.9.79")).unwrap()
+}
+
+fn narthex(state: &Path, arguments: &[&str]) -> Said {
+    Said::of(Command::new(program()).arg("--state").arg(state).args(arguments).output().unwrap())
+}
+
+fn add(state: &Path, path: &Path, more: &[&str]) -> Said {
+    narthex(state, &[&["corpus", "add", path.to_str().unwrap(), "--without-shipped"], more].concat())
+}
+
+const CUDART: [&str; 6] = ["--name", "cudart", "--version", "12.9.79", "--license", "nvidiaCuda"];
+
+/// Bytes that no vendor has and that are no text.
+fn data(seed: u8) -> Vec<u8> {
+    (0..20_000u32).map(|n| (n.wrapping_mul(2_654_435_761).wrapping_add(u32::from(seed)) >> 13) as u8).collect()
+}
+
+#[test]
+fn what_is_learned_can_be_listed_moved_and_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let [one, other] = ["one", "other"].map(|name| dir.path().join(name));
+    let said = add(&one, &wheel(), &CUDART).expect(0);
+    assert!(said.err.contains("for cudart-12.9.79: ") && said.err.contains(" 957 functions"), "{}", said.err);
+    assert!(add(&one, &wheel(), &CUDART).expect(0).err.contains("was learned before"));
+
+    let list = |state: &Path, more: &[&str]| {
+        narthex(state, &[&["corpus", "list", "--format", "json"], more].concat()).expect(0).rows()
+    };
+    let own = list(&one, &["--without-shipped"]);
+    assert_eq!(own.len(), 1);
+    assert_eq!((own[0]["name"].as_str(), own[0]["functions"].as_u64()), (Some("cudart"), Some(957)));
+    assert_eq!(own[0]["licenses"], serde_json::json!(["nvidiaCuda"]));
+    assert!(list(&one, &[]).len() > 40, "what ships is listed as well");
+
+    for file in ["all.corpus", "all.zst"] {
+        let file = dir.path().join(file);
+        let file = file.to_str().unwrap();
+        narthex(&one, &["corpus", "export", file]).expect(0);
+        assert!(narthex(&other, &["corpus", "import", file]).expect(0).err.contains("imported: "));
+    }
+    assert_eq!(list(&other, &["--without-shipped"]), own);
+    let again = dir.path().join("again.corpus");
+    narthex(&other, &["corpus", "export", again.to_str().unwrap()]).expect(0);
+    let same = std::fs::read(&again).unwrap() == std::fs::read(dir.path().join("all.corpus")).unwrap();
+    assert!(same, "what is exported, imported and exported again is the same file");
+
+    let gone = narthex(&other, &["corpus", "remove", "cudart-12.9.79"]).expect(0);
+    assert!(gone.err.contains("forgotten: cudart-12.9.79"), "{}", gone.err);
+    assert_eq!(list(&other, &["--without-shipped"]).len(), 0);
+    let again = narthex(&other, &["corpus", "remove", "cudart"]).expect(2);
+    assert!(again.err.contains("nothing was learned here from `cudart`") && again.err.contains("hint: "));
+}
+
+#[test]
+fn free_software_is_subtracted() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let shared = dir.path().join("shared.bin");
+    std::fs::write(&shared, data(1)).unwrap();
+    add(&state, &shared, &["--name", "vendor", "--version", "1", "--license", "unfree"]).expect(0);
+    let audit = || narthex(&state, &["audit", "--without-shipped", "--format", "json", shared.to_str().unwrap()]);
+    assert_eq!(audit().expect(0).rows()[0]["kind"], "copy");
+    add(&state, &shared, &["--name", "free", "--version", "1", "--free"]).expect(0);
+    assert_eq!(audit().expect(0).rows().len(), 0);
+}
+
+#[test]
+fn files_that_are_no_corpus_are_refused_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    add(&state, &wheel(), &CUDART).expect(0);
+    let good = std::fs::read(state.join("corpus")).unwrap();
+    let check = |bytes: &[u8], parts: &[&str]| {
+        std::fs::write(state.join("corpus"), bytes).unwrap();
+        let said = narthex(&state, &["audit", "/etc/hostname"]).expect(1);
+        for part in parts {
+            assert!(said.err.contains(part), "`{part}` is not in\n{}", said.err);
+        }
+    };
+    let mut older = good.clone();
+    older[8] = 2;
+    check(&older, &["it has format 2, and this program reads format 3", "hint: remove "]);
+    check(&good[..good.len() - 1], &["its checksum is wrong", "hint: remove "]);
+    check(b"#!/bin/sh", &["it does not begin as a corpus file does", "hint: remove "]);
+    let license = ["--name", "x", "--version", "1", "--license", "nvidia"];
+    assert!(add(&state, &wheel(), &license).expect(2).err.contains("`nvidia` names no license"));
+}
+
+/// A package with a file that nobody knew to be a vendor's is published, and taken back when the corpus learns.
+#[test]
+fn what_turns_out_restricted_is_withdrawn() {
+    let world = World::new("2.8");
+    let (store, state) = (world.store("store"), world.folder("state"));
+    std::fs::write(world.extra().join("vendor.bin"), data(7)).unwrap();
+    let set = "let cuda = import /examples/cuda { }; lib = import /examples/cuda/lib.nix { system = \"x86_64-linux\"; };\n\
+        make = name: file: lib.mkDerivation { pname = name; version = \"1\"; nativeBuildInputs = [ lib.tools.coreutils ];\n\
+        src = file; buildCommand = ''mkdir -p \"$out/share\"; cp \"$src\" \"$out/share/${name}\"''; meta.license = lib.licenses.mit; };\n\
+        in { guilty = make \"guilty\" /extra/vendor.bin; innocent = make \"innocent\" /extra/set.nix; }";
+    std::fs::write(world.extra().join("set.nix"), set).unwrap();
+    let rows = world.narthex(&store, &state, &["run", "/extra/set.nix", "--format", "json"]).expect(0).rows();
+    let path = |name: &str| text(row(&rows, name, "out"), "path").to_owned();
+    assert_eq!(text(row(&rows, "guilty", "out"), "verdict"), "publish");
+    let hash = path("guilty")["/nix/store/".len()..][..32].to_owned();
+    let object = |name: &str| state.join("objects").join(name);
+    assert!(object(&format!("{hash}.narinfo")).exists());
+    let nars = || std::fs::read_dir(object("nar")).unwrap().count();
+    let before = nars();
+
+    let recheck = |more: &[&str]| narthex(&state, &[&["audit", "--recheck"], more].concat());
+    assert!(recheck(&[]).expect(0).out.starts_with("0 published paths audited again, 0 taken back"));
+    let vendor = world.extra().join("vendor.bin");
+    narthex(
+        &state,
+        &["corpus", "add", vendor.to_str().unwrap(), "--name", "v", "--version", "1", "--license", "unfree"],
+    )
+    .expect(0);
+    // Publishing something else says that there is something to be done.
+    std::fs::write(
+        world.extra().join("other.nix"),
+        set.replace("innocent", "other").replace("guilty = ", "unused.g = "),
+    )
+    .unwrap();
+    let said = world.narthex(&store, &state, &["run", "/extra/other.nix", "-A", "other"]).expect(0);
+    assert!(said.err.contains("`narthex audit --recheck` audits them again"), "{}", said.err);
+
+    let withdrawn = recheck(&["--format", "json"]).expect(3).rows();
+    let paths: Vec<&str> = withdrawn.iter().map(|row| text(row, "path")).collect();
+    assert_eq!(paths, [path("guilty")]);
+    assert_eq!(text(&withdrawn[0]["reasons"][0], "code"), "terms-missing");
+    assert!(!object(&format!("{hash}.narinfo")).exists());
+    assert!(object(&format!("withheld/{hash}.json")).exists());
+    assert!(nars() < before + 1, "its NAR is gone");
+    let why = narthex(&state, &["why", &path("guilty")]).expect(0);
+    assert!(why.out.contains("share/guilty") && why.out.contains("of v-1"), "{}", why.out);
+    assert!(recheck(&[]).expect(0).out.starts_with("0 published paths audited again"));
+    // A run decides the same.
+    let rows = world.narthex(&store, &state, &["run", "/extra/set.nix", "--format", "json"]).expect(0).rows();
+    assert_eq!(text(row(&rows, "guilty", "out"), "verdict"), "withhold");
+    assert_eq!(text(row(&rows, "innocent", "out"), "verdict"), "publish");
+}
+
+/// Without any state the shipped corpus knows the runtime in a program, whatever the release.
+#[test]
+fn the_shipped_corpus_finds_what_nobody_taught() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut unzip = Command::new("unzip");
+    unzip.arg("-qoj").arg(wheel()).args(["*libcudart_static.a", "-d"]).arg(dir.path());
+    assert!(unzip.status().unwrap().success());
+    std::fs::write(dir.path().join("p.c"), "int cudaFree(void *);\nint main(void) { return cudaFree(0); }\n").unwrap();
+    let mut gcc = Command::new("gcc");
+    gcc.current_dir(dir.path()).args(["p.c", "-o", "p", "libcudart_static.a", "-lpthread", "-ldl", "-lrt", "-s"]);
+    assert!(gcc.status().unwrap().success());
+    let program = dir.path().join("p");
+    let audit = |more: &[&str]| {
+        let arguments = [&["audit", "--format", "json", program.to_str().unwrap()], more].concat();
+        narthex(&dir.path().join("none"), &arguments).expect(0).rows()
+    };
+    let rows = audit(&[]);
+    let found = rows.iter().find(|row| row["kind"] == "static").unwrap();
+    assert_eq!(found["functions"], serde_json::json!({"found": 942, "of": 942}), "{found:#}");
+    assert!(found["coverage"].as_f64().unwrap() > 0.95 && found["restricted"] == true);
+    assert!(text(&found["material"], "file").ends_with("libcudart_static.a"));
+    let functions = audit(&["--explain", "p"]).iter().filter(|row| row["kind"] == "function").count();
+    assert!(functions >= 942, "{functions}");
+    assert!(!dir.path().join("none").exists(), "an audit makes no state folder");
+}
