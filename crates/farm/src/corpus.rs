@@ -126,7 +126,11 @@ pub(crate) fn own(state: &State) -> Result<Fingerprints, CorpusFileError> {
 
 /// What a state learned, with what ships.
 pub(crate) fn with_shipped(own: &Fingerprints) -> Corpus {
-    let mut layers = vec![Layer::new(own.to_bytes()).expect("a file that was just written is sound")];
+    // A state that learned nothing has no file, and audits without it.
+    let mut layers = Vec::new();
+    if !own.is_empty() {
+        layers.push(Layer::new(own.to_bytes()).expect("a file that was just written is sound"));
+    }
     layers.extend(shipped_layers());
     Corpus::new(layers)
 }
@@ -168,8 +172,9 @@ pub fn add_to_corpus(
             }
         }
     }
-    let hash = format!("blake3:{}", hasher.finalize().to_hex());
     let Addition { material, free, free_members } = addition.clone();
+    // The same bytes may be a vendor's and turn out to be free.
+    let hash = format!("{}:{}", if free { "free" } else { "blake3" }, hasher.finalize().to_hex());
     if own.has_learned(&hash) && !own.add_licenses(&material) {
         return Ok(None);
     }
