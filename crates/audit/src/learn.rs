@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Shorter files (empty `__init__.py`, one-line stamps) are in everybody's packages.
 const SHORTEST: usize = 64;
 
+/// Objects without functions and with less data are no vendor's.
+const OBJECT_BYTES: usize = 1024;
+
 /// What learning one piece of material brought.
 #[derive(Clone, Debug, Default)]
 pub struct Learned {
@@ -193,8 +196,12 @@ impl Learn<'_> {
             told = member.is_some() && !functions.is_empty();
             self.objects.push(Object { original, member: member.unwrap_or(name).to_owned(), functions });
         }
+        let data = binary::data(file)?;
+        // An object without functions that has hardly any data is what every compiler makes of an empty file.
+        let size: usize = data.iter().map(|bytes| bytes.len()).sum();
+        told |= !binary::is_linked(file) && size < OBJECT_BYTES;
         let kept = self.strings.entry(original).or_default();
-        for hash in strings::prints(binary::data(file)?.into_iter()) {
+        for hash in strings::prints(data.into_iter()) {
             strings::keep(kept, hash);
         }
         if told {

@@ -34,6 +34,15 @@ pub enum CorpusFileError {
         #[source]
         source: CorpusError,
     },
+    /// A file that was to be imported is no corpus of this version.
+    #[error("{} cannot be imported", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: CorpusError,
+    },
     /// The file cannot be read.
     #[error("{} cannot be read", path.display())]
     Read {
@@ -175,7 +184,8 @@ pub fn add_to_corpus(
     let Addition { material, free, free_members } = addition.clone();
     // The same bytes may be a vendor's and turn out to be free.
     let hash = format!("{}:{}", if free { "free" } else { "blake3" }, hasher.finalize().to_hex());
-    if own.has_learned(&hash) && !own.add_licenses(&material) {
+    // Free software is read again: the corpus may have grown since.
+    if !free && own.has_learned(&hash) && !own.add_licenses(&material) {
         return Ok(None);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -250,7 +260,7 @@ pub fn export_corpus(state: &State, what: &Export, file: &Path) -> Result<u64, C
     if file.extension().is_some_and(|end| end == "zst") {
         bytes = zstd::bulk::compress(&bytes, LEVEL).map_err(unwritable)?;
     }
-    let staged = file.with_extension("new");
+    let staged = PathBuf::from(format!("{}.new", file.display()));
     std::fs::write(&staged, &bytes).and_then(|()| std::fs::rename(&staged, file)).map_err(unwritable)?;
     Ok(bytes.len() as u64)
 }
@@ -260,7 +270,11 @@ pub fn export_corpus(state: &State, what: &Export, file: &Path) -> Result<u64, C
 /// # Errors
 /// When the file is no corpus of this version, or the state's corpus cannot be written.
 pub fn import_corpus(state: &State, file: &Path) -> Result<Vec<Material>, CorpusFileError> {
-    let more = Fingerprints::from_layer(&read_layer(file)?);
+    let more = read_layer(file).map_err(|error| match error {
+        CorpusFileError::Corpus { path, source } => CorpusFileError::Foreign { path, source },
+        other => other,
+    })?;
+    let more = Fingerprints::from_layer(&more);
     let _lock = state.lock()?;
     let mut own = own(state)?;
     let before: Vec<Material> = own.to_corpus().list().into_iter().map(|one| one.material).collect();

@@ -110,6 +110,10 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
                     "remove {}: runs learn again what their package sets have, and `narthex corpus add` what was added by hand; until all of it is learned, what was withheld stays withheld",
                     path.display()
                 )),
+                CorpusFileError::Foreign { .. } => Some(
+                    "give a file that `narthex corpus export` of this version wrote, or learn its material anew with `narthex corpus add`"
+                        .to_owned(),
+                ),
                 CorpusFileError::Changed { .. } => Some(
                     "files of the store never change: ask Nix with `nix-store --verify --check-contents`, and the system whether the disk fails"
                         .to_owned(),

@@ -213,9 +213,12 @@ fn unpack(archive: &Path, into: &Path, wanted: &[&str]) -> Outcome {
     if into.exists() {
         return Ok(());
     }
-    let staged = into.with_extension("new");
+    let staged = PathBuf::from(format!("{}.new", into.display()));
     let _ = fs::remove_dir_all(&staged);
-    output(Command::new("unzip").arg("-qo").arg(archive).args(wanted).arg("-d").arg(&staged))?;
+    fs::create_dir_all(&staged).map_err(|error| Failure::new(format!("{}: {error}", staged.display())))?;
+    // 11 says that one of the patterns matches nothing.
+    let script = "into=$1; archive=$2; shift 2; unzip -qo \"$archive\" \"$@\" -d \"$into\" || [ $? = 11 ]";
+    output(Command::new("sh").args(["-c", script, "sh"]).arg(&staged).arg(archive).args(wanted))?;
     fs::rename(&staged, into).map_err(|error| Failure::new(format!("{}: {error}", into.display())))
 }
 

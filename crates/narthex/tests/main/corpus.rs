@@ -94,6 +94,9 @@ fn files_that_are_no_corpus_are_refused_with_the_way_out() {
     check(&older, &["it has format 2, and this program reads format 3", "hint: remove "]);
     check(&good[..good.len() - 1], &["its checksum is wrong", "hint: remove "]);
     check(b"#!/bin/sh", &["it does not begin as a corpus file does", "hint: remove "]);
+    let state = dir.path().join("importing");
+    let foreign = narthex(&state, &["corpus", "import", wheel().to_str().unwrap()]).expect(1);
+    assert!(foreign.err.contains("cannot be imported") && !foreign.err.contains("remove"), "{}", foreign.err);
     let license = ["--name", "x", "--version", "1", "--license", "nvidia"];
     assert!(add(&state, &wheel(), &license).expect(2).err.contains("`nvidia` names no license"));
 }
