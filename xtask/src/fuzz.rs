@@ -18,7 +18,7 @@ const FLAGS: [&str; 9] = [
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "--cfg=fuzzing",
+    "--cfg fuzzing",
     "-Ccodegen-units=1",
     "-Cdebug-assertions",
     "-Coverflow-checks",
@@ -48,10 +48,11 @@ pub(crate) fn fuzz(arguments: &[&str]) -> Outcome {
     let Wanted { targets, seconds } = wanted(arguments, &known()?)?;
     let programs = build()?;
     let mut wrong = Vec::new();
-    say(&format!("{:12}{:>12}{:>9}  coverage", "target", "runs", "seconds"));
+    say(&format!("{:12}{:>12}{:>9}{:>9}  coverage", "target", "runs", "seconds", "crashes"));
     for target in &targets {
         let went = one(target, &programs, seconds)?;
-        say(&format!("{target:12}{:12}{:9.0}  {}", went.runs, went.seconds, went.coverage));
+        let (runs, seconds, crashes) = (went.runs, went.seconds, went.crashes.len());
+        say(&format!("{target:12}{runs:12}{seconds:9.0}{crashes:9}  {}", went.coverage));
         for crash in &went.crashes {
             wrong.push(format!("{target}: {}", crash.display()));
         }
