@@ -22,12 +22,12 @@ fn a_run_killed_at_25_moments_is_completed_by_the_next() {
     let reference = world.folder("reference");
     let since = Instant::now();
     let undisturbed = run(&world, &built, &reference);
-    let building = since.elapsed();
+    let mut building = since.elapsed();
     let since = Instant::now();
     let again = world.folder("again");
     copy_key(&reference, &again);
     run(&world, &built, &again);
-    let publishing = since.elapsed();
+    let mut publishing = since.elapsed();
     let expected = (sorted(&undisturbed), objects(&reference));
     let corpus = |state: &Path| std::fs::read(state.join("corpus")).unwrap();
     assert_eq!(objects(&again), expected.1, "two undisturbed runs differ");
@@ -38,15 +38,20 @@ fn a_run_killed_at_25_moments_is_completed_by_the_next() {
         let state = world.folder(&format!("killed-{kill}"));
         copy_key(&reference, &state);
         let (store, length) = if kill < KILLS_WHILE_BUILDING {
-            (world.store(&format!("store-{kill}")), building)
+            (world.store(&format!("store-{kill}")), &mut building)
         } else {
-            (built.clone(), publishing)
+            (built.clone(), &mut publishing)
         };
         let moment = length.mul_f64(chance.next());
         let mut child = world.enter(&store, &state, &RUN).spawn().unwrap();
         std::thread::sleep(moment);
         let _ = child.kill();
-        interrupted += u32::from(child.wait().unwrap().code().is_none());
+        if child.wait().unwrap().code().is_none() {
+            interrupted += 1;
+        } else {
+            // The machine is faster now than when the time was taken, beside other tests.
+            *length = length.mul_f64(0.7);
+        }
         every_narinfo_names_a_whole_nar(&state);
 
         let completed = run(&world, &store, &state);
