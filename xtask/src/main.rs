@@ -1,4 +1,4 @@
-//! Development commands: `cargo xtask setup | demo | test | tidy | fuzz`.
+//! Development commands: `cargo xtask setup | demo | test | tidy | bench | corpus | fuzz`.
 //!
 //! They use the standard library only, so that they start at once on a fresh machine.
 

@@ -190,19 +190,6 @@ impl State {
         paths.into_iter().map(read).collect()
     }
 
-    /// Reads the corpus file; `None` where nothing was learned yet.
-    ///
-    /// # Errors
-    /// When it is there and cannot be read.
-    pub fn read_corpus(&self) -> Result<Option<Vec<u8>>, StateError> {
-        let path = self.corpus();
-        match fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(failed("cannot read", &path)(source)),
-        }
-    }
-
     /// Replaces the corpus file in one step.
     ///
     /// # Errors
