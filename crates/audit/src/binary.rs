@@ -15,6 +15,7 @@ use object::{
     File, Object, ObjectKind, ObjectSection, ObjectSegment, SectionFlags, SectionIndex, SectionKind, SegmentFlags,
 };
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Why a binary cannot be read to its end.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -100,6 +101,17 @@ pub(crate) fn section_prints_of(file: &File<'_>, wanted: impl Fn(u64) -> bool) -
         }
     }
     Ok(prints)
+}
+
+/// Where the sections lie that have the bytes of one of these prints.
+pub(crate) fn stretches_with(file: &File<'_>, prints: &[SectionPrint]) -> Vec<Range<usize>> {
+    let is_known = |data: &[u8]| {
+        let sized: Vec<_> = prints.iter().filter(|print| print.size == data.len() as u64).collect();
+        !sized.is_empty() && sized.iter().any(|print| print.hash == hash64(Kind::Section, data))
+    };
+    let known = file.sections().filter(|section| section.data().is_ok_and(is_known));
+    let ranges = known.filter_map(|section| section.file_range());
+    ranges.map(|(start, size)| start as usize..(start + size) as usize).collect()
 }
 
 fn section_name(file: &File<'_>, section: &object::Section<'_, '_>) -> Result<String, Error> {

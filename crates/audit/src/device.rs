@@ -128,13 +128,14 @@ impl Device {
     }
 }
 
-/// Looks through the device code in a file, wherever it stands. What an archive holds is looked at when it is
-/// taken out.
-pub(crate) fn look(bytes: &[u8], corpus: &Corpus) -> Device {
-    if (corpus.entries.is_empty() && corpus.kernels.is_empty()) || is_archive(bytes) {
+/// Looks through the device code in some parts of a file, wherever it stands. What an archive holds is looked at
+/// when it is taken out.
+pub(crate) fn look(parts: &[&[u8]], corpus: &Corpus) -> Device {
+    let parts = || parts.iter().copied().filter(|part| !is_archive(part));
+    if corpus.entries.is_empty() && corpus.kernels.is_empty() {
         return Device::default();
     }
-    let found: Vec<_> = fatbin::containers(bytes).collect();
+    let found: Vec<_> = parts().flat_map(fatbin::containers).collect();
     let one = |(mut device, mut scratch): (Device, Scratch), container: Result<Container<'_>, fatbin::Broken<'_>>| {
         let container = container.unwrap_or_else(|broken| {
             device.gaps.insert(broken.reason.to_string());
@@ -164,7 +165,7 @@ pub(crate) fn look(bytes: &[u8], corpus: &Corpus) -> Device {
     let start = || (Device::default(), Scratch::default());
     let mut device =
         found.into_par_iter().fold(start, one).map(|(device, _)| device).reduce(Device::default, Device::add);
-    for name in bare_kernels(bytes) {
+    for name in parts().flat_map(bare_kernels) {
         device.name(name, corpus);
     }
     device

@@ -15,6 +15,7 @@ mod audit;
 mod binary;
 mod coff;
 mod container;
+mod copies;
 mod corpus;
 mod device;
 mod elf;
@@ -52,7 +53,7 @@ pub fn fuzz_container(bytes: &[u8]) {
 
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
-pub const SCANNER_VERSION: u32 = 3;
+pub const SCANNER_VERSION: u32 = 4;
 
 /// Reads the bytes as every kind of binary that there is. For fuzzing alone.
 #[doc(hidden)]
