@@ -28,9 +28,87 @@ pub(crate) fn anchor_of(window: &[u8; WINDOW]) -> u32 {
     (window_hash(window) >> 32) as u32
 }
 
+/// One window in so many is sampled.
+const SAMPLED: u32 = 16;
+
+/// Whether the content of a window makes it a favoured one. Functions take such a window as their anchor if they
+/// have one, so that a scan asks the large table for a few windows only, and a small one for the others.
+pub(crate) fn is_sampled(anchor: u32) -> bool {
+    anchor.is_multiple_of(SAMPLED)
+}
+
+/// Windows that are hashed before those among them are looked up that may be anchors.
+const BLOCK: usize = 256;
+
+/// Words of the table that stays in the nearest cache.
+const NEAR: usize = 1 << 11;
+
 /// Anchors, ready for a scan.
 #[derive(Debug)]
 pub(crate) struct AnchorIndex {
+    sampled: Anchors,
+    /// The few of functions that have no sampled window.
+    others: Anchors,
+    /// A bit for the highest 17 bits of each of the others.
+    near: Box<[u64; NEAR]>,
+}
+
+impl Default for AnchorIndex {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+/// The word and the bit in [`AnchorIndex::near`].
+fn near(anchor: u32) -> (usize, u32) {
+    ((anchor >> 21) as usize % NEAR, anchor >> 15 & 63)
+}
+
+impl AnchorIndex {
+    /// Takes anchors with the numbers of their functions.
+    pub(crate) fn new(mut entries: Vec<(u32, u32)>) -> Self {
+        entries.sort_unstable();
+        let (sampled, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(anchor, _)| is_sampled(*anchor));
+        let mut bits = Box::new([0; NEAR]);
+        for (anchor, _) in &others {
+            let (word, bit) = near(*anchor);
+            bits[word] |= 1 << bit;
+        }
+        Self { sampled: Anchors::new(sampled), others: Anchors::new(others), near: bits }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sampled.entries.is_empty() && self.others.entries.is_empty()
+    }
+
+    /// Calls back with each window of the bytes that is an anchor: where it begins, and the functions that have it.
+    pub(crate) fn each_in(&self, bytes: &[u8], mut found: impl FnMut(usize, &[(u32, u32)])) {
+        let (mut offsets, mut anchors) = ([0u16; BLOCK], [0u32; BLOCK]);
+        for start in (0..bytes.len()).step_by(BLOCK) {
+            let block = &bytes[start..(start + BLOCK + WINDOW - 1).min(bytes.len())];
+            // Nothing here depends on what was found, so that no branch is ever guessed wrong.
+            let mut count = 0;
+            for (offset, window) in block.windows(WINDOW).enumerate() {
+                let Some(window) = window.first_chunk::<WINDOW>() else { continue };
+                let anchor = anchor_of(window);
+                let (word, bit) = near(anchor);
+                offsets[count % BLOCK] = offset as u16;
+                anchors[count % BLOCK] = anchor;
+                count += usize::from(is_sampled(anchor) | (self.near[word] >> bit & 1 == 1));
+            }
+            for (offset, anchor) in offsets.iter().zip(anchors).take(count) {
+                let table = if is_sampled(anchor) { &self.sampled } else { &self.others };
+                if table.filter.may_have(anchor) {
+                    found(start + usize::from(*offset), table.candidates(anchor));
+                }
+            }
+        }
+    }
+}
+
+/// Some anchors.
+#[derive(Debug)]
+struct Anchors {
     /// Which anchors there may be.
     filter: Filter,
     /// Anchor and number of the function, sorted.
@@ -40,16 +118,8 @@ pub(crate) struct AnchorIndex {
     bucket_shift: u32,
 }
 
-impl Default for AnchorIndex {
-    fn default() -> Self {
-        Self::new(Vec::new())
-    }
-}
-
-impl AnchorIndex {
-    /// Takes anchors with the numbers of their functions.
-    pub(crate) fn new(mut entries: Vec<(u32, u32)>) -> Self {
-        entries.sort_unstable();
+impl Anchors {
+    fn new(entries: Vec<(u32, u32)>) -> Self {
         let filter = Filter::new(entries.len(), entries.iter().map(|(anchor, _)| *anchor));
         let bucket_bits = entries.len().max(2).next_power_of_two().trailing_zeros().min(22);
         let bucket_shift = 32 - bucket_bits;
@@ -63,18 +133,7 @@ impl AnchorIndex {
         Self { filter, entries, buckets, bucket_shift }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// Whether some function may have this anchor.
-    #[inline]
-    pub(crate) fn may_have(&self, anchor: u32) -> bool {
-        self.filter.may_have(anchor)
-    }
-
-    /// The functions that have this anchor.
-    pub(crate) fn candidates(&self, anchor: u32) -> &[(u32, u32)] {
+    fn candidates(&self, anchor: u32) -> &[(u32, u32)] {
         let bucket = (anchor >> self.bucket_shift) as usize;
         let entries = &self.entries[self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize];
         let start = entries.partition_point(|(known, _)| *known < anchor);
@@ -83,10 +142,11 @@ impl AnchorIndex {
     }
 }
 
-/// Says of most hashes at once that they are not among those that it was made of.
+/// Says of most hashes at once that they are not among those that it was made of: a Bloom filter that
+/// looks at one word.
 #[derive(Debug)]
 pub(crate) struct Filter {
-    bits: Vec<u64>,
+    words: Vec<u64>,
     shift: u32,
     count: usize,
 }
@@ -94,15 +154,15 @@ pub(crate) struct Filter {
 impl Filter {
     /// Takes the highest 32 bits of hashes.
     pub(crate) fn new(count: usize, hashes: impl Iterator<Item = u32>) -> Self {
-        // 32 bits a hash let about three others in a hundred through.
-        let bit_count = (count * 32).next_power_of_two().clamp(1 << 16, 1 << 28);
-        let shift = 32 - bit_count.trailing_zeros();
-        let mut bits = vec![0u64; bit_count / 64];
+        // Three of 16 bits a hash let less than one other in a hundred through.
+        let word_count = (count / 4).next_power_of_two().clamp(1 << 8, 1 << 22);
+        let shift = 64 - word_count.trailing_zeros();
+        let mut filter = Self { words: vec![0; word_count], shift, count };
         for hash in hashes {
-            let bit = (hash >> shift) as usize;
-            bits[bit / 64] |= 1 << (bit % 64);
+            let (word, bits) = filter.place(hash);
+            filter.words[word] |= bits;
         }
-        Self { bits, shift, count }
+        filter
     }
 
     /// Whether it was made of nothing.
@@ -112,8 +172,16 @@ impl Filter {
 
     #[inline]
     pub(crate) fn may_have(&self, hash: u32) -> bool {
-        let bit = (hash >> self.shift) as usize;
-        self.bits[bit / 64] & (1 << (bit % 64)) != 0
+        let (word, bits) = self.place(hash);
+        self.words[word] & bits == bits
+    }
+
+    /// The word that a hash belongs to, and its bits there.
+    #[inline]
+    fn place(&self, hash: u32) -> (usize, u64) {
+        let mixed = u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let bit = |at: u32| 1u64 << (mixed >> at & 63);
+        ((mixed >> self.shift) as usize, bit(20) | bit(26) | bit(32))
     }
 }
 
@@ -128,17 +196,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_functions_of_one_anchor_are_candidates() {
-        let index = AnchorIndex::new(vec![(7, 1), (u32::MAX, 2), (7, 3), (0, 4)]);
-        let numbers = |anchor| {
-            assert!(index.may_have(anchor) || index.candidates(anchor).is_empty());
-            index.candidates(anchor).iter().map(|(_, n)| *n).collect::<Vec<_>>()
+    fn every_anchor_is_found_wherever_it_stands() {
+        let mut bytes = vec![0; 5 * BLOCK + 7];
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+        let windows: Vec<u32> = bytes.windows(WINDOW).map(|w| anchor_of(w.first_chunk().unwrap())).collect();
+        assert!(windows.iter().any(|anchor| is_sampled(*anchor)));
+        let numbered = |anchors: &[u32]| anchors.iter().copied().zip(0..).collect::<Vec<_>>();
+        let looked = |index: &AnchorIndex| {
+            let mut found = Vec::new();
+            index.each_in(&bytes, |at, functions| found.extend(functions.iter().map(|(_, number)| (at, *number))));
+            found
         };
-        assert_eq!(numbers(7), [1, 3]);
-        assert_eq!(numbers(u32::MAX), [2]);
-        assert_eq!(numbers(0), [4]);
-        assert_eq!(numbers(8), [0u32; 0]);
-        assert!(AnchorIndex::default().candidates(7).is_empty());
+        // Every window is an anchor, then every tenth.
+        let all: Vec<_> = (0..windows.len()).map(|at| (at, at as u32)).collect();
+        assert_eq!(looked(&AnchorIndex::new(numbered(&windows))), all);
+        let some: Vec<u32> = windows.iter().copied().step_by(10).collect();
+        let tenth: Vec<_> = (0..windows.len()).step_by(10).map(|at| (at, at as u32 / 10)).collect();
+        assert_eq!(looked(&AnchorIndex::new(numbered(&some))), tenth);
+        assert!(looked(&AnchorIndex::default()).is_empty());
+        // Two functions with one anchor.
+        assert_eq!(looked(&AnchorIndex::new(vec![(windows[3], 8), (windows[3], 9)])), [(3, 8), (3, 9)]);
+    }
+
+    #[test]
+    fn a_filter_has_what_it_was_made_of_and_little_else() {
+        let hash = |number: u32| (xxhash_rust::xxh3::xxh3_64(&number.to_le_bytes()) >> 32) as u32;
+        for count in [1, 1000, 40_000] {
+            let filter = Filter::new(count as usize, (0..count).map(hash));
+            assert!((0..count).all(|number| filter.may_have(hash(number))));
+            let others = (count..count + 100_000).filter(|number| filter.may_have(hash(*number))).count();
+            assert!(others < 2000, "{others} of 100000 with {count}");
+        }
     }
 
     #[test]

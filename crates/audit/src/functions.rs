@@ -4,7 +4,7 @@
 //! the rest is the same in the archive and in every program linked with it, whichever the linker.
 //! This is the idea behind FLIRT signatures; `docs/decisions/0004-audit.md` has the figures.
 
-use crate::anchor::{WINDOW, anchor_of, distinctive};
+use crate::anchor::{WINDOW, anchor_of, distinctive, is_sampled};
 use crate::binary::Function;
 use crate::corpus::{Corpus, FunctionPrint, FunctionRow, OriginalRef};
 use crate::finding::{Finding, MemberHits, Place};
@@ -34,7 +34,17 @@ const RANGES: usize = 16;
 /// A function with the windows that may become its anchor.
 pub(crate) struct Candidate {
     print: FunctionPrint,
-    windows: Vec<(u32, u32)>,
+    windows: Vec<Window>,
+}
+
+/// A window of a function.
+#[derive(Clone, Copy)]
+struct Window {
+    anchor: u32,
+    /// Where it stands first.
+    offset: u32,
+    /// How often it stands in the function.
+    times: u32,
 }
 
 /// Prepares the print of one function; `None` where it is too short to be told apart.
@@ -44,7 +54,7 @@ pub(crate) fn candidate(function: &Function<'_>, scratch: &mut Vec<u8>) -> Optio
         return None;
     }
     let windows = windows(function);
-    let (anchor_offset, anchor) = *windows.first()?;
+    let Window { anchor, offset: anchor_offset, .. } = *windows.first()?;
     scratch.clear();
     scratch.extend_from_slice(function.bytes);
     for &(at, length) in &function.masked {
@@ -76,42 +86,46 @@ pub(crate) struct Frequencies(HashMap<u32, u32>);
 impl Frequencies {
     /// Counts the windows of a function.
     pub(crate) fn count(&mut self, candidate: &Candidate) {
-        for (_, window) in &candidate.windows {
-            *self.0.entry(*window).or_default() += 1;
+        for window in &candidate.windows {
+            *self.0.entry(window.anchor).or_default() += window.times;
         }
     }
 
     /// Chooses as anchor the window that stands in the fewest places: a common one makes a scan look at many
     /// functions wherever it stands.
     pub(crate) fn choose(&self, mut candidate: Candidate) -> FunctionPrint {
-        let rarest = candidate.windows.iter().min_by_key(|(offset, window)| (self.0.get(window), *offset));
-        if let Some((offset, window)) = rarest {
-            candidate.print.anchor = *window;
-            candidate.print.anchor_offset = *offset;
+        let rarest = candidate.windows.iter().min_by_key(|window| (self.0.get(&window.anchor), window.offset));
+        if let Some(window) = rarest {
+            candidate.print.anchor = window.anchor;
+            candidate.print.anchor_offset = window.offset;
         }
         candidate.print
     }
 }
 
-/// Up to [`ANCHOR_CHOICES`] windows that no relocation touches, spread over the function.
-fn windows(function: &Function<'_>) -> Vec<(u32, u32)> {
-    let mut found = Vec::new();
+/// Up to [`ANCHOR_CHOICES`] windows that no relocation touches. Which ones, their content decides, so that functions
+/// with a stretch in common choose among the same windows and see how common these are.
+fn windows(function: &Function<'_>) -> Vec<Window> {
+    let mut found: Vec<(u32, u32)> = Vec::new();
     let mut start = 0;
     let ends = function.masked.iter().map(|(at, length)| (*at, at + length));
     for (stop, next) in ends.chain([(function.bytes.len() as u32, u32::MAX)]) {
-        if stop >= start + WINDOW as u32 {
-            found.extend(start..=stop - WINDOW as u32);
-        }
+        let bytes = function.bytes.get(start as usize..stop as usize).unwrap_or_default();
+        let distinctive = bytes.windows(WINDOW).zip(start..).filter_map(|(window, offset)| {
+            let window = window.first_chunk::<WINDOW>().filter(|window| distinctive(window))?;
+            Some((anchor_of(window), offset))
+        });
+        found.extend(distinctive);
         start = next;
     }
-    let window_at = |offset: u32| -> Option<(u32, u32)> {
-        let window = function.bytes.get(offset as usize..)?.first_chunk::<WINDOW>()?;
-        distinctive(window).then(|| (offset, anchor_of(window)))
-    };
-    let step = found.len().div_ceil(ANCHOR_CHOICES).max(1);
-    let spread: Vec<_> = found.iter().step_by(step).filter_map(|offset| window_at(*offset)).collect();
-    // Where those that were tried are all padding, one of the others may do.
-    if spread.is_empty() { found.into_iter().find_map(window_at).into_iter().collect() } else { spread }
+    if found.iter().any(|(anchor, _)| is_sampled(*anchor)) {
+        found.retain(|(anchor, _)| is_sampled(*anchor));
+    }
+    // In an order that has nothing to do with the one that tables are searched by.
+    found.sort_unstable_by_key(|(anchor, offset)| (anchor.wrapping_mul(0x9e37_79b1), *offset));
+    let same = found.chunk_by(|one, other| one.0 == other.0);
+    let window = |same: &[(u32, u32)]| Window { anchor: same[0].0, offset: same[0].1, times: same.len() as u32 };
+    same.map(window).take(ANCHOR_CHOICES).collect()
 }
 
 /// The hash of a function whose masked bytes are zero. The masks are a part of it.
@@ -179,13 +193,8 @@ pub(crate) fn hits(code: &[(u64, &[u8])], corpus: &Corpus) -> Vec<Hit> {
 fn scan_piece(address: u64, bytes: &[u8], first: usize, corpus: &Corpus) -> Vec<Hit> {
     let (mut hits, mut scratch) = (Vec::new(), Vec::new());
     let end = (first + PIECE + WINDOW - 1).min(bytes.len());
-    for (offset, window) in bytes[first..end].windows(WINDOW).enumerate() {
-        let Some(window) = window.first_chunk::<WINDOW>() else { continue };
-        let anchor = anchor_of(window);
-        if !corpus.anchors.may_have(anchor) {
-            continue;
-        }
-        for (_, number) in corpus.anchors.candidates(anchor) {
+    corpus.anchors.each_in(&bytes[first..end], |offset, functions| {
+        for (_, number) in functions {
             let row = corpus.function(*number);
             let Some(start) = (first + offset).checked_sub(row.anchor_offset as usize) else { continue };
             let Some(candidate) = bytes.get(start..start + row.length as usize) else { continue };
@@ -195,7 +204,7 @@ fn scan_piece(address: u64, bytes: &[u8], first: usize, corpus: &Corpus) -> Vec<
                 hits.push(Hit { range, function: *number, unmasked });
             }
         }
-    }
+    });
     hits
 }
 
