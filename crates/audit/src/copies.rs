@@ -28,7 +28,8 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    fn new(mut stretches: Vec<Range<usize>>, family: &str) -> Self {
+    fn new(stretches: impl IntoIterator<Item = Range<usize>>, family: &str) -> Self {
+        let mut stretches: Vec<_> = stretches.into_iter().collect();
         stretches.sort_by_key(|stretch| (stretch.start, stretch.end));
         let mut apart: Vec<Range<usize>> = Vec::new();
         for stretch in stretches {
@@ -85,7 +86,7 @@ pub(crate) fn same(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut 
             (same && print.size > size).then(|| Change::Truncated { bytes: print.size - size })
         };
         if let (Some(change), Some(original)) = (change, corpus.origin_of_file(&file)) {
-            let own = Own::new(vec![0..print.size as usize], family(&original.file));
+            let own = Own::new(Some(0..print.size as usize), family(&original.file));
             let is_cut = matches!(change, Change::Truncated { .. });
             findings.push(Finding::ModifiedCopy {
                 place: place.clone(),

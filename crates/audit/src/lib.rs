@@ -25,6 +25,8 @@ mod finding;
 mod functions;
 mod learn;
 mod links;
+#[cfg(test)]
+mod made;
 mod pe;
 mod prints;
 mod scan;

@@ -137,18 +137,24 @@ pub(crate) fn can_open(file: &object::File<'_>) -> bool {
     file.dynamic_symbols().chain(file.symbols()).any(|symbol| symbol.name_bytes().is_ok_and(named))
 }
 
-/// Which functions of vendors' interfaces a binary defines: library → names, and the longest in bytes.
-pub(crate) fn interfaces(file: &object::File<'_>, corpus: &Corpus) -> BTreeMap<OriginalRef, (BTreeSet<String>, u64)> {
-    let mut found: BTreeMap<OriginalRef, (BTreeSet<String>, u64)> = BTreeMap::new();
+/// Functions of vendors' interfaces that a binary defines: library → names, and the longest in bytes.
+pub(crate) type Interfaces = BTreeMap<OriginalRef, (BTreeSet<String>, u64)>;
+
+/// Which functions of vendors' interfaces a binary of `size` bytes defines.
+pub(crate) fn interfaces(file: &object::File<'_>, size: usize, corpus: &Corpus) -> Result<Interfaces, binary::Error> {
+    let mut found = Interfaces::new();
     if corpus.interface.is_empty() {
-        return found;
+        return Ok(found);
     }
+    // Symbols may share names, but not each a name that is as long as the file.
+    let mut room = size.saturating_mul(8);
     let mut families: BTreeMap<String, OriginalRef> = BTreeMap::new();
     for symbol in file.dynamic_symbols().chain(file.symbols()) {
         if symbol.is_undefined() || symbol.kind() != SymbolKind::Text {
             continue;
         }
         let Ok(name) = symbol.name_bytes() else { continue };
+        room = room.checked_sub(name.len()).ok_or(binary::Error::Crowded("names"))?;
         let hash = hash64(Kind::Symbol, name);
         if !corpus.interface.may_have((hash >> 32) as u32) || corpus.is_free(hash) {
             continue;
@@ -172,17 +178,12 @@ pub(crate) fn interfaces(file: &object::File<'_>, corpus: &Corpus) -> BTreeMap<O
         explained.extend(names.iter().cloned());
     }
     found.retain(|_, (names, _)| names.len() >= INTERFACE);
-    found
+    Ok(found)
 }
 
 /// Reports interfaces that are defined by stubs, and adds the others to what is suspected already. By itself a
 /// defined interface proves nothing: profilers and emulators define it as well.
-pub(crate) fn interface_signs(
-    place: &Place,
-    found: BTreeMap<OriginalRef, (BTreeSet<String>, u64)>,
-    corpus: &Corpus,
-    findings: &mut Vec<Finding>,
-) {
+pub(crate) fn interface_signs(place: &Place, found: Interfaces, corpus: &Corpus, findings: &mut Vec<Finding>) {
     for (library, (names, longest)) in found {
         let Some(library) = corpus.origin(library, None) else { continue };
         let of_family = |finding: &&mut Finding| {
@@ -239,6 +240,27 @@ pub(crate) fn filter_of(layers: &[crate::corpus::Layer], part: Part) -> Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::corpus::Fingerprints;
+    use crate::made::{library, noise};
+
+    /// A hundred thousand symbols with one name of a megabyte would be hashed for minutes.
+    #[test]
+    fn names_that_symbols_share_are_bounded() {
+        let symbol = |name: u32| [&name.to_le_bytes()[..], &[0x12, 0, 1, 0], &[0; 16]].concat();
+        let look = |symbols: Vec<u8>, length: usize| {
+            let names = [&[0][..], &b"n".repeat(length), &[0]].concat();
+            let bytes =
+                library(&[(".text", true, noise(1, 99)), (".strtab", false, names), (".symtab", false, symbols)]);
+            let mut prints = Fingerprints::default();
+            let material = prints.material(&crate::Material::of_package("vendor-1", vec![]));
+            let original = prints.original(material, "libv.so");
+            prints.interface.insert((1, original));
+            let file = binary::parse(&bytes, None).unwrap().unwrap();
+            interfaces(&file, bytes.len(), &prints.to_corpus()).map(|found| found.len())
+        };
+        assert!(matches!(look(symbol(1).repeat(100_000), 1 << 20), Err(binary::Error::Crowded("names"))));
+        assert!(matches!(look(symbol(1).repeat(100_000), 60), Ok(0)));
+    }
 
     #[test]
     fn drivers_are_known_by_name() {

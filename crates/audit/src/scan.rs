@@ -88,7 +88,10 @@ fn contents(subject: &Subject<'_>, own: Option<&Own>, corpus: &Corpus, findings:
         Some(own) => found.retain(|finding| finding.origin().is_none_or(|origin| family(&origin.file) != own.family)),
         None => {
             if let Some(file) = &subject.binary {
-                links::interface_signs(place, links::interfaces(file, corpus), corpus, &mut found);
+                match links::interfaces(file, subject.bytes.len(), corpus) {
+                    Ok(defined) => links::interface_signs(place, defined, corpus, &mut found),
+                    Err(error) => found.push(broken(subject, &error)),
+                }
             }
             links::product_signs(place, subject.bytes, corpus, &mut found);
             links::dynamic(place, subject.links.clone(), opens, &mut found);

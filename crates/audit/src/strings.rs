@@ -177,24 +177,18 @@ impl<'a> Seen<'a> {
         let is_found = |family: u32| found.iter().any(|name| *name == families.families[family as usize].name);
         let mut strings = self.strings;
         strings.retain(|hash, _| !families.strings[hash].iter().any(|family| is_found(*family)));
-        // A string that several families share is put down to the one of which more is there.
+        // A string that several families share is put down to the one of which more is there; of two that have as
+        // many, to the one of which less is missing.
         loop {
             let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
             for family in strings.keys().flat_map(|hash| &families.strings[hash]) {
                 *counts.entry(*family).or_default() += 1;
             }
-            let share = |family: u32, count: u32| {
-                u64::from(count) * 1_000_000 / u64::from(families.families[family as usize].known)
-            };
-            let best =
-                counts.into_iter().max_by_key(|(family, count)| (share(*family, *count), std::cmp::Reverse(*family)));
+            let known = |family: u32| families.families[family as usize].known;
+            counts.retain(|family, count| *count >= SUSPICIOUS && *count * 4 >= known(*family));
+            let best = counts.into_iter().max_by_key(|(family, count)| (*count, std::cmp::Reverse(known(*family))));
             let Some((number, count)) = best else { break };
             let family = &families.families[number as usize];
-            if count < SUSPICIOUS || count * 4 < family.known {
-                // A large family may have its share too low and another one enough.
-                strings.retain(|hash, _| !families.strings[hash].contains(&number));
-                continue;
-            }
             let of_family: Vec<u64> =
                 strings.keys().filter(|hash| families.strings[hash].contains(&number)).copied().collect();
             let examples = of_family.iter().take(EXAMPLES).map(|hash| shown(strings[hash])).collect();
@@ -216,6 +210,8 @@ fn shown(text: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::made::{library, noise};
+    use crate::{AuditFile, Contents, Fingerprints, Limits, Material, Source, audit, learn};
 
     #[test]
     fn all_releases_of_a_library_are_one_family() {
@@ -227,6 +223,42 @@ mod tests {
         check("libcublasLt.so.13", "cublasLt");
         check("libmkl_core.a", "mkl_core");
         check("12", "12");
+    }
+
+    /// The families that a library with some messages looks like, to a corpus of a large library and a small one
+    /// whose messages the large one has as well.
+    fn suspected(messages: std::ops::Range<u32>) -> Vec<(String, u32)> {
+        let with = |messages: std::ops::Range<u32>, seed| {
+            let text: String = messages.map(|number| format!("\0this is message number {number}")).collect();
+            library(&[(".text", true, noise(seed, 2000)), (".rodata", false, (text + "\0").into_bytes())])
+        };
+        let mut prints = Fingerprints::default();
+        for (name, messages) in [("libsmall.so.1", 0..30), ("liblarge.so.1", 0..100)] {
+            let bytes = with(messages, u64::from(name.as_bytes()[3]));
+            let source = Source::new(format!("sha256:{name}"), "n", Material::of_package("vendor-1", vec![]));
+            let file = AuditFile { path: name.to_owned(), contents: Contents::Bytes(&bytes) };
+            learn(&mut prints, &source, &[file], Limits::default());
+        }
+        let bytes = with(messages, 0);
+        let file = AuditFile { path: "x".to_owned(), contents: Contents::Bytes(&bytes) };
+        let findings = audit(&[file], &prints.to_corpus(), Limits::default()).findings;
+        let shown = findings.iter().filter_map(|finding| match finding {
+            Finding::Suspected { like, signs, .. } => match signs.as_slice() {
+                [Sign::Strings { found, .. }] => Some((like.file.clone(), *found)),
+                _ => None,
+            },
+            _ => None,
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn messages_are_put_down_to_the_library_that_explains_most() {
+        assert_eq!(suspected(0..60), [("liblarge.so.1".to_owned(), 60)]);
+        assert_eq!(suspected(0..30), [("libsmall.so.1".to_owned(), 30)]);
+        // A quarter of the large library's messages, and none of the small one's.
+        assert_eq!(suspected(70..95), [("liblarge.so.1".to_owned(), 25)]);
+        assert!(suspected(70..94).is_empty() && suspected(0..15).is_empty());
     }
 
     #[test]

@@ -1,55 +1,11 @@
 //! Tests of copies, with libraries made here.
 
 use super::*;
+use crate::made::{library, noise};
 use crate::{AuditFile, Contents, Corpus, Fingerprints, Limits, Material, Source, audit, learn};
 
-/// Bytes without a pattern, the same for the same seed.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut hash = blake3::Hasher::new();
-    hash.update(&seed.to_le_bytes());
-    let mut bytes = vec![0; length];
-    hash.finalize_xof().fill(&mut bytes);
-    bytes
-}
-
-/// A section that is made: its name, whether it is code, and its bytes.
-type Made<'a> = (&'a str, bool, Vec<u8>);
-
-/// A shared library with these sections.
-fn library(sections: &[Made<'_>]) -> Vec<u8> {
-    let (mut body, mut names, mut table) = (vec![0; 64], vec![0], vec![0; 64]);
-    let mut header = |name: u32, kind: u32, flags: u64, at: usize, size: usize| {
-        let mut row = [0; 64];
-        row[..4].copy_from_slice(&name.to_le_bytes());
-        row[4..8].copy_from_slice(&kind.to_le_bytes());
-        row[8..16].copy_from_slice(&flags.to_le_bytes());
-        row[16..24].copy_from_slice(&(at as u64).to_le_bytes());
-        row[24..32].copy_from_slice(&(at as u64).to_le_bytes());
-        row[32..40].copy_from_slice(&(size as u64).to_le_bytes());
-        table.extend_from_slice(&row);
-    };
-    for (name, is_code, bytes) in sections {
-        header(names.len() as u32, 1, if *is_code { 6 } else { 2 }, body.len(), bytes.len());
-        names.extend_from_slice(name.as_bytes());
-        names.push(0);
-        body.extend_from_slice(bytes);
-    }
-    header(0, 3, 0, body.len(), names.len());
-    body.extend_from_slice(&names);
-    let (at, count) = (body.len() as u64, sections.len() as u16 + 2);
-    body.extend_from_slice(&table);
-    body[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0");
-    body[20] = 1;
-    body[40..48].copy_from_slice(&at.to_le_bytes());
-    body[52] = 64;
-    body[58] = 64;
-    body[60..62].copy_from_slice(&count.to_le_bytes());
-    body[62..64].copy_from_slice(&(count - 1).to_le_bytes());
-    body
-}
-
 fn add(prints: &mut Fingerprints, package: &str, path: &str, bytes: &[u8]) {
-    let source = Source::new(&format!("sha256:{package}"), "n", Material::of_package(package, vec![]));
+    let source = Source::new(format!("sha256:{package}"), "n", Material::of_package(package, vec![]));
     let file = AuditFile { path: path.to_owned(), contents: Contents::Bytes(bytes) };
     let learned = learn(prints, &source, &[file], Limits::default());
     assert!(learned.gaps.is_empty(), "{:?}", learned.gaps);
@@ -171,13 +127,13 @@ fn headers_tell_what_was_done() {
 #[test]
 fn what_is_not_the_originals_lies_between() {
     let file = [0u8; 100];
-    let own = Own::new(vec![60..80, 10..20, 15..30], "v");
+    let own = Own::new([60..80, 10..20, 15..30], "v");
     let lengths: Vec<usize> = own.others(&file).iter().map(|part| part.len()).collect();
     assert_eq!(lengths, [10, 30, 20]);
     assert!(own.covers(&file, &file[10..30]) && own.covers(&file, &file[65..70]));
     assert!(!own.covers(&file, &file[29..31]) && !own.covers(&file, &file[..5]));
-    assert_eq!(Own::new(vec![], "v").others(&file), [&file[..]]);
-    assert!(Own::new(vec![0..100], "v").others(&file).is_empty());
+    assert_eq!(Own::new([], "v").others(&file), [&file[..]]);
+    assert!(Own::new(Some(0..100), "v").others(&file).is_empty());
 }
 
 #[test]

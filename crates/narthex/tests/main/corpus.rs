@@ -154,6 +154,47 @@ fn what_turns_out_restricted_is_withdrawn() {
     assert_eq!(text(row(&rows, "innocent", "out"), "verdict"), "publish");
 }
 
+/// The program with nothing behind it, so much that it is `size` bytes long.
+fn with_a_hole(program: &Path, size: u64) -> PathBuf {
+    let large = program.with_extension("hole");
+    std::fs::copy(program, &large).unwrap();
+    std::fs::File::options().write(true).open(&large).unwrap().set_len(size).unwrap();
+    large
+}
+
+/// The program with a table of symbols and one of their names, 24 bytes a symbol.
+fn with_symbols(program: &Path, count: usize) -> PathBuf {
+    let mut elf = std::fs::read(program).unwrap();
+    let number = |elf: &[u8], at: usize| u64::from_le_bytes(*elf[at..].first_chunk().unwrap());
+    let sections = u16::from_le_bytes(*elf[60..].first_chunk().unwrap());
+    let table = number(&elf, 40) as usize;
+    let mut headers = elf[table..table + usize::from(sections) * 64].to_vec();
+    let names: Vec<u8> = (0..100_000).flat_map(|n| format!("\0symbol{n:05}").into_bytes()).chain([0]).collect();
+    let symbols = (0..count as u32).flat_map(|n| {
+        let mut symbol = [0; 24];
+        symbol[..4].copy_from_slice(&(n % 100_000 * 12 + 1).to_le_bytes());
+        (symbol[4], symbol[6]) = (0x12, 1);
+        symbol
+    });
+    let symbols: Vec<u8> = symbols.collect();
+    for (kind, link, content) in [(3, 0, names), (2, u32::from(sections), symbols)] {
+        let mut header = [0; 64];
+        header[4] = kind;
+        header[24..32].copy_from_slice(&(elf.len() as u64).to_le_bytes());
+        header[32..40].copy_from_slice(&(content.len() as u64).to_le_bytes());
+        header[40..44].copy_from_slice(&link.to_le_bytes());
+        (header[44], header[56]) = (1, 24);
+        headers.extend_from_slice(&header);
+        elf.extend_from_slice(&content);
+    }
+    elf[40..48].copy_from_slice(&(elf.len() as u64).to_le_bytes());
+    elf[60..62].copy_from_slice(&(sections + 2).to_le_bytes());
+    elf.extend_from_slice(&headers);
+    let large = program.with_extension("symbols");
+    std::fs::write(&large, elf).unwrap();
+    large
+}
+
 /// Without any state the shipped corpus knows the runtime in a program, whatever the release.
 #[test]
 fn the_shipped_corpus_finds_what_nobody_taught() {
@@ -178,4 +219,14 @@ fn the_shipped_corpus_finds_what_nobody_taught() {
     let functions = audit(&["--explain", "p"]).iter().filter(|row| row["kind"] == "function").count();
     assert!(functions >= 942, "{functions}");
     assert!(!dir.path().join("none").exists(), "an audit makes no state folder");
+    for large in [with_a_hole(&program, 5 << 30), with_symbols(&program, 10_000_000)] {
+        let mut bounded = Command::new("sh");
+        bounded.args(["-c", "ulimit -d 500000 && exec \"$0\" \"$@\""]).arg(crate::world::program());
+        bounded.args(["audit", "--format", "json"]).arg(&large);
+        let rows = Said::of(bounded.output().unwrap()).expect(0).rows();
+        let found = rows.iter().find(|row| row["kind"] == "static").unwrap();
+        assert_eq!(found["functions"], serde_json::json!({"found": 942, "of": 942}), "{}", large.display());
+        assert!(rows.iter().all(|row| row["kind"] != "not-audited"), "{rows:#?}");
+        std::fs::remove_file(large).unwrap();
+    }
 }
