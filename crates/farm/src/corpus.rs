@@ -99,7 +99,9 @@ pub fn shipped_layers() -> Vec<Layer> {
         SHIPPED.files().filter(|file| file.path().extension().is_some_and(|e| e == "zst")).collect();
     files.sort_by_key(|file| file.path());
     let unpack = |file: &&include_dir::File<'_>| {
-        let bytes = zstd::bulk::decompress(file.contents(), LARGEST).expect("a shipped file can be unpacked");
+        let mut bytes = zstd::bulk::decompress(file.contents(), LARGEST).expect("a shipped file can be unpacked");
+        // It was given room for the largest.
+        bytes.shrink_to_fit();
         Layer::new(bytes).expect("a shipped file is of this program's format")
     };
     files.par_iter().map(unpack).collect()

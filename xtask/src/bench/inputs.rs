@@ -43,7 +43,11 @@ const JUDGED: [(&str, &str, &str); 9] = [
     ("torch-1.11.0", "torch/lib/libtorch_cpu.so", "static MKL of 2020"),
     ("torch-2.15.0", "torch/lib/libtorch_cpu.so", "static MKL 2024.2"),
     ("torch-2.15.0", "torch/lib/libtorch_cuda.so", "no static cuBLAS"),
-    ("torch-2.15.0", "torch/lib/libtorch_cuda_linalg.so", "nothing: MAGMA"),
+    (
+        "torch-2.15.0",
+        "torch/lib/libtorch_cuda_linalg.so",
+        "MKL's Fortran interface (its symbols, `mkl_blas__dger` and others, are there)",
+    ),
     ("nvidia-nccl-cu12-2.27.3", "nvidia/nccl/lib/libnccl.so.2", "static cudart"),
     ("cupy-cuda12x-14.2.0", "cupy_backends/cuda/api/runtime.cpython-312-x86_64-linux-gnu.so", "static cudart"),
     ("tensorflow-2.21.0", "tensorflow/compiler/tf2xla/ops/_xla_ops.so", "static cudart (its symbols are there)"),

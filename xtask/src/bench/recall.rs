@@ -95,9 +95,19 @@ fn mkl(inputs: &Inputs) -> Outcome<Target> {
     Ok(Target { name: "MKL 2024.2.0, program with dgemm".to_owned(), linker: "bfd", archives, arguments })
 }
 
-/// A stripped program of which nearly everything is MKL.
+/// A stripped program that is all MKL: every object of its largest archive, for every processor. It is not meant
+/// to run.
 pub(super) fn dense(inputs: &Inputs) -> Outcome<PathBuf> {
-    mkl(inputs)?.link().map(|(_, stripped)| stripped)
+    let archives = inputs.mkl();
+    let all = archives.iter().map(|archive| archive.display().to_string());
+    let core = all.clone().find(|name| name.contains("mkl_core")).unwrap_or_default();
+    let source = folder().join("dgemm.c").display().to_string();
+    let before = [&source, "-Wl,--unresolved-symbols=ignore-all", "-Wl,--whole-archive", &core].map(str::to_owned);
+    let between = ["-Wl,--no-whole-archive", "-Wl,--start-group"].map(str::to_owned);
+    let behind = ["-Wl,--end-group", "-lpthread", "-ldl", "-lm"].map(str::to_owned);
+    let arguments = before.into_iter().chain(between).chain(all).chain(behind).collect();
+    let name = "MKL 2024.2.0, all of mkl_core".to_owned();
+    Target { name, linker: "bfd", archives, arguments }.link().map(|(_, stripped)| stripped)
 }
 
 impl Target {

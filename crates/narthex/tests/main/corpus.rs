@@ -187,7 +187,8 @@ fn with_symbols(program: &Path, count: usize) -> PathBuf {
         headers.extend_from_slice(&header);
         elf.extend_from_slice(&content);
     }
-    elf[40..48].copy_from_slice(&(elf.len() as u64).to_le_bytes());
+    let end = elf.len() as u64;
+    elf[40..48].copy_from_slice(&end.to_le_bytes());
     elf[60..62].copy_from_slice(&(sections + 2).to_le_bytes());
     elf.extend_from_slice(&headers);
     let large = program.with_extension("symbols");
