@@ -18,17 +18,21 @@ use std::process::Command;
 /// Turns that each of two commands takes.
 const TURNS: usize = 5;
 
+/// A part of the page.
+type Part = fn(&Audit, &Inputs, &mut String) -> Outcome;
+
 pub(crate) fn audit() -> Outcome {
     inputs::install_tools()?;
     run(&mut cargo(&["build", "--quiet", "--release", "-p", "narthex"]))?;
     let inputs = Inputs::prepare()?;
     let audit = Audit::new(target().join("release/narthex"), target().join("bench/no-state"));
     let mut page = header()?;
-    recalls(&audit, &inputs, &mut page)?;
-    verdicts(&audit, &inputs, &mut page)?;
-    accusations(&audit, &inputs, &mut page)?;
-    times(&audit, &inputs, &mut page)?;
-    sizes(&audit, &inputs, &mut page)?;
+    let parts: [(&str, Part); 5] =
+        [("recall", recalls), ("verdicts", verdicts), ("accusations", accusations), ("times", times), ("sizes", sizes)];
+    for (name, part) in parts {
+        say(&format!("{name} …"));
+        part(&audit, &inputs, &mut page)?;
+    }
     let peers = root().join("docs/benchmarks-peers.md");
     if let Ok(text) = std::fs::read_to_string(&peers) {
         page.push_str(&text);
