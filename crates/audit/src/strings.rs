@@ -177,8 +177,8 @@ impl<'a> Seen<'a> {
         let is_found = |family: u32| found.iter().any(|name| *name == families.families[family as usize].name);
         let mut strings = self.strings;
         strings.retain(|hash, _| !families.strings[hash].iter().any(|family| is_found(*family)));
-        // A string that several families share is put down to the one of which more is there; of two that have as
-        // many, to the one of which less is missing.
+        // A string that several families share is put down to the one that it explains best: how many of its strings
+        // are there counts, and what share of them is. A library has all strings of one that is linked into it.
         loop {
             let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
             for family in strings.keys().flat_map(|hash| &families.strings[hash]) {
@@ -186,7 +186,10 @@ impl<'a> Seen<'a> {
             }
             let known = |family: u32| families.families[family as usize].known;
             counts.retain(|family, count| *count >= SUSPICIOUS && *count * 4 >= known(*family));
-            let best = counts.into_iter().max_by_key(|(family, count)| (*count, std::cmp::Reverse(known(*family))));
+            let explains = |family: u32, count: u32| u64::from(count).pow(2) * 1000 / u64::from(known(family));
+            let best = counts
+                .into_iter()
+                .max_by_key(|(family, count)| (explains(*family, *count), std::cmp::Reverse(*family)));
             let Some((number, count)) = best else { break };
             let family = &families.families[number as usize];
             let of_family: Vec<u64> =
