@@ -48,6 +48,7 @@ codes! {
     LicenseRestricted = "license-restricted", Declared;
     LicenseUnknown = "license-unknown", Declared;
     SourceOfWithheld = "source-of-withheld", Declared;
+    PolicyRule = "policy-rule", Policy;
     PolicyVendorCode = "policy-vendor-code", Policy;
     TermsFileNotListed = "terms-file-not-listed", Terms;
     TermsModified = "terms-modified", Terms;
@@ -57,11 +58,15 @@ codes! {
     AuditSuspected = "audit-suspected", Audit;
     AuditIncomplete = "audit-incomplete", Audit;
     AuditMissing = "audit-missing", Audit;
+    PolicyGrant = "policy-grant", Policy;
+    PolicyException = "policy-exception", Policy;
     TermsPermitInclusion = "terms-permit-inclusion", Terms;
     TermsPermitCopy = "terms-permit-copy", Terms;
     LicenseFree = "license-free", Declared;
     LicenseRedistributable = "license-redistributable", Declared;
     SourceOfPublished = "source-of-published", Declared;
+    PolicyCorrection = "policy-correction", Policy;
+    PolicyExpired = "policy-expired", Policy;
     AuditModifiedCopy = "audit-modified-copy", Audit;
     AuditCopy = "audit-copy", Audit;
     AuditStaticCode = "audit-static-code", Audit;

@@ -1,13 +1,16 @@
 //! The decision about one path.
 
 use crate::decision::{Decision, Effect, Reason, Verdict};
+use crate::entries::Exception;
 use crate::judge;
+use crate::lift::{Lifted, ruled};
+use crate::matcher::Case;
 use crate::policy::{Action, Rules};
 use crate::terms::Terms;
 use crate::{Code, Source};
 use narthex_audit::Report;
 use narthex_closure::{NarHash, StorePath};
-use narthex_license::{Class, LicenseFacts};
+use narthex_license::{Class, LicenseFacts, Reading};
 
 /// A package that is made from a source.
 #[derive(Clone, Debug)]
@@ -34,6 +37,8 @@ pub enum Provenance<'a> {
 pub struct Subject<'a> {
     /// The path.
     pub path: &'a StorePath,
+    /// What the policy can name it by.
+    pub case: Case<'a>,
     /// The hash of its NAR; the permit holds for this one only.
     pub nar_hash: NarHash,
     /// Where its facts come from.
@@ -47,8 +52,8 @@ pub struct Subject<'a> {
 
 /// What the declared licenses alone would come to, before anything is built: the verdict, and the
 /// reasons with the deciding one first. The audit can only add reasons to withhold.
-pub fn forecast(provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Reason>) {
-    let (terms, mut reasons) = declared(provenance, rules);
+pub fn forecast(case: &Case<'_>, provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Reason>) {
+    let Declared { terms, mut reasons } = declared(case, provenance, rules);
     if let Some(terms) = terms.filter(|_| is_open(&reasons)) {
         reasons.extend(standalone(terms));
     }
@@ -57,21 +62,54 @@ pub fn forecast(provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Rea
     (if publish { Verdict::Publish } else { Verdict::Withhold }, reasons)
 }
 
-fn declared<'r>(provenance: &Provenance<'_>, rules: &'r Rules) -> (Option<&'r Terms>, Vec<Reason>) {
-    match provenance {
-        Provenance::Output(facts) => of_output(*facts, rules),
-        Provenance::Source(users) => of_source(users, rules),
+/// What comes of what is declared.
+struct Declared<'r> {
+    /// The terms that the whole package is under, which must name every file of it.
+    terms: Option<&'r Terms>,
+    reasons: Vec<Reason>,
+}
+
+/// In this order: corrections, which the facts have in them already; the class of the license, or the packages that
+/// a source is of; the operator's rules; exceptions and grants, which take the force from reasons that forbid.
+fn declared<'r>(case: &Case<'_>, provenance: &Provenance<'_>, rules: &'r Rules) -> Declared<'r> {
+    let (facts, (mut terms, mut reasons)) = match provenance {
+        Provenance::Output(facts) => (*facts, of_output(*facts, rules)),
+        Provenance::Source(users) => (None, of_source(users, rules)),
+    };
+    let policy = rules.policy();
+    for rule in policy.rules.iter().filter(|rule| !rule.about.asks_for_bytes() && rule.about.is_about(case, facts)) {
+        reasons.push(ruled(rule, Vec::new()));
     }
+    let mut lifted = Lifted::default();
+    for reason in reasons.iter_mut().filter(|reason| reason.effect == Effect::Withhold) {
+        let excepts =
+            |exception: &&Exception| !exception.about.asks_for_bytes() && exception.about.is_about(case, facts);
+        let is_lifted = lifted.by_exception(rules, reason.code, excepts)
+            || lifted.by_grant(rules, reason.code, |grant| grant.covers(case, facts));
+        if is_lifted {
+            reason.effect = Effect::Note;
+        }
+    }
+    // Whoever has leave from the vendor need not ask the terms that are for everybody.
+    if terms.is_some() && lifted.has_grant(rules, |grant| grant.covers(case, facts)) {
+        terms = None;
+    }
+    reasons.extend(lifted.reasons());
+    Declared { terms, reasons }
 }
 
 /// Decides about one path. The same subject and rules always give the same decision.
 pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
-    let (terms, mut reasons) = declared(&subject.provenance, rules);
+    let Declared { terms, mut reasons } = declared(&subject.case, &subject.provenance, rules);
     let open = is_open(&reasons);
+    let facts = match &subject.provenance {
+        Provenance::Output(facts) => *facts,
+        Provenance::Source(_) => None,
+    };
     match subject.report {
         Some(report) => {
             let vendor = terms.filter(|_| open);
-            reasons.extend(judge::findings(subject.path.name(), report, rules, vendor, open));
+            reasons.extend(judge::findings(subject.path.name(), (&subject.case, facts), report, rules, vendor, open));
             reasons.extend(vendor.and_then(standalone));
         }
         None => reasons.push(Reason::new(
@@ -93,21 +131,34 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
 /// the package set declares is as it was; what findings mean is asked again.
 pub fn decide_again(
     path: &StorePath,
+    case: &Case<'_>,
     nar_hash: NarHash,
     earlier: &[Reason],
     report: &Report,
     rules: &Rules,
 ) -> Decision {
-    let mut reasons: Vec<Reason> = earlier.iter().filter(|reason| reason.source == Source::Declared).cloned().collect();
+    let of_bytes = |reason: &Reason| {
+        matches!(reason.source, Source::Audit | Source::Terms) || reason.code == Code::PolicyVendorCode
+    };
+    let mut reasons: Vec<Reason> = earlier.iter().filter(|reason| !of_bytes(reason)).cloned().collect();
     let open = is_open(&reasons);
-    reasons.extend(judge::findings(path.name(), report, rules, None, open));
+    reasons.extend(judge::findings(path.name(), (case, None), report, rules, None, open));
     Decision::new(path.clone(), nar_hash, reasons)
 }
 
 /// By class; with the terms that stand behind the declared license, where there are any.
 fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r Terms>, Vec<Reason>) {
-    let class = facts.map_or(Class::Unknown, LicenseFacts::class);
-    let license = facts.map(|facts| facts.license.to_string()).unwrap_or_default();
+    let class = rules.class(facts);
+    let mut license = facts.map(|facts| facts.license.to_string()).unwrap_or_default();
+    // Where it matters how a list is read, the reason says how.
+    let other = match rules.policy().lists() {
+        Reading::Strict => Reading::Lenient,
+        Reading::Lenient => Reading::Strict,
+    };
+    if facts.is_some_and(|facts| facts.class_under(other) != class) {
+        let reading = if other == Reading::Lenient { "all of which apply" } else { "of which one may be chosen" };
+        license = format!("{license}, a list {reading} as this policy reads it,");
+    }
     let (code, message) = match class {
         Class::Free => (Code::LicenseFree, format!("{license} is free")),
         Class::Redistributable => {
@@ -121,7 +172,13 @@ fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r 
         let licenses = facts.license.licenses();
         rules.terms_among(licenses.iter().map(|license| license.key()))
     });
-    (terms, vec![Reason::new(code, effect(rules.policy().action(class)), message, Vec::new())])
+    let mut reasons = vec![Reason::new(code, effect(rules.policy().action(class)), message, Vec::new())];
+    if let Some(correction) = facts.and_then(|facts| facts.correction.as_ref()) {
+        let (was, reason, source) = (&correction.was, &correction.reason, &correction.source);
+        let message = format!("the package set says {was}; the policy puts it right: {reason} ({source})");
+        reasons.push(Reason::new(Code::PolicyCorrection, Effect::Note, message, Vec::new()));
+    }
+    (terms, reasons)
 }
 
 fn unknown(facts: Option<&LicenseFacts>) -> String {
@@ -174,12 +231,14 @@ fn standalone(terms: &Terms) -> Option<Reason> {
     Some(Reason::new(Code::TermsStandalone, Effect::Withhold, message, Vec::new()))
 }
 
-fn effect(action: Action) -> Effect {
+pub(crate) fn effect(action: Action) -> Effect {
     match action {
         Action::Publish => Effect::Publish,
         Action::Withhold => Effect::Withhold,
     }
 }
 
+#[cfg(test)]
+mod precedence;
 #[cfg(test)]
 mod tests;

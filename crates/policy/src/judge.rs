@@ -1,21 +1,43 @@
 //! What findings mean under a policy: many findings, one reason for each code.
 
 use crate::decision::{Effect, Reason};
+use crate::entries::{Exception, Grant};
 use crate::evidence::shown;
+use crate::lift::{Lifted, ruled};
+use crate::matcher::Case;
 use crate::policy::{Action, Rules, Treatment};
 use crate::terms::{Standing, Terms};
 use crate::words::{base_name, message};
 use crate::{Code, Evidence};
 use narthex_audit::{Finding, Origin, Place, Report};
+use narthex_license::LicenseFacts;
 use std::collections::BTreeMap;
 
 /// Draws reasons from a report about the path called `name`. `vendor` are the terms that the whole
 /// package is declared under: they must name every file of it. `open` says that nothing has forbidden
 /// publishing so far; where something has, findings only explain.
-pub(crate) fn findings(name: &str, report: &Report, rules: &Rules, vendor: Option<&Terms>, open: bool) -> Vec<Reason> {
+///
+/// Exceptions and grants are asked finding by finding, and the operator's rules about files and findings last.
+pub(crate) fn findings(
+    name: &str,
+    (case, facts): (&Case<'_>, Option<&LicenseFacts>),
+    report: &Report,
+    rules: &Rules,
+    vendor: Option<&Terms>,
+    open: bool,
+) -> Vec<Reason> {
     let mut grouped: BTreeMap<(Effect, Code), Vec<Ground<'_>>> = BTreeMap::new();
+    let mut lifted = Lifted::default();
     for finding in &report.findings {
-        for (effect, code, evidence, terms) in judge(name, finding, rules, open) {
+        for (mut effect, code, evidence, terms) in judge(name, finding, rules, open) {
+            let excepts =
+                |exception: &&Exception| exception.about.is_about(case, facts) && exception.about.asks_for(finding);
+            let covers = |grant: &Grant| finding.origin().is_some_and(|o| grant.covers_material(&o.material));
+            if effect == Effect::Withhold
+                && (lifted.by_exception(rules, code, excepts) || lifted.by_grant(rules, code, covers))
+            {
+                effect = Effect::Note;
+            }
             grouped.entry((effect, code)).or_default().push((evidence, terms));
         }
     }
@@ -34,7 +56,9 @@ pub(crate) fn findings(name: &str, report: &Report, rules: &Rules, vendor: Optio
     if vendor.is_none()
         && let Some(ground) = nothing_else(report, &grouped)
     {
-        grouped.insert((Effect::Withhold, Code::TermsStandalone), vec![ground]);
+        let granted = lifted.by_grant(rules, Code::TermsStandalone, |grant| grant.covers(case, facts));
+        let effect = if granted { Effect::Note } else { Effect::Withhold };
+        grouped.insert((effect, Code::TermsStandalone), vec![ground]);
     }
     let harmless = [Code::AuditLinksDynamically, Code::AuditStub];
     let suspicious = grouped.keys().any(|(_, code)| !harmless.contains(code));
@@ -55,6 +79,21 @@ pub(crate) fn findings(name: &str, report: &Report, rules: &Rules, vendor: Optio
         let files = report.files.len();
         let message = format!("nothing restricted in {files} file{}", if files == 1 { "" } else { "s" });
         reasons.push(Reason::new(Code::AuditClean, Effect::Note, message, Vec::new()));
+    }
+    reasons.extend(lifted.reasons());
+    for rule in
+        rules.policy().rules.iter().filter(|rule| rule.about.asks_for_bytes() && rule.about.is_about(case, facts))
+    {
+        let found = report.findings.iter().filter(|finding| rule.about.asks_for_finding(finding));
+        let mut evidence: Vec<Evidence> = found.map(|finding| Evidence::of(name, finding)).collect();
+        let files = report.files.iter().filter(|file| rule.about.asks_for_file(file));
+        evidence.extend(files.map(|file| {
+            let place = shown(name, &Place { file: file.clone(), members: Vec::new() });
+            Evidence { place, ..Evidence::default() }
+        }));
+        if !evidence.is_empty() {
+            reasons.push(ruled(rule, evidence));
+        }
     }
     reasons
 }

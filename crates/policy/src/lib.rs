@@ -7,19 +7,25 @@
 //! exactly the NAR that the decision was about, and there is no other way to make one.
 
 mod code;
+mod date;
 mod decide;
 mod decision;
+mod entries;
 mod evidence;
 mod judge;
+mod lift;
+mod matcher;
 mod policy;
 mod read;
 mod terms;
 mod words;
 
 pub use code::{Code, Source};
+pub use date::{Date, NoDate};
 pub use decide::{Provenance, SourceUser, Subject, decide, decide_again, forecast};
 pub use decision::{Decision, Effect, Permit, Reason, Verdict};
 pub use evidence::{Coverage, Device, Evidence, Stubs};
+pub use matcher::Case;
 pub use policy::{Action, Policy, Rules, Treatment};
 pub use read::Mistake;
 pub use terms::Terms;

@@ -1,9 +1,13 @@
 //! Policies: one TOML file, read strictly.
 
+use crate::date::Date;
+use crate::entries::{Correction, Exception, Grant, Rule};
+use crate::matcher::{Case, Matcher};
 use crate::read::{Mistake, Reader, Value};
 use crate::terms::Terms;
-use narthex_license::Class;
+use narthex_license::{Class, LicenseFacts, Reading};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What is done with a class of packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +34,13 @@ pub enum Treatment {
 pub struct Policy {
     name: String,
     terms: Vec<String>,
+    lists: Reading,
     classes: BTreeMap<Class, Action>,
     pub(crate) findings: Findings,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) exceptions: Vec<Exception>,
+    pub(crate) grants: Vec<Grant>,
+    corrections: Vec<Correction>,
 }
 
 /// What is done with each kind of finding. Where the version is not known, or the library is a driver's,
@@ -82,9 +91,33 @@ const CLASSES: [(&str, Class); 4] = [
     ("restricted", Class::Restricted),
     ("unknown", Class::Unknown),
 ];
-const ACTIONS: [(&str, Action); 2] = [("publish", Action::Publish), ("withhold", Action::Withhold)];
+pub(crate) const ACTIONS: [(&str, Action); 2] = [("publish", Action::Publish), ("withhold", Action::Withhold)];
 const TREATMENTS: [(&str, Treatment); 3] =
     [("terms", Treatment::Terms), ("withhold", Treatment::Withhold), ("publish", Treatment::Publish)];
+
+const READINGS: [(&str, Reading); 2] = [("strict", Reading::Strict), ("lenient", Reading::Lenient)];
+const KNOWN: [&str; 10] =
+    ["version", "name", "terms", "lists", "classes", "findings", "rules", "exceptions", "grants", "corrections"];
+
+fn without_places<T>(entries: Vec<(T, Range<usize>)>) -> Vec<T> {
+    entries.into_iter().map(|(entry, _)| entry).collect()
+}
+
+/// Two entries about the same that cannot both hold.
+fn contradictions(reader: &mut Reader<'_>, rules: &[(Rule, Range<usize>)], corrections: &[(Correction, Range<usize>)]) {
+    for (number, (rule, at)) in rules.iter().enumerate() {
+        if let Some((other, _)) = rules[..number].iter().find(|(other, _)| other.about == rule.about) {
+            let what = if other.then == rule.then { "says the same as" } else { "contradicts" };
+            reader.mistake(at.clone(), format!("this rule {what} an earlier one about {}", rule.about.shown()));
+        }
+    }
+    for (number, (correction, at)) in corrections.iter().enumerate() {
+        if corrections[..number].iter().any(|(other, _)| other.about == correction.about) {
+            let about = correction.about.shown();
+            reader.mistake(at.clone(), format!("an earlier correction is about {about} as well"));
+        }
+    }
+}
 
 impl Policy {
     /// Reads a policy file.
@@ -93,7 +126,7 @@ impl Policy {
     /// All mistakes in it, each with line and column.
     pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
         Reader::run(text, |reader, root| {
-            let fields = reader.fields(root.get_ref(), &["version", "name", "terms", "classes", "findings"]);
+            let fields = reader.fields(root.get_ref(), &KNOWN);
             let version = reader.required(&fields, "version", 0..0).and_then(|v| reader.version_one(v));
             let name = reader.required(&fields, "name", 0..0).and_then(|v| reader.string(v));
             let terms = reader.required(&fields, "terms", 0..0).and_then(|v| reader.strings(v));
@@ -109,8 +142,27 @@ impl Policy {
             });
 
             let findings = reader.required(&fields, "findings", 0..0).and_then(|value| Findings::read(reader, value));
+            let lists = match fields.get("lists") {
+                None => Some(Reading::Strict),
+                Some(value) => reader.one_of(value, &READINGS),
+            };
+            let rules = reader.entries(&fields, "rules", Rule::read);
+            let exceptions = reader.entries(&fields, "exceptions", Exception::read);
+            let grants = reader.entries(&fields, "grants", Grant::read);
+            let corrections = reader.entries(&fields, "corrections", Correction::read);
+            contradictions(reader, &rules, &corrections);
             let () = version?;
-            Some(Self { name: name?, terms: terms?, classes: classes?, findings: findings? })
+            Some(Self {
+                name: name?,
+                terms: terms?,
+                lists: lists?,
+                classes: classes?,
+                findings: findings?,
+                rules: without_places(rules),
+                exceptions: without_places(exceptions),
+                grants: without_places(grants),
+                corrections: without_places(corrections),
+            })
         })
     }
 
@@ -124,6 +176,11 @@ impl Policy {
         &self.terms
     }
 
+    /// How lists of licenses are read.
+    pub fn lists(&self) -> Reading {
+        self.lists
+    }
+
     /// What is done with packages of a class.
     pub fn action(&self, class: Class) -> Action {
         // Every class is there after parsing; what could not be asked is withheld.
@@ -131,17 +188,50 @@ impl Policy {
     }
 }
 
-/// A policy together with the terms it names.
+/// A policy together with the terms it names, on a certain day.
 #[derive(Clone, Debug)]
 pub struct Rules {
     policy: Policy,
     terms: Vec<Terms>,
+    today: Date,
 }
 
 impl Rules {
-    /// Puts them together. Which texts the names stand for is the caller's to find out.
-    pub fn new(policy: Policy, terms: Vec<Terms>) -> Self {
-        Self { policy, terms }
+    /// Puts them together. Which texts the names stand for, and what day it is, is the caller's to find out:
+    /// exceptions and grants end.
+    pub fn new(policy: Policy, terms: Vec<Terms>, today: Date) -> Self {
+        Self { policy, terms, today }
+    }
+
+    /// The day.
+    pub(crate) fn today(&self) -> Date {
+        self.today
+    }
+
+    /// What the facts come to, as this policy reads lists.
+    pub fn class(&self, facts: Option<&LicenseFacts>) -> Class {
+        facts.map_or(Class::Unknown, |facts| facts.class_under(self.policy.lists))
+    }
+
+    /// The facts as the policy puts them right; `None` where it does not. Everything that is decided goes by
+    /// these.
+    pub fn correct(&self, case: &Case<'_>, facts: &LicenseFacts) -> Option<LicenseFacts> {
+        let about = |correction: &&Correction| correction.about.is_about(case, Some(facts));
+        self.policy.corrections.iter().find(about).map(|correction| correction.correct(facts))
+    }
+
+    /// Entries that are about none of these packages: most often a pattern with a mistake in it.
+    pub fn idle<'c>(&self, packages: &[(Case<'c>, Option<&'c LicenseFacts>)]) -> Vec<String> {
+        let is_idle = |matcher: &Matcher| !packages.iter().any(|(case, facts)| matcher.is_about(case, *facts));
+        let policy = &self.policy;
+        let rules = policy.rules.iter().map(|rule| ("rule", &rule.about));
+        let exceptions = policy.exceptions.iter().map(|exception| ("exception", &exception.about));
+        let corrections = policy.corrections.iter().map(|correction| ("correction", &correction.about));
+        let all = rules.chain(exceptions).chain(corrections).filter(|(_, about)| is_idle(about));
+        let named = all.map(|(what, about)| format!("the {what} about {} matches nothing", about.shown()));
+        let grants =
+            policy.grants.iter().filter(|grant| !packages.iter().any(|(case, facts)| grant.covers(case, *facts)));
+        named.chain(grants.map(|grant| format!("{} covers nothing", grant.shown()))).collect()
     }
 
     /// The policy.

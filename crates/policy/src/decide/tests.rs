@@ -1,7 +1,7 @@
 //! One table: what is declared, what is found, which policy; and what comes of it.
 
 use super::*;
-use crate::{Policy, shipped};
+use crate::{Date, Policy, shipped};
 use narthex_audit::{DriverSign, Finding, Gap, Material, MemberHits, Origin, Place, Section, Sign};
 use serde_json::json;
 
@@ -11,7 +11,7 @@ fn rules(strict: bool) -> Rules {
 
 fn rules_of(text: &str) -> Rules {
     let terms = shipped::TERMS.iter().map(|(_, text)| Terms::parse(text).unwrap()).collect();
-    Rules::new(Policy::parse(text).unwrap(), terms)
+    Rules::new(Policy::parse(text).unwrap(), terms, Date::new(2026, 11, 22).unwrap())
 }
 
 fn facts(license: serde_json::Value) -> LicenseFacts {
@@ -93,6 +93,7 @@ fn decide_under(license: serde_json::Value, findings: Vec<Finding>, files: &[&st
     let path = path();
     let subject = Subject {
         path: &path,
+        case: Case { package: "x", ..Case::default() },
         nar_hash: NarHash::from_sha256([0; 32]),
         provenance: Provenance::Output(Some(&facts)),
         report: Some(&report),
@@ -292,7 +293,10 @@ fn earlier_reasons_hold_while_the_corpus_is_incomplete() {
     let again = |earlier| {
         let provenance = Provenance::Output(Some(&facts));
         let nar_hash = NarHash::from_sha256([0; 32]);
-        decide(&Subject { path: &path, nar_hash, provenance, report: Some(&report), earlier }, &rules(false))
+        decide(
+            &Subject { path: &path, case: Case::default(), nar_hash, provenance, report: Some(&report), earlier },
+            &rules(false),
+        )
     };
     assert_eq!(again(before.reasons()).reasons()[0].code, Code::TermsFileNotListed);
     assert_eq!(again(&[]).verdict(), Verdict::Publish);
@@ -307,6 +311,7 @@ fn what_was_not_audited_is_withheld() {
     let path = path();
     let subject = Subject {
         path: &path,
+        case: Case { package: "x", ..Case::default() },
         nar_hash: NarHash::from_sha256([0; 32]),
         provenance: Provenance::Output(Some(&facts)),
         report: None,
@@ -327,6 +332,7 @@ fn sources_follow_the_packages_made_from_them() {
         let (path, report) = (path(), Report::default());
         let subject = Subject {
             path: &path,
+            case: Case::default(),
             nar_hash: NarHash::from_sha256([0; 32]),
             provenance: Provenance::Source(users),
             report: Some(&report),
