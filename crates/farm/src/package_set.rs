@@ -94,6 +94,43 @@ impl PackageSet {
         self.facts.get(derivation).map(|known| &known.facts)
     }
 
+    /// The facts as a policy puts them right. Everything that is decided and learned goes by these.
+    #[must_use]
+    pub fn put_right(mut self, rules: &Rules) -> Self {
+        let corrected: Vec<(StorePath, LicenseFacts)> = (self.graph.iter())
+            .filter_map(|(path, _)| Some((path.clone(), rules.correct(&self.case_of(path, None), self.facts(path)?)?)))
+            .collect();
+        for (path, facts) in corrected {
+            if let Some(known) = self.facts.get_mut(&path) {
+                known.facts = facts;
+            }
+        }
+        self
+    }
+
+    /// What a policy can name an output by, or any other path.
+    pub(crate) fn case<'a>(&'a self, path: &'a StorePath) -> Case<'a> {
+        match self.graph.producer(path) {
+            Some(producer) => self.case_of(&producer.derivation, Some(&producer.output)),
+            None => Case { package: path.name(), attr: None, output: None },
+        }
+    }
+
+    fn case_of<'a>(&'a self, derivation: &'a StorePath, output: Option<&'a str>) -> Case<'a> {
+        Case { package: self.name(derivation), attr: self.attr(derivation), output }
+    }
+
+    /// Entries of the policy that are about nothing in this set.
+    pub fn idle_entries(&self, rules: &Rules) -> Vec<String> {
+        let outputs = |(path, derivation): (&'_ StorePath, &'_ Derivation)| {
+            let facts = self.facts(path);
+            derivation.outputs.keys().map(|output| (path.clone(), output.clone(), facts)).collect::<Vec<_>>()
+        };
+        let all: Vec<_> = self.graph.iter().flat_map(outputs).collect();
+        let cases: Vec<_> = all.iter().map(|(path, output, facts)| (self.case_of(path, Some(output)), *facts)).collect();
+        rules.idle(&cases)
+    }
+
     /// Whether a derivation is a source that takes the facts of the packages made from it. One that
     /// says something of itself is taken at its word.
     pub(crate) fn is_plain_source(&self, path: &StorePath) -> bool {

@@ -2,8 +2,8 @@
 
 use crate::package_set::{PackageSet, Role};
 use narthex_closure::StorePath;
-use narthex_license::{Class, Expr, LicenseFacts};
-use narthex_policy::{Provenance, Reason, Rules, SourceUser, Verdict, forecast};
+use narthex_license::Expr;
+use narthex_policy::{Case, Provenance, Reason, Rules, SourceUser, Verdict, forecast};
 use std::collections::BTreeSet;
 
 /// The forecast for one path.
@@ -32,8 +32,8 @@ pub fn plan(set: &PackageSet, rules: &Rules) -> Vec<Planned> {
     let mut planned = Vec::new();
     let (outputs, sources): (Vec<_>, Vec<_>) = roles.iter().partition(|(_, role)| matches!(role, Role::Output(_)));
     for (path, role) in outputs.into_iter().chain(sources) {
-        let provenance = provenance(set, role, &withheld);
-        let (verdict, reasons) = forecast(&provenance, rules);
+        let provenance = provenance(set, rules, role, &withheld);
+        let (verdict, reasons) = forecast(&set.case(path), &provenance, rules);
         let producer = set.graph.producer(path);
         if verdict == Verdict::Withhold {
             withheld.extend(producer.map(|p| p.derivation.clone()));
@@ -56,7 +56,10 @@ pub fn plan(set: &PackageSet, rules: &Rules) -> Vec<Planned> {
 /// becomes of the sources that they share with the jobs.
 pub(crate) fn forecast_elsewhere(set: &PackageSet, rules: &Rules) -> BTreeSet<StorePath> {
     let elsewhere = set.graph.iter().map(|(path, _)| path).filter(|path| !set.in_scope(path));
-    let withheld = |path: &&StorePath| forecast(&Provenance::Output(set.facts(path)), rules).0 == Verdict::Withhold;
+    let withheld = |path: &&StorePath| {
+        let case = Case { package: set.name(path), attr: set.attr(path), output: None };
+        forecast(&case, &Provenance::Output(set.facts(path)), rules).0 == Verdict::Withhold
+    };
     elsewhere.filter(withheld).cloned().collect()
 }
 
@@ -71,13 +74,18 @@ pub(crate) fn license_of(role: &Role<'_>) -> Option<String> {
 }
 
 /// What a decision about a path goes by. `withheld` are the derivations of which an output is withheld.
-pub(crate) fn provenance<'a>(set: &'a PackageSet, role: &Role<'a>, withheld: &BTreeSet<StorePath>) -> Provenance<'a> {
+pub(crate) fn provenance<'a>(
+    set: &'a PackageSet,
+    rules: &Rules,
+    role: &Role<'a>,
+    withheld: &BTreeSet<StorePath>,
+) -> Provenance<'a> {
     match role {
         Role::Output(facts) => Provenance::Output(*facts),
         Role::Source(users) => {
             let user = |user: &&StorePath| SourceUser {
                 name: set.name(user).to_owned(),
-                class: set.facts(user).map_or(Class::Unknown, LicenseFacts::class),
+                class: rules.class(set.facts(user)),
                 withheld: withheld.contains(*user),
             };
             Provenance::Source(users.iter().map(user).collect())

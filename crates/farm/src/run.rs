@@ -120,7 +120,10 @@ pub async fn run(
     let own = own(state)?;
     let cache = Cache::open(state).await?;
     cache.recover().await?;
-    let set = PackageSet::evaluate(nix, expression, attrs, sink).await?;
+    let set = PackageSet::evaluate(nix, expression, attrs, sink).await?.put_right(rules);
+    for entry in set.idle_entries(rules) {
+        sink(Event::Warning { message: format!("the policy `{}`: {entry}", rules.policy().name()) });
+    }
 
     let targets: BTreeSet<&StorePath> = set.jobs.iter().map(|job| &job.derivation).collect();
     let targets: Vec<Target> = targets.into_iter().map(|path| Target::Derivation(path.clone())).collect();
@@ -297,7 +300,8 @@ fn decide_all(
         let subject = Subject {
             path,
             nar_hash: info.nar_hash,
-            provenance: provenance(set, role(path), &withheld),
+            case: set.case(path),
+            provenance: provenance(set, rules, role(path), &withheld),
             report: reports.get(path),
             earlier: earlier.get(path).map_or(&[], |record| &record.reasons),
         };

@@ -37,6 +37,9 @@ pub(crate) enum Command {
     /// Show and change what restricted material is known by.
     #[command(subcommand)]
     Corpus(CorpusCommand),
+    /// Look at policies.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Serve the cache over HTTP.
     Serve(ServeArgs),
     /// Get a closure from a cache: build its holes, fetch the rest.
@@ -72,6 +75,27 @@ pub(crate) struct SetArgs {
     /// The policy; without it, the shipped default.
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// The parts of `policy`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Show every mistake in a policy and in the terms that it names.
+    Check(PolicyCheckArgs),
+    /// Print the JSON schema of policy files.
+    Schema,
+}
+
+/// What `policy check` takes.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyCheckArgs {
+    /// The policy's file.
+    #[arg(value_name = "FILE")]
+    pub(crate) policy: PathBuf,
 
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Table)]

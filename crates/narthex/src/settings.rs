@@ -3,7 +3,7 @@
 use crate::error::CommandError;
 use narthex_cache::State;
 use narthex_nix::Nix;
-use narthex_policy::{Mistake, Policy, Rules, Terms, shipped};
+use narthex_policy::{Date, Mistake, Policy, Rules, Terms, shipped};
 use std::path::{Path, PathBuf};
 
 /// Opens the state folder, and makes it where it is not there.
@@ -80,7 +80,13 @@ pub(crate) fn rules(file: Option<&Path>) -> Result<Rules, CommandError> {
         };
         terms.push(Terms::parse(&text).map_err(|mistakes| mistaken(&name, &mistakes))?);
     }
-    Ok(Rules::new(policy, terms))
+    Ok(Rules::new(policy, terms, today()))
+}
+
+/// The day in UTC.
+fn today() -> Date {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Date::of_unix_time(since.map_or(0, |since| since.as_secs()))
 }
 
 fn read(file: &Path, what: &str) -> Result<String, CommandError> {

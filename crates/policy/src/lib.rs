@@ -17,6 +17,7 @@ mod lift;
 mod matcher;
 mod policy;
 mod read;
+pub mod schema;
 mod terms;
 mod words;
 

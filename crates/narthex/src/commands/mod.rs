@@ -4,6 +4,7 @@ mod audit;
 mod corpus;
 mod named;
 mod plan;
+mod policy;
 mod realise;
 mod run;
 mod serve;
@@ -22,6 +23,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Why(args) => why::run(&common, &args).await,
         Command::Audit(args) => audit::run(&common, &args).await,
         Command::Corpus(command) => corpus::run(&common, &command),
+        Command::Policy(command) => policy::run(&command),
         Command::Serve(args) => serve::run(&common, &args).await,
         Command::Realise(args) => realise::run(&common, &args).await,
     }

@@ -15,7 +15,10 @@ pub(crate) async fn run(common: &Common, args: &SetArgs) -> Result<ExitCode, Com
     let progress = Progress::start();
     let set = PackageSet::evaluate(&nix, &expression, &args.selection.attrs, &|event| progress.show(event)).await;
     progress.finish();
-    let set = set?;
+    let set = set?.put_right(&rules);
+    for entry in set.idle_entries(&rules) {
+        render::warning(&format!("the policy `{}`: {entry}", rules.policy().name()));
+    }
     let planned = narthex_farm::plan(&set, &rules);
     match args.format {
         Format::Table => render::plan_table(&planned, &set.errors),
