@@ -159,9 +159,15 @@ mod tests {
         ] {
             check(name, true);
         }
-        for name in
-            ["", "third-party-licenses.txt", "NOTICE", "license.py", "liblicense.so.1", "licenses/x.txt", "bin/licensed"]
-        {
+        for name in [
+            "",
+            "third-party-licenses.txt",
+            "NOTICE",
+            "license.py",
+            "liblicense.so.1",
+            "licenses/x.txt",
+            "bin/licensed",
+        ] {
             check(name, false);
         }
     }

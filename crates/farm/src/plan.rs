@@ -33,7 +33,7 @@ pub fn plan(set: &PackageSet, rules: &Rules) -> Vec<Planned> {
     let (outputs, sources): (Vec<_>, Vec<_>) = roles.iter().partition(|(_, role)| matches!(role, Role::Output(_)));
     for (path, role) in outputs.into_iter().chain(sources) {
         let provenance = provenance(set, role, &withheld);
-        let (verdict, reasons) = forecast(&provenance, rules);
+        let (verdict, reasons) = forecast(path.name(), &provenance, rules);
         let producer = set.graph.producer(path);
         if verdict == Verdict::Withhold {
             withheld.extend(producer.map(|p| p.derivation.clone()));
@@ -56,7 +56,9 @@ pub fn plan(set: &PackageSet, rules: &Rules) -> Vec<Planned> {
 /// becomes of the sources that they share with the jobs.
 pub(crate) fn forecast_elsewhere(set: &PackageSet, rules: &Rules) -> BTreeSet<StorePath> {
     let elsewhere = set.graph.iter().map(|(path, _)| path).filter(|path| !set.in_scope(path));
-    let withheld = |path: &&StorePath| forecast(&Provenance::Output(set.facts(path)), rules).0 == Verdict::Withhold;
+    let withheld = |path: &&StorePath| {
+        forecast(set.name(path), &Provenance::Output(set.facts(path)), rules).0 == Verdict::Withhold
+    };
     elsewhere.filter(withheld).cloned().collect()
 }
 

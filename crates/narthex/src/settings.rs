@@ -54,14 +54,21 @@ pub(crate) fn expression(given: &Path) -> Result<PathBuf, CommandError> {
     })
 }
 
-/// Reads a policy with its terms; without a file, the shipped one.
-pub(crate) fn rules(file: Option<&Path>) -> Result<Rules, CommandError> {
-    let (text, name) = match file {
-        None => (shipped::DEFAULT_POLICY.to_owned(), "the shipped policy".to_owned()),
-        Some(file) => (read(file, "policy")?, file.display().to_string()),
+/// Reads a policy with its terms: a shipped one by its name, or a file; without either, the shipped default. A file
+/// that is called as a shipped policy is named with its folder, `./strict`.
+pub(crate) fn rules(given: Option<&Path>) -> Result<Rules, CommandError> {
+    let given = given.unwrap_or(Path::new("default"));
+    let shipped_policy = shipped::POLICIES.iter().find(|(name, _)| given.as_os_str() == *name);
+    let (text, name) = match shipped_policy {
+        Some((name, text)) => ((*text).to_owned(), format!("the shipped policy {name}")),
+        None => {
+            let known: Vec<&str> = shipped::POLICIES.iter().map(|(name, _)| *name).collect();
+            let hint = format!("give a TOML file, or the name of a shipped policy: {}", known.join(", "));
+            (read(given, "policy").map_err(|error| error.hint(hint))?, given.display().to_string())
+        }
     };
     let policy = Policy::parse(&text).map_err(|mistakes| mistaken(&name, &mistakes))?;
-    let folder = file.and_then(Path::parent).unwrap_or(Path::new("."));
+    let folder = given.parent().unwrap_or(Path::new("."));
     let mut terms = Vec::new();
     for named in policy.terms() {
         let (text, name) = match shipped::TERMS.iter().find(|(id, _)| id == named) {
@@ -94,4 +101,31 @@ fn mistaken(name: &str, mistakes: &[Mistake]) -> CommandError {
     let mut error = CommandError::usage(format!("{name} has {count} mistake{}", if count == 1 { "" } else { "s" }));
     error.causes = mistakes.iter().map(|mistake| format!("{name}:{mistake}")).collect();
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_a_shipped_name_or_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("strict");
+        std::fs::write(&file, shipped::DEFAULT_POLICY.replace("\"default\"", "\"mine\"")).unwrap();
+        let check = |given: Option<&Path>, expected: &str| {
+            assert_eq!(rules(given).unwrap().policy().name(), expected, "{given:?}");
+        };
+        check(None, "default");
+        for (name, _) in shipped::POLICIES {
+            check(Some(Path::new(name)), name);
+        }
+        // A file of such a name has a folder before it.
+        check(Some(&file), "mine");
+        let error = rules(Some(Path::new("lax"))).unwrap_err();
+        assert_eq!(error.message, "the policy file lax cannot be read");
+        assert_eq!(
+            error.hint.as_deref(),
+            Some("give a TOML file, or the name of a shipped policy: default, strict, redistributable-only, private")
+        );
+    }
 }

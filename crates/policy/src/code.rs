@@ -52,6 +52,7 @@ codes! {
     TermsFileNotListed = "terms-file-not-listed", Terms;
     TermsModified = "terms-modified", Terms;
     TermsStandalone = "terms-standalone", Terms;
+    TermsTextUnknown = "terms-text-unknown", Terms;
     TermsMissing = "terms-missing", Terms;
     AuditDriver = "audit-driver", Audit;
     AuditSuspected = "audit-suspected", Audit;
@@ -62,6 +63,7 @@ codes! {
     LicenseFree = "license-free", Declared;
     LicenseRedistributable = "license-redistributable", Declared;
     SourceOfPublished = "source-of-published", Declared;
+    TermsTextKnown = "terms-text-known", Terms;
     AuditModifiedCopy = "audit-modified-copy", Audit;
     AuditCopy = "audit-copy", Audit;
     AuditStaticCode = "audit-static-code", Audit;

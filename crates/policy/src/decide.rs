@@ -47,32 +47,35 @@ pub struct Subject<'a> {
 
 /// What the declared licenses alone would come to, before anything is built: the verdict, and the
 /// reasons with the deciding one first. The audit can only add reasons to withhold.
-pub fn forecast(provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Reason>) {
-    let (terms, mut reasons) = declared(provenance, rules);
-    if let Some(terms) = terms.filter(|_| is_open(&reasons)) {
-        reasons.extend(standalone(terms));
+///
+/// `package` is the full name of the package, or of the path.
+pub fn forecast(package: &str, provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Reason>) {
+    let (terms, mut reasons) = declared(package, provenance, rules);
+    if is_open(&reasons) {
+        reasons.extend(standalone(&terms));
     }
     reasons.sort_by_key(|reason| (reason.effect, reason.code));
     let publish = reasons.first().is_some_and(|reason| reason.effect == Effect::Publish);
     (if publish { Verdict::Publish } else { Verdict::Withhold }, reasons)
 }
 
-fn declared<'r>(provenance: &Provenance<'_>, rules: &'r Rules) -> (Option<&'r Terms>, Vec<Reason>) {
+fn declared<'r>(package: &str, provenance: &Provenance<'_>, rules: &'r Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
     match provenance {
-        Provenance::Output(facts) => of_output(*facts, rules),
+        Provenance::Output(facts) => of_output(package, *facts, rules),
         Provenance::Source(users) => of_source(users, rules),
     }
 }
 
 /// Decides about one path. The same subject and rules always give the same decision.
 pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
-    let (terms, mut reasons) = declared(&subject.provenance, rules);
+    let (terms, mut reasons) = declared(subject.path.name(), &subject.provenance, rules);
     let open = is_open(&reasons);
     match subject.report {
         Some(report) => {
-            let vendor = terms.filter(|_| open);
+            let vendor = if open { terms.as_slice() } else { &[] };
             reasons.extend(judge::findings(subject.path.name(), report, rules, vendor, open));
-            reasons.extend(vendor.and_then(standalone));
+            reasons.extend(judge::license_texts(subject.path.name(), &report.texts, vendor));
+            reasons.extend(standalone(vendor));
         }
         None => reasons.push(Reason::new(
             Code::AuditMissing,
@@ -100,12 +103,12 @@ pub fn decide_again(
 ) -> Decision {
     let mut reasons: Vec<Reason> = earlier.iter().filter(|reason| reason.source == Source::Declared).cloned().collect();
     let open = is_open(&reasons);
-    reasons.extend(judge::findings(path.name(), report, rules, None, open));
+    reasons.extend(judge::findings(path.name(), report, rules, &[], open));
     Decision::new(path.clone(), nar_hash, reasons)
 }
 
-/// By class; with the terms that stand behind the declared license, where there are any.
-fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r Terms>, Vec<Reason>) {
+/// By class; with the terms that the package is under, where there are any.
+fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
     let class = facts.map_or(Class::Unknown, LicenseFacts::class);
     let license = facts.map(|facts| facts.license.to_string()).unwrap_or_default();
     let (code, message) = match class {
@@ -117,9 +120,9 @@ fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r 
         Class::Unknown => (Code::LicenseUnknown, unknown(facts)),
     };
     // Where it may be had under a free license, it is no vendor's package.
-    let terms = facts.filter(|_| class != Class::Free).and_then(|facts| {
+    let terms = facts.filter(|_| class != Class::Free).map_or_else(Vec::new, |facts| {
         let licenses = facts.license.licenses();
-        rules.terms_among(licenses.iter().map(|license| license.key()))
+        rules.terms_of_package(package, licenses.iter().map(|license| license.key()))
     });
     (terms, vec![Reason::new(code, effect(rules.policy().action(class)), message, Vec::new())])
 }
@@ -135,7 +138,7 @@ fn unknown(facts: Option<&LicenseFacts>) -> String {
     }
 }
 
-fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Option<&'r Terms>, Vec<Reason>) {
+fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
     let names = |users: &mut dyn Iterator<Item = &SourceUser>| {
         let mut names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
         names.sort_unstable();
@@ -159,7 +162,7 @@ fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Option<&'r Terms>, Vec
         let message = format!("source of {}", names(&mut users.iter()));
         Reason::new(Code::SourceOfPublished, Effect::Publish, message, Vec::new())
     };
-    (None, vec![reason])
+    (Vec::new(), vec![reason])
 }
 
 /// Whether nothing has forbidden publishing so far.
@@ -168,8 +171,8 @@ fn is_open(reasons: &[Reason]) -> bool {
 }
 
 /// A package that is itself declared under a vendor's terms is no application.
-fn standalone(terms: &Terms) -> Option<Reason> {
-    let clause = terms.forbids_standalone()?;
+fn standalone(terms: &[&Terms]) -> Option<Reason> {
+    let (terms, clause) = terms.iter().find_map(|terms| Some((terms, terms.forbids_standalone()?)))?;
     let message = format!("the {} permits its files only as part of an application ({clause})", terms.title());
     Some(Reason::new(Code::TermsStandalone, Effect::Withhold, message, Vec::new()))
 }
