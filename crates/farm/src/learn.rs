@@ -91,7 +91,8 @@ pub(crate) fn materials(set: &PackageSet, rules: &Rules) -> Materials {
     for (path, derivation) in set.graph.iter() {
         let Some(facts) = set.facts(path) else { continue };
         let licenses = facts.license.licenses();
-        let vendor = || rules.terms_among(licenses.iter().map(|license| license.key())).is_some();
+        let keys = || licenses.iter().map(|license| license.key());
+        let vendor = || !rules.terms_of_package(&derivation.name, keys()).is_empty();
         let withheld = || rules.policy().action(facts.class()) == Action::Withhold;
         let learned = match facts.class() {
             Class::Restricted => true,

@@ -1,9 +1,10 @@
 //! An evaluated package set: jobs, the graph below them, and what is declared of each part.
 
-use narthex_closure::{Graph, StorePath};
+use narthex_closure::{Derivation, Graph, StorePath};
 use narthex_event::{Event, Sink};
 use narthex_license::{Class, Expr, LicenseFacts};
 use narthex_nix::{DerivationFacts, EvalError, Evaluation, GraphError, Job, Nix, NixError, read_graph};
+use narthex_policy::{Case, Rules};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -127,7 +128,8 @@ impl PackageSet {
             derivation.outputs.keys().map(|output| (path.clone(), output.clone(), facts)).collect::<Vec<_>>()
         };
         let all: Vec<_> = self.graph.iter().flat_map(outputs).collect();
-        let cases: Vec<_> = all.iter().map(|(path, output, facts)| (self.case_of(path, Some(output)), *facts)).collect();
+        let cases: Vec<_> =
+            all.iter().map(|(path, output, facts)| (self.case_of(path, Some(output)), *facts)).collect();
         rules.idle(&cases)
     }
 

@@ -72,8 +72,8 @@ pub(crate) struct SetArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
 
-    /// The policy; without it, the shipped default.
-    #[arg(long, value_name = "FILE")]
+    /// The policy: a file, or the name of a shipped one; without it, `default`.
+    #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Option<PathBuf>,
 
     /// How to print the result.
@@ -147,8 +147,8 @@ pub(crate) struct AuditArgs {
     #[arg(long, conflicts_with_all = ["names", "attrs", "explain", "without_shipped"])]
     pub(crate) recheck: bool,
 
-    /// The policy that decides for --recheck; without it, the shipped default.
-    #[arg(long, value_name = "FILE", requires = "recheck")]
+    /// The policy that decides for --recheck: a file, or the name of a shipped one; without it, `default`.
+    #[arg(long, value_name = "POLICY", requires = "recheck")]
     pub(crate) policy: Option<PathBuf>,
 
     #[command(flatten)]

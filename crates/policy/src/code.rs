@@ -53,6 +53,7 @@ codes! {
     TermsFileNotListed = "terms-file-not-listed", Terms;
     TermsModified = "terms-modified", Terms;
     TermsStandalone = "terms-standalone", Terms;
+    TermsTextUnknown = "terms-text-unknown", Terms;
     TermsMissing = "terms-missing", Terms;
     AuditDriver = "audit-driver", Audit;
     AuditSuspected = "audit-suspected", Audit;
@@ -67,6 +68,7 @@ codes! {
     SourceOfPublished = "source-of-published", Declared;
     PolicyCorrection = "policy-correction", Policy;
     PolicyExpired = "policy-expired", Policy;
+    TermsTextKnown = "terms-text-known", Terms;
     AuditModifiedCopy = "audit-modified-copy", Audit;
     AuditCopy = "audit-copy", Audit;
     AuditStaticCode = "audit-static-code", Audit;

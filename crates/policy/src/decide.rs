@@ -54,8 +54,8 @@ pub struct Subject<'a> {
 /// reasons with the deciding one first. The audit can only add reasons to withhold.
 pub fn forecast(case: &Case<'_>, provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Reason>) {
     let Declared { terms, mut reasons } = declared(case, provenance, rules);
-    if let Some(terms) = terms.filter(|_| is_open(&reasons)) {
-        reasons.extend(standalone(terms));
+    if is_open(&reasons) {
+        reasons.extend(standalone(&terms));
     }
     reasons.sort_by_key(|reason| (reason.effect, reason.code));
     let publish = reasons.first().is_some_and(|reason| reason.effect == Effect::Publish);
@@ -64,8 +64,8 @@ pub fn forecast(case: &Case<'_>, provenance: &Provenance<'_>, rules: &Rules) -> 
 
 /// What comes of what is declared.
 struct Declared<'r> {
-    /// The terms that the whole package is under, which must name every file of it.
-    terms: Option<&'r Terms>,
+    /// The terms that the whole package is under, each of which must name every file of it.
+    terms: Vec<&'r Terms>,
     reasons: Vec<Reason>,
 }
 
@@ -73,7 +73,7 @@ struct Declared<'r> {
 /// a source is of; the operator's rules; exceptions and grants, which take the force from reasons that forbid.
 fn declared<'r>(case: &Case<'_>, provenance: &Provenance<'_>, rules: &'r Rules) -> Declared<'r> {
     let (facts, (mut terms, mut reasons)) = match provenance {
-        Provenance::Output(facts) => (*facts, of_output(*facts, rules)),
+        Provenance::Output(facts) => (*facts, of_output(case.package, *facts, rules)),
         Provenance::Source(users) => (None, of_source(users, rules)),
     };
     let policy = rules.policy();
@@ -91,8 +91,8 @@ fn declared<'r>(case: &Case<'_>, provenance: &Provenance<'_>, rules: &'r Rules) 
         }
     }
     // Whoever has leave from the vendor need not ask the terms that are for everybody.
-    if terms.is_some() && lifted.has_grant(rules, |grant| grant.covers(case, facts)) {
-        terms = None;
+    if !terms.is_empty() && lifted.has_grant(rules, |grant| grant.covers(case, facts)) {
+        terms.clear();
     }
     reasons.extend(lifted.reasons());
     Declared { terms, reasons }
@@ -108,9 +108,10 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
     };
     match subject.report {
         Some(report) => {
-            let vendor = terms.filter(|_| open);
+            let vendor = if open { terms.as_slice() } else { &[] };
             reasons.extend(judge::findings(subject.path.name(), (&subject.case, facts), report, rules, vendor, open));
-            reasons.extend(vendor.and_then(standalone));
+            reasons.extend(judge::license_texts(subject.path.name(), &report.texts, vendor));
+            reasons.extend(standalone(vendor));
         }
         None => reasons.push(Reason::new(
             Code::AuditMissing,
@@ -142,12 +143,12 @@ pub fn decide_again(
     };
     let mut reasons: Vec<Reason> = earlier.iter().filter(|reason| !of_bytes(reason)).cloned().collect();
     let open = is_open(&reasons);
-    reasons.extend(judge::findings(path.name(), (case, None), report, rules, None, open));
+    reasons.extend(judge::findings(path.name(), (case, None), report, rules, &[], open));
     Decision::new(path.clone(), nar_hash, reasons)
 }
 
-/// By class; with the terms that stand behind the declared license, where there are any.
-fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r Terms>, Vec<Reason>) {
+/// By class; with the terms that the package is under, where there are any.
+fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
     let class = rules.class(facts);
     let mut license = facts.map(|facts| facts.license.to_string()).unwrap_or_default();
     // Where it matters how a list is read, the reason says how.
@@ -168,9 +169,9 @@ fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r 
         Class::Unknown => (Code::LicenseUnknown, unknown(facts)),
     };
     // Where it may be had under a free license, it is no vendor's package.
-    let terms = facts.filter(|_| class != Class::Free).and_then(|facts| {
+    let terms = facts.filter(|_| class != Class::Free).map_or_else(Vec::new, |facts| {
         let licenses = facts.license.licenses();
-        rules.terms_among(licenses.iter().map(|license| license.key()))
+        rules.terms_of_package(package, licenses.iter().map(|license| license.key()))
     });
     let mut reasons = vec![Reason::new(code, effect(rules.policy().action(class)), message, Vec::new())];
     if let Some(correction) = facts.and_then(|facts| facts.correction.as_ref()) {
@@ -192,7 +193,7 @@ fn unknown(facts: Option<&LicenseFacts>) -> String {
     }
 }
 
-fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Option<&'r Terms>, Vec<Reason>) {
+fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
     let names = |users: &mut dyn Iterator<Item = &SourceUser>| {
         let mut names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
         names.sort_unstable();
@@ -216,7 +217,7 @@ fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Option<&'r Terms>, Vec
         let message = format!("source of {}", names(&mut users.iter()));
         Reason::new(Code::SourceOfPublished, Effect::Publish, message, Vec::new())
     };
-    (None, vec![reason])
+    (Vec::new(), vec![reason])
 }
 
 /// Whether nothing has forbidden publishing so far.
@@ -225,8 +226,8 @@ fn is_open(reasons: &[Reason]) -> bool {
 }
 
 /// A package that is itself declared under a vendor's terms is no application.
-fn standalone(terms: &Terms) -> Option<Reason> {
-    let clause = terms.forbids_standalone()?;
+fn standalone(terms: &[&Terms]) -> Option<Reason> {
+    let (terms, clause) = terms.iter().find_map(|terms| Some((terms, terms.forbids_standalone()?)))?;
     let message = format!("the {} permits its files only as part of an application ({clause})", terms.title());
     Some(Reason::new(Code::TermsStandalone, Effect::Withhold, message, Vec::new()))
 }

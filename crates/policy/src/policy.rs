@@ -5,6 +5,7 @@ use crate::entries::{Correction, Exception, Grant, Rule};
 use crate::matcher::{Case, Matcher};
 use crate::read::{Mistake, Reader, Value};
 use crate::terms::Terms;
+use narthex_audit::Material;
 use narthex_license::{Class, LicenseFacts, Reading};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -239,18 +240,39 @@ impl Rules {
         &self.policy
     }
 
-    /// The terms that a declared license brings with it: where several licenses apply, one that has terms
-    /// is enough for them to apply.
-    pub fn terms_among<'l>(&self, licenses: impl IntoIterator<Item = &'l str>) -> Option<&Terms> {
-        licenses.into_iter().find_map(|license| self.terms.iter().find(|terms| terms.covers(license)))
+    /// The terms that apply to a package by what it declares, given by its full name and the nixpkgs attributes
+    /// of its licenses. A package has to meet all of them, so that naming more never loosens anything:
+    ///
+    /// 1. of the terms that speak of a package of this name, the first in the policy's order;
+    /// 2. for each license that these do not accept, or for each where there are none, the first terms that
+    ///    stand behind it.
+    pub fn terms_of_package<'l>(&self, package: &str, licenses: impl IntoIterator<Item = &'l str>) -> Vec<&Terms> {
+        let name = Material::of_package(package, Vec::new()).name;
+        let named = self.terms.iter().find(|terms| terms.names(&name));
+        let mut found: Vec<&Terms> = named.into_iter().collect();
+        for license in licenses.into_iter().filter(|license| !named.is_some_and(|terms| terms.accepts(license))) {
+            let covering = self.terms.iter().find(|terms| terms.covers(license));
+            found.extend(covering.filter(|terms| found.iter().all(|known| known.id() != terms.id())));
+        }
+        found
     }
 
-    /// The terms that stand behind all of these licenses, given by their nixpkgs attributes: where
-    /// other licenses apply as well, these terms alone permit nothing.
-    pub fn terms_for<'l>(&self, licenses: impl IntoIterator<Item = &'l str> + Clone) -> Option<&Terms> {
-        let all = |terms: &&Terms| licenses.clone().into_iter().all(|license| terms.covers(license));
-        let any = licenses.clone().into_iter().next().is_some();
-        self.terms.iter().filter(|_| any).find(all)
+    /// The terms that can permit material in other packages. They have to answer for all licenses that the
+    /// material is under: where others apply as well, they alone permit nothing. Material without a license has
+    /// no terms.
+    ///
+    /// 1. Where terms speak of a package of this name, only these are asked: the first in the policy's order
+    ///    that accepts every license.
+    /// 2. Where none do, the first terms that stand behind every license.
+    pub fn terms_for(&self, material: &Material) -> Option<&Terms> {
+        if material.licenses.is_empty() {
+            return None;
+        }
+        let mut named = self.terms.iter().filter(|terms| terms.names(&material.name)).peekable();
+        if named.peek().is_some() {
+            return named.find(|terms| material.licenses.iter().all(|license| terms.accepts(license)));
+        }
+        self.terms.iter().find(|terms| material.licenses.iter().all(|license| terms.covers(license)))
     }
 }
 
@@ -261,18 +283,82 @@ mod tests {
 
     #[test]
     fn the_shipped_policies_are_sound() {
-        let policy = Policy::parse(shipped::DEFAULT_POLICY).unwrap();
-        assert_eq!(policy.action(Class::Restricted), Action::Withhold);
-        assert_eq!(policy.action(Class::Unknown), Action::Withhold);
-        let strict = Policy::parse(include_str!("../../../policies/strict.toml")).unwrap();
-        // Neither knows what it would publish where the version is not known, or a driver's library is found.
-        for findings in [&policy.findings, &strict.findings] {
-            assert_eq!((findings.suspected, findings.driver), (Action::Withhold, Action::Withhold));
-            assert_eq!(findings.not_fully_audited, Action::Withhold);
-        }
-        let treated = |f: &Findings| [f.copy, f.modified_copy, f.static_code, f.cudart_static, f.device_code];
-        assert_eq!(treated(&policy.findings), [Treatment::Terms; 5]);
-        assert_eq!(treated(&strict.findings), [Treatment::Withhold; 5]);
+        use Treatment::{Publish, Terms, Withhold};
+        assert_eq!(shipped::POLICIES[0], ("default", shipped::DEFAULT_POLICY));
+        let all_terms = shipped::TERMS.map(|(id, _)| id);
+        let check = |name: &str, terms: &[&str], restricted, treated, undecided| {
+            let (_, text) = shipped::POLICIES.iter().find(|(known, _)| *known == name).unwrap();
+            let policy = Policy::parse(text).unwrap();
+            assert_eq!(policy.name(), name);
+            assert_eq!(policy.terms(), terms, "{name}");
+            for class in [Class::Free, Class::Redistributable] {
+                assert_eq!(policy.action(class), Action::Publish, "{name}");
+            }
+            assert_eq!(
+                (policy.action(Class::Restricted), policy.action(Class::Unknown)),
+                (restricted, Action::Withhold)
+            );
+            let f = &policy.findings;
+            let found = [f.copy, f.modified_copy, f.static_code, f.cudart_static, f.device_code];
+            assert_eq!(found, treated, "{name}");
+            assert_eq!([f.suspected, f.driver, f.not_fully_audited], [undecided; 3], "{name}");
+        };
+        check("default", &all_terms, Action::Withhold, [Terms; 5], Action::Withhold);
+        check("strict", &all_terms, Action::Withhold, [Withhold; 5], Action::Withhold);
+        let only = [Withhold, Withhold, Withhold, Terms, Withhold];
+        check("redistributable-only", &all_terms, Action::Withhold, only, Action::Withhold);
+        check("private", &[], Action::Publish, [Publish; 5], Action::Publish);
+    }
+
+    fn rules(terms: &[&str]) -> Rules {
+        let terms = terms.iter().map(|text| crate::Terms::parse(text).unwrap()).collect();
+        Rules::new(Policy::parse(shipped::DEFAULT_POLICY).unwrap(), terms, Date::of_unix_time(0))
+    }
+
+    /// Terms that are about nothing but who they are about.
+    fn about(id: &str, licenses: &str, packages: &str, package_licenses: &str) -> String {
+        format!(
+            "version = 1\nid = \"{id}\"\ntitle = \"{id}\"\nlicenses = {licenses}\npackages = {packages}\n\
+             package-licenses = {package_licenses}\nmodified = false\nmodified-clause = \"1\"\nstandalone = false\n\
+             standalone-clause = \"1\"\nconditions = []\naccompanying = []\ndistributable = []\n"
+        )
+    }
+
+    /// By name first, then by license.
+    #[test]
+    fn which_terms_are_asked() {
+        let toolkit = about("toolkit", "['cuda']", "[]", "[]");
+        let dnn = about("dnn", "['dnn']", "['dnn', 'cuda[0-9]*-dnn']", "['cuda', 'unfree']");
+        let later = about("later", "['cuda', 'dnn', 'other']", "['dnn']", "['unfree']");
+        let rules = rules(&[&toolkit, &dnn, &later]);
+        let check = |package: &str, licenses: &[&str], declared: &[&str], material: Option<&str>| {
+            let found = rules.terms_of_package(package, licenses.iter().copied());
+            assert_eq!(found.into_iter().map(crate::Terms::id).collect::<Vec<_>>(), declared, "{package} {licenses:?}");
+            let origin = Material::of_package(package, licenses.iter().map(|l| (*l).to_owned()).collect());
+            assert_eq!(rules.terms_for(&origin).map(crate::Terms::id), material, "{package} {licenses:?}");
+        };
+        // No terms speak of the name: by license.
+        check("rt-1.2", &["cuda"], &["toolkit"], Some("toolkit"));
+        check("rt-1.2", &["unfree"], &[], None);
+        check("rt-1.2", &[], &[], None);
+        // All licenses apply to a package; one file has to answer for all of material.
+        check("rt-1.2", &["cuda", "other"], &["toolkit", "later"], Some("later"));
+        check("rt-1.2", &["cuda", "unfree"], &["toolkit"], None);
+        // The name comes first, with a license of its own and with one that says too little.
+        check("dnn-9.1", &["dnn"], &["dnn"], Some("dnn"));
+        check("dnn-9.1", &["cuda"], &["dnn"], Some("dnn"));
+        check("dnn-9.1", &["unfree"], &["dnn"], Some("dnn"));
+        check("cuda12.9-dnn-9.1-lib", &["cuda", "unfree"], &["dnn"], Some("dnn"));
+        // Of two that speak of it, the first that answers for all.
+        check("dnn-9.1", &["other"], &["dnn", "later"], Some("later"));
+        // A license that those who speak of it do not accept is never permitted by others' terms.
+        check("cuda12.9-dnn-9.1", &["other"], &["dnn", "later"], None);
+        check("cuda12.9-dnn-9.1", &["cuda", "other"], &["dnn", "later"], None);
+        // The name without a license permits nothing.
+        check("dnn-9.1", &[], &["dnn"], None);
+        // Names are whole names.
+        check("cudadnn-9.1", &["unfree"], &[], None);
+        check("dnn-tools-9.1", &["unfree"], &[], None);
     }
 
     #[test]

@@ -17,6 +17,17 @@ pub struct Mistake {
     pub message: String,
 }
 
+impl Mistake {
+    /// A mistake at a place in a text: bytes from its beginning.
+    pub fn at(text: &str, at: usize, message: String) -> Self {
+        let before = &text.as_bytes()[..at.min(text.len())];
+        let before = String::from_utf8_lossy(before);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
+        Self { line, column, message }
+    }
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.line, self.column, self.message)
@@ -60,16 +71,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn mistake(&mut self, at: Range<usize>, message: String) {
-        let (line, column) = self.place(at);
-        self.mistakes.push(Mistake { line, column, message });
+        self.mistakes.push(Mistake::at(self.text, at.start, message));
     }
 
-    /// Line and column of a place in the text.
-    fn place(&self, at: Range<usize>) -> (usize, usize) {
-        let before = &self.text.as_bytes()[..at.start.min(self.text.len())];
-        let before = String::from_utf8_lossy(before);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    /// Whether a mistake begins at a place.
+    fn has_mistake(&self, at: Range<usize>) -> bool {
+        let here = Mistake::at(self.text, at.start, String::new());
+        self.mistakes.iter().any(|mistake| (mistake.line, mistake.column) == (here.line, here.column))
     }
 
     /// Takes a table apart; a key that is not among the known ones is a mistake.
@@ -143,9 +151,7 @@ impl<'a> Reader<'a> {
         match date {
             Some(date) => Some(date),
             // TOML itself knows that there is no such day.
-            None if self.mistakes.iter().any(|mistake| self.place(value.span()) == (mistake.line, mistake.column)) => {
-                None
-            }
+            None if self.has_mistake(value.span()) => None,
             None => self.wrong(value, "a date that there is, such as 2027-01-31"),
         }
     }

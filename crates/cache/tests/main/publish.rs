@@ -29,7 +29,14 @@ fn decision(path: &StorePath, nar_hash: NarHash, license: &str) -> Decision {
     let rules = Rules::new(Policy::parse(shipped::DEFAULT_POLICY).unwrap(), vec![], Date::of_unix_time(0));
     let report = Report::default();
     decide(
-        &Subject { path, case: Case::default(), nar_hash, provenance: Provenance::Output(Some(&facts)), report: Some(&report), earlier: &[] },
+        &Subject {
+            path,
+            case: Case::default(),
+            nar_hash,
+            provenance: Provenance::Output(Some(&facts)),
+            report: Some(&report),
+            earlier: &[],
+        },
         &rules,
     )
 }

@@ -1,4 +1,4 @@
-//! `narthex policy`: what can be said of a policy file without any package set.
+//! `narthex policy`: what can be said of a policy without any package set.
 
 use crate::cli::{Format, PolicyCheckArgs, PolicyCommand};
 use crate::error::{CommandError, Kind};
@@ -19,11 +19,11 @@ pub(crate) fn run(command: &PolicyCommand) -> Result<ExitCode, CommandError> {
 
 /// Shows every mistake of the policy, and of the terms that it names.
 fn check(args: &PolicyCheckArgs) -> Result<ExitCode, CommandError> {
-    let checked = settings::check(&args.policy)?;
+    let files = settings::check(&args.policy)?;
     match args.format {
-        Format::Table => render::policy_checked(&checked),
-        Format::Json => render::policy_checked_json(&checked),
+        Format::Table => render::policy_table(&files),
+        Format::Json => render::policy_json(&files),
     }
-    let sound = checked.files.iter().all(|file| file.mistakes.is_empty());
+    let sound = files.iter().all(|file| file.mistakes.is_empty());
     Ok(ExitCode::from(if sound { 0 } else { Kind::Usage.code() }))
 }

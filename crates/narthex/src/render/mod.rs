@@ -4,6 +4,7 @@ mod audit;
 mod corpus;
 mod explain;
 mod json;
+mod policy;
 mod progress;
 mod realise;
 mod recheck;
@@ -14,6 +15,7 @@ pub(crate) use audit::{Audited, audit_explained, audit_json, audit_sarif, audit_
 pub(crate) use corpus::{corpus_json, corpus_table};
 pub(crate) use explain::why;
 pub(crate) use json::{plan_json, record_json, run_json};
+pub(crate) use policy::{policy_json, policy_table};
 pub(crate) use progress::{Progress, Scanning};
 pub(crate) use realise::{holes_remain, realise_plan, realised};
 pub(crate) use recheck::{recheck_json, recheck_table};

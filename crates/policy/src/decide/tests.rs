@@ -6,7 +6,7 @@ use narthex_audit::{DriverSign, Finding, Gap, Material, MemberHits, Origin, Plac
 use serde_json::json;
 
 fn rules(strict: bool) -> Rules {
-    rules_of(if strict { include_str!("../../../../policies/strict.toml") } else { shipped::DEFAULT_POLICY })
+    rules_of(shipped::POLICIES[usize::from(strict)].1)
 }
 
 fn rules_of(text: &str) -> Rules {
@@ -89,7 +89,8 @@ fn decide_output(license: serde_json::Value, findings: Vec<Finding>, files: &[&s
 
 fn decide_under(license: serde_json::Value, findings: Vec<Finding>, files: &[&str], rules: &Rules) -> Decision {
     let facts = facts(license);
-    let report = Report { findings, files: files.iter().map(|f| (*f).to_owned()).collect(), bytes: 0 };
+    let files = files.iter().map(|f| (*f).to_owned()).collect();
+    let report = Report { findings, files, ..Report::default() };
     let path = path();
     let subject = Subject {
         path: &path,
@@ -142,7 +143,7 @@ fn the_table() {
     check("mit", vec![copy("libcudart.so.12"), copy("bin/ptxas")], false, Withhold, Code::TermsFileNotListed);
     // A license text is nobody's secret.
     check("mit", vec![copy("License.txt")], false, Publish, Code::LicenseFree);
-    let foreign = Finding::Copy { place: place("lib/y"), original: origin("liby.so", "issl") };
+    let foreign = Finding::Copy { place: place("lib/y"), original: origin("liby.so", "unfree") };
     check("mit", vec![foreign], false, Withhold, Code::TermsMissing);
 }
 
@@ -346,4 +347,92 @@ fn sources_follow_the_packages_made_from_them() {
     check(&[("nvcc", Class::Redistributable, true)], Verdict::Withhold, Code::SourceOfWithheld);
     check(&[("mystery", Class::Unknown, true)], Verdict::Withhold, Code::SourceOfWithheld);
     check(&[], Verdict::Withhold, Code::LicenseUnknown);
+}
+
+/// The license text in a vendor's package is compared with those that the terms were read from.
+#[test]
+fn a_license_text_that_is_not_known_is_reported() {
+    use crate::Terms;
+    use narthex_audit::{LicenseText, TextHash};
+    let hash = TextHash::of(b"You may copy it.");
+    let terms = |id: &str, license: &str, more: &str| {
+        let text = format!(
+            "version = 1\nid = \"{id}\"\ntitle = \"{id} license\"\nlicenses = [\"{license}\"]\nmodified = false\n\
+             modified-clause = \"1\"\nstandalone = true\nstandalone-clause = \"1\"\nconditions = []\n\
+             accompanying = [\"LICENSE*\"]\n{more}[[distributable]]\nclause = \"2\"\nfiles = [\"x\"]\n"
+        );
+        Terms::parse(&text).unwrap()
+    };
+    let known = format!("[[texts]]\nrelease = \"1.0\"\nsha256 = \"{hash}\"\n");
+    let one = || terms("one", "unfreeRedistributable", &known);
+    let check = |terms: Vec<Terms>, license: serde_json::Value, texts: &[(&str, &str)], expected: &[Code]| {
+        let policy = Policy::parse(shipped::DEFAULT_POLICY).unwrap();
+        let facts = facts(license);
+        let text =
+            |(file, text): &(&str, &str)| LicenseText { place: place(file), sha256: TextHash::of(text.as_bytes()) };
+        let files = ["bin/x"].into_iter().chain(texts.iter().map(|(file, _)| *file)).map(str::to_owned).collect();
+        let report = Report { files, texts: texts.iter().map(text).collect(), ..Report::default() };
+        let (path, nar_hash, provenance) = (path(), NarHash::from_sha256([0; 32]), Provenance::Output(Some(&facts)));
+        let subject =
+            Subject { path: &path, case: Case::default(), nar_hash, provenance, report: Some(&report), earlier: &[] };
+        let decision = decide(&subject, &Rules::new(policy, terms, Date::of_unix_time(0)));
+        let codes: Vec<Code> = decision.reasons().iter().map(|reason| reason.code).collect();
+        assert_eq!(codes, expected, "{texts:?}");
+        decision
+    };
+    use Code::{AuditClean, LicenseFree, LicenseRedistributable, LicenseRestricted, TermsTextKnown, TermsTextUnknown};
+    let redist = || json!("unfreeRedistributable");
+    let same = ("LICENSE", "You may\r\ncopy it.\r\n");
+    let other = ("doc/LICENSE.txt", "You may not copy it.");
+    let found = check(vec![one()], redist(), &[same], &[LicenseRedistributable, TermsTextKnown, AuditClean]);
+    assert_eq!(found.verdict(), Verdict::Publish);
+    assert_eq!(found.reasons()[1].evidence[0].notes[0], "text of one license: 1.0");
+    let found = check(vec![one()], redist(), &[other], &[TermsTextUnknown, LicenseRedistributable, AuditClean]);
+    assert_eq!(found.verdict(), Verdict::Withhold);
+    assert_eq!(
+        found.reasons()[0].message,
+        "doc/LICENSE.txt is not a text that the terms of the one license were read from, so that what they permit may \
+         not hold"
+    );
+    assert_eq!(found.reasons()[0].evidence[0].notes[1].len(), "SHA-256 of its normal form: ".len() + 64);
+    // A known text beside it changes nothing.
+    let both = [TermsTextUnknown, LicenseRedistributable, TermsTextKnown, AuditClean];
+    check(vec![one()], redist(), &[same, other], &both);
+    // Without a text there is nothing to compare, and so it is under terms that name none.
+    check(vec![one()], redist(), &[], &[LicenseRedistributable, AuditClean]);
+    let silent = terms("one", "unfreeRedistributable", "");
+    check(vec![silent], redist(), &[other], &[LicenseRedistributable, AuditClean]);
+    check(vec![], redist(), &[other], &[LicenseRedistributable, AuditClean]);
+    // Under two licenses with terms, a text of either is known.
+    let two =
+        terms("two", "fsl11Mit", &known.replace(&hash.to_string(), &TextHash::of(b"You may not copy it.").to_string()));
+    let license = json!(["unfreeRedistributable", "fsl11Mit"]);
+    check(vec![one(), two], license, &[same, other], &[LicenseRedistributable, TermsTextKnown, AuditClean]);
+    // Nobody asks for the text of what is withheld anyway, or free.
+    check(vec![terms("one", "unfree", &known)], json!("unfree"), &[other], &[LicenseRestricted, AuditClean]);
+    check(vec![one()], json!("mit"), &[other], &[LicenseFree, AuditClean]);
+}
+
+/// What the shipped terms say of the material that ships: by name, where the license says nothing.
+#[test]
+fn shipped_terms_answer_for_products_by_name() {
+    let from = |package: &str, license: &str, file: &str| {
+        let material = Material::of_package(package, vec![license.to_owned()]);
+        Finding::Copy { place: place("lib/x"), original: Origin { material, file: file.to_owned(), member: None } }
+    };
+    let check = |package: &str, license: &str, file: &str, verdict, code| {
+        let decision = decide_output(json!("mit"), vec![from(package, license, file)], &["lib/x", "bin/app"], false);
+        assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code), "{package} {license} {file}");
+    };
+    use Verdict::{Publish, Withhold};
+    check("nvidia-cudnn-cu12-9.10.2.21", "unfree", "lib/libcudnn.so.9", Publish, Code::TermsPermitCopy);
+    check("nvidia-cudnn-cu12-9.10.2.21", "unfree", "lib/libcudnn_static.a", Withhold, Code::TermsFileNotListed);
+    check("cuda12.9-cudnn-9.13.0.50", "cuDNN EULA", "lib/libcudnn.so.9", Publish, Code::TermsPermitCopy);
+    check("cuda12.9-libcudss-0.7", "nvidiaCuda", "lib/libcudss.so.0", Publish, Code::TermsPermitCopy);
+    check("mkl-static-2024.2.0", "issl", "lib/libmkl_core.a", Publish, Code::TermsPermitCopy);
+    check("mkl-static-2024.2.0", "unfree", "lib/libmkl_core.a", Withhold, Code::TermsMissing);
+    check("nccl-2.27", "unfree", "lib/libnccl.so.2", Publish, Code::TermsPermitCopy);
+    // What a name permits beyond the toolkit's terms, it does not permit under the toolkit's license.
+    check("nccl-2.27", "nvidiaCudaRedist", "lib/libnccl.so.2", Withhold, Code::TermsMissing);
+    check("cudnn-frontend-1.0", "unfree", "lib/libcudnn.so.9", Withhold, Code::TermsMissing);
 }
