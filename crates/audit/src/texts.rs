@@ -16,9 +16,9 @@ use std::str::FromStr;
 /// 2. Each run of spaces, tabs, line feeds, vertical tabs, form feeds and carriage returns becomes one space.
 /// 3. At the beginning and at the end there is none.
 ///
-/// All else counts as it is: letters in upper and lower case, quotation marks, no-break spaces. Of the texts
-/// that vendors ship, one came twice in the same release, once with a mark and CRLF and once without; words
-/// never differed without a change of the text.
+/// All else counts as it is: letters in upper and lower case, quotation marks, no-break spaces. It goes no further
+/// because nothing that vendors ship asks for more: of Intel's license for developer tools, one release has two
+/// files, one with a mark and CRLF and one without, and they are this same text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TextHash([u8; 32]);
 
@@ -142,6 +142,23 @@ mod tests {
         for wrong in ["", "00", &hash.to_string().to_uppercase(), &"g".repeat(64), &"é".repeat(32)] {
             assert_eq!(wrong.parse::<TextHash>(), Err(NoTextHash), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_report_has_the_license_texts_of_the_package() {
+        use crate::{AuditFile, Contents, Corpus, Limits, audit};
+        let file = |path: &str, contents| AuditFile { path: path.to_owned(), contents };
+        let files = [
+            file("bin/x", Contents::Bytes(b"You may copy it.")),
+            file("doc/LICENSE", Contents::Bytes(b"You may\ncopy it.\n")),
+            file("LICENSE.txt", Contents::Unreadable("gone".to_owned())),
+        ];
+        let report = audit(&files, &Corpus::new(Vec::new()), Limits::default());
+        let place = Place { file: "doc/LICENSE".to_owned(), members: Vec::new() };
+        let text = LicenseText { place, sha256: TextHash::of(b"You may copy it.") };
+        assert_eq!(report.texts, [text]);
+        // What cannot be read is a gap, and nothing is said of it as a text.
+        assert_eq!(report.findings.len(), 1);
     }
 
     #[test]
