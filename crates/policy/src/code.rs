@@ -47,6 +47,7 @@ macro_rules! codes {
 codes! {
     LicenseRestricted = "license-restricted", Declared;
     LicenseUnknown = "license-unknown", Declared;
+    GraphIncomplete = "graph-incomplete", Declared;
     SourceOfWithheld = "source-of-withheld", Declared;
     PolicyVendorCode = "policy-vendor-code", Policy;
     TermsFileNotListed = "terms-file-not-listed", Terms;
@@ -61,6 +62,8 @@ codes! {
     TermsPermitCopy = "terms-permit-copy", Terms;
     LicenseFree = "license-free", Declared;
     LicenseRedistributable = "license-redistributable", Declared;
+    LicenseOfOriginal = "license-of-original", Declared;
+    MadeFromFreeInputs = "made-from-free-inputs", Declared;
     SourceOfPublished = "source-of-published", Declared;
     AuditModifiedCopy = "audit-modified-copy", Audit;
     AuditCopy = "audit-copy", Audit;

@@ -27,6 +27,17 @@ pub enum Provenance<'a> {
     Output(Option<&'a LicenseFacts>),
     /// It is a source without facts of its own, and takes those of the packages made from it.
     Source(Vec<SourceUser>),
+    /// It declares nothing, has no source of its own, and everything that it is made from is free.
+    MadeFromFree,
+    /// It declares nothing, and is another build of a package that does.
+    Original {
+        /// The package's name.
+        name: &'a str,
+        /// What the package declares.
+        facts: &'a LicenseFacts,
+    },
+    /// Something that it is made from is not known: its name, and what is wrong with it.
+    Incomplete(String),
 }
 
 /// Everything that a decision rests on.
@@ -61,6 +72,12 @@ fn declared<'r>(provenance: &Provenance<'_>, rules: &'r Rules) -> (Option<&'r Te
     match provenance {
         Provenance::Output(facts) => of_output(*facts, rules),
         Provenance::Source(users) => of_source(users, rules),
+        Provenance::MadeFromFree => (None, vec![of_free_inputs(rules)]),
+        Provenance::Original { name, facts } => of_original(name, facts, rules),
+        Provenance::Incomplete(what) => {
+            let message = format!("what it is made from is not all known: {what}");
+            (None, vec![Reason::new(Code::GraphIncomplete, Effect::Withhold, message, Vec::new())])
+        }
     }
 }
 
@@ -109,7 +126,8 @@ fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r 
     let class = facts.map_or(Class::Unknown, LicenseFacts::class);
     let license = facts.map(|facts| facts.license.to_string()).unwrap_or_default();
     let (code, message) = match class {
-        Class::Free => (Code::LicenseFree, format!("{license} is free")),
+        // No license value comes to the second one.
+        Class::Free | Class::MadeFromFree => (Code::LicenseFree, format!("{license} is free")),
         Class::Redistributable => {
             (Code::LicenseRedistributable, format!("{license} is not free, but may be passed on"))
         }
@@ -133,6 +151,22 @@ fn unknown(facts: Option<&LicenseFacts>) -> String {
         Some(Expr::Malformed(what)) => format!("its license value is no license: {what}"),
         Some(other) => format!("its license is not fully known: {other}"),
     }
+}
+
+fn of_free_inputs(rules: &Rules) -> Reason {
+    let message = "it has no source of its own, and all that it is made from is free".to_owned();
+    Reason::new(Code::MadeFromFreeInputs, effect(rules.policy().action(Class::MadeFromFree)), message, Vec::new())
+}
+
+/// As the package that it is another build of, under a code of its own.
+fn of_original<'r>(name: &str, facts: &LicenseFacts, rules: &'r Rules) -> (Option<&'r Terms>, Vec<Reason>) {
+    let (terms, reasons) = of_output(Some(facts), rules);
+    let code = Code::LicenseOfOriginal;
+    let renamed = |reason: Reason| {
+        let message = format!("as {name}, which it is another build of: {}", reason.message);
+        Reason::new(code, reason.effect, message, reason.evidence)
+    };
+    (terms, reasons.into_iter().map(renamed).collect())
 }
 
 fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Option<&'r Terms>, Vec<Reason>) {

@@ -76,6 +76,8 @@ impl Findings {
     }
 }
 
+/// A policy of before there was this class does not name it, and publishes nothing of it.
+const LATER_CLASS: (&str, Class) = ("made-from-free", Class::MadeFromFree);
 const CLASSES: [(&str, Class); 4] = [
     ("free", Class::Free),
     ("redistributable", Class::Redistributable),
@@ -100,12 +102,15 @@ impl Policy {
 
             let classes = reader.required(&fields, "classes", 0..0).and_then(|value| {
                 let table = reader.table(value)?;
-                let inner = reader.fields(table, &CLASSES.map(|(name, _)| name));
+                let known = CLASSES.iter().chain([&LATER_CLASS]).map(|(name, _)| *name).collect::<Vec<_>>();
+                let inner = reader.fields(table, &known);
                 let read = CLASSES.map(|(name, class)| {
                     let action = reader.required(&inner, name, value.span())?;
                     Some((class, reader.one_of(action, &ACTIONS)?))
                 });
-                read.into_iter().collect::<Option<BTreeMap<_, _>>>()
+                let (name, class) = LATER_CLASS;
+                let later = inner.get(name).map(|action| Some((class, reader.one_of(action, &ACTIONS)?)));
+                read.into_iter().chain(later).collect::<Option<BTreeMap<_, _>>>()
             });
 
             let findings = reader.required(&fields, "findings", 0..0).and_then(|value| Findings::read(reader, value));
@@ -174,6 +179,9 @@ mod tests {
         let policy = Policy::parse(shipped::DEFAULT_POLICY).unwrap();
         assert_eq!(policy.action(Class::Restricted), Action::Withhold);
         assert_eq!(policy.action(Class::Unknown), Action::Withhold);
+        assert_eq!(policy.action(Class::MadeFromFree), Action::Publish);
+        let without = shipped::DEFAULT_POLICY.replace("\nmade-from-free = \"publish\"", "");
+        assert_eq!(Policy::parse(&without).unwrap().action(Class::MadeFromFree), Action::Withhold);
         let strict = Policy::parse(include_str!("../../../policies/strict.toml")).unwrap();
         // Neither knows what it would publish where the version is not known, or a driver's library is found.
         for findings in [&policy.findings, &strict.findings] {
@@ -196,7 +204,7 @@ mod tests {
         insta::assert_snapshot!(shown.join("\n"), @r#"
         1:11: `2` should be 1, the only version there is
         5:8: `"yes"` should be one of `publish`, `withhold`
-        9:1: `shareware` is not known here; known are `free`, `redistributable`, `restricted`, `unknown`
+        9:1: `shareware` is not known here; known are `free`, `redistributable`, `restricted`, `unknown`, `made-from-free`
         11:1: `device-code` is missing
         11:1: `driver` is missing
         11:1: `not-fully-audited` is missing
