@@ -30,6 +30,13 @@ impl Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OutputPath(u32);
 
+impl OutputPath {
+    /// Its number: less than [`FlatGraph::output_path_count`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Why a text cannot be part of a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlatError {

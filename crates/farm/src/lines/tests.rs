@@ -1,0 +1,1 @@
+//! Lines, good and bad.
