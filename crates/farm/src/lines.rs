@@ -256,4 +256,4 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Pairs<'_, T> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -12,7 +12,7 @@
 //!
 //! Pure, linear in the edges, and without recursion.
 
-use crate::inventory::{Inventory, classes};
+use crate::inventory::{Inventory, NOTHING, classes};
 use narthex_closure::{Node, Order, OutputPath, Users};
 use narthex_license::{Class, LicenseFacts};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -77,6 +77,8 @@ impl Rulings {
 #[derive(Debug)]
 pub(crate) struct Settlement {
     pub(crate) standings: Vec<Standing>,
+    /// By derivation, the place among the facts of what holds for it as declared, or `NOTHING`.
+    declared: Vec<u32>,
     /// Those of the inventory, and what was put together from them.
     pub(crate) facts: Vec<LicenseFacts>,
     pub(crate) classes: Vec<Class>,
@@ -84,6 +86,7 @@ pub(crate) struct Settlement {
     pub(crate) order: Order,
     /// Derivations that make one path together with others.
     pub(crate) together: HashMap<OutputPath, Vec<Node>>,
+    merged: HashMap<Vec<u32>, u32>,
 }
 
 impl Settlement {
@@ -102,6 +105,32 @@ impl Settlement {
 
     pub(crate) fn rulings(&self, inventory: &Inventory, scope: impl Fn(Node) -> bool) -> Rulings {
         Rulings::count(inventory.graph.nodes().filter(|node| scope(*node)).map(|node| self.standing(node)))
+    }
+
+    fn declared(&self, node: Node) -> Option<u32> {
+        Some(self.declared[node.index()]).filter(|facts| *facts != NOTHING)
+    }
+
+    /// What several derivations declare, together: the place of it among the facts.
+    fn merged(&mut self, mut facts: Vec<u32>) -> Option<u32> {
+        // By what they say, since numbers follow the order of reading.
+        facts.sort_by_cached_key(|facts| self.facts[*facts as usize].license.to_string());
+        facts.dedup();
+        match facts.as_slice() {
+            [] => None,
+            [one] => Some(*one),
+            _ => {
+                if let Some(known) = self.merged.get(&facts) {
+                    return Some(*known);
+                }
+                let merged = facts.iter().map(|facts| self.facts[*facts as usize].clone()).reduce(LicenseFacts::merge)?;
+                let place = self.facts.len() as u32;
+                self.classes.push(merged.class());
+                self.facts.push(merged);
+                self.merged.insert(facts, place);
+                Some(place)
+            }
+        }
     }
 
     fn is_free(&self, node: Node) -> bool {
@@ -125,23 +154,26 @@ pub(crate) fn settle(inventory: &Inventory) -> Settlement {
         classes: classes(&inventory.facts),
         users,
         together: together(inventory),
+        declared: graph.nodes().map(|node| inventory.declared(node).unwrap_or(NOTHING)).collect(),
+        merged: HashMap::new(),
         order,
     };
+    share(inventory, &mut settlement);
     for node in disputed(inventory, &settlement) {
         settlement.standings[node.index()] = Standing::Disputed;
     }
-    let mut originals = Originals::of(inventory);
+    let originals = Originals::of(inventory, &settlement);
     let order = std::mem::take(&mut settlement.order.inputs_first);
     for node in &order {
         let disputed = settlement.standing(*node) == Standing::Disputed;
         let fault = fault(inventory, &settlement, *node);
-        settlement.standings[node.index()] = match (fault, inventory.declared(*node)) {
+        settlement.standings[node.index()] = match (fault, settlement.declared(*node)) {
             _ if !graph.is_described(*node) => Standing::Missing,
             (Some(fault), _) => Standing::Incomplete(fault),
             _ if disputed => Standing::Disputed,
             (_, Some(facts)) => Standing::Declared(facts),
             _ if inventory.is_fixed(*node) => Standing::Source,
-            _ => by_rule(inventory, &mut settlement, &mut originals, *node),
+            _ => by_rule(inventory, &mut settlement, &originals, *node),
         };
     }
     settlement.order.inputs_first = order;
@@ -171,7 +203,7 @@ fn fault(inventory: &Inventory, settlement: &Settlement, node: Node) -> Option<N
 fn by_rule<'i>(
     inventory: &'i Inventory,
     settlement: &mut Settlement,
-    originals: &mut Originals<'i>,
+    originals: &Originals<'i>,
     node: Node,
 ) -> Standing {
     if let Some((original, facts)) = originals.find(inventory, settlement, node) {
@@ -196,7 +228,7 @@ fn has_fixed_source(inventory: &Inventory, node: Node) -> bool {
 fn is_environment(inventory: &Inventory, settlement: &Settlement, node: Node) -> bool {
     let name = inventory.graph.name(node);
     (name == "stdenv" || name.starts_with("stdenv-") || name.starts_with("bootstrap-stage"))
-        && inventory.declared(node).is_none()
+        && settlement.declared(node).is_none()
         && !has_fixed_source(inventory, node)
         && !inventory.graph.inputs(node).any(|input| settlement.is_declared_unfree(input))
 }
@@ -204,17 +236,16 @@ fn is_environment(inventory: &Inventory, settlement: &Settlement, node: Node) ->
 /// Declared packages by name and sources, as far as there are other derivations with that name.
 struct Originals<'i> {
     declared: HashMap<(&'i str, Vec<OutputPath>), Vec<Node>>,
-    merged: HashMap<Vec<u32>, u32>,
 }
 
 impl<'i> Originals<'i> {
-    fn of(inventory: &'i Inventory) -> Self {
+    fn of(inventory: &'i Inventory, settlement: &Settlement) -> Self {
         let graph = &inventory.graph;
         let package = |node: &Node| graph.is_described(*node) && !inventory.is_fixed(*node);
-        let silent = graph.nodes().filter(|node| inventory.declared(*node).is_none()).filter(package);
+        let silent = graph.nodes().filter(|node| settlement.declared(*node).is_none()).filter(package);
         let wanted: HashSet<&str> = silent.map(|node| graph.name(node)).collect();
         let mut declared: HashMap<_, Vec<Node>> = HashMap::new();
-        for node in graph.nodes().filter(package).filter(|node| inventory.declared(*node).is_some()) {
+        for node in graph.nodes().filter(package).filter(|node| settlement.declared(*node).is_some()) {
             let name = graph.name(node);
             if wanted.contains(name) {
                 let sources = sources(inventory, node);
@@ -223,38 +254,26 @@ impl<'i> Originals<'i> {
                 }
             }
         }
-        Self { declared, merged: HashMap::new() }
+        Self { declared }
     }
 
-    fn find(&mut self, inventory: &'i Inventory, settlement: &mut Settlement, node: Node) -> Option<(Node, u32)> {
+    fn find(&self, inventory: &'i Inventory, settlement: &mut Settlement, node: Node) -> Option<(Node, u32)> {
         let graph = &inventory.graph;
-        let said = inventory.made_from.get(&node).filter(|of| inventory.declared(**of).is_some());
+        let said = inventory.made_from.get(&node).filter(|of| settlement.declared(**of).is_some());
         let originals: Vec<Node> = match said {
             Some(original) => vec![*original],
             None => self.declared.get(&(graph.name(node), sources(inventory, node)))?.clone(),
         };
         let unfree = graph.inputs(node).filter(|input| settlement.is_declared_unfree(*input));
         for input in unfree {
-            if !originals.iter().all(|original| graph.inputs(*original).any(|of| of == input)) {
+            let of = |original: &Node| *original == input || graph.inputs(*original).any(|of| of == input);
+            if !originals.iter().all(of) {
                 return None;
             }
         }
-        let mut facts: Vec<u32> = originals.iter().filter_map(|original| inventory.declared(*original)).collect();
-        // By what they say, since numbers follow the order of reading.
-        facts.sort_by_cached_key(|facts| settlement.facts[*facts as usize].license.to_string());
-        facts.dedup();
-        let original = *graph.sorted(originals).first()?;
-        let facts = match facts.as_slice() {
-            [one] => *one,
-            _ => *self.merged.entry(facts.clone()).or_insert_with(|| {
-                let parts = facts.iter().map(|facts| settlement.facts[*facts as usize].clone());
-                let merged = parts.reduce(LicenseFacts::merge);
-                settlement.classes.extend(merged.as_ref().map(LicenseFacts::class));
-                settlement.facts.extend(merged);
-                (settlement.facts.len() - 1) as u32
-            }),
-        };
-        Some((original, facts))
+        let facts = originals.iter().filter_map(|original| settlement.declared(*original)).collect();
+        let facts = settlement.merged(facts)?;
+        Some((*graph.sorted(originals).first()?, facts))
     }
 }
 
@@ -283,16 +302,30 @@ fn together(inventory: &Inventory) -> HashMap<OutputPath, Vec<Node>> {
     together
 }
 
-/// What makes one path together with others and is not a source like them, or does not come to the same.
+/// What makes the same path is the same build, but for how its sources are fetched: what one declares holds
+/// for all, and what several declare holds together.
+fn share(inventory: &Inventory, settlement: &mut Settlement) {
+    for makers in settlement.together.values().cloned().collect::<Vec<_>>() {
+        if makers.iter().any(|node| inventory.is_fixed(*node)) {
+            continue;
+        }
+        let said = makers.iter().filter_map(|node| settlement.declared(*node)).collect();
+        if let Some(facts) = settlement.merged(said) {
+            makers.iter().for_each(|node| settlement.declared[node.index()] = facts);
+        }
+    }
+}
+
+/// A source of one package and the product of another, or what declares something of itself and is taken for a
+/// source elsewhere: nobody can say what it is.
 fn disputed(inventory: &Inventory, settlement: &Settlement) -> Vec<Node> {
     let mut disputed = Vec::new();
     for makers in settlement.together.values() {
-        let said = |node: &Node| {
-            let declared = inventory.declared(*node).map(|facts| settlement.classes[facts as usize]);
-            (declared, declared.is_none() && inventory.is_fixed(*node))
+        let kind = |node: &Node| {
+            let fixed = inventory.is_fixed(*node);
+            (fixed, settlement.declared(*node).filter(|_| fixed))
         };
-        let first = said(&makers[0]);
-        if !makers.iter().all(|node| said(node) == first) {
+        if !makers.iter().all(|node| kind(node) == kind(&makers[0])) {
             disputed.extend(makers);
         }
     }

@@ -56,9 +56,9 @@ pub enum FlatError {
 pub enum Added {
     /// A derivation that was not described before.
     New,
-    /// What was known already.
+    /// What was known already, or less or more outputs of it.
     Same,
-    /// Other inputs or outputs than were known; all of them count.
+    /// Other inputs than were known, or another path of an output; all of them count.
     Different,
 }
 
@@ -130,12 +130,14 @@ impl FlatBuilder {
                     return Ok((Node(node as u32), Added::Same));
                 }
                 let row = row.clone();
+                let other_inputs = graph.inputs[row.inputs.clone()] != graph.inputs[inputs];
                 graph.inputs.extend_from_within(row.inputs);
                 graph.outputs.extend_from_within(row.outputs);
                 let inputs = sorted_tail(&mut graph.inputs, self.inputs_done);
                 let outputs = sorted_tail(&mut graph.outputs, self.outputs_done);
+                let other_path = graph.outputs[outputs.clone()].windows(2).any(|pair| pair[0].0 == pair[1].0);
                 graph.rows[graph.row_of[node] as usize] = Row { inputs, outputs };
-                Added::Different
+                if other_inputs || other_path { Added::Different } else { Added::Same }
             }
         };
         self.inputs_done = graph.inputs.len();
