@@ -110,11 +110,7 @@ impl Inventory {
     /// calls itself trivial counts as made of nothing else than its inputs.
     pub(crate) fn has_no_local_source(&self, node: Node) -> bool {
         let traits = self.traits[node.index()];
-        if traits.has(Traits::SOURCES_TOLD) {
-            !traits.has(Traits::LOCAL_SOURCE)
-        } else {
-            traits.has(Traits::TRIVIAL)
-        }
+        if traits.has(Traits::SOURCES_TOLD) { !traits.has(Traits::LOCAL_SOURCE) } else { traits.has(Traits::TRIVIAL) }
     }
 
     /// What an evaluation found.

@@ -79,10 +79,13 @@ impl<'a> Plan<'a> {
             outcomes[node.index()] = Some(*outcome);
         }
         self.outcomes = outcomes;
-        let decided: Vec<(Node, Outcome)> = sources.into_iter().map(|node| {
-            let classes = self.source_users(node).into_iter().map(|user| self.settlement.class(user));
-            (node, self.outcome(node, classes.max().unwrap_or(Class::Unknown)))
-        }).collect();
+        let decided: Vec<(Node, Outcome)> = sources
+            .into_iter()
+            .map(|node| {
+                let classes = self.source_users(node).into_iter().map(|user| self.settlement.class(user));
+                (node, self.outcome(node, classes.max().unwrap_or(Class::Unknown)))
+            })
+            .collect();
         for (node, outcome) in decided {
             self.outcomes[node.index()] = Some(outcome);
         }
@@ -121,9 +124,7 @@ impl<'a> Plan<'a> {
             Standing::Incomplete(fault) if graph.is_described(fault) => {
                 Provenance::Incomplete(format!("{} is made of itself", graph.base_name(fault)))
             }
-            Standing::Incomplete(fault) => {
-                Provenance::Incomplete(format!("{} is missing", graph.base_name(fault)))
-            }
+            Standing::Incomplete(fault) => Provenance::Incomplete(format!("{} is missing", graph.base_name(fault))),
             Standing::Source => {
                 let user = |user: Node| SourceUser {
                     name: graph.name(user).to_owned(),
@@ -160,7 +161,9 @@ impl<'a> Plan<'a> {
 
     /// Derivations that are made of themselves, in the order of their paths.
     pub fn cyclic(&self) -> Vec<Node> {
-        self.inventory.graph.sorted(self.settlement.order.cyclic.iter().copied().filter(|node| self.in_scope[node.index()]))
+        self.inventory
+            .graph
+            .sorted(self.settlement.order.cyclic.iter().copied().filter(|node| self.in_scope[node.index()]))
     }
 
     /// What a derivation comes to; `None` where nobody described it.

@@ -123,7 +123,8 @@ impl Settlement {
                 if let Some(known) = self.merged.get(&facts) {
                     return Some(*known);
                 }
-                let merged = facts.iter().map(|facts| self.facts[*facts as usize].clone()).reduce(LicenseFacts::merge)?;
+                let merged =
+                    facts.iter().map(|facts| self.facts[*facts as usize].clone()).reduce(LicenseFacts::merge)?;
                 let place = self.facts.len() as u32;
                 self.classes.push(merged.class());
                 self.facts.push(merged);

@@ -81,7 +81,11 @@ pub(super) fn anonymous_peak(command: &mut Command) -> Outcome<f64> {
 /// The most memory that a command and what it starts have, in MB, files that they map among it.
 pub(super) fn peak(command: &mut Command) -> Outcome<f64> {
     let mut timed = Command::new("/usr/bin/time");
-    timed.args(["-f", "%M", "-o"]).arg(target().join("bench/memory")).arg(command.get_program()).args(command.get_args());
+    timed
+        .args(["-f", "%M", "-o"])
+        .arg(target().join("bench/memory"))
+        .arg(command.get_program())
+        .args(command.get_args());
     seconds(&mut timed)?;
     let text = std::fs::read_to_string(target().join("bench/memory")).unwrap_or_default();
     let kilobytes = text.lines().last().and_then(|line| line.trim().parse::<f64>().ok());

@@ -12,7 +12,12 @@ pub(crate) fn drv(name: &str) -> String {
 }
 
 fn out(name: &str) -> String {
-    let hash: String = name.chars().chain("0".repeat(32).chars()).take(32).map(|c| if "etou-".contains(c) { '0' } else { c }).collect();
+    let hash: String = name
+        .chars()
+        .chain("0".repeat(32).chars())
+        .take(32)
+        .map(|c| if "etou-".contains(c) { '0' } else { c })
+        .collect();
     format!("/nix/store/{hash}-{name}")
 }
 

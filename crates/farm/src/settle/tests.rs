@@ -76,7 +76,11 @@ fn scripts_that_many_share_are_no_sources() {
 #[test]
 fn another_build_takes_the_facts_of_the_package() {
     let variant = |inputs: &[&str], name: &str, hash: &str| {
-        line(name, inputs, json!({"drvPath": format!("/nix/store/{hash}-{name}.drv"), "outputs": {"out": format!("/nix/store/{hash}-{name}")}}))
+        line(
+            name,
+            inputs,
+            json!({"drvPath": format!("/nix/store/{hash}-{name}.drv"), "outputs": {"out": format!("/nix/store/{hash}-{name}")}}),
+        )
     };
     let hash = "11111111111111111111111111111111";
     let find = |lines: &[String]| {
@@ -89,7 +93,9 @@ fn another_build_takes_the_facts_of_the_package() {
         let node = inventory.graph().nodes().find(|node| inventory.graph().base_name(*node).starts_with(hash)).unwrap();
         plan.outcome_of(node).map(|outcome| (outcome.verdict, outcome.code)).unwrap()
     };
-    let base = |more: Value| vec![fetched("src"), fetched("patch"), line("closed", &[], unfree()), line("p-1", &["src"], more)];
+    let base = |more: Value| {
+        vec![fetched("src"), fetched("patch"), line("closed", &[], unfree()), line("p-1", &["src"], more)]
+    };
     let with = |more: Value, variant: String| [base(more), vec![variant]].concat();
     assert_eq!(find(&with(mit(), variant(&["src"], "p-1", hash))), (Verdict::Publish, Code::LicenseOfOriginal));
     assert_eq!(find(&with(unfree(), variant(&["src"], "p-1", hash))), (Verdict::Withhold, Code::LicenseOfOriginal));

@@ -28,9 +28,7 @@ pub(crate) fn read(files: &[PathBuf]) -> Result<(Inventory, bool), CommandError>
     let mut wrong = 0;
     for file in files {
         let name = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
-        let unreadable = |error: &io::Error| {
-            CommandError::usage(format!("{name} cannot be read")).caused_by(error)
-        };
+        let unreadable = |error: &io::Error| CommandError::usage(format!("{name} cannot be read")).caused_by(error);
         let input = open(file).map_err(|error| unreadable(&error))?;
         let mut number = 0;
         let mut complain = |line: Option<usize>, what: &str| {

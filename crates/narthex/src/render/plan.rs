@@ -155,7 +155,8 @@ fn holes(plan: &Plan<'_>, all: bool) -> String {
     }
     // Those that most depends on; of equals, the order of paths holds.
     holes.sort_by_key(|(_, referrers)| std::cmp::Reverse(*referrers));
-    let mut text = format!("\n{} that published derivations are made of, and may refer to:\n", count(holes.len(), "hole"));
+    let mut text =
+        format!("\n{} that published derivations are made of, and may refer to:\n", count(holes.len(), "hole"));
     let shown = if all { holes.len() } else { EXAMPLES };
     for (node, referrers) in holes.iter().take(shown) {
         text.push_str(&format!("  {} ← {}\n", plan.inventory().graph().name(*node), count(*referrers, "derivation")));
