@@ -98,7 +98,7 @@ pub(crate) fn materials(set: &PackageSet, rules: &Rules) -> Materials {
             Class::Restricted => true,
             Class::Redistributable => vendor() || withheld(),
             // A package of which nothing is known is mostly a wrapper or a hook with free files in it.
-            Class::Free | Class::Unknown => false,
+            Class::Free | Class::MadeFromFree | Class::Unknown => false,
         };
         if !learned {
             continue;

@@ -1,10 +1,12 @@
 //! An evaluated package set: jobs, the graph below them, and what is declared of each part.
 
-use narthex_closure::{Derivation, Graph, StorePath};
+use crate::inventory::Inventory;
+use crate::settle::{Standing, settle};
+use narthex_closure::{Derivation, Graph, StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
 use narthex_license::{Class, Expr, LicenseFacts};
 use narthex_nix::{DerivationFacts, EvalError, Evaluation, GraphError, Job, Nix, NixError, read_graph};
-use narthex_policy::{Case, Rules};
+use narthex_policy::{Case, Provenance, Rules};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -33,6 +35,15 @@ pub struct PackageSet {
     attrs: BTreeMap<StorePath, String>,
     /// The jobs and all that they are made of. The graph may hold more.
     scope: BTreeSet<StorePath>,
+    /// What declares nothing and goes by a rule all the same.
+    settled: BTreeMap<StorePath, Settled>,
+}
+
+/// By which rule a derivation is settled that declares nothing.
+#[derive(Clone, Debug)]
+enum Settled {
+    MadeFromFree,
+    Original { name: String, facts: LicenseFacts },
 }
 
 /// How a store path comes into a package set.
@@ -40,6 +51,8 @@ pub struct PackageSet {
 pub(crate) enum Role<'a> {
     /// An output with its derivation's own facts, or none.
     Output(Option<&'a LicenseFacts>),
+    /// An output of what declares nothing and is settled by a rule.
+    Settled(Provenance<'a>),
     /// A source: the derivations that are made from it.
     Source(BTreeSet<&'a StorePath>),
 }
@@ -82,7 +95,9 @@ impl PackageSet {
         let scope = graph.closure(selected);
         sink(Event::Evaluated { jobs: jobs.len(), derivations: scope.len(), errors: errors.len() });
         let attrs = jobs.iter().rev().map(|job| (job.derivation.clone(), job.attr.clone())).collect();
-        Ok(Self { jobs, errors, graph, facts, attrs, scope })
+        let mut set = Self { jobs, errors, graph, facts, attrs, scope, settled: BTreeMap::new() };
+        set.settled = settled(&Inventory::of_set(&set));
+        Ok(set)
     }
 
     /// Whether the jobs are made of this derivation.
@@ -106,6 +121,7 @@ impl PackageSet {
                 known.facts = facts;
             }
         }
+        self.settled = settled(&Inventory::of_set(&self));
         self
     }
 
@@ -133,6 +149,24 @@ impl PackageSet {
         rules.idle(&cases)
     }
 
+    /// What its own facts come to, or the rule that it is settled by.
+    pub(crate) fn class(&self, derivation: &StorePath, rules: &Rules) -> Class {
+        match self.settled.get(derivation) {
+            Some(Settled::MadeFromFree) => Class::MadeFromFree,
+            Some(Settled::Original { facts, .. }) => rules.class(Some(facts)),
+            None => rules.class(self.facts(derivation)),
+        }
+    }
+
+    /// What a decision about its outputs goes by, where it is no source.
+    pub(crate) fn own_provenance(&self, derivation: &StorePath) -> Provenance<'_> {
+        match self.settled.get(derivation) {
+            Some(Settled::MadeFromFree) => Provenance::MadeFromFree,
+            Some(Settled::Original { name, facts }) => Provenance::Original { name, facts },
+            None => Provenance::Output(self.facts(derivation)),
+        }
+    }
+
     /// Whether a derivation is a source that takes the facts of the packages made from it. One that
     /// says something of itself is taken at its word.
     pub(crate) fn is_plain_source(&self, path: &StorePath) -> bool {
@@ -156,11 +190,13 @@ impl PackageSet {
         let users = self.graph.users();
         let mut roles = BTreeMap::new();
         for (path, derivation) in self.graph.iter().filter(|(path, _)| self.in_scope(path)) {
-            let facts = self.facts(path);
             for output in derivation.outputs.values() {
                 let role = match users.get(path) {
                     Some(users) if self.is_plain_source(path) => Role::Source(users.clone()),
-                    _ => Role::Output(facts),
+                    _ => match self.own_provenance(path) {
+                        Provenance::Output(facts) => Role::Output(facts),
+                        settled => Role::Settled(settled),
+                    },
                 };
                 add_role(&mut roles, output, role);
             }
@@ -171,6 +207,21 @@ impl PackageSet {
         }
         roles
     }
+}
+
+/// What an inventory says of derivations that declare nothing.
+fn settled(inventory: &Inventory) -> BTreeMap<StorePath, Settled> {
+    let settlement = settle(inventory);
+    let graph = inventory.graph();
+    let of = |node| match settlement.standing(node) {
+        Standing::MadeFromFree => Some(Settled::MadeFromFree),
+        Standing::Original(original, facts) => {
+            let facts = settlement.facts.get(facts as usize)?.clone();
+            Some(Settled::Original { name: graph.name(original).to_owned(), facts })
+        }
+        _ => None,
+    };
+    graph.nodes().filter_map(|node| Some((parse_store_path(graph.base_name(node))?, of(node)?))).collect()
 }
 
 /// Adds a role to the one that a path has already: several derivations may make one path.

@@ -293,7 +293,7 @@ fn decide_all(
         None => &nothing_said,
     };
     let (outputs, sources): (Vec<_>, Vec<_>) =
-        infos.iter().partition(|(path, _)| matches!(role(path), Role::Output(_)));
+        infos.iter().partition(|(path, _)| !matches!(role(path), Role::Source(_)));
     let mut withheld = forecast_elsewhere(set, rules);
     let mut decisions = BTreeMap::new();
     for (path, info) in outputs.into_iter().chain(sources) {

@@ -15,6 +15,10 @@ use std::fmt;
 pub enum Class {
     /// Free software: nixpkgs says `free = true`.
     Free,
+    /// Nothing is declared; it has no source of its own, and all that it is made from is free. No license
+    /// value comes to this: it takes the graph to tell.
+    #[serde(rename = "made-from-free")]
+    MadeFromFree,
     /// Not free, but may be passed on: `redistributable = true`.
     Redistributable,
     /// May not be passed on.
@@ -27,6 +31,7 @@ impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Free => "free",
+            Self::MadeFromFree => "made-from-free",
             Self::Redistributable => "redistributable",
             Self::Restricted => "restricted",
             Self::Unknown => "unknown",
@@ -180,11 +185,14 @@ impl Expr {
         };
         match License::from_row(table::id_of(&row), &row) {
             Some(license) => Self::One(license),
-            None => {
-                let name = row.spdx_id.as_deref().or(row.short_name.as_deref());
-                name.and_then(table::by_name)
-                    .map_or_else(|| Self::Malformed("a license without a name or without `free`".to_owned()), Self::One)
-            }
+            // Package sets of before 2016 do not say of each license whether it is free. Its names do; where two
+            // of them name different licenses, the stricter one counts.
+            None => [&row.spdx_id, &row.short_name, &row.full_name]
+                .into_iter()
+                .flatten()
+                .filter_map(|name| table::by_name(name))
+                .reduce(|known, next| if next.class() > known.class() { next } else { known })
+                .map_or_else(|| Self::Malformed("a license without a name or without `free`".to_owned()), Self::One),
         }
     }
 
@@ -281,6 +289,9 @@ mod tests {
         check(json!({"shortName": "x", "free": false}), Class::Restricted, "LicenseRef-x");
         check(json!({"shortName": "mine"}), Class::Unknown, "NOASSERTION");
         check(json!({"spdxId": "MIT"}), Class::Free, "MIT");
+        check(json!({"spdxId": "GPL-2.0+", "shortName": "gpl2Plus", "free": null}), Class::Free, "GPL-2.0-or-later");
+        check(json!({"spdxId": "MIT", "shortName": "unfree"}), Class::Restricted, "LicenseRef-unfree");
+        check(json!({"shortName": "inria", "free": null}), Class::Unknown, "NOASSERTION");
         check(json!(true), Class::Unknown, "NOASSERTION");
         check(json!({"malformed": "lambda"}), Class::Unknown, "NOASSERTION");
         check(json!({"shortName": 3}), Class::Unknown, "NOASSERTION");

@@ -25,7 +25,7 @@ pub struct LicenseFacts {
     /// `meta.position`: file and line.
     pub position: Option<String>,
     /// What was put right.
-    pub correction: Option<Correction>,
+    pub correction: Option<Box<Correction>>,
 }
 
 impl LicenseFacts {

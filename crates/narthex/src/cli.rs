@@ -29,7 +29,7 @@ pub(crate) enum Command {
     /// Evaluate, build, audit, decide and publish.
     Run(SetArgs),
     /// Show what licenses alone decide, without building.
-    Plan(SetArgs),
+    Plan(PlanArgs),
     /// Explain the decision about a path in full.
     Why(NamedArgs),
     /// Show what the bytes of a path say, without deciding.
@@ -66,7 +66,40 @@ pub(crate) struct Selection {
     pub(crate) attrs: Vec<String>,
 }
 
-/// What `run` and `plan` take.
+/// What `plan` takes.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// A Nix file, or a folder with a default.nix.
+    #[arg(value_name = "EXPR", required_unless_present = "from")]
+    pub(crate) expression: Option<PathBuf>,
+
+    /// Only this attribute; may be given several times.
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", conflicts_with = "from")]
+    pub(crate) attrs: Vec<String>,
+
+    /// Instead of evaluating, read lines that nix-eval-jobs wrote, compressed with zstd or not; - is the standard
+    /// input. May be given several times, for instance for jobs and for what they are made of.
+    #[arg(long, value_name = "FILE", conflicts_with = "expression")]
+    pub(crate) from: Vec<PathBuf>,
+
+    /// Show only this store path, attribute or .drv file and what it is made of; may be given several times.
+    #[arg(long = "target", value_name = "PATH|ATTR|DRV")]
+    pub(crate) targets: Vec<String>,
+
+    /// List every derivation, however many there are.
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// The policy; without it, the shipped default.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// What `run` takes.
 #[derive(Debug, Args)]
 pub(crate) struct SetArgs {
     #[command(flatten)]

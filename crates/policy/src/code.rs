@@ -47,6 +47,7 @@ macro_rules! codes {
 codes! {
     LicenseRestricted = "license-restricted", Declared;
     LicenseUnknown = "license-unknown", Declared;
+    GraphIncomplete = "graph-incomplete", Declared;
     SourceOfWithheld = "source-of-withheld", Declared;
     PolicyRule = "policy-rule", Policy;
     PolicyVendorCode = "policy-vendor-code", Policy;
@@ -65,6 +66,8 @@ codes! {
     TermsPermitCopy = "terms-permit-copy", Terms;
     LicenseFree = "license-free", Declared;
     LicenseRedistributable = "license-redistributable", Declared;
+    LicenseOfOriginal = "license-of-original", Declared;
+    MadeFromFreeInputs = "made-from-free-inputs", Declared;
     SourceOfPublished = "source-of-published", Declared;
     PolicyCorrection = "policy-correction", Policy;
     PolicyExpired = "policy-expired", Policy;

@@ -30,6 +30,28 @@ pub enum Provenance<'a> {
     Output(Option<&'a LicenseFacts>),
     /// It is a source without facts of its own, and takes those of the packages made from it.
     Source(Vec<SourceUser>),
+    /// It declares nothing, has no source of its own, and everything that it is made from is free.
+    MadeFromFree,
+    /// It declares nothing, and is another build of a package that does.
+    Original {
+        /// The package's name.
+        name: &'a str,
+        /// What the package declares.
+        facts: &'a LicenseFacts,
+    },
+    /// Something that it is made from is not known: its name, and what is wrong with it.
+    Incomplete(String),
+}
+
+impl<'a> Provenance<'a> {
+    /// The facts, where there are any that a policy can ask for licenses.
+    fn facts(&self) -> Option<&'a LicenseFacts> {
+        match self {
+            Self::Output(facts) => *facts,
+            Self::Original { facts, .. } => Some(facts),
+            _ => None,
+        }
+    }
 }
 
 /// Everything that a decision rests on.
@@ -72,9 +94,16 @@ struct Declared<'r> {
 /// In this order: corrections, which the facts have in them already; the class of the license, or the packages that
 /// a source is of; the operator's rules; exceptions and grants, which take the force from reasons that forbid.
 fn declared<'r>(case: &Case<'_>, provenance: &Provenance<'_>, rules: &'r Rules) -> Declared<'r> {
-    let (facts, (mut terms, mut reasons)) = match provenance {
-        Provenance::Output(facts) => (*facts, of_output(case.package, *facts, rules)),
-        Provenance::Source(users) => (None, of_source(users, rules)),
+    let facts = provenance.facts();
+    let (mut terms, mut reasons) = match provenance {
+        Provenance::Output(facts) => of_output(case.package, *facts, rules),
+        Provenance::Source(users) => of_source(users, rules),
+        Provenance::MadeFromFree => (Vec::new(), vec![of_free_inputs(rules)]),
+        Provenance::Original { name, facts } => of_original(case.package, name, facts, rules),
+        Provenance::Incomplete(what) => {
+            let message = format!("what it is made from is not all known: {what}");
+            (Vec::new(), vec![Reason::new(Code::GraphIncomplete, Effect::Withhold, message, Vec::new())])
+        }
     };
     let policy = rules.policy();
     for rule in policy.rules.iter().filter(|rule| !rule.about.asks_for_bytes() && rule.about.is_about(case, facts)) {
@@ -102,10 +131,7 @@ fn declared<'r>(case: &Case<'_>, provenance: &Provenance<'_>, rules: &'r Rules) 
 pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
     let Declared { terms, mut reasons } = declared(&subject.case, &subject.provenance, rules);
     let open = is_open(&reasons);
-    let facts = match &subject.provenance {
-        Provenance::Output(facts) => *facts,
-        Provenance::Source(_) => None,
-    };
+    let facts = subject.provenance.facts();
     match subject.report {
         Some(report) => {
             let vendor = if open { terms.as_slice() } else { &[] };
@@ -161,7 +187,8 @@ fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) 
         license = format!("{license}, a list {reading} as this policy reads it,");
     }
     let (code, message) = match class {
-        Class::Free => (Code::LicenseFree, format!("{license} is free")),
+        // No license value comes to the second one.
+        Class::Free | Class::MadeFromFree => (Code::LicenseFree, format!("{license} is free")),
         Class::Redistributable => {
             (Code::LicenseRedistributable, format!("{license} is not free, but may be passed on"))
         }
@@ -191,6 +218,23 @@ fn unknown(facts: Option<&LicenseFacts>) -> String {
         Some(Expr::Malformed(what)) => format!("its license value is no license: {what}"),
         Some(other) => format!("its license is not fully known: {other}"),
     }
+}
+
+fn of_free_inputs(rules: &Rules) -> Reason {
+    let message = "it has no source of its own, and all that it is made from is free".to_owned();
+    Reason::new(Code::MadeFromFreeInputs, effect(rules.policy().action(Class::MadeFromFree)), message, Vec::new())
+}
+
+/// As the package that it is another build of, under a code of its own.
+fn of_original<'r>(package: &str, name: &str, facts: &LicenseFacts, rules: &'r Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
+    let (terms, reasons) = of_output(package, Some(facts), rules);
+    let renamed = |reason: Reason| {
+        let message = format!("as {name}, which it is another build of: {}", reason.message);
+        // That the policy puts something right is said as it is.
+        let code = if reason.source == Source::Declared { Code::LicenseOfOriginal } else { reason.code };
+        Reason::new(code, reason.effect, message, reason.evidence)
+    };
+    (terms, reasons.into_iter().map(renamed).collect())
 }
 
 fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Vec<&'r Terms>, Vec<Reason>) {

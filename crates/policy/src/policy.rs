@@ -86,6 +86,8 @@ impl Findings {
     }
 }
 
+/// A policy of before there was this class does not name it, and publishes nothing of it.
+const LATER_CLASS: (&str, Class) = ("made-from-free", Class::MadeFromFree);
 const CLASSES: [(&str, Class); 4] = [
     ("free", Class::Free),
     ("redistributable", Class::Redistributable),
@@ -134,12 +136,15 @@ impl Policy {
 
             let classes = reader.required(&fields, "classes", 0..0).and_then(|value| {
                 let table = reader.table(value)?;
-                let inner = reader.fields(table, &CLASSES.map(|(name, _)| name));
+                let known = CLASSES.iter().chain([&LATER_CLASS]).map(|(name, _)| *name).collect::<Vec<_>>();
+                let inner = reader.fields(table, &known);
                 let read = CLASSES.map(|(name, class)| {
                     let action = reader.required(&inner, name, value.span())?;
                     Some((class, reader.one_of(action, &ACTIONS)?))
                 });
-                read.into_iter().collect::<Option<BTreeMap<_, _>>>()
+                let (name, class) = LATER_CLASS;
+                let later = inner.get(name).map(|action| Some((class, reader.one_of(action, &ACTIONS)?)));
+                read.into_iter().chain(later).collect::<Option<BTreeMap<_, _>>>()
             });
 
             let findings = reader.required(&fields, "findings", 0..0).and_then(|value| Findings::read(reader, value));
@@ -219,6 +224,12 @@ impl Rules {
     pub fn correct(&self, case: &Case<'_>, facts: &LicenseFacts) -> Option<LicenseFacts> {
         let about = |correction: &&Correction| correction.about.is_about(case, Some(facts));
         self.policy.corrections.iter().find(about).map(|correction| correction.correct(facts))
+    }
+
+    /// Whether packages with the same facts may come to different decisions by what they are called.
+    pub fn asks_for_names(&self) -> bool {
+        let policy = &self.policy;
+        !(policy.rules.is_empty() && policy.exceptions.is_empty() && policy.grants.is_empty())
     }
 
     /// Entries that are about none of these packages: most often a pattern with a mistake in it.
@@ -308,6 +319,10 @@ mod tests {
         let only = [Withhold, Withhold, Withhold, Terms, Withhold];
         check("redistributable-only", &all_terms, Action::Withhold, only, Action::Withhold);
         check("private", &[], Action::Publish, [Publish; 5], Action::Publish);
+        let policy = |text: &str| Policy::parse(text).unwrap();
+        assert_eq!(policy(shipped::DEFAULT_POLICY).action(Class::MadeFromFree), Action::Publish);
+        let without = shipped::DEFAULT_POLICY.replace("\nmade-from-free = \"publish\"", "");
+        assert_eq!(policy(&without).action(Class::MadeFromFree), Action::Withhold);
     }
 
     fn rules(terms: &[&str]) -> Rules {
@@ -372,7 +387,7 @@ mod tests {
         insta::assert_snapshot!(shown.join("\n"), @r#"
         1:11: `2` should be 1, the only version there is
         5:8: `"yes"` should be one of `publish`, `withhold`
-        9:1: `shareware` is not known here; known are `free`, `redistributable`, `restricted`, `unknown`
+        9:1: `shareware` is not known here; known are `free`, `redistributable`, `restricted`, `unknown`, `made-from-free`
         11:1: `device-code` is missing
         11:1: `driver` is missing
         11:1: `not-fully-audited` is missing

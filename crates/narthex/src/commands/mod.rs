@@ -2,6 +2,7 @@
 
 mod audit;
 mod corpus;
+mod from;
 mod named;
 mod plan;
 mod policy;

@@ -9,6 +9,7 @@ mod attack;
 mod bad_input;
 mod corpus;
 mod example;
+mod from;
 mod help;
 mod http;
 mod kill;

@@ -436,3 +436,25 @@ fn shipped_terms_answer_for_products_by_name() {
     check("nccl-2.27", "nvidiaCudaRedist", "lib/libnccl.so.2", Withhold, Code::TermsMissing);
     check("cudnn-frontend-1.0", "unfree", "lib/libcudnn.so.9", Withhold, Code::TermsMissing);
 }
+
+/// What declares nothing and is settled by a rule.
+#[test]
+fn each_rule_for_what_declares_nothing_has_its_code() {
+    let check = |provenance: Provenance<'_>, verdict, code| {
+        let (path, report) = (path(), Report::default());
+        let nar_hash = NarHash::from_sha256([0; 32]);
+        let case = Case::default();
+        let of = |report| Subject { path: &path, case, nar_hash, provenance: provenance.clone(), report, earlier: &[] };
+        let decision = decide(&of(Some(&report)), &rules(false));
+        assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code));
+        assert_eq!(forecast(&case, &provenance, &rules(false)).0, verdict);
+        // Without a clean audit, nothing is published by any rule.
+        assert_eq!(decide(&of(None), &rules(false)).verdict(), Verdict::Withhold);
+    };
+    check(Provenance::MadeFromFree, Verdict::Publish, Code::MadeFromFreeInputs);
+    check(Provenance::Incomplete("x is missing".to_owned()), Verdict::Withhold, Code::GraphIncomplete);
+    for (license, verdict) in [("mit", Verdict::Publish), ("unfree", Verdict::Withhold), ("x", Verdict::Withhold)] {
+        let facts = facts(json!(license));
+        check(Provenance::Original { name: "gcc-4.9.4", facts: &facts }, verdict, Code::LicenseOfOriginal);
+    }
+}

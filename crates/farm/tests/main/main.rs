@@ -1,0 +1,3 @@
+//! Tests with data of a real package set.
+
+mod nixpkgs;
