@@ -9,7 +9,7 @@ use narthex_audit::{Report, SCANNER_VERSION};
 use narthex_cache::{Cache, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
-use narthex_nix::{BuildOutcome, Dump, EvalError, Nix, NixError, PathInfo, Target};
+use narthex_nix::{BuildOutcome, Dump, EvalError, EvalOptions, Expression, Nix, NixError, PathInfo, Target};
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,8 +111,9 @@ pub async fn run(
     nix: &Nix,
     state: &State,
     rules: &Rules,
-    expression: &Path,
+    expression: &Expression,
     attrs: &[String],
+    options: &EvalOptions,
     sink: Sink<'_>,
 ) -> Result<RunReport, RunError> {
     let _lock = state.lock()?;
@@ -120,7 +121,7 @@ pub async fn run(
     let own = own(state)?;
     let cache = Cache::open(state).await?;
     cache.recover().await?;
-    let set = PackageSet::evaluate(nix, expression, attrs, sink).await?;
+    let set = PackageSet::evaluate(nix, expression, attrs, options, sink).await?;
 
     let targets: BTreeSet<&StorePath> = set.jobs.iter().map(|job| &job.derivation).collect();
     let targets: Vec<Target> = targets.into_iter().map(|path| Target::Derivation(path.clone())).collect();

@@ -13,7 +13,8 @@ pub(crate) async fn run(common: &Common, args: &SetArgs) -> Result<ExitCode, Com
     let expression = settings::expression(&args.selection.expression)?;
     let nix = settings::nix(&common.options).await?;
     let progress = Progress::start();
-    let set = PackageSet::evaluate(&nix, &expression, &args.selection.attrs, &|event| progress.show(event)).await;
+    let (attrs, options) = (&args.selection.attrs, args.limits.options());
+    let set = PackageSet::evaluate(&nix, &expression, attrs, &options, &|event| progress.show(event)).await;
     progress.finish();
     let set = set?;
     let planned = narthex_farm::plan(&set, &rules);

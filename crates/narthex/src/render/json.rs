@@ -68,13 +68,13 @@ pub(crate) fn plan_json(planned: &[Planned], failed: &[EvalError]) {
     errors(failed);
 }
 
-fn errors(failed: &[EvalError]) {
+pub(super) fn errors(failed: &[EvalError]) {
     for error in failed {
         line(&json!({"attr": error.attr, "error": {"kind": "evaluation", "message": error.message}}));
     }
 }
 
-fn line(value: &Value) {
+pub(super) fn line(value: &Value) {
     out(&format!("{value}\n"));
 }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod corpus;
+mod eval;
 mod explain;
 mod json;
 mod progress;
@@ -12,6 +13,7 @@ mod text;
 
 pub(crate) use audit::{Audited, audit_explained, audit_json, audit_sarif, audit_table};
 pub(crate) use corpus::{corpus_json, corpus_table};
+pub(crate) use eval::{eval_json, eval_table};
 pub(crate) use explain::why;
 pub(crate) use json::{plan_json, record_json, run_json};
 pub(crate) use progress::{Progress, Scanning};

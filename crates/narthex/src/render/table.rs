@@ -103,7 +103,7 @@ fn holes(holes: &BTreeMap<StorePath, BTreeSet<StorePath>>) -> String {
     text
 }
 
-fn errors(errors: &[EvalError]) -> String {
+pub(super) fn errors(errors: &[EvalError]) -> String {
     let mut text = String::new();
     for error in errors {
         text.push_str(&format!("\n`{}` does not evaluate:\n", error.attr));

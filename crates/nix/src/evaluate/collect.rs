@@ -30,10 +30,13 @@ impl<'a> Pace<'a> {
     fn step(&mut self) {
         self.done += 1;
         self.known = self.known.max(self.done);
-        if self.said.is_some_and(|said| said.elapsed() < Self::EVERY) {
-            return;
+        if self.said.is_none_or(|said| said.elapsed() >= Self::EVERY) {
+            self.said = Some(Instant::now());
+            self.say();
         }
-        self.said = Some(Instant::now());
+    }
+
+    fn say(&self) {
         let (done, known, errors) = (self.done, self.known, self.errors);
         let left = time_left(self.began.elapsed(), done, known);
         (self.sink)(Event::EvaluationProgress { done, known, errors, left });
@@ -127,6 +130,7 @@ impl<'a> Collected<'a> {
     }
 
     pub(super) fn evaluation(mut self) -> Evaluation {
+        self.pace.say();
         self.jobs.sort_by(|a, b| a.attr.cmp(&b.attr));
         self.errors.sort_by(|a, b| a.attr.cmp(&b.attr));
         let of = |(derivation, said): (StorePath, BTreeSet<String>)| {

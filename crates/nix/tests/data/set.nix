@@ -127,8 +127,12 @@ let
     greedy = final.hello.overrideAttrs (old: {
       number = toString (lib.foldl' (sum: n: sum + n) 0 (genList (n: n) 100000000));
     });
-    endless = let go = n: if n < 0 then n else go (if n > 1000 then 0 else n + 1); in
-      final.hello.overrideAttrs (old: { number = toString (go 0); });
+    endless =
+      let
+        many = genList (n: n) 100000;
+        sum = lib.foldl' (sum: n: sum + n) 0;
+      in
+      final.hello.overrideAttrs (old: { number = toString (lib.foldl' (_: n: sum many) 0 many); });
   };
 in
 removeAttrs
