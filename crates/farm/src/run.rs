@@ -13,7 +13,7 @@ use narthex_nix::{BuildOutcome, Dump, EvalError, EvalOptions, Expression, Nix, N
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+
 
 /// Why a run ended before its end.
 #[derive(Debug, thiserror::Error)]
