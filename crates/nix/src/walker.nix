@@ -55,9 +55,9 @@
 
 let
   inherit (builtins)
-    any attrNames attrValues concatMap deepSeq elem filter foldl' fromJSON functionArgs
+    any attrNames attrValues concatLists concatMap deepSeq elem filter foldl' fromJSON functionArgs
     genericClosure getFlake groupBy head intersectAttrs isAttrs isBool isFunction isList isString length listToAttrs map
-    mapAttrs removeAttrs seq storeDir stringLength substring tail toJSON toString trace tryEval typeOf unsafeDiscardStringContext
+    mapAttrs partition removeAttrs seq storeDir stringLength substring tail toJSON toString trace tryEval typeOf unsafeDiscardStringContext
     unsafeGetAttrPos;
 
   # The value, or the default where forcing all of it throws. Only for small values: it forces everything.
@@ -272,16 +272,18 @@ let
   deepestInput = 6;
 
   isDerivation = value: (value.type or null) == "derivation";
-  isPlainSet = value: !(isDerivation value || value ? outPath || value ? __toString);
+  # Nix turns sets with `outPath` or `__toString` into a string and never looks at their other attributes, which may be
+  # a whole package set.
+  isPlainSet = value: !(value ? outPath || value ? __toString);
 
-  # The derivations in a list of values. Nix turns sets with `outPath` or `__toString` into a string and never looks at
-  # their other attributes, which may be a whole package set.
+  # The derivations in a list of values, level by level: a derivation has many lists, and a call for each is slow.
   derivationsIn = depth: values:
     let
-      sets = filter isAttrs values;
-      more = filter isList values ++ map attrValues (filter isPlainSet sets);
+      sets = partition isDerivation (filter isAttrs values);
+      deeper = concatLists (filter isList values) ++ concatMap attrValues (filter isPlainSet sets.wrong);
     in
-    filter isDerivation sets ++ (if depth == deepestInput then [ ] else concatMap (derivationsIn (depth + 1)) more);
+    if deeper == [ ] || depth == deepestInput then sets.right
+    else sets.right ++ derivationsIn (depth + 1) deeper;
 
   # The same where some of them throw.
   derivationsAmong = depth: candidate:
@@ -329,22 +331,25 @@ let
     else if someSize < 512 then nothingMet // { inherit some someSize; inherit (met) most; }
     else nothingMet // { most = met.most // some; };
 
-  # Whether two `meta` come to the same facts, without making them. Nearly always they are one and the same set, and Nix
-  # sees that at once.
-  sameFacts = one: other:
-    (one.license or null) == (other.license or null)
-    && one ? license == other ? license
-    && (one.position or null) == (other.position or null)
-    && (one ? position || !(one ? license) || unsafeGetAttrPos "license" one == unsafeGetAttrPos "license" other)
-    && (one.sourceProvenance or null) == (other.sourceProvenance or null);
-
-  # False only where it is certain that this was met.
+  # False only where it is certain that this was met: with a `meta` that comes to the same facts. Nearly always it is one
+  # and the same set, and Nix sees that at once.
   mayBeNew = met: value:
     let
       given = value.drvPath or null;
-      known = if isString given then knownOf met (plain given) else [ ];
+      drvPath = plain given;
+      known =
+        if isString given then met.few.${drvPath} or (met.some.${drvPath} or (met.most.${drvPath} or [ ]))
+        else [ ];
+      one = (head known).value.meta or null;
+      other = value.meta or null;
     in
-    known == [ ] || !(sameFacts ((head known).value.meta or null) (value.meta or null));
+    known == [ ] || !(
+      (one.license or null) == (other.license or null)
+      && one ? license == other ? license
+      && (one.position or null) == (other.position or null)
+      && (one ? position || !(one ? license) || unsafeGetAttrPos "license" one == unsafeGetAttrPos "license" other)
+      && (one.sourceProvenance or null) == (other.sourceProvenance or null)
+    );
 
   newNodes = met: values:
     let
