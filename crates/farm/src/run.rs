@@ -14,7 +14,6 @@ use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
-
 /// Why a run ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {

@@ -163,18 +163,27 @@ struct Walk<'a> {
     changed: Notify,
 }
 
+/// What one process has said so far.
+#[derive(Default)]
+struct Heard {
+    /// How many attributes it is done with.
+    paths: usize,
+    /// Derivations and their facts, which belong to the next attribute. They do not count if it does not get there.
+    facts: Vec<(String, String)>,
+}
+
 impl Walk<'_> {
     /// Asks what the root is. A small set is evaluated by the same process.
     async fn open(&self) -> Result<(), NixError> {
         let mut listed = None;
-        let mut heard = 0;
+        let mut heard = Heard::default();
         let end = process::ask(self.root, Question::Root(FEWEST), self.bounds, |line| {
             match line {
                 Line::Root(root) => {
                     self.collected.borrow_mut().know(root.names.len().max(1));
                     listed = Some(root);
                 }
-                line => heard += self.hear(line),
+                line => self.hear(line, &mut heard),
             }
             Ok(())
         })
@@ -191,7 +200,7 @@ impl Walk<'_> {
         if paths.len() > FEWEST {
             queue.done(&paths);
         } else {
-            let rest = self.after(&paths, heard, end);
+            let rest = self.after(&paths, heard.paths, end);
             queue.done(rest?);
         }
         Ok(())
@@ -223,11 +232,11 @@ impl Walk<'_> {
     /// Evaluates attributes in a process, and gives back those that it did not get to.
     async fn evaluate(&self, paths: &[AttrPath]) -> Result<Vec<AttrPath>, NixError> {
         let mut opened = false;
-        let mut heard = 0;
+        let mut heard = Heard::default();
         let end = process::ask(self.root, Question::Paths(paths), self.bounds, |line| {
             match line {
                 Line::Root(_) => opened = true,
-                line => heard += self.hear(line),
+                line => self.hear(line, &mut heard),
             }
             Ok(())
         })
@@ -236,13 +245,11 @@ impl Walk<'_> {
         if !opened {
             return Err(self.failed(end));
         }
-        self.after(paths, heard, end).map(<[AttrPath]>::to_vec)
+        self.after(paths, heard.paths, end).map(<[AttrPath]>::to_vec)
     }
 
     /// Puts down the end of a process to the attribute that it was at; gives what is to be done by another.
     fn after<'p>(&self, paths: &'p [AttrPath], heard: usize, end: End) -> Result<&'p [AttrPath], NixError> {
-        let mut collected = self.collected.borrow_mut();
-        collected.drop_pending();
         let Some(at_fault) = paths.get(heard) else { return Ok(&[]) };
         // What came before in the same process may have taken the memory, or the stack.
         let alone = heard == 0;
@@ -251,33 +258,27 @@ impl Walk<'_> {
                 return Err(process::unexpected(format!("nothing about `{}`", join_attr_path(at_fault))));
             }
             End::Memory | End::Signal(_) if !alone => return Ok(&paths[heard..]),
-            end => collected.error(at_fault, self.message(end)),
+            end => self.collected.borrow_mut().error(at_fault, self.message(end)),
         }
         Ok(&paths[heard + 1..])
     }
 
-    /// Takes an answer; returns how many attributes it completes.
-    fn hear(&self, line: Line) -> usize {
-        let mut collected = self.collected.borrow_mut();
-        match line {
-            Line::Root(_) => 0,
-            Line::Facts(derivation, facts) => {
-                collected.facts(derivation, facts);
-                0
-            }
-            Line::Path(answer) if answer.outcome == "throws" => {
-                collected.drop_pending();
-                self.queue.borrow_mut().ask_why(answer.attr_path);
-                self.changed.notify_waiters();
-                1
-            }
-            Line::Path(answer) => {
-                let members = collected.path(answer);
-                self.queue.borrow_mut().found(members);
-                self.changed.notify_waiters();
-                1
-            }
+    /// Takes what a process says.
+    fn hear(&self, line: Line, heard: &mut Heard) {
+        let answer = match line {
+            Line::Root(_) => return,
+            Line::Facts(derivation, facts) => return heard.facts.push((derivation, facts)),
+            Line::Path(answer) => answer,
+        };
+        heard.paths += 1;
+        let facts = std::mem::take(&mut heard.facts);
+        if answer.outcome == "throws" {
+            self.queue.borrow_mut().ask_why(answer.attr_path);
+        } else {
+            let members = self.collected.borrow_mut().path(answer, facts);
+            self.queue.borrow_mut().found(members);
         }
+        self.changed.notify_waiters();
     }
 
     /// `tryEval` drops messages; evaluating the attribute by itself gives it.

@@ -51,10 +51,7 @@ fn rows<'a>(evaluation: &'a Evaluation, graph: &'a Graph) -> Vec<Row<'a>> {
     for (path, said) in &evaluation.facts {
         known.insert(path, (&said.name, Some(&said.facts)));
     }
-    known
-        .into_iter()
-        .map(|(path, (name, facts))| Row { path, name, attr: attrs.get(path).copied(), facts })
-        .collect()
+    known.into_iter().map(|(path, (name, facts))| Row { path, name, attr: attrs.get(path).copied(), facts }).collect()
 }
 
 /// First a line for each derivation, then one for each attribute that failed.

@@ -56,8 +56,6 @@ pub(super) struct Collected<'a> {
     errors: Vec<EvalError>,
     /// All that is said of a derivation, as JSON. Sorted, so that merging it gives the same each time.
     facts: BTreeMap<StorePath, BTreeSet<String>>,
-    /// Facts that belong to a path of which nothing is said yet.
-    pending: Vec<(String, String)>,
     pace: Pace<'a>,
 }
 
@@ -65,29 +63,12 @@ impl<'a> Collected<'a> {
     pub(super) fn new(named: Vec<AttrPath>, mut pace: Pace<'a>) -> Self {
         pace.known = named.len();
         let named = named.into_iter().collect();
-        Self { named, jobs: Vec::new(), errors: Vec::new(), facts: BTreeMap::new(), pending: Vec::new(), pace }
+        Self { named, jobs: Vec::new(), errors: Vec::new(), facts: BTreeMap::new(), pace }
     }
 
     /// There are more attributes to come.
     pub(super) fn know(&mut self, more: usize) {
         self.pace.known += more;
-    }
-
-    pub(super) fn facts(&mut self, derivation: String, facts: String) {
-        self.pending.push((derivation, facts));
-    }
-
-    /// The attribute that the last facts belong to did not come to its end.
-    pub(super) fn drop_pending(&mut self) {
-        self.pending.clear();
-    }
-
-    fn keep_pending(&mut self) {
-        for (derivation, facts) in std::mem::take(&mut self.pending) {
-            if let Some(derivation) = parse_store_path(&derivation) {
-                self.facts.entry(derivation).or_default().insert(facts);
-            }
-        }
     }
 
     pub(super) fn error(&mut self, path: &AttrPath, message: String) {
@@ -96,12 +77,15 @@ impl<'a> Collected<'a> {
         self.pace.step();
     }
 
-    /// Puts an answer where it belongs; returns attributes that are to be looked at next.
-    pub(super) fn path(&mut self, answer: Answer) -> Vec<AttrPath> {
+    /// Puts an answer where it belongs, with the facts of what it is made of; returns attributes that are to be looked at
+    /// next.
+    pub(super) fn path(&mut self, answer: Answer, facts: Vec<(String, String)>) -> Vec<AttrPath> {
         let path = answer.attr_path;
         let named = self.named.contains(&path);
-        if answer.outcome == "job" {
-            self.keep_pending();
+        for (derivation, facts) in facts {
+            if let Some(derivation) = parse_store_path(&derivation) {
+                self.facts.entry(derivation).or_default().insert(facts);
+            }
         }
         let message = match (answer.outcome.as_str(), answer.drv_path.as_deref().and_then(parse_store_path)) {
             ("job", Some(derivation)) if answer.outputs.values().all(Option::is_some) => {

@@ -92,12 +92,10 @@ fn take(line: Line, collected: &mut Collected<'_>) -> bool {
         collected.error(&path, error_message(&error));
         return true;
     }
-    for facts in line.extra_value.map(|extra| extra.facts).unwrap_or_default() {
-        if let Some((derivation, facts)) = facts.split_once(' ') {
-            collected.facts(derivation.to_owned(), facts.to_owned());
-        }
-    }
-    collected.path(Answer {
+    let facts = line.extra_value.map(|extra| extra.facts).unwrap_or_default();
+    let facts = facts.iter().filter_map(|facts| facts.split_once(' '));
+    let facts = facts.map(|(derivation, facts)| (derivation.to_owned(), facts.to_owned())).collect();
+    let answer = Answer {
         attr_path: path,
         outcome: "job".to_owned(),
         drv_path: line.drv_path,
@@ -105,7 +103,8 @@ fn take(line: Line, collected: &mut Collected<'_>) -> bool {
         outputs: line.outputs,
         names: Vec::new(),
         recurse: false,
-    });
+    };
+    collected.path(answer, facts);
     false
 }
 

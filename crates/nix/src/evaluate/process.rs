@@ -5,9 +5,9 @@
 //! a limit of that (as `ulimit -v` sets it) would end processes that need little.
 
 use super::AttrPath;
+use crate::NixError;
 use crate::command::{error_message, not_run};
 use crate::expression::Root;
-use crate::NixError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

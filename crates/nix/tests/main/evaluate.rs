@@ -65,15 +65,16 @@ async fn what_is_said_of_derivations() {
     check("package-5-5.5", "LicenseRef-unfreeRedistributable", Class::Redistributable, &["binaryNativeCode"]);
     check("package-4-4.4", "MIT AND Apache-2.0", Class::Free, &[]);
     check("stage3-gcc", "GPL-3.0-or-later", Class::Free, &[]);
-    check("joined", "NONE", Class::Unknown, &[]);
-    check("vendor.run", "NONE", Class::Unknown, &[]);
+    check("joined", "NOASSERTION", Class::Unknown, &[]);
+    check("vendor.run", "NOASSERTION", Class::Unknown, &[]);
 }
 
 #[tokio::test]
 async fn attributes_that_are_asked_for() {
     let world = World::new().await;
     let set = world.set("size = 12;");
-    let evaluation = world.evaluate(&set, &["hello", "tools.deeper", "notSearched", "lib", "a.\"b.c\""], &workers(2)).await;
+    let evaluation =
+        world.evaluate(&set, &["hello", "tools.deeper", "notSearched", "lib", "a.\"b.c\""], &workers(2)).await;
     assert_eq!(attrs(&evaluation), ["hello", "notSearched.hello", "tools.deeper.wrapped"]);
     failed(&evaluation, &[("a.\"b.c\"", "no such attribute"), ("lib", "no such attribute")]);
 }

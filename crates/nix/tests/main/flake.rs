@@ -40,8 +40,14 @@ async fn what_stands_behind_a_reference() {
         failed(&evaluation, errors);
         evaluation
     };
-    let all = ["checks.wrapped", "hydraJobs.more.deeper.package-2", "hydraJobs.package-1", "packages.hello",
-        "packages.nested.joined", "packages.vendor"];
+    let all = [
+        "checks.wrapped",
+        "hydraJobs.more.deeper.package-2",
+        "hydraJobs.package-1",
+        "packages.hello",
+        "packages.nested.joined",
+        "packages.vendor",
+    ];
     check("", &all, &[("checks.bad", "no check today")]).await;
     check("#hello", &[""], &[]).await;
     check("#packages.SYSTEM", &["hello", "nested.joined", "vendor"], &[]).await;
