@@ -78,7 +78,8 @@ pub(super) async fn evaluate(
     spoken.map_err(not_run)?;
     let status = child.wait().await.map_err(not_run)?;
     // Versions differ in whether an attribute that failed is a failure of the whole, but no failure without one is.
-    if !status.success() && !(failed && status.code() == Some(1)) {
+    let told = failed && status.code() == Some(1);
+    if !status.success() && !told {
         let message = error_message(&String::from_utf8_lossy(&words));
         return Err(NixError::Failed { command: format!("evaluating {} with {program}", root.shown), message });
     }
