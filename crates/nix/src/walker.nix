@@ -30,7 +30,7 @@
 #                                 where another value of the same derivation says something else
 #   MARK path { attrPath, outcome: "job" | "set" | "other" | "missing" | "throws", … }
 #                                 for each path, in their order; facts before it belong to it
-#                                   job: drvPath, name, system, outputs { name: path, or null where only a build can tell }
+#                                   job: drvPath, name, system, outputs { name: path, or null where only a build tells }
 #                                   set: names, recurse: whether it wants to be searched for jobs, as the root does and
 #                                   what has `recurseForDerivations = true`, as for `nix-env` and Hydra
 #
@@ -42,8 +42,8 @@
 # With "tell": true it evaluates one path without catching anything, so that Nix itself says what is wrong there.
 #
 # For tools that evaluate jobs themselves there are two more ways in. Without a request, this is a function from a
-# derivation to { facts: [ "DRVPATH FACTS" ] }. With "select": true it is the set of the jobs at the paths, or all of the
-# root, in which everything that is to be searched says so.
+# derivation to { facts: [ "DRVPATH FACTS" ] }. With "select": true it is the set of the jobs at the paths, or all of
+# the root, in which everything that is to be searched says so.
 #
 # What it does not do:
 # - It does not judge. Which licenses may be passed on is decided elsewhere, from what is written down here.
@@ -57,8 +57,8 @@ let
   inherit (builtins)
     any attrNames attrValues concatLists concatMap deepSeq elem filter foldl' fromJSON functionArgs
     genericClosure getFlake groupBy head intersectAttrs isAttrs isBool isFunction isList isString length listToAttrs map
-    mapAttrs partition removeAttrs seq storeDir stringLength substring tail toJSON toString trace tryEval typeOf unsafeDiscardStringContext
-    unsafeGetAttrPos;
+    mapAttrs partition removeAttrs seq storeDir stringLength substring tail toJSON toString trace tryEval typeOf
+    unsafeDiscardStringContext unsafeGetAttrPos;
 
   # The value, or the default where forcing all of it throws. Only for small values: it forces everything.
   catch = default: value:
@@ -109,7 +109,8 @@ let
       searches = path: elem (head path) searched;
       set = path: length path == 1;
     }
-    else if places == [ ] then throw "the flake has no `${toJSON fragment}`, with or without packages.${system} before it"
+    else if places == [ ] then
+      throw "the flake has no `${toJSON fragment}`, with or without packages.${system} before it"
     else {
       value = at place outputs;
       searches = path: elem (head place) searched;
@@ -331,14 +332,14 @@ let
     else if someSize < 512 then nothingMet // { inherit some someSize; inherit (met) most; }
     else nothingMet // { most = met.most // some; };
 
-  # False only where it is certain that this was met: with a `meta` that comes to the same facts. Nearly always it is one
-  # and the same set, and Nix sees that at once.
+  # False only where it is certain that this was met, with a `meta` that comes to the same facts. Nearly always it is
+  # one and the same set, and Nix sees that at once.
   mayBeNew = met: value:
     let
       given = value.drvPath or null;
       drvPath = plain given;
       known =
-        if isString given then met.few.${drvPath} or (met.some.${drvPath} or (met.most.${drvPath} or [ ]))
+        if isString given then met.most.${drvPath} or (met.some.${drvPath} or (met.few.${drvPath} or [ ]))
         else [ ];
       one = (head known).value.meta or null;
       other = value.meta or null;
