@@ -5,10 +5,11 @@ use crate::settle::{Standing, settle};
 use narthex_closure::{Derivation, Graph, StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
 use narthex_license::{Class, Expr, LicenseFacts};
-use narthex_nix::{DerivationFacts, EvalError, Evaluation, GraphError, Job, Nix, NixError, read_graph};
+use narthex_nix::{
+    DerivationFacts, EvalError, EvalOptions, Evaluation, Expression, GraphError, Job, Nix, NixError, read_graph,
+};
 use narthex_policy::{Case, Provenance, Rules};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 /// Why a package set could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -68,15 +69,16 @@ impl PackageSet {
     /// When the expression does not evaluate; single attributes that fail are listed instead.
     pub async fn evaluate(
         nix: &Nix,
-        expression: &Path,
+        expression: &Expression,
         attrs: &[String],
+        options: &EvalOptions,
         sink: Sink<'_>,
     ) -> Result<Self, PackageSetError> {
-        sink(Event::Evaluating { expression: expression.display().to_string() });
-        let mut evaluation = nix.evaluate(expression, attrs).await?;
+        sink(Event::Evaluating { expression: expression.to_string() });
+        let mut evaluation = nix.evaluate(expression, attrs, options, sink).await?;
         let mut others = Vec::new();
         if !attrs.is_empty() {
-            let whole = nix.evaluate(expression, &[]).await?;
+            let whole = nix.evaluate(expression, &[], options, sink).await?;
             others.extend(whole.jobs.into_iter().map(|job| job.derivation));
             for (path, said) in whole.facts {
                 evaluation.add_facts(path, said);

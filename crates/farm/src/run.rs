@@ -9,11 +9,10 @@ use narthex_audit::{Report, SCANNER_VERSION};
 use narthex_cache::{Cache, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
-use narthex_nix::{BuildOutcome, Dump, EvalError, Nix, NixError, PathInfo, Target};
+use narthex_nix::{BuildOutcome, Dump, EvalError, EvalOptions, Expression, Nix, NixError, PathInfo, Target};
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 /// Why a run ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -111,8 +110,9 @@ pub async fn run(
     nix: &Nix,
     state: &State,
     rules: &Rules,
-    expression: &Path,
+    expression: &Expression,
     attrs: &[String],
+    options: &EvalOptions,
     sink: Sink<'_>,
 ) -> Result<RunReport, RunError> {
     let _lock = state.lock()?;
@@ -120,7 +120,7 @@ pub async fn run(
     let own = own(state)?;
     let cache = Cache::open(state).await?;
     cache.recover().await?;
-    let set = PackageSet::evaluate(nix, expression, attrs, sink).await?.put_right(rules);
+    let set = PackageSet::evaluate(nix, expression, attrs, options, sink).await?.put_right(rules);
     for entry in set.idle_entries(rules) {
         sink(Event::Warning { message: format!("the policy `{}`: {entry}", rules.policy().name()) });
     }

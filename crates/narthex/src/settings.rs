@@ -2,7 +2,7 @@
 
 use crate::error::CommandError;
 use narthex_cache::State;
-use narthex_nix::Nix;
+use narthex_nix::{Expression, Nix};
 use narthex_policy::{Date, Mistake, Policy, Rules, Terms, shipped};
 use std::path::{Path, PathBuf};
 
@@ -46,11 +46,19 @@ pub(crate) async fn nix(options: &[String]) -> Result<Nix, CommandError> {
     Ok(Nix::detect(pairs.collect()).await?)
 }
 
-/// An expression's file: it must be there before Nix is asked.
-pub(crate) fn expression(given: &Path) -> Result<PathBuf, CommandError> {
-    given.canonicalize().map_err(|error| {
-        let made = CommandError::usage(format!("{} cannot be read", given.display())).caused_by(&error);
-        made.hint("give a Nix file, or a folder with a default.nix; this command does not read flakes yet")
+/// An expression: a file, which must be there before Nix is asked, or a flake reference, which is Nix's to read.
+pub(crate) fn expression(given: &str) -> Result<Expression, CommandError> {
+    let error = match Path::new(given).canonicalize() {
+        Ok(folder) if folder.join("flake.nix").exists() && !folder.join("default.nix").exists() => {
+            return Ok(Expression::Flake { reference: folder.display().to_string(), fragment: Vec::new() });
+        }
+        Ok(file) => return Ok(Expression::File(file)),
+        Err(error) => error,
+    };
+    Expression::flake(given).ok_or_else(|| {
+        CommandError::usage(format!("{given} cannot be read"))
+            .caused_by(&error)
+            .hint("give a Nix file, a folder with a default.nix, or a flake as in `.#packages.x86_64-linux`")
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod corpus;
+mod eval;
 mod from;
 mod named;
 mod plan;
@@ -21,6 +22,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
     match cli.command {
         Command::Run(args) => run::run(&common, &args).await,
         Command::Plan(args) => plan::run(&common, &args).await,
+        Command::Eval(args) => eval::run(&common, &args).await,
         Command::Why(args) => why::run(&common, &args).await,
         Command::Audit(args) => audit::run(&common, &args).await,
         Command::Corpus(command) => corpus::run(&common, &command),

@@ -21,7 +21,8 @@ pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, Co
             let expression = settings::expression(expression)?;
             let nix = settings::nix(&common.options).await?;
             let progress = Progress::start();
-            let set = PackageSet::evaluate(&nix, &expression, &args.attrs, &|event| progress.show(event)).await;
+            let (attrs, options) = (&args.attrs, args.limits.options());
+            let set = PackageSet::evaluate(&nix, &expression, attrs, &options, &|event| progress.show(event)).await;
             progress.finish();
             (Inventory::of_set(&set?.put_right(&rules)), true)
         }

@@ -58,7 +58,7 @@ pub(super) fn errors(failed: &[EvalError]) {
     }
 }
 
-fn line(value: &Value) {
+pub(super) fn line(value: &Value) {
     out(&format!("{value}\n"));
 }
 

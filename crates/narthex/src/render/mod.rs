@@ -2,6 +2,7 @@
 
 mod audit;
 mod corpus;
+mod eval;
 mod explain;
 mod json;
 mod plan;
@@ -14,6 +15,7 @@ mod text;
 
 pub(crate) use audit::{Audited, audit_explained, audit_json, audit_sarif, audit_table};
 pub(crate) use corpus::{corpus_json, corpus_table};
+pub(crate) use eval::{eval_json, eval_table};
 pub(crate) use explain::why;
 pub(crate) use json::{record_json, run_json};
 pub(crate) use plan::{plan_json, plan_table, plan_warnings};
