@@ -2,7 +2,7 @@
 
 use super::folder;
 use super::measure::{peak, take_turns};
-use crate::machine::{cargo, install, needed, output, root, run, target, write};
+use crate::machine::{cargo, install, needed, root, run, target, write};
 use crate::{Failure, Outcome, say};
 use std::fmt::Write as _;
 use std::fs;
@@ -124,7 +124,7 @@ fn line(number: usize, chance: &mut Chance) -> String {
     }
     let mut text = String::with_capacity(2000);
     text.push('{');
-    let job = !is_source(number) && number % 4 == 0;
+    let job = !is_source(number) && number.is_multiple_of(4);
     if job {
         let license = LICENSES[chance.below(LICENSES.len() * 4).saturating_sub(LICENSES.len() * 3)];
         let _ = write!(
