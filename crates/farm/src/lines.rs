@@ -8,6 +8,7 @@
 //! opens them.
 
 use crate::inventory::{Filling, Inventory, Traits};
+use narthex_closure::FlatError;
 use narthex_nix::EvalError;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -82,7 +83,10 @@ impl Lines {
                 Some(node.map_err(|_| LineError::NotADerivation(of.to_owned()))?)
             }
         };
-        let node = self.filling.describe(&path).map_err(|_| LineError::NotADerivation(path.clone().into_owned()))?;
+        let node = self.filling.describe(&path).map_err(|error| match error {
+            FlatError::Input(input) => LineError::NotADerivation(input),
+            _ => LineError::NotADerivation(path.clone().into_owned()),
+        })?;
         self.filling.add_traits(node, line.traits);
         self.filling.made_from.extend(made_from.map(|of| (node, of)));
         for source in line.sources.iter().flatten() {

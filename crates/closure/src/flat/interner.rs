@@ -25,9 +25,7 @@ impl Interner {
     }
 
     pub(crate) fn text(&self, number: u32) -> &str {
-        let index = number as usize;
-        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        self.ends.get(index).and_then(|end| self.bytes.get(start..*end)).unwrap_or_default()
+        self.bytes.get(self.range(number)).unwrap_or_default()
     }
 
     pub(crate) fn find(&self, text: &str) -> Option<u32> {
@@ -53,6 +51,42 @@ impl Interner {
                 Some((number, true))
             }
         }
+    }
+
+    /// The numbers of many texts at once, `NONE` where one is not known or does not lie in its first slot.
+    ///
+    /// In a large table every step of a search waits for memory. Here each step is taken for all texts before
+    /// the next one, so that the processor waits for all of them together.
+    pub(crate) fn find_many(&self, texts: &[&str], found: &mut Vec<u32>) {
+        found.clear();
+        if self.slots.is_empty() {
+            found.resize(texts.len(), NONE);
+            return;
+        }
+        let mask = self.slots.len() - 1;
+        let hashes: Vec<u64> = texts.iter().map(|text| hash(text)).collect();
+        let slots: Vec<u64> = hashes.iter().map(|hash| self.slots[*hash as usize & mask]).collect();
+        let number = |(slot, hash): (&u64, &u64)| {
+            let number = *slot as u32;
+            if *slot != FREE && *slot == entry(number, *hash) { number } else { NONE }
+        };
+        found.extend(slots.iter().zip(&hashes).map(number));
+        let ranges: Vec<std::ops::Range<usize>> = found.iter().map(|number| self.range(*number)).collect();
+        // One byte of each, so that the comparisons below find them at hand.
+        let bytes = self.bytes.as_bytes();
+        let touched = ranges.iter().filter_map(|range| bytes.get(range.start)).fold(0u8, |all, byte| all ^ byte);
+        std::hint::black_box(touched);
+        for ((number, range), text) in found.iter_mut().zip(ranges).zip(texts) {
+            if bytes.get(range) != Some(text.as_bytes()) {
+                *number = NONE;
+            }
+        }
+    }
+
+    fn range(&self, number: u32) -> std::ops::Range<usize> {
+        let index = number as usize;
+        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.ends.get(index).map_or(0..0, |end| start..*end)
     }
 
     /// The number of the text, or the slot where it belongs.
@@ -110,6 +144,12 @@ mod tests {
             for (text, number) in texts.iter().zip(&numbers) {
                 prop_assert_eq!(interner.text(*number), text);
                 prop_assert_eq!(interner.find(text), Some(*number));
+            }
+            let all: Vec<&str> = texts.iter().map(String::as_str).chain(["c"]).collect();
+            let mut found = Vec::new();
+            interner.find_many(&all, &mut found);
+            for (index, found) in found.into_iter().enumerate() {
+                prop_assert!(found == NONE || found == numbers[index]);
             }
             let distinct: std::collections::BTreeSet<&String> = texts.iter().collect();
             prop_assert_eq!(interner.len(), distinct.len());

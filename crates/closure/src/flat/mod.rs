@@ -38,8 +38,11 @@ impl OutputPath {
 }
 
 /// Why a text cannot be part of a graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlatError {
+    /// An input of what is described is no derivation.
+    #[error("made of `{0}`, which is no path of a derivation")]
+    Input(String),
     /// It is no path of the Nix store.
     #[error("no path of the Nix store")]
     NotAPath,
@@ -72,8 +75,12 @@ struct Row {
 #[derive(Debug, Default)]
 pub struct FlatBuilder {
     graph: FlatGraph,
-    inputs_done: usize,
     outputs_done: usize,
+    /// Inputs that were noted, as one text, and where each ends.
+    noted: String,
+    ends: Vec<usize>,
+    inputs_done: usize,
+    found: Vec<u32>,
 }
 
 impl FlatBuilder {
@@ -82,8 +89,31 @@ impl FlatBuilder {
     /// # Errors
     /// When the text is no derivation's path.
     pub fn input(&mut self, derivation: &str) -> Result<(), FlatError> {
-        let node = self.graph.node(derivation)?;
-        self.graph.inputs.push(node);
+        let base = derivation.strip_prefix("/nix/store/").unwrap_or(derivation);
+        if base.as_bytes().get(32) != Some(&b'-') {
+            return Err(FlatError::NotAPath);
+        }
+        if !base.ends_with(".drv") {
+            return Err(FlatError::NotADerivation);
+        }
+        self.noted.push_str(base);
+        self.ends.push(self.noted.len());
+        Ok(())
+    }
+
+    /// Gives all inputs that were noted their numbers.
+    fn number_inputs(&mut self) -> Result<(), FlatError> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let texts: Vec<&str> =
+            starts.zip(&self.ends).map(|(start, end)| self.noted.get(start..*end).unwrap_or_default()).collect();
+        self.graph.derivations.find_many(&texts, &mut self.found);
+        for (text, found) in texts.iter().zip(&self.found) {
+            let number = match *found {
+                NONE => self.graph.node(text).map_err(|_| FlatError::Input((*text).to_owned()))?,
+                number => number,
+            };
+            self.graph.inputs.push(number);
+        }
         Ok(())
     }
 
@@ -106,7 +136,7 @@ impl FlatBuilder {
     /// # Errors
     /// When the text is no derivation's path; what was noted is forgotten then.
     pub fn describe(&mut self, derivation: &str) -> Result<(Node, Added), FlatError> {
-        let node = match self.graph.node(derivation) {
+        let node = match self.number_inputs().and_then(|()| self.graph.node(derivation)) {
             Ok(node) => node as usize,
             Err(error) => {
                 self.forget();
@@ -142,11 +172,14 @@ impl FlatBuilder {
         };
         self.inputs_done = graph.inputs.len();
         self.outputs_done = graph.outputs.len();
+        self.forget();
         Ok((Node(node as u32), added))
     }
 
     /// Forgets what was noted since the last description.
     pub fn forget(&mut self) {
+        self.noted.clear();
+        self.ends.clear();
         self.graph.inputs.truncate(self.inputs_done);
         self.graph.outputs.truncate(self.outputs_done);
     }
