@@ -24,7 +24,7 @@ fn what_a_package_set_says() {
         let rows = said.rows();
         let (errors, derivations): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row["error"].is_object());
         assert_eq!(errors.len(), 13, "{nix}: {errors:#?}");
-        let vendor = derivations.iter().find(|row| row["attr"] == "vendor").unwrap();
+        let vendor = derivations.iter().find(|row| row["name"] == "vendor-1").unwrap();
         assert_eq!(
             (&vendor["class"], &vendor["declared"], &vendor["provenance"][0]),
             (&"restricted".into(), &true.into(), &"binaryNativeCode".into()),
