@@ -274,14 +274,11 @@ rec {
   mystery = mkDerivation {
     pname = "mystery";
     version = "1.0";
+    src = ./mystery.sh;
     nativeBuildInputs = [ coreutils ];
     buildCommand = ''
       mkdir -p "$out/bin"
-      cat > "$out/bin/mystery" <<'END'
-      #!/bin/sh
-      echo "Nobody knows what may be done with me."
-      END
-      chmod 755 "$out/bin/mystery"
+      install -m 755 "$src" "$out/bin/mystery"
     '';
     meta.description = "A program that does not say under which license it stands";
   };

@@ -39,6 +39,7 @@ usage: cargo xtask COMMAND
   test           set up, check the code, and run every test, the end-to-end ones with three versions of Nix
   tidy           formatting, lints, rules between crates, links in the documentation
   bench audit    measure the audit against other tools (3 GB of downloads); the figures of docs/benchmarks.md
+  bench plan     measure plans from lines of nix-eval-jobs, with up to a million derivations
   corpus         make the shipped corpus anew from public packages (4 GB of downloads)
   fuzz [TARGET…] [--seconds N]
                  every parser of foreign bytes, or these, with arbitrary ones, for N seconds each (60)
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         ["test"] => test::test(),
         ["tidy"] => tidy::tidy(),
         ["bench", "audit"] => bench::audit(),
+        ["bench", "plan"] => bench::plan(),
         ["corpus"] => corpus::corpus(),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["help" | "--help" | "-h"] => {

@@ -4,6 +4,7 @@ use crate::container::{Limits, walk};
 use crate::corpus::Corpus;
 use crate::finding::{Finding, Gap, Place};
 use crate::scan::Scan;
+use crate::texts::{LicenseText, TextHash, is_license_text};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,9 @@ pub struct Report {
     pub files: Vec<String>,
     /// Their size in bytes.
     pub bytes: u64,
+    /// The files that are license texts by their names; those in archives are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<LicenseText>,
 }
 
 /// Looks for the corpus's material in an output; the same input gives the same report, however many
@@ -59,5 +63,17 @@ pub fn audit(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits) -> Report
         bytes: found.iter().map(|(_, bytes)| bytes).sum(),
         findings: found.into_iter().flat_map(|(findings, _)| findings).collect(),
         files: files.iter().map(|file| file.path.clone()).collect(),
+        texts: files.iter().filter_map(license_text).collect(),
+    }
+}
+
+/// A license text that can be read; one that cannot is a gap already.
+fn license_text(file: &AuditFile<'_>) -> Option<LicenseText> {
+    match file.contents {
+        Contents::Bytes(bytes) if is_license_text(&file.path) => {
+            let place = Place { file: file.path.clone(), members: Vec::new() };
+            Some(LicenseText { place, sha256: TextHash::of(bytes) })
+        }
+        _ => None,
     }
 }

@@ -31,6 +31,7 @@ mod pe;
 mod prints;
 mod scan;
 mod strings;
+mod texts;
 
 pub use audit::{AuditFile, Contents, Report, audit};
 pub use container::Limits;
@@ -38,6 +39,7 @@ pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Ori
 pub use explain::{FunctionHit, function_hits};
 pub use finding::{Change, DriverSign, Finding, Gap, MemberHits, Place, Section, Sign};
 pub use learn::{Learned, Source, learn, learn_free};
+pub use texts::{LicenseText, NoTextHash, TextHash};
 
 /// Opens the bytes as far as they are archives, within small bounds: an entrance for fuzzing.
 #[doc(hidden)]
@@ -55,7 +57,7 @@ pub fn fuzz_container(bytes: &[u8]) {
 
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
-pub const SCANNER_VERSION: u32 = 4;
+pub const SCANNER_VERSION: u32 = 5;
 
 /// Reads the bytes as every kind of binary that there is. For fuzzing alone.
 #[doc(hidden)]

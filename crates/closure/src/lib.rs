@@ -5,11 +5,13 @@
 //! and deliberately nothing of licenses, policies, files, processes or the network.
 
 mod fill;
+mod flat;
 mod graph;
 mod holes;
 mod nar_hash;
 
 pub use fill::{Cached, FillPlan, Gap, Status, Step, plan_fill};
+pub use flat::{Added, FlatBuilder, FlatError, FlatGraph, Node, Order, OutputPath, Users};
 pub use graph::{Derivation, Graph, Producer};
 pub use holes::{holes, references_first};
 pub use nar_hash::{NarHash, NarHashError};

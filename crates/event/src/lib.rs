@@ -15,6 +15,17 @@ pub enum Event {
         /// The expression.
         expression: String,
     },
+    /// How far an evaluation is.
+    EvaluationProgress {
+        /// Attributes done, those that failed included.
+        done: usize,
+        /// Attributes known so far; sets that are searched add to them.
+        known: usize,
+        /// Attributes that failed.
+        errors: usize,
+        /// How long the rest may take, once that can be guessed.
+        left: Option<Duration>,
+    },
     /// Evaluation ended.
     Evaluated {
         /// Jobs found.

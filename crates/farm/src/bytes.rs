@@ -56,6 +56,7 @@ fn audit_tree(tree: &Tree, corpus: &Corpus, progress: &dyn Fn(AuditProgress)) ->
         let part = audit_batch(&batch, corpus);
         report.findings.extend(part.findings);
         report.files.extend(part.files);
+        report.texts.extend(part.texts);
         report.bytes += part.bytes;
         (done.files_done, done.bytes_done) = (report.files.len(), report.bytes);
         progress(done);
@@ -80,6 +81,7 @@ fn audit_batch(batch: &[TreeFile], corpus: &Corpus) -> Report {
         };
         own.for_each(drop);
         let place = Place { file: file.path.clone(), members: Vec::new() };
+        report.texts.retain(|text| text.place != place);
         report.findings.push(Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.to_owned()) });
         report.bytes -= file.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
     }

@@ -91,13 +91,14 @@ pub(crate) fn materials(set: &PackageSet, rules: &Rules) -> Materials {
     for (path, derivation) in set.graph.iter() {
         let Some(facts) = set.facts(path) else { continue };
         let licenses = facts.license.licenses();
-        let vendor = || rules.terms_among(licenses.iter().map(|license| license.key())).is_some();
+        let keys = || licenses.iter().map(|license| license.key());
+        let vendor = || !rules.terms_of_package(&derivation.name, keys()).is_empty();
         let withheld = || rules.policy().action(facts.class()) == Action::Withhold;
         let learned = match facts.class() {
             Class::Restricted => true,
             Class::Redistributable => vendor() || withheld(),
             // A package of which nothing is known is mostly a wrapper or a hook with free files in it.
-            Class::Free | Class::Unknown => false,
+            Class::Free | Class::MadeFromFree | Class::Unknown => false,
         };
         if !learned {
             continue;

@@ -5,18 +5,24 @@
 
 mod bytes;
 mod corpus;
+mod inventory;
 mod learn;
+mod lines;
 mod package_set;
 mod plan;
 mod recheck;
 mod run;
+mod settle;
 
 pub use bytes::{AuditProgress, audit_path, audit_path_with, function_hits};
 pub use corpus::{
     Addition, CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, load_corpus, read_layer,
     remove_from_corpus, shipped_layers,
 };
+pub use inventory::{Diagnostic, Inventory};
+pub use lines::{LineError, Lines};
 pub use package_set::{PackageSet, PackageSetError};
-pub use plan::{Planned, plan};
+pub use plan::{Outcome, Plan};
 pub use recheck::{Recheck, RecheckError, recheck};
 pub use run::{BuildFailure, Counts, Row, RunError, RunReport, run};
+pub use settle::Rulings;

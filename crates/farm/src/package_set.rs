@@ -1,11 +1,15 @@
 //! An evaluated package set: jobs, the graph below them, and what is declared of each part.
 
-use narthex_closure::{Graph, StorePath};
+use crate::inventory::Inventory;
+use crate::settle::{Standing, settle};
+use narthex_closure::{Derivation, Graph, StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
 use narthex_license::{Class, Expr, LicenseFacts};
-use narthex_nix::{DerivationFacts, EvalError, Evaluation, GraphError, Job, Nix, NixError, read_graph};
+use narthex_nix::{
+    DerivationFacts, EvalError, EvalOptions, Evaluation, Expression, GraphError, Job, Nix, NixError, read_graph,
+};
+use narthex_policy::{Case, Provenance, Rules};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 /// Why a package set could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +36,15 @@ pub struct PackageSet {
     attrs: BTreeMap<StorePath, String>,
     /// The jobs and all that they are made of. The graph may hold more.
     scope: BTreeSet<StorePath>,
+    /// What declares nothing and goes by a rule all the same.
+    settled: BTreeMap<StorePath, Settled>,
+}
+
+/// By which rule a derivation is settled that declares nothing.
+#[derive(Clone, Debug)]
+enum Settled {
+    MadeFromFree,
+    Original { name: String, facts: LicenseFacts },
 }
 
 /// How a store path comes into a package set.
@@ -39,6 +52,8 @@ pub struct PackageSet {
 pub(crate) enum Role<'a> {
     /// An output with its derivation's own facts, or none.
     Output(Option<&'a LicenseFacts>),
+    /// An output of what declares nothing and is settled by a rule.
+    Settled(Provenance<'a>),
     /// A source: the derivations that are made from it.
     Source(BTreeSet<&'a StorePath>),
 }
@@ -54,15 +69,16 @@ impl PackageSet {
     /// When the expression does not evaluate; single attributes that fail are listed instead.
     pub async fn evaluate(
         nix: &Nix,
-        expression: &Path,
+        expression: &Expression,
         attrs: &[String],
+        options: &EvalOptions,
         sink: Sink<'_>,
     ) -> Result<Self, PackageSetError> {
-        sink(Event::Evaluating { expression: expression.display().to_string() });
-        let mut evaluation = nix.evaluate(expression, attrs).await?;
+        sink(Event::Evaluating { expression: expression.to_string() });
+        let mut evaluation = nix.evaluate(expression, attrs, options, sink).await?;
         let mut others = Vec::new();
         if !attrs.is_empty() {
-            let whole = nix.evaluate(expression, &[]).await?;
+            let whole = nix.evaluate(expression, &[], options, sink).await?;
             others.extend(whole.jobs.into_iter().map(|job| job.derivation));
             for (path, said) in whole.facts {
                 evaluation.add_facts(path, said);
@@ -81,7 +97,9 @@ impl PackageSet {
         let scope = graph.closure(selected);
         sink(Event::Evaluated { jobs: jobs.len(), derivations: scope.len(), errors: errors.len() });
         let attrs = jobs.iter().rev().map(|job| (job.derivation.clone(), job.attr.clone())).collect();
-        Ok(Self { jobs, errors, graph, facts, attrs, scope })
+        let mut set = Self { jobs, errors, graph, facts, attrs, scope, settled: BTreeMap::new() };
+        set.settled = settled(&Inventory::of_set(&set));
+        Ok(set)
     }
 
     /// Whether the jobs are made of this derivation.
@@ -92,6 +110,63 @@ impl PackageSet {
     /// What is declared of a derivation; `None` where the evaluation never came across it.
     pub fn facts(&self, derivation: &StorePath) -> Option<&LicenseFacts> {
         self.facts.get(derivation).map(|known| &known.facts)
+    }
+
+    /// The facts as a policy puts them right. Everything that is decided and learned goes by these.
+    #[must_use]
+    pub fn put_right(mut self, rules: &Rules) -> Self {
+        let corrected: Vec<(StorePath, LicenseFacts)> = (self.graph.iter())
+            .filter_map(|(path, _)| Some((path.clone(), rules.correct(&self.case_of(path, None), self.facts(path)?)?)))
+            .collect();
+        for (path, facts) in corrected {
+            if let Some(known) = self.facts.get_mut(&path) {
+                known.facts = facts;
+            }
+        }
+        self.settled = settled(&Inventory::of_set(&self));
+        self
+    }
+
+    /// What a policy can name an output by, or any other path.
+    pub(crate) fn case<'a>(&'a self, path: &'a StorePath) -> Case<'a> {
+        match self.graph.producer(path) {
+            Some(producer) => self.case_of(&producer.derivation, Some(&producer.output)),
+            None => Case { package: path.name(), attr: None, output: None },
+        }
+    }
+
+    fn case_of<'a>(&'a self, derivation: &'a StorePath, output: Option<&'a str>) -> Case<'a> {
+        Case { package: self.name(derivation), attr: self.attr(derivation), output }
+    }
+
+    /// Entries of the policy that are about nothing in this set.
+    pub fn idle_entries(&self, rules: &Rules) -> Vec<String> {
+        let outputs = |(path, derivation): (&'_ StorePath, &'_ Derivation)| {
+            let facts = self.facts(path);
+            derivation.outputs.keys().map(|output| (path.clone(), output.clone(), facts)).collect::<Vec<_>>()
+        };
+        let all: Vec<_> = self.graph.iter().flat_map(outputs).collect();
+        let cases: Vec<_> =
+            all.iter().map(|(path, output, facts)| (self.case_of(path, Some(output)), *facts)).collect();
+        rules.idle(&cases)
+    }
+
+    /// What its own facts come to, or the rule that it is settled by.
+    pub(crate) fn class(&self, derivation: &StorePath, rules: &Rules) -> Class {
+        match self.settled.get(derivation) {
+            Some(Settled::MadeFromFree) => Class::MadeFromFree,
+            Some(Settled::Original { facts, .. }) => rules.class(Some(facts)),
+            None => rules.class(self.facts(derivation)),
+        }
+    }
+
+    /// What a decision about its outputs goes by, where it is no source.
+    pub(crate) fn own_provenance(&self, derivation: &StorePath) -> Provenance<'_> {
+        match self.settled.get(derivation) {
+            Some(Settled::MadeFromFree) => Provenance::MadeFromFree,
+            Some(Settled::Original { name, facts }) => Provenance::Original { name, facts },
+            None => Provenance::Output(self.facts(derivation)),
+        }
     }
 
     /// Whether a derivation is a source that takes the facts of the packages made from it. One that
@@ -117,11 +192,13 @@ impl PackageSet {
         let users = self.graph.users();
         let mut roles = BTreeMap::new();
         for (path, derivation) in self.graph.iter().filter(|(path, _)| self.in_scope(path)) {
-            let facts = self.facts(path);
             for output in derivation.outputs.values() {
                 let role = match users.get(path) {
                     Some(users) if self.is_plain_source(path) => Role::Source(users.clone()),
-                    _ => Role::Output(facts),
+                    _ => match self.own_provenance(path) {
+                        Provenance::Output(facts) => Role::Output(facts),
+                        settled => Role::Settled(settled),
+                    },
                 };
                 add_role(&mut roles, output, role);
             }
@@ -132,6 +209,21 @@ impl PackageSet {
         }
         roles
     }
+}
+
+/// What an inventory says of derivations that declare nothing.
+fn settled(inventory: &Inventory) -> BTreeMap<StorePath, Settled> {
+    let settlement = settle(inventory);
+    let graph = inventory.graph();
+    let of = |node| match settlement.standing(node) {
+        Standing::MadeFromFree => Some(Settled::MadeFromFree),
+        Standing::Original(original, facts) => {
+            let facts = settlement.facts.get(facts as usize)?.clone();
+            Some(Settled::Original { name: graph.name(original).to_owned(), facts })
+        }
+        _ => None,
+    };
+    graph.nodes().filter_map(|node| Some((parse_store_path(graph.base_name(node))?, of(node)?))).collect()
 }
 
 /// Adds a role to the one that a path has already: several derivations may make one path.

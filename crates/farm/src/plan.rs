@@ -1,62 +1,279 @@
 //! What would happen, by licenses alone and without building.
 
+use crate::inventory::Inventory;
 use crate::package_set::{PackageSet, Role};
-use narthex_closure::StorePath;
-use narthex_license::{Class, Expr, LicenseFacts};
-use narthex_policy::{Provenance, Reason, Rules, SourceUser, Verdict, forecast};
-use std::collections::BTreeSet;
+use crate::settle::{Rulings, Settlement, Standing, settle};
+use narthex_closure::{Node, StorePath};
+use narthex_license::{Class, Expr};
+use narthex_policy::{Action, Case, Code, Provenance, Reason, Rules, SourceUser, Verdict, forecast};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The forecast for one path.
-#[derive(Clone, Debug)]
-pub struct Planned {
-    /// The path.
-    pub path: StorePath,
-    /// The attribute of its job, where it is one's output.
-    pub attr: Option<String>,
-    /// The derivation.
-    pub deriver: Option<StorePath>,
-    /// The output's name.
-    pub output: Option<String>,
-    /// The declared license as an SPDX expression.
-    pub license: Option<String>,
+/// The forecast for a set of derivations. Verdicts are ready; all that takes room is worked out when it is
+/// asked for.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    inventory: &'a Inventory,
+    rules: &'a Rules,
+    settlement: Settlement,
+    /// By derivation; `None` where nobody described it.
+    outcomes: Vec<Option<Outcome>>,
+    in_scope: Vec<bool>,
+    /// Attributes by derivation, in the order of derivations and attributes.
+    attrs: Vec<(Node, u32)>,
+}
+
+/// What a derivation comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
     /// Publish or withhold.
     pub verdict: Verdict,
-    /// Why; the first reason decides.
-    pub reasons: Vec<Reason>,
+    /// The code of the reason that decides.
+    pub code: Code,
+    /// What its license comes to; for a source, the strictest of the packages made from it.
+    pub class: Class,
 }
 
-/// Forecasts the decision about every path that the set can give, in the order of names.
-pub fn plan(set: &PackageSet, rules: &Rules) -> Vec<Planned> {
-    let roles = set.roles();
-    let mut withheld = forecast_elsewhere(set, rules);
-    let mut planned = Vec::new();
-    let (outputs, sources): (Vec<_>, Vec<_>) = roles.iter().partition(|(_, role)| matches!(role, Role::Output(_)));
-    for (path, role) in outputs.into_iter().chain(sources) {
-        let provenance = provenance(set, role, &withheld);
-        let (verdict, reasons) = forecast(&provenance, rules);
-        let producer = set.graph.producer(path);
-        if verdict == Verdict::Withhold {
-            withheld.extend(producer.map(|p| p.derivation.clone()));
-        }
-        planned.push(Planned {
-            path: path.clone(),
-            attr: producer.and_then(|p| set.attr(&p.derivation)).map(str::to_owned),
-            deriver: producer.map(|p| p.derivation.clone()),
-            output: producer.map(|p| p.output.clone()),
-            license: license_of(role),
-            verdict,
-            reasons,
-        });
+impl<'a> Plan<'a> {
+    /// Forecasts the decision about every derivation; with `targets`, only those and what they are made of are
+    /// shown. The others still tell what is made from a source.
+    pub fn new(inventory: &'a Inventory, rules: &'a Rules, targets: Option<&[Node]>) -> Self {
+        let graph = &inventory.graph;
+        let in_scope = match targets {
+            None => vec![true; graph.len()],
+            Some(targets) => graph.closure(targets.iter().copied()),
+        };
+        let jobs = inventory.jobs().iter().zip(0u32..);
+        let mut attrs: Vec<(Node, u32)> = jobs.map(|((_, node), index)| (*node, index)).collect();
+        attrs.sort_unstable();
+        let mut plan = Self {
+            inventory,
+            rules,
+            settlement: settle(inventory),
+            outcomes: vec![None; graph.len()],
+            in_scope,
+            attrs,
+        };
+        plan.decide();
+        plan
     }
-    planned.sort_by(|a, b| (a.path.name(), &a.path).cmp(&(b.path.name(), &b.path)));
-    planned
+
+    fn decide(&mut self) {
+        // Nearly all derivations share their facts with many others.
+        let mut known: BTreeMap<(bool, u32), Outcome> = BTreeMap::new();
+        let nodes = || self.inventory.graph.nodes();
+        let (mut outcomes, mut sources) = (vec![None; self.inventory.graph.len()], Vec::new());
+        for node in nodes() {
+            let key = match self.settlement.standing(node) {
+                Standing::Missing => continue,
+                Standing::Source => {
+                    sources.push(node);
+                    continue;
+                }
+                Standing::Declared(facts) => (true, facts),
+                Standing::MadeFromFree => (true, u32::MAX),
+                Standing::Original(_, facts) => (false, facts),
+                Standing::Incomplete(_) => (false, u32::MAX),
+                _ => (false, u32::MAX - 1),
+            };
+            let class = self.settlement.class(node);
+            // Terms and the policy's entries may be about a package by its name.
+            let alike = match class {
+                Class::Free | Class::MadeFromFree => true,
+                Class::Unknown => self.rules.policy().action(class) == Action::Withhold,
+                Class::Redistributable | Class::Restricted => false,
+            };
+            let outcome = if alike && !self.rules.asks_for_names() {
+                *known.entry(key).or_insert_with(|| self.outcome(node, class))
+            } else {
+                self.outcome(node, class)
+            };
+            outcomes[node.index()] = Some(outcome);
+        }
+        self.outcomes = outcomes;
+        let decided: Vec<(Node, Outcome)> = sources
+            .into_iter()
+            .map(|node| {
+                let classes = self.source_users(node).into_iter().map(|user| self.settlement.class(user));
+                (node, self.outcome(node, classes.max().unwrap_or(Class::Unknown)))
+            })
+            .collect();
+        for (node, outcome) in decided {
+            self.outcomes[node.index()] = Some(outcome);
+        }
+    }
+
+    fn outcome(&self, node: Node, class: Class) -> Outcome {
+        let (verdict, reasons) = forecast(&self.case(node), &self.provenance(node), self.rules);
+        // There is always a reason; were there none, nothing would be published.
+        Outcome { verdict, code: reasons.first().map_or(Code::LicenseUnknown, |reason| reason.code), class }
+    }
+
+    /// What the policy can name a derivation by. A forecast is about all outputs together.
+    fn case(&self, node: Node) -> Case<'_> {
+        Case { package: self.inventory.graph.name(node), attr: self.attrs(node).next(), output: None }
+    }
+
+    /// Those that use a source, whichever derivation fetches it.
+    fn source_users(&self, node: Node) -> Vec<Node> {
+        let graph = &self.inventory.graph;
+        let mut fetchers = vec![node];
+        for path in graph.output_paths(node) {
+            fetchers.extend(self.settlement.together.get(&path).into_iter().flatten());
+        }
+        fetchers.sort_unstable();
+        fetchers.dedup();
+        let mut users: Vec<Node> = fetchers.into_iter().flat_map(|node| self.settlement.users.of(node)).collect();
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+
+    fn provenance(&self, node: Node) -> Provenance<'_> {
+        let graph = &self.inventory.graph;
+        match self.settlement.standing(node) {
+            Standing::Declared(facts) => Provenance::Output(self.settlement.facts.get(facts as usize)),
+            Standing::MadeFromFree => Provenance::MadeFromFree,
+            Standing::Original(original, facts) => match self.settlement.facts.get(facts as usize) {
+                Some(facts) => Provenance::Original { name: graph.name(original), facts },
+                None => Provenance::Output(None),
+            },
+            Standing::Incomplete(fault) if graph.is_described(fault) => {
+                Provenance::Incomplete(format!("{} is made of itself", graph.base_name(fault)))
+            }
+            Standing::Incomplete(fault) => Provenance::Incomplete(format!("{} is missing", graph.base_name(fault))),
+            Standing::Source => {
+                let user = |user: Node| SourceUser {
+                    name: graph.name(user).to_owned(),
+                    class: self.settlement.class(user),
+                    withheld: self.outcomes[user.index()].is_some_and(|outcome| outcome.verdict == Verdict::Withhold),
+                };
+                Provenance::Source(self.source_users(node).into_iter().map(user).collect())
+            }
+            Standing::Disputed | Standing::Missing => Provenance::Output(None),
+            Standing::OwnSource | Standing::NotFree | Standing::Untold => Provenance::Output(Some(&ABSENT)),
+        }
+    }
+
+    /// What the plan is about.
+    pub fn inventory(&self) -> &'a Inventory {
+        self.inventory
+    }
+
+    /// The derivations that are shown, in the order of their paths.
+    pub fn derivations(&self) -> Vec<Node> {
+        self.inventory.graph.sorted(self.shown())
+    }
+
+    fn shown(&self) -> impl Iterator<Item = Node> + '_ {
+        self.inventory.graph.nodes().filter(|node| self.in_scope[node.index()] && self.outcomes[node.index()].is_some())
+    }
+
+    /// Derivations that something shown is made of and that nobody described, in the order of their paths.
+    pub fn missing(&self) -> Vec<Node> {
+        let graph = &self.inventory.graph;
+        let missing = graph.nodes().filter(|node| self.in_scope[node.index()] && !graph.is_described(*node));
+        graph.sorted(missing)
+    }
+
+    /// Derivations that are made of themselves, in the order of their paths.
+    pub fn cyclic(&self) -> Vec<Node> {
+        self.inventory
+            .graph
+            .sorted(self.settlement.order.cyclic.iter().copied().filter(|node| self.in_scope[node.index()]))
+    }
+
+    /// What a derivation comes to; `None` where nobody described it.
+    pub fn outcome_of(&self, node: Node) -> Option<Outcome> {
+        self.outcomes[node.index()]
+    }
+
+    /// The attributes of the jobs that are this derivation, in their order.
+    pub fn attrs(&self, node: Node) -> impl ExactSizeIterator<Item = &'a str> + '_ {
+        let start = self.attrs.partition_point(|(one, _)| *one < node);
+        let end = self.attrs.partition_point(|(one, _)| *one <= node);
+        self.attrs[start..end].iter().map(|(_, index)| self.inventory.jobs()[*index as usize].0.as_str())
+    }
+
+    /// All reasons for its verdict; the first one decides.
+    pub fn reasons(&self, node: Node) -> Vec<Reason> {
+        forecast(&self.case(node), &self.provenance(node), self.rules).1
+    }
+
+    /// The declared license as an SPDX expression; of another build of a package, that one's.
+    pub fn license(&self, node: Node) -> Option<String> {
+        match self.settlement.standing(node) {
+            Standing::Declared(facts) | Standing::Original(_, facts) => {
+                self.settlement.facts.get(facts as usize).map(|facts| facts.license.to_string())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is a source without facts of its own.
+    pub fn is_source(&self, node: Node) -> bool {
+        self.settlement.standing(node) == Standing::Source
+    }
+
+    /// The withheld derivations that a published one is made of, in the order of their paths. What is built may refer
+    /// to them: which it does, the built bytes tell. What was fixed by its hash refers to nothing.
+    pub fn holes(&self, node: Node) -> Vec<Node> {
+        let published = self.outcomes[node.index()].is_some_and(|outcome| outcome.verdict == Verdict::Publish);
+        if !published || self.inventory.is_fixed(node) {
+            return Vec::new();
+        }
+        self.inventory.graph.sorted(self.inventory.graph.inputs(node).filter(|input| self.may_be_hole(*input)))
+    }
+
+    fn may_be_hole(&self, node: Node) -> bool {
+        self.outcomes[node.index()].is_none_or(|outcome| outcome.verdict == Verdict::Withhold)
+    }
+
+    /// All holes, in the order of their paths, each with the number of published derivations that may refer to it.
+    pub fn all_holes(&self) -> Vec<(Node, usize)> {
+        let graph = &self.inventory.graph;
+        let mut referrers = vec![0u32; graph.len()];
+        for node in self.shown() {
+            let published = self.outcomes[node.index()].is_some_and(|outcome| outcome.verdict == Verdict::Publish);
+            if published && !self.inventory.is_fixed(node) {
+                for input in graph.inputs(node).filter(|input| self.may_be_hole(*input)) {
+                    referrers[input.index()] += 1;
+                }
+            }
+        }
+        let holes = graph.sorted(graph.nodes().filter(|node| referrers[node.index()] > 0));
+        holes.into_iter().map(|node| (node, referrers[node.index()] as usize)).collect()
+    }
+
+    /// By verdict and deciding reason: how many derivations, and how many attributes.
+    pub fn counts(&self) -> BTreeMap<(Verdict, Code), (usize, usize)> {
+        let mut counts = BTreeMap::new();
+        for node in self.shown() {
+            if let Some(outcome) = self.outcomes[node.index()] {
+                let (derivations, attrs) = counts.entry((outcome.verdict, outcome.code)).or_insert((0, 0));
+                *derivations += 1;
+                *attrs += self.attrs(node).len();
+            }
+        }
+        counts
+    }
+
+    /// How many of the derivations that are shown were settled by which rule.
+    pub fn rulings(&self) -> Rulings {
+        self.settlement.rulings(self.inventory, |node| self.in_scope[node.index()])
+    }
 }
+
+static ABSENT: narthex_license::LicenseFacts =
+    narthex_license::LicenseFacts { license: Expr::Absent, provenance: Vec::new(), position: None, correction: None };
 
 /// Derivations outside the jobs' graph that would be withheld. They are not built, and still tell what
 /// becomes of the sources that they share with the jobs.
 pub(crate) fn forecast_elsewhere(set: &PackageSet, rules: &Rules) -> BTreeSet<StorePath> {
     let elsewhere = set.graph.iter().map(|(path, _)| path).filter(|path| !set.in_scope(path));
-    let withheld = |path: &&StorePath| forecast(&Provenance::Output(set.facts(path)), rules).0 == Verdict::Withhold;
+    let withheld = |path: &&StorePath| {
+        let case = Case { package: set.name(path), attr: set.attr(path), output: None };
+        forecast(&case, &set.own_provenance(path), rules).0 == Verdict::Withhold
+    };
     elsewhere.filter(withheld).cloned().collect()
 }
 
@@ -66,18 +283,25 @@ pub(crate) fn license_of(role: &Role<'_>) -> Option<String> {
         Role::Output(facts) => {
             facts.filter(|facts| facts.license != Expr::Absent).map(|facts| facts.license.to_string())
         }
-        Role::Source(_) => None,
+        Role::Settled(Provenance::Original { facts, .. }) => Some(facts.license.to_string()),
+        Role::Settled(_) | Role::Source(_) => None,
     }
 }
 
 /// What a decision about a path goes by. `withheld` are the derivations of which an output is withheld.
-pub(crate) fn provenance<'a>(set: &'a PackageSet, role: &Role<'a>, withheld: &BTreeSet<StorePath>) -> Provenance<'a> {
+pub(crate) fn provenance<'a>(
+    set: &'a PackageSet,
+    rules: &Rules,
+    role: &Role<'a>,
+    withheld: &BTreeSet<StorePath>,
+) -> Provenance<'a> {
     match role {
         Role::Output(facts) => Provenance::Output(*facts),
+        Role::Settled(provenance) => provenance.clone(),
         Role::Source(users) => {
             let user = |user: &&StorePath| SourceUser {
                 name: set.name(user).to_owned(),
-                class: set.facts(user).map_or(Class::Unknown, LicenseFacts::class),
+                class: set.class(user, rules),
                 withheld: withheld.contains(*user),
             };
             Provenance::Source(users.iter().map(user).collect())

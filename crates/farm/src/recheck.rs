@@ -5,7 +5,7 @@ use crate::corpus::{CorpusFileError, Shipped, load_corpus};
 use narthex_audit::{Corpus, SCANNER_VERSION};
 use narthex_cache::{Cache, CatalogError, PublishError, Record, State, StateError, UnpackError};
 use narthex_event::{Event, Sink};
-use narthex_policy::{Rules, Verdict, decide_again};
+use narthex_policy::{Case, Rules, Verdict, decide_again};
 
 /// Why what was published could not be audited again.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,9 @@ pub async fn recheck(state: &State, rules: &Rules, sink: Sink<'_>) -> Result<Rec
         result.audited += 1;
         sink(Event::Audited { path: record.path.clone(), findings: report.findings.len() });
         let text = serde_json::to_string(&report).map_err(|error| CatalogError::Row(error.to_string()))?;
-        let decision = decide_again(&record.path, record.nar_hash, &record.reasons, &report, rules);
+        let package = record.deriver.as_ref().map_or(record.path.name(), |d| d.name().trim_end_matches(".drv"));
+        let case = Case { package, attr: record.attr.as_deref(), output: record.output.as_deref() };
+        let decision = decide_again(&record.path, &case, record.nar_hash, &record.reasons, &report, rules);
         let changed = Record {
             verdict: decision.verdict(),
             reasons: decision.reasons().to_vec(),

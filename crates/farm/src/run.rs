@@ -9,11 +9,10 @@ use narthex_audit::{Report, SCANNER_VERSION};
 use narthex_cache::{Cache, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
-use narthex_nix::{BuildOutcome, Dump, EvalError, Nix, NixError, PathInfo, Target};
+use narthex_nix::{BuildOutcome, Dump, EvalError, EvalOptions, Expression, Nix, NixError, PathInfo, Target};
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 /// Why a run ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -111,8 +110,9 @@ pub async fn run(
     nix: &Nix,
     state: &State,
     rules: &Rules,
-    expression: &Path,
+    expression: &Expression,
     attrs: &[String],
+    options: &EvalOptions,
     sink: Sink<'_>,
 ) -> Result<RunReport, RunError> {
     let _lock = state.lock()?;
@@ -120,7 +120,10 @@ pub async fn run(
     let own = own(state)?;
     let cache = Cache::open(state).await?;
     cache.recover().await?;
-    let set = PackageSet::evaluate(nix, expression, attrs, sink).await?;
+    let set = PackageSet::evaluate(nix, expression, attrs, options, sink).await?.put_right(rules);
+    for entry in set.idle_entries(rules) {
+        sink(Event::Warning { message: format!("the policy `{}`: {entry}", rules.policy().name()) });
+    }
 
     let targets: BTreeSet<&StorePath> = set.jobs.iter().map(|job| &job.derivation).collect();
     let targets: Vec<Target> = targets.into_iter().map(|path| Target::Derivation(path.clone())).collect();
@@ -290,14 +293,15 @@ fn decide_all(
         None => &nothing_said,
     };
     let (outputs, sources): (Vec<_>, Vec<_>) =
-        infos.iter().partition(|(path, _)| matches!(role(path), Role::Output(_)));
+        infos.iter().partition(|(path, _)| !matches!(role(path), Role::Source(_)));
     let mut withheld = forecast_elsewhere(set, rules);
     let mut decisions = BTreeMap::new();
     for (path, info) in outputs.into_iter().chain(sources) {
         let subject = Subject {
             path,
             nar_hash: info.nar_hash,
-            provenance: provenance(set, role(path), &withheld),
+            case: set.case(path),
+            provenance: provenance(set, rules, role(path), &withheld),
             report: reports.get(path),
             earlier: earlier.get(path).map_or(&[], |record| &record.reasons),
         };

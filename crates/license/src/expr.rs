@@ -15,6 +15,10 @@ use std::fmt;
 pub enum Class {
     /// Free software: nixpkgs says `free = true`.
     Free,
+    /// Nothing is declared; it has no source of its own, and all that it is made from is free. No license
+    /// value comes to this: it takes the graph to tell.
+    #[serde(rename = "made-from-free")]
+    MadeFromFree,
     /// Not free, but may be passed on: `redistributable = true`.
     Redistributable,
     /// May not be passed on.
@@ -27,11 +31,29 @@ impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Free => "free",
+            Self::MadeFromFree => "made-from-free",
             Self::Redistributable => "redistributable",
             Self::Restricted => "restricted",
             Self::Unknown => "unknown",
         })
     }
+}
+
+impl Class {
+    /// Whether it is free software.
+    pub fn is_free(self) -> bool {
+        self == Self::Free
+    }
+}
+
+/// What a list of licenses means, which nixpkgs leaves open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// All of them apply: each must permit.
+    #[default]
+    Strict,
+    /// One may choose: the one that permits most applies.
+    Lenient,
 }
 
 /// One license.
@@ -101,7 +123,9 @@ pub enum Expr {
     Absent,
     /// One license.
     One(License),
-    /// Several licenses, all of which apply: a list, or an `AND`.
+    /// Several licenses, of which nobody says whether all apply or one may choose.
+    List(Vec<Expr>),
+    /// Several licenses, all of which apply: an `AND`.
     All(Vec<Expr>),
     /// Several licenses to choose from: an `OR`.
     Any(Vec<Expr>),
@@ -121,7 +145,7 @@ impl Expr {
         match value {
             Value::Null => Self::Absent,
             Value::String(name) => table::by_name(name).map_or_else(|| Self::UnknownName(name.clone()), Self::One),
-            Value::Array(items) => Self::All(items.iter().map(Self::from_json).collect()),
+            Value::Array(items) => Self::List(items.iter().map(Self::from_json).collect()),
             Value::Object(fields) => {
                 let part = |name: &str| fields.get(name).unwrap_or(&Value::Null);
                 let parts = || match part("licenses") {
@@ -147,6 +171,13 @@ impl Expr {
         }
     }
 
+    /// Licenses by name, all of which apply; of one name, that license.
+    pub fn named<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        let mut parts: Vec<Self> =
+            names.into_iter().map(|name| Self::from_json(&Value::String(name.to_owned()))).collect();
+        if parts.len() == 1 { parts.remove(0) } else { Self::All(parts) }
+    }
+
     fn simple(value: &Value) -> Self {
         let row = match Row::deserialize(value) {
             Ok(row) => row,
@@ -154,22 +185,31 @@ impl Expr {
         };
         match License::from_row(table::id_of(&row), &row) {
             Some(license) => Self::One(license),
-            None => {
-                let name = row.spdx_id.as_deref().or(row.short_name.as_deref());
-                name.and_then(table::by_name)
-                    .map_or_else(|| Self::Malformed("a license without a name or without `free`".to_owned()), Self::One)
-            }
+            // Package sets of before 2016 do not say of each license whether it is free. Its names do; where two
+            // of them name different licenses, the stricter one counts.
+            None => [&row.spdx_id, &row.short_name, &row.full_name]
+                .into_iter()
+                .flatten()
+                .filter_map(|name| table::by_name(name))
+                .reduce(|known, next| if next.class() > known.class() { next } else { known })
+                .map_or_else(|| Self::Malformed("a license without a name or without `free`".to_owned()), Self::One),
         }
     }
 
     /// What the value comes to under the strict reading.
     pub fn class(&self) -> Class {
-        let of = |parts: &[Self]| parts.iter().map(Self::class).collect::<Vec<_>>();
+        self.class_under(Reading::Strict)
+    }
+
+    /// What the value comes to under a reading of lists.
+    pub fn class_under(&self, reading: Reading) -> Class {
+        let of = |parts: &[Self]| parts.iter().map(|part| part.class_under(reading)).collect::<Vec<_>>();
         match self {
             Self::One(license) => license.class(),
-            Self::All(parts) => of(parts).into_iter().max().unwrap_or(Class::Unknown),
+            Self::List(parts) if reading == Reading::Lenient => of(parts).into_iter().min().unwrap_or(Class::Unknown),
+            Self::List(parts) | Self::All(parts) => of(parts).into_iter().max().unwrap_or(Class::Unknown),
             Self::Any(parts) => of(parts).into_iter().min().unwrap_or(Class::Unknown),
-            Self::With(license, _) | Self::OrLater(license) => license.class(),
+            Self::With(license, _) | Self::OrLater(license) => license.class_under(reading),
             Self::Absent | Self::UnknownName(_) | Self::Malformed(_) => Class::Unknown,
         }
     }
@@ -178,7 +218,7 @@ impl Expr {
     pub fn licenses(&self) -> Vec<&License> {
         match self {
             Self::One(license) => vec![license],
-            Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::licenses).collect(),
+            Self::List(parts) | Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::licenses).collect(),
             Self::With(license, _) | Self::OrLater(license) => license.licenses(),
             Self::Absent | Self::UnknownName(_) | Self::Malformed(_) => Vec::new(),
         }
@@ -198,7 +238,9 @@ impl fmt::Display for Expr {
                     write!(f, " {word} ")?;
                 }
                 match part {
-                    Self::All(inner) | Self::Any(inner) if inner.len() > 1 => write!(f, "({part})")?,
+                    Self::List(inner) | Self::All(inner) | Self::Any(inner) if inner.len() > 1 => {
+                        write!(f, "({part})")?
+                    }
                     _ => write!(f, "{part}")?,
                 }
             }
@@ -206,8 +248,8 @@ impl fmt::Display for Expr {
         };
         match self {
             Self::One(license) => write!(f, "{license}"),
-            Self::All(parts) | Self::Any(parts) if parts.is_empty() => f.write_str("NONE"),
-            Self::All(parts) => join(f, parts, "AND"),
+            Self::List(parts) | Self::All(parts) | Self::Any(parts) if parts.is_empty() => f.write_str("NONE"),
+            Self::List(parts) | Self::All(parts) => join(f, parts, "AND"),
             Self::Any(parts) => join(f, parts, "OR"),
             Self::With(license, exception) => write!(f, "{license} WITH {exception}"),
             Self::OrLater(license) => write!(f, "{license}+"),
@@ -247,6 +289,9 @@ mod tests {
         check(json!({"shortName": "x", "free": false}), Class::Restricted, "LicenseRef-x");
         check(json!({"shortName": "mine"}), Class::Unknown, "NOASSERTION");
         check(json!({"spdxId": "MIT"}), Class::Free, "MIT");
+        check(json!({"spdxId": "GPL-2.0+", "shortName": "gpl2Plus", "free": null}), Class::Free, "GPL-2.0-or-later");
+        check(json!({"spdxId": "MIT", "shortName": "unfree"}), Class::Restricted, "LicenseRef-unfree");
+        check(json!({"shortName": "inria", "free": null}), Class::Unknown, "NOASSERTION");
         check(json!(true), Class::Unknown, "NOASSERTION");
         check(json!({"malformed": "lambda"}), Class::Unknown, "NOASSERTION");
         check(json!({"shortName": 3}), Class::Unknown, "NOASSERTION");
@@ -272,6 +317,22 @@ mod tests {
             "MIT WITH LLVM-exception",
         );
         check(json!({"licenseType": "plus", "license": mit()}), Class::Free, "MIT+");
+    }
+
+    #[test]
+    fn a_list_has_two_readings_and_an_expression_one() {
+        let both = |value: Value| {
+            let expr = Expr::from_json(&value);
+            [Reading::Strict, Reading::Lenient].map(|reading| expr.class_under(reading))
+        };
+        let and = json!({"licenseType": "compound", "operator": "AND", "licenses": [mit(), cuda(false)]});
+        let or = json!({"licenseType": "compound", "operator": "OR", "licenses": [mit(), cuda(false)]});
+        assert_eq!(both(json!([mit(), cuda(false)])), [Class::Restricted, Class::Free]);
+        assert_eq!(both(and.clone()), [Class::Restricted; 2]);
+        assert_eq!(both(or), [Class::Free; 2]);
+        assert_eq!(both(json!([and, cuda(true)])), [Class::Restricted, Class::Redistributable]);
+        assert_eq!(both(json!([])), [Class::Unknown; 2]);
+        assert_eq!(both(json!(["no such license", mit()])), [Class::Unknown, Class::Free]);
     }
 
     proptest! {

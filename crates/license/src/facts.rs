@@ -1,8 +1,19 @@
 //! License facts: everything that a package set says of one derivation and that decisions use.
 
-use crate::{Class, Expr};
+use crate::{Class, Expr, Reading};
 use serde::Deserialize;
 use serde_json::Value;
+
+/// That somebody put the facts right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Correction {
+    /// The license that the package set declares, as an SPDX expression.
+    pub was: String,
+    /// Why that is wrong.
+    pub reason: String,
+    /// Where what is right can be read.
+    pub source: String,
+}
 
 /// What the package set says of one derivation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +24,8 @@ pub struct LicenseFacts {
     pub provenance: Vec<String>,
     /// `meta.position`: file and line.
     pub position: Option<String>,
+    /// What was put right.
+    pub correction: Option<Box<Correction>>,
 }
 
 impl LicenseFacts {
@@ -30,10 +43,18 @@ impl LicenseFacts {
             position: Option<String>,
         }
         match Raw::deserialize(value) {
-            Ok(raw) => {
-                Self { license: Expr::from_json(&raw.license), provenance: raw.provenance, position: raw.position }
-            }
-            Err(error) => Self { license: Expr::Malformed(error.to_string()), provenance: Vec::new(), position: None },
+            Ok(raw) => Self {
+                license: Expr::from_json(&raw.license),
+                provenance: raw.provenance,
+                position: raw.position,
+                correction: None,
+            },
+            Err(error) => Self {
+                license: Expr::Malformed(error.to_string()),
+                provenance: Vec::new(),
+                position: None,
+                correction: None,
+            },
         }
     }
 
@@ -56,12 +77,18 @@ impl LicenseFacts {
         provenance.extend(other.provenance);
         provenance.sort();
         provenance.dedup();
-        Self { license, provenance, position: self.position.or(other.position) }
+        let (position, correction) = (self.position.or(other.position), self.correction.or(other.correction));
+        Self { license, provenance, position, correction }
     }
 
-    /// What the license comes to.
+    /// What the license comes to under the strict reading.
     pub fn class(&self) -> Class {
         self.license.class()
+    }
+
+    /// What the license comes to under a reading of lists.
+    pub fn class_under(&self, reading: Reading) -> Class {
+        self.license.class_under(reading)
     }
 }
 

@@ -8,6 +8,6 @@ mod expr;
 mod facts;
 mod table;
 
-pub use expr::{Class, Expr, License};
-pub use facts::LicenseFacts;
+pub use expr::{Class, Expr, License, Reading};
+pub use facts::{Correction, LicenseFacts};
 pub use table::is_attribute;

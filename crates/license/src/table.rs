@@ -25,6 +25,19 @@ static ROWS: LazyLock<BTreeMap<String, Row>> = LazyLock::new(|| {
 ///
 /// A name that two licenses with different freedoms share ("CUDA EULA") gives the stricter one.
 pub(crate) fn by_name(name: &str) -> Option<License> {
+    named(name).or_else(|| named(&current_gnu_id(name)?))
+}
+
+/// The id that SPDX has given a GNU license since version 3.0 of its list: `GPL-2.0+` became
+/// `GPL-2.0-or-later`, and `GPL-2.0` became `GPL-2.0-only`.
+fn current_gnu_id(name: &str) -> Option<String> {
+    if !["GPL-", "LGPL-", "AGPL-"].iter().any(|family| name.starts_with(family)) {
+        return None;
+    }
+    Some(name.strip_suffix('+').map_or_else(|| format!("{name}-only"), |version| format!("{version}-or-later")))
+}
+
+fn named(name: &str) -> Option<License> {
     let wanted = Some(name);
     ROWS.iter()
         .filter(|(id, row)| {
@@ -74,5 +87,13 @@ mod tests {
         assert_eq!(by_name("CUDA EULA").unwrap().id(), Some("nvidiaCuda"));
         assert_eq!(by_name("MIT").unwrap().id(), Some("mit"));
         assert!(by_name("as-is").is_none());
+    }
+
+    #[test]
+    fn ids_that_spdx_has_replaced_are_known() {
+        for (old, id) in [("GPL-3.0+", "gpl3Plus"), ("LGPL-2.1+", "lgpl21Plus"), ("AGPL-3.0", "agpl3Only")] {
+            assert_eq!(by_name(old).unwrap().id(), Some(id), "{old}");
+        }
+        assert!(by_name("GPL").is_none() && by_name("GPL-9+").is_none());
     }
 }

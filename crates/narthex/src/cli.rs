@@ -29,7 +29,9 @@ pub(crate) enum Command {
     /// Evaluate, build, audit, decide and publish.
     Run(SetArgs),
     /// Show what licenses alone decide, without building.
-    Plan(SetArgs),
+    Plan(PlanArgs),
+    /// Show what the package set says of every derivation, without building or deciding.
+    Eval(EvalArgs),
     /// Explain the decision about a path in full.
     Why(NamedArgs),
     /// Show what the bytes of a path say, without deciding.
@@ -37,6 +39,9 @@ pub(crate) enum Command {
     /// Show and change what restricted material is known by.
     #[command(subcommand)]
     Corpus(CorpusCommand),
+    /// Look at policies.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Serve the cache over HTTP.
     Serve(ServeArgs),
     /// Get a closure from a cache: build its holes, fetch the rest.
@@ -54,24 +59,137 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
-    /// A Nix file, or a folder with a default.nix.
+    /// A Nix file, a folder with a default.nix, or a flake: `.#packages.x86_64-linux`, `github:OWNER/NAME`.
     #[arg(value_name = "EXPR")]
-    pub(crate) expression: PathBuf,
+    pub(crate) expression: String,
 
     /// Only this attribute; may be given several times.
     #[arg(short = 'A', long = "attr", value_name = "ATTR")]
     pub(crate) attrs: Vec<String>,
 }
 
-/// What `run` and `plan` take.
+/// What `plan` takes.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// A Nix file, a folder with a default.nix, or a flake: `.#packages.x86_64-linux`, `github:OWNER/NAME`.
+    #[arg(value_name = "EXPR", required_unless_present = "from")]
+    pub(crate) expression: Option<String>,
+
+    /// Only this attribute; may be given several times.
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", conflicts_with = "from")]
+    pub(crate) attrs: Vec<String>,
+
+    /// Instead of evaluating, read lines that nix-eval-jobs wrote, compressed with zstd or not; - is the standard
+    /// input. May be given several times, for instance for jobs and for what they are made of.
+    #[arg(long, value_name = "FILE", conflicts_with = "expression")]
+    pub(crate) from: Vec<PathBuf>,
+
+    /// Show only this store path, attribute or .drv file and what it is made of; may be given several times.
+    #[arg(long = "target", value_name = "PATH|ATTR|DRV")]
+    pub(crate) targets: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+
+    /// List every derivation, however many there are.
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// The policy; without it, the shipped default.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// What `run` takes.
 #[derive(Debug, Args)]
 pub(crate) struct SetArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
 
-    /// The policy; without it, the shipped default.
-    #[arg(long, value_name = "FILE")]
+    /// The policy: a file, or the name of a shipped one; without it, `default`.
+    #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// What evaluating may take.
+#[derive(Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// Processes that evaluate at once; without it, one for each core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) workers: Option<u16>,
+
+    /// Memory for each of them; what needs more by itself fails.
+    #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(64..16_777_216))]
+    pub(crate) max_memory: u64,
+
+    /// Time for each attribute; what takes longer fails.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: u64,
+}
+
+impl LimitArgs {
+    pub(crate) fn options(&self) -> narthex_nix::EvalOptions {
+        let usual = narthex_nix::EvalOptions::default();
+        narthex_nix::EvalOptions {
+            workers: self.workers.map_or(usual.workers, usize::from),
+            max_memory: self.max_memory,
+            timeout: std::time::Duration::from_secs(self.timeout),
+            evaluator: usual.evaluator,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Evaluator {
+    /// The machine's Nix.
+    Nix,
+    /// nix-eval-jobs, which has to be on the PATH; it knows no --timeout.
+    NixEvalJobs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+
+    /// Who evaluates.
+    #[arg(long = "with", value_enum, value_name = "PROGRAM", default_value_t = Evaluator::Nix)]
+    pub(crate) evaluator: Evaluator,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// The parts of `policy`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Show every mistake in a policy and in the terms that it names.
+    Check(PolicyCheckArgs),
+    /// Print the JSON schema of policy files.
+    Schema,
+}
+
+/// What `policy check` takes.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyCheckArgs {
+    /// The policy's file.
+    #[arg(value_name = "FILE")]
+    pub(crate) policy: PathBuf,
 
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -123,8 +241,8 @@ pub(crate) struct AuditArgs {
     #[arg(long, conflicts_with_all = ["names", "attrs", "explain", "without_shipped"])]
     pub(crate) recheck: bool,
 
-    /// The policy that decides for --recheck; without it, the shipped default.
-    #[arg(long, value_name = "FILE", requires = "recheck")]
+    /// The policy that decides for --recheck: a file, or the name of a shipped one; without it, `default`.
+    #[arg(long, value_name = "POLICY", requires = "recheck")]
     pub(crate) policy: Option<PathBuf>,
 
     #[command(flatten)]

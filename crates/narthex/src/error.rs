@@ -168,6 +168,9 @@ fn hint_for_io(error: &std::io::Error) -> Option<String> {
 
 fn hint_for_nix(error: &NixError) -> Option<String> {
     match error {
+        NixError::NotInstalled { program } if program.ends_with("nix-eval-jobs") => {
+            Some("put nix-eval-jobs on the PATH, or leave out --with: Nix itself gives the same facts".to_owned())
+        }
         NixError::NotInstalled { .. } => Some(
             "install Nix: on Debian `apt-get install nix-bin`, elsewhere as nixos.org/download says; `cargo xtask setup` does it for the examples"
                 .to_owned(),

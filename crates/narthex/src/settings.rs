@@ -2,8 +2,8 @@
 
 use crate::error::CommandError;
 use narthex_cache::State;
-use narthex_nix::Nix;
-use narthex_policy::{Mistake, Policy, Rules, Terms, shipped};
+use narthex_nix::{Expression, Nix};
+use narthex_policy::{Date, Mistake, Policy, Rules, Terms, shipped};
 use std::path::{Path, PathBuf};
 
 /// Opens the state folder, and makes it where it is not there.
@@ -46,41 +46,91 @@ pub(crate) async fn nix(options: &[String]) -> Result<Nix, CommandError> {
     Ok(Nix::detect(pairs.collect()).await?)
 }
 
-/// An expression's file: it must be there before Nix is asked.
-pub(crate) fn expression(given: &Path) -> Result<PathBuf, CommandError> {
-    given.canonicalize().map_err(|error| {
-        let made = CommandError::usage(format!("{} cannot be read", given.display())).caused_by(&error);
-        made.hint("give a Nix file, or a folder with a default.nix; this command does not read flakes yet")
+/// An expression: a file, which must be there before Nix is asked, or a flake reference, which is Nix's to read.
+pub(crate) fn expression(given: &str) -> Result<Expression, CommandError> {
+    let error = match Path::new(given).canonicalize() {
+        Ok(folder) if folder.join("flake.nix").exists() && !folder.join("default.nix").exists() => {
+            return Ok(Expression::Flake { reference: folder.display().to_string(), fragment: Vec::new() });
+        }
+        Ok(file) => return Ok(Expression::File(file)),
+        Err(error) => error,
+    };
+    Expression::flake(given).ok_or_else(|| {
+        CommandError::usage(format!("{given} cannot be read"))
+            .caused_by(&error)
+            .hint("give a Nix file, a folder with a default.nix, or a flake as in `.#packages.x86_64-linux`")
     })
 }
 
-/// Reads a policy with its terms; without a file, the shipped one.
-pub(crate) fn rules(file: Option<&Path>) -> Result<Rules, CommandError> {
-    let (text, name) = match file {
-        None => (shipped::DEFAULT_POLICY.to_owned(), "the shipped policy".to_owned()),
-        Some(file) => (read(file, "policy")?, file.display().to_string()),
-    };
+/// Reads a policy with its terms: a shipped one by its name, or a file; without either, the shipped default. A file
+/// that is called as a shipped policy is named with its folder, `./strict`.
+pub(crate) fn rules(given: Option<&Path>) -> Result<Rules, CommandError> {
+    let given = given.unwrap_or(Path::new("default"));
+    let (text, name) = policy_text(given)?;
     let policy = Policy::parse(&text).map_err(|mistakes| mistaken(&name, &mistakes))?;
-    let folder = file.and_then(Path::parent).unwrap_or(Path::new("."));
     let mut terms = Vec::new();
     for named in policy.terms() {
-        let (text, name) = match shipped::TERMS.iter().find(|(id, _)| id == named) {
-            Some((_, text)) => ((*text).to_owned(), format!("the shipped terms {named}")),
-            None if named.ends_with(".toml") => {
-                let file = folder.join(named);
-                (read(&file, "terms")?, file.display().to_string())
-            }
-            None => {
-                let known: Vec<&str> = shipped::TERMS.iter().map(|(id, _)| *id).collect();
-                return Err(CommandError::usage(format!("{name}: there are no terms `{named}`")).hint(format!(
-                    "shipped are {}; terms of your own are named by their file, ending in .toml",
-                    known.join(", ")
-                )));
-            }
-        };
+        let (text, name) = terms_text(given, &name, named)?;
         terms.push(Terms::parse(&text).map_err(|mistakes| mistaken(&name, &mistakes))?);
     }
-    Ok(Rules::new(policy, terms))
+    Ok(Rules::new(policy, terms, today()))
+}
+
+/// A file of a policy, and the mistakes in it.
+pub(crate) struct Checked {
+    pub(crate) name: String,
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+/// Looks for mistakes in a policy and in the terms that it names. Terms that are not there are a mistake of the
+/// policy.
+pub(crate) fn check(given: &Path) -> Result<Vec<Checked>, CommandError> {
+    let (text, name) = policy_text(given)?;
+    let (policy, mistakes) = match Policy::parse(&text) {
+        Ok(policy) => (Some(policy), Vec::new()),
+        Err(mistakes) => (None, mistakes),
+    };
+    let mut files = vec![Checked { name: name.clone(), mistakes }];
+    for named in policy.iter().flat_map(Policy::terms) {
+        match terms_text(given, &name, named) {
+            Ok((text, name)) => files.push(Checked { name, mistakes: Terms::parse(&text).err().unwrap_or_default() }),
+            Err(error) => {
+                let at = text.find(&format!("\"{named}\"")).unwrap_or(0);
+                files[0].mistakes.push(Mistake::at(&text, at, error.message));
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// The text of a policy, and what it is called.
+fn policy_text(given: &Path) -> Result<(String, String), CommandError> {
+    if let Some((name, text)) = shipped::POLICIES.iter().find(|(name, _)| given.as_os_str() == *name) {
+        return Ok(((*text).to_owned(), format!("the shipped policy {name}")));
+    }
+    let known: Vec<&str> = shipped::POLICIES.iter().map(|(name, _)| *name).collect();
+    let hint = format!("give a TOML file, or the name of a shipped policy: {}", known.join(", "));
+    Ok((read(given, "policy").map_err(|error| error.hint(hint))?, given.display().to_string()))
+}
+
+/// The text of terms that a policy names, and what they are called.
+fn terms_text(policy: &Path, name: &str, named: &str) -> Result<(String, String), CommandError> {
+    if let Some((_, text)) = shipped::TERMS.iter().find(|(id, _)| *id == named) {
+        return Ok(((*text).to_owned(), format!("the shipped terms {named}")));
+    }
+    if named.ends_with(".toml") {
+        let file = policy.parent().unwrap_or(Path::new(".")).join(named);
+        return Ok((read(&file, "terms")?, file.display().to_string()));
+    }
+    let known: Vec<&str> = shipped::TERMS.iter().map(|(id, _)| *id).collect();
+    Err(CommandError::usage(format!("{name}: there are no terms `{named}`"))
+        .hint(format!("shipped are {}; terms of your own are named by their file, ending in .toml", known.join(", "))))
+}
+
+/// The day in UTC.
+fn today() -> Date {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Date::of_unix_time(since.map_or(0, |since| since.as_secs()))
 }
 
 fn read(file: &Path, what: &str) -> Result<String, CommandError> {
@@ -94,4 +144,31 @@ fn mistaken(name: &str, mistakes: &[Mistake]) -> CommandError {
     let mut error = CommandError::usage(format!("{name} has {count} mistake{}", if count == 1 { "" } else { "s" }));
     error.causes = mistakes.iter().map(|mistake| format!("{name}:{mistake}")).collect();
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_a_shipped_name_or_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("strict");
+        std::fs::write(&file, shipped::DEFAULT_POLICY.replace("\"default\"", "\"mine\"")).unwrap();
+        let check = |given: Option<&Path>, expected: &str| {
+            assert_eq!(rules(given).unwrap().policy().name(), expected, "{given:?}");
+        };
+        check(None, "default");
+        for (name, _) in shipped::POLICIES {
+            check(Some(Path::new(name)), name);
+        }
+        // A file of such a name has a folder before it.
+        check(Some(&file), "mine");
+        let error = rules(Some(Path::new("lax"))).unwrap_err();
+        assert_eq!(error.message, "the policy file lax cannot be read");
+        assert_eq!(
+            error.hint.as_deref(),
+            Some("give a TOML file, or the name of a shipped policy: default, strict, redistributable-only, private")
+        );
+    }
 }

@@ -67,10 +67,7 @@ impl Nix {
         let text = String::from_utf8_lossy(&output.stdout);
         nix.version = text.split_whitespace().last().unwrap_or("unknown").to_owned();
 
-        let mut store = nix.command("nix-instantiate");
-        store.args(["--eval", "-E", "builtins.storeDir"]);
-        let output = run(store, "nix-instantiate --eval").await?;
-        let found = String::from_utf8_lossy(&output.stdout).trim().trim_matches('"').to_owned();
+        let found = nix.evaluate_text("builtins.storeDir").await?;
         if found != "/nix/store" {
             return Err(NixError::OtherStore { found });
         }
@@ -102,7 +99,7 @@ impl Nix {
         self.with_common(command)
     }
 
-    fn with_common(&self, mut command: Command) -> Command {
+    pub(crate) fn with_common(&self, mut command: Command) -> Command {
         for (name, value) in &self.options {
             command.args(["--option", name, value]);
         }
@@ -137,6 +134,17 @@ impl Nix {
             serde_json::Value::Null => Err(unexpected(format!("no setting `{name}`"))),
             other => Ok(other.to_string()),
         }
+    }
+
+    /// The string that a Nix expression gives.
+    pub(crate) async fn evaluate_text(&self, expression: &str) -> Result<String, NixError> {
+        let mut command = self.command("nix-instantiate");
+        command.args(["--eval", "--json", "-E", expression]);
+        let output = run(command, "nix-instantiate --eval").await?;
+        serde_json::from_slice(&output.stdout).map_err(|error| NixError::Unexpected {
+            command: "nix-instantiate --eval".to_owned(),
+            why: error.to_string(),
+        })
     }
 
     /// The derivation that a flake reference stands for, for instance `.#saxpy`.

@@ -1,23 +1,30 @@
 //! Evaluates a package set: jobs, and the license facts of every derivation that they are made of.
 //!
-//! The walker (`walker.nix`) does it in one evaluation. What Nix cannot catch (recursion without an
-//! end, `abort`, a missing attribute) ends that evaluation; then the attributes are halved until the
-//! one at fault stands alone, and the others go on.
+//! Several processes run the walker (`walker.nix`), each with attributes from one queue, and say what they find while
+//! they work. One that ends before its time, by what Nix cannot catch, for its memory or for its time, has named all
+//! that it had done, so the next attribute is the one at fault, and another process goes on behind it.
+//!
+//! What comes out does not depend on how many processes there are or which attributes each gets.
 
-use crate::command::{error_message, run};
-use crate::{Nix, NixError};
-use narthex_closure::{StorePath, parse_store_path};
+mod collect;
+mod eval_jobs;
+mod process;
+mod queue;
+
+use crate::expression::{Root, join_attr_path, parse_attr_path};
+use crate::{Expression, Nix, NixError};
+use collect::{Collected, Pace};
+use futures_util::future::try_join_all;
+use narthex_closure::StorePath;
+use narthex_event::Sink;
 use narthex_license::LicenseFacts;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use process::{Bounds, End, Line, Question};
+use queue::{FEWEST, Next, Queue, Work};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::Path;
-
-const WALKER: &str = include_str!("walker.nix");
-
-/// One command line argument may have 128 KiB; attribute paths go in with room to spare.
-const REQUEST_BYTES: usize = 64 * 1024;
+use std::time::Duration;
+use tokio::sync::Notify;
 
 /// One attribute that is a derivation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +38,7 @@ pub struct Job {
 }
 
 /// What the package set says of one derivation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DerivationFacts {
     /// The derivation's name.
     pub name: String,
@@ -49,7 +56,7 @@ pub struct EvalError {
 }
 
 /// What an evaluation found.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evaluation {
     /// The jobs, in the order of their attributes.
     pub jobs: Vec<Job>,
@@ -60,8 +67,7 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Adds what is said of a derivation to what is known of it. The walker merges what it meets in one
-    /// evaluation; this does it for what several evaluations met.
+    /// Adds what is said of a derivation to what is known of it.
     pub fn add_facts(&mut self, derivation: StorePath, said: DerivationFacts) {
         match self.facts.entry(derivation) {
             Entry::Vacant(entry) => {
@@ -75,6 +81,40 @@ impl Evaluation {
     }
 }
 
+/// How to evaluate.
+#[derive(Clone, Debug)]
+pub struct EvalOptions {
+    /// Processes at once.
+    pub workers: usize,
+    /// Memory that one process may have, in MiB.
+    pub max_memory: u64,
+    /// How long one attribute may take.
+    pub timeout: Duration,
+    /// Who does it.
+    pub evaluator: Evaluator,
+}
+
+impl Default for EvalOptions {
+    fn default() -> Self {
+        Self {
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            max_memory: 4096,
+            timeout: Duration::from_secs(600),
+            evaluator: Evaluator::Nix,
+        }
+    }
+}
+
+/// A program that evaluates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Evaluator {
+    /// The machine's Nix.
+    #[default]
+    Nix,
+    /// `nix-eval-jobs`, by its name or path.
+    NixEvalJobs(String),
+}
+
 type AttrPath = Vec<String>;
 
 impl Nix {
@@ -84,244 +124,187 @@ impl Nix {
     ///
     /// # Errors
     /// When the expression itself does not evaluate.
-    pub async fn evaluate(&self, expression: &Path, attrs: &[String]) -> Result<Evaluation, NixError> {
-        let walk = Walk { nix: self, expression: expression.to_string_lossy().into_owned() };
-        let mut evaluation = Evaluation::default();
-        let root = walk.list(&[]).await?;
-        let wanted: Vec<AttrPath> = if !attrs.is_empty() {
-            attrs.iter().map(|attr| parse_attr_path(attr)).collect()
-        } else if root.kind == "derivation" {
-            vec![Vec::new()]
-        } else if root.kind == "set" {
-            root.names.into_iter().map(|name| vec![name]).collect()
-        } else {
-            return Err(NixError::Failed {
-                command: format!("evaluating {}", walk.expression),
-                message: "it is neither a derivation nor a set of them".to_owned(),
-            });
-        };
-
-        let named = !attrs.is_empty();
-        let mut todo: Vec<Vec<AttrPath>> = chunks(wanted);
-        while let Some(paths) = todo.pop() {
-            match walk.facts(&paths).await {
-                Ok(answer) => {
-                    let children = walk.take(answer, named, &mut evaluation).await;
-                    todo.extend(chunks(children));
+    pub async fn evaluate(
+        &self,
+        expression: &Expression,
+        attrs: &[String],
+        options: &EvalOptions,
+        sink: Sink<'_>,
+    ) -> Result<Evaluation, NixError> {
+        let root = Root::open(self, expression).await?;
+        let named: Vec<AttrPath> = attrs.iter().map(|attr| parse_attr_path(attr)).collect();
+        let pace = Pace::new(sink);
+        match &options.evaluator {
+            Evaluator::NixEvalJobs(program) => eval_jobs::evaluate(&root, program, &named, options, pace).await,
+            Evaluator::Nix => {
+                let walk = Walk {
+                    root: &root,
+                    bounds: Bounds { memory: options.max_memory * 1024 * 1024, time: options.timeout },
+                    collected: RefCell::new(Collected::new(named.clone(), pace)),
+                    queue: RefCell::new(Queue::new(options.workers.max(1), named.clone())),
+                    changed: Notify::new(),
+                };
+                if named.is_empty() {
+                    walk.open().await?;
                 }
-                Err(_) if paths.len() > 1 => {
-                    let (left, right) = paths.split_at(paths.len() / 2);
-                    todo.extend([left.to_vec(), right.to_vec()]);
-                }
-                Err(error) => {
-                    // A set that wants to be searched may have one bad child among many good ones.
-                    let children = match paths.first() {
-                        Some(path) => walk
-                            .list(path)
-                            .await
-                            .ok()
-                            .filter(|l| l.kind == "set" && l.recurse)
-                            .map(|l| below(path, l.names)),
-                        None => None,
-                    };
-                    match children {
-                        Some(children) => todo.extend(chunks(children)),
-                        None => evaluation.errors.push(EvalError {
-                            attr: paths.first().map(|path| join_attr_path(path)).unwrap_or_default(),
-                            message: message_of(error),
-                        }),
-                    }
-                }
+                try_join_all((0..options.workers.max(1)).map(|_| walk.work())).await?;
+                Ok(walk.collected.into_inner().evaluation())
             }
         }
-        evaluation.jobs.sort_by(|a, b| a.attr.cmp(&b.attr));
-        evaluation.errors.sort_by(|a, b| a.attr.cmp(&b.attr));
-        Ok(evaluation)
     }
 }
 
+/// An evaluation on its way. All workers are polled by one task, so cells are enough.
 struct Walk<'a> {
-    nix: &'a Nix,
-    expression: String,
+    root: &'a Root,
+    bounds: Bounds,
+    collected: RefCell<Collected<'a>>,
+    queue: RefCell<Queue>,
+    changed: Notify,
 }
 
-#[derive(Deserialize)]
-struct Listed {
-    kind: String,
-    #[serde(default)]
-    recurse: bool,
-    #[serde(default)]
-    names: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    jobs: Vec<RawJob>,
-    derivations: Vec<RawDerivation>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawJob {
-    attr_path: AttrPath,
-    outcome: String,
-    drv_path: Option<String>,
-    name: Option<String>,
-    #[serde(default)]
-    outputs: BTreeMap<String, Option<String>>,
-    #[serde(default)]
-    names: Vec<String>,
-    #[serde(default)]
-    recurse: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawDerivation {
-    drv_path: String,
-    name: Option<String>,
-    facts: Value,
+/// What one process has said so far.
+#[derive(Default)]
+struct Heard {
+    /// How many attributes it is done with.
+    paths: usize,
+    /// Derivations and their facts, which belong to the next attribute. They do not count if it does not get there.
+    facts: Vec<(String, String)>,
 }
 
 impl Walk<'_> {
-    async fn list(&self, path: &[String]) -> Result<Listed, NixError> {
-        let listed: Vec<Listed> = self.ask("list", &[path.to_vec()]).await?;
-        listed.into_iter().next().ok_or_else(|| unexpected("no answer for the path".to_owned()))
-    }
-
-    async fn facts(&self, paths: &[AttrPath]) -> Result<Answer, NixError> {
-        self.ask("facts", paths).await
-    }
-
-    async fn ask<T: for<'de> Deserialize<'de>>(&self, mode: &str, paths: &[AttrPath]) -> Result<T, NixError> {
-        let mut command = self.nix.command("nix-instantiate");
-        command.args(["--eval", "--strict", "--json", "--read-write-mode", "-E", WALKER]);
-        command.args(["--argstr", "expression", &self.expression]);
-        command.args(["--argstr", "request", &json!({"mode": mode, "paths": paths}).to_string()]);
-        let output = run(command, &format!("evaluating {}", self.expression)).await?;
-        serde_json::from_slice(&output.stdout).map_err(|error| unexpected(error.to_string()))
-    }
-
-    /// Puts an answer into the evaluation; returns attributes that are to be looked at next.
-    async fn take(&self, answer: Answer, named: bool, evaluation: &mut Evaluation) -> Vec<AttrPath> {
-        for derivation in answer.derivations {
-            let Some(path) = parse_store_path(&derivation.drv_path) else { continue };
-            let facts = DerivationFacts {
-                name: derivation.name.unwrap_or_else(|| path.name().trim_end_matches(".drv").to_owned()),
-                facts: LicenseFacts::from_json(&derivation.facts),
-            };
-            evaluation.add_facts(path, facts);
+    /// Asks what the root is. A small set is evaluated by the same process.
+    async fn open(&self) -> Result<(), NixError> {
+        let mut listed = None;
+        let mut heard = Heard::default();
+        let end = process::ask(self.root, Question::Root(FEWEST), self.bounds, |line| {
+            match line {
+                Line::Root(root) => {
+                    self.collected.borrow_mut().know(root.names.len().max(1));
+                    listed = Some(root);
+                }
+                line => self.hear(line, &mut heard),
+            }
+            Ok(())
+        })
+        .await?;
+        let Some(listed) = listed else { return Err(self.failed(end)) };
+        let paths: Vec<AttrPath> = match listed.kind.as_str() {
+            "derivation" => vec![Vec::new()],
+            "set" => listed.names.into_iter().map(|name| vec![name]).collect(),
+            _ => return Err(self.failure("it is neither a derivation nor a set of them".to_owned())),
+        };
+        // As if a worker had taken them.
+        let mut queue = self.queue.borrow_mut();
+        queue.begin();
+        if paths.len() > FEWEST {
+            queue.done(&paths);
+        } else {
+            let rest = self.after(&paths, heard.paths, end);
+            queue.done(rest?);
         }
-        let mut children = Vec::new();
-        for job in answer.jobs {
-            let attr = join_attr_path(&job.attr_path);
-            let error = match (job.outcome.as_str(), job.drv_path.as_deref().and_then(parse_store_path)) {
-                ("job", Some(derivation)) if job.outputs.values().all(Option::is_some) => {
-                    let name = job.name.unwrap_or_default();
-                    evaluation.jobs.push(Job { attr, derivation, name });
+        Ok(())
+    }
+
+    async fn work(&self) -> Result<(), NixError> {
+        loop {
+            let next = self.queue.borrow_mut().take();
+            match next {
+                Next::End => return Ok(()),
+                Next::Wait => {
+                    self.changed.notified().await;
                     continue;
                 }
-                ("job", Some(_)) => {
-                    "its output paths are known only after the build, which is not supported".to_owned()
+                Next::Work(Work::Attributes(paths)) => {
+                    let rest = self.evaluate(&paths).await?;
+                    self.queue.borrow_mut().done(&rest);
                 }
-                // Asked for by name, a set gives its members, as `nix-build -A` does.
-                ("set", _) if job.recurse || (named && !job.names.is_empty()) => {
-                    children.extend(below(&job.attr_path, job.names));
-                    continue;
+                Next::Work(Work::Reason(path)) => {
+                    let message = self.reason(&path).await?;
+                    self.collected.borrow_mut().error(&path, message);
+                    self.queue.borrow_mut().done(&[]);
                 }
-                ("missing", _) => "there is no such attribute".to_owned(),
-                ("throws", _) => self.message(&attr).await,
-                _ if named => "it is not a derivation".to_owned(),
-                _ => continue,
-            };
-            evaluation.errors.push(EvalError { attr, message: error });
+            }
+            self.changed.notify_waiters();
         }
-        children
+    }
+
+    /// Evaluates attributes in a process, and gives back those that it did not get to.
+    async fn evaluate(&self, paths: &[AttrPath]) -> Result<Vec<AttrPath>, NixError> {
+        let mut opened = false;
+        let mut heard = Heard::default();
+        let end = process::ask(self.root, Question::Paths(paths), self.bounds, |line| {
+            match line {
+                Line::Root(_) => opened = true,
+                line => self.hear(line, &mut heard),
+            }
+            Ok(())
+        })
+        .await?;
+        // It is not the attributes' fault.
+        if !opened {
+            return Err(self.failed(end));
+        }
+        self.after(paths, heard.paths, end).map(<[AttrPath]>::to_vec)
+    }
+
+    /// Puts down the end of a process to the attribute that it was at; gives what is to be done by another.
+    fn after<'p>(&self, paths: &'p [AttrPath], heard: usize, end: End) -> Result<&'p [AttrPath], NixError> {
+        let Some(at_fault) = paths.get(heard) else { return Ok(&[]) };
+        // What came before in the same process may have taken the memory, or the stack.
+        let alone = heard == 0;
+        match end {
+            End::Done => {
+                return Err(process::unexpected(format!("nothing about `{}`", join_attr_path(at_fault))));
+            }
+            End::Memory | End::Signal(_) if !alone => return Ok(&paths[heard..]),
+            end => self.collected.borrow_mut().error(at_fault, self.message(end)),
+        }
+        Ok(&paths[heard + 1..])
+    }
+
+    /// Takes what a process says.
+    fn hear(&self, line: Line, heard: &mut Heard) {
+        let answer = match line {
+            Line::Root(_) => return,
+            Line::Facts(derivation, facts) => return heard.facts.push((derivation, facts)),
+            Line::Path(answer) => answer,
+        };
+        heard.paths += 1;
+        let facts = std::mem::take(&mut heard.facts);
+        if answer.outcome == "throws" {
+            self.queue.borrow_mut().ask_why(answer.attr_path);
+        } else {
+            let members = self.collected.borrow_mut().path(answer, facts);
+            self.queue.borrow_mut().found(members);
+        }
+        self.changed.notify_waiters();
     }
 
     /// `tryEval` drops messages; evaluating the attribute by itself gives it.
-    async fn message(&self, attr: &str) -> String {
-        let mut command = self.nix.command("nix-instantiate");
-        command.args([&self.expression, "-A", attr]);
-        match run(command, "nix-instantiate").await {
-            Err(error) => message_of(error),
-            Ok(_) => "it failed once and not the second time".to_owned(),
+    async fn reason(&self, path: &AttrPath) -> Result<String, NixError> {
+        let end = process::ask(self.root, Question::Tell(path), self.bounds, |_| Ok(())).await?;
+        Ok(match end {
+            End::Done => "it failed once and not the second time".to_owned(),
+            end => self.message(end),
+        })
+    }
+
+    fn message(&self, end: End) -> String {
+        match end {
+            End::Done => "nothing was said about it".to_owned(),
+            End::Failed(message) => message,
+            End::Memory => format!("it needs more than {} MiB of memory", self.bounds.memory / (1024 * 1024)),
+            End::Time => format!("it takes longer than {} s", self.bounds.time.as_secs()),
+            End::Signal(signal) => format!("Nix was ended by signal {signal} while evaluating it"),
         }
     }
-}
 
-fn message_of(error: NixError) -> String {
-    match error {
-        NixError::Failed { message, .. } => error_message(&message),
-        other => other.to_string(),
-    }
-}
-
-fn unexpected(why: String) -> NixError {
-    NixError::Unexpected { command: "nix-instantiate --eval".to_owned(), why }
-}
-
-fn below(path: &[String], names: Vec<String>) -> Vec<AttrPath> {
-    let names = names.into_iter().filter(|name| name != "recurseForDerivations");
-    names.map(|name| path.iter().cloned().chain([name]).collect()).collect()
-}
-
-fn chunks(paths: Vec<AttrPath>) -> Vec<Vec<AttrPath>> {
-    let mut chunks: Vec<Vec<AttrPath>> = Vec::new();
-    let mut room = 0;
-    for path in paths {
-        let size = path.iter().map(|name| name.len() + 4).sum::<usize>() + 4;
-        match chunks.last_mut() {
-            Some(chunk) if size <= room => {
-                room -= size;
-                chunk.push(path);
-            }
-            _ => {
-                room = REQUEST_BYTES.saturating_sub(size);
-                chunks.push(vec![path]);
-            }
-        }
-    }
-    chunks
-}
-
-/// Splits an attribute path at its dots; names in double quotes may hold dots, as in Nix.
-pub fn parse_attr_path(text: &str) -> Vec<String> {
-    let mut names = vec![String::new()];
-    let mut quoted = false;
-    for c in text.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            '.' if !quoted => names.push(String::new()),
-            c => names.last_mut().expect("there is always one name").push(c),
-        }
-    }
-    names.retain(|name| !name.is_empty());
-    names
-}
-
-fn join_attr_path(path: &[String]) -> String {
-    let quote = |name: &String| if name.contains('.') { format!("\"{name}\"") } else { name.clone() };
-    path.iter().map(quote).collect::<Vec<_>>().join(".")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attribute_paths_are_split_and_joined() {
-        assert_eq!(parse_attr_path("a.\"b.c\".d"), ["a", "b.c", "d"]);
-        assert_eq!(join_attr_path(&parse_attr_path("a.\"b.c\".d")), "a.\"b.c\".d");
-        assert!(parse_attr_path("").is_empty());
+    fn failed(&self, end: End) -> NixError {
+        self.failure(self.message(end))
     }
 
-    #[test]
-    fn requests_are_cut_to_fit_a_command_line() {
-        let paths: Vec<AttrPath> = (0..20_000).map(|n| vec![format!("attribute-{n}")]).collect();
-        let chunks = chunks(paths.clone());
-        assert!(chunks.len() > 1);
-        assert!(chunks.iter().all(|c| json!({"mode": "facts", "paths": c}).to_string().len() < 100 * 1024));
-        assert_eq!(chunks.concat(), paths);
+    fn failure(&self, message: String) -> NixError {
+        NixError::Failed { command: format!("evaluating {}", self.root.shown), message }
     }
 }

@@ -1,55 +1,64 @@
-# The walker: what Narthex asks of the Nix evaluator.
+# Evaluates attributes of a package set and says what stands there, and under which license everything is that they
+# were made of.
 #
-# Nobody else tells under which license the derivations stand that a job depends on: `.drv` files have no `meta`, and
-# tools that evaluate jobs report the `meta` of the jobs alone. Derivation *values* have it. So this function walks
-# from the values of the jobs to the values they were made of, and writes down what each one says of itself.
+# A `.drv` file has no `meta`, and tools that evaluate jobs report the `meta` of the jobs alone. Derivation *values*
+# have it. So this function walks from the values of the jobs to the values they were made of, and writes down what
+# each one says of itself.
 #
 # It is called by
 #
-#   nix-instantiate --eval --strict --json --read-write-mode -E TEXT --argstr expression PATH --argstr request JSON
+#   nix-instantiate --eval --read-write-mode -E TEXT --argstr request JSON
 #
-# where TEXT is this file, PATH is absolute and names a Nix file or a folder with a `default.nix`, and JSON is
+# where TEXT is this file and JSON is
 #
-#   { "mode": "list" | "facts", "paths": [ ["a", "b"], … ] }
+#   { "root": ROOT, "mark": TEXT, "paths": [ ["a", "b"], … ] }
 #
-# with attribute paths as lists of names; the empty list is the root.
+# ROOT is { "file": PATH } with an absolute path to a Nix file or to a folder with a `default.nix`, or
+# { "flake": REFERENCE, "fragment": ["a", "b"], "system": SYSTEM }. Paths are attribute paths as lists of names; the
+# empty list is the root. A number in place of the list asks for everything in a root that has no more attributes, and
+# for the root alone otherwise.
 #
-# Mode `list` says what stands at each path, without evaluating what is below it. It answers with a list:
+# It answers while it works, with lines on stderr by way of `trace`, each beginning with the mark. Whoever reads them
+# knows at any time what is done, and when the evaluation ends before its time, which attribute ended it: what Nix
+# cannot catch (`abort`, infinite recursion, a missing attribute, a type error) ends all of it, and so does a caller
+# who has waited long enough or sees too much memory taken. The lines are
 #
-#   { path, kind: "derivation" | "set" | "other" | "missing" | "throws", recurse, names }
-#
-# `names` are the attributes of a set. `recurse` is true for a set that wants to be searched for jobs: the root, and
-# those with `recurseForDerivations = true`, as for `nix-env` and Hydra.
-#
-# Mode `facts` instantiates the jobs at the paths, which writes their `.drv` files into the store, and answers
-#
-#   jobs:         { attrPath, outcome: "job" | "set" | "other" | "missing" | "throws", … }, one for each path
-#                   job: drvPath, name, system, outputs { name: path, or null where only a build can tell }
-#                   set: names, recurse
-#   derivations:  { drvPath, name, pname?, version?, inputs: [drvPath], facts }, one for each derivation reached
-#                   facts: { license, declared, position, provenance: [short name] }
+#   MARK root { kind, names }     first; `kind` is "derivation" | "set" | "other" | "throws", and `names` are the
+#                                 attributes of a set
+#   MARK facts DRVPATH FACTS      what the values of a derivation say of it: { license, declared, position,
+#                                 provenance: [short name] }; once for each derivation that was reached, and again
+#                                 where another value of the same derivation says something else
+#   MARK path { attrPath, outcome: "job" | "set" | "other" | "missing" | "throws", … }
+#                                 for each path, in their order; facts before it belong to it
+#                                   job: drvPath, name, system, outputs { name: path, or null where only a build tells }
+#                                   set: names, recurse: whether it wants to be searched for jobs, as the root does and
+#                                   what has `recurseForDerivations = true`, as for `nix-env` and Hydra
 #
 # A license is null where `meta` has none (`declared` is false), a string, a set with the fields of `licenseFields`
 # as far as it has them, or a list of these. What is anything else, at whatever depth, stands as
 # { malformed: "int" | "lambda" | … | "throws" | "depth" }. It is never left out, because what is left out cannot
 # be refused.
 #
+# With "tell": true it evaluates one path without catching anything, so that Nix itself says what is wrong there.
+#
+# For tools that evaluate jobs themselves there are two more ways in. Without a request, this is a function from a
+# derivation to { facts: [ "DRVPATH FACTS" ] }. With "select": true it is the set of the jobs at the paths, or all of
+# the root, in which everything that is to be searched says so.
+#
 # What it does not do:
 # - It does not judge. Which licenses may be passed on is decided elsewhere, from what is written down here.
 # - It does not find inputs that a derivation names in its text only ("${tool}/bin/x"), since a string carries no
 #   `meta`. The `.drv` files list those too. A derivation that is there, but not here, has no license we know of.
-# - It does not catch what Nix cannot catch: `abort`, infinite recursion, a missing attribute, a type error. These
-#   end the evaluation. The caller asks again with fewer paths until it knows which one it was.
-# - It does not keep the message of what it catches, for `tryEval` drops it. The caller gets the message by
-#   evaluating that attribute alone.
+# - It does not keep the message of what it catches, for `tryEval` drops it; hence "tell".
 # - It uses nothing that Nix 2.8 does not have, and no nixpkgs.
-{ expression, request }:
+{ request ? null }:
 
 let
   inherit (builtins)
-    attrNames attrValues concatMap deepSeq filter fromJSON functionArgs genericClosure
-    groupBy head intersectAttrs isAttrs isBool isFunction isList isString length listToAttrs map mapAttrs match seq storeDir
-    stringLength substring tail toJSON toString tryEval typeOf unsafeDiscardStringContext unsafeGetAttrPos;
+    any attrNames attrValues concatLists concatMap deepSeq elem filter foldl' fromJSON functionArgs
+    genericClosure getFlake groupBy head intersectAttrs isAttrs isBool isFunction isList isString length listToAttrs map
+    mapAttrs partition removeAttrs seq storeDir stringLength substring tail toJSON toString trace tryEval typeOf
+    unsafeDiscardStringContext unsafeGetAttrPos;
 
   # The value, or the default where forcing all of it throws. Only for small values: it forces everything.
   catch = default: value:
@@ -66,25 +75,57 @@ let
 
   plainOrNull = value: catch null (if isString value then plain value else null);
 
-  # Drops later copies. Quadratic, for lists of a few elements.
-  unique = list:
-    if list == [ ] then [ ]
-    else [ (head list) ] ++ unique (filter (other: other != head list) (tail list));
-
-  hasDerivationType = value: (value.type or null) == "derivation";
-  isDerivation = value: isAttrs value && catchShallow false (hasDerivationType value);
-
   ## The root, and the way from there
 
-  root =
+  fileRoot = file:
     let
-      value = import expression;
+      value = import file;
       arguments = functionArgs value;
       required = filter (name: !arguments.${name}) (attrNames arguments);
     in
     if !isFunction value then value
     else if required == [ ] then value { }
-    else throw "the function in ${expression} needs arguments that nobody gives it: ${toString required}";
+    else throw "the function in ${file} needs arguments that nobody gives it: ${toString required}";
+
+  # The outputs of a flake whose sets hold nothing but jobs. They do not say `recurseForDerivations`.
+  searched = [ "packages" "checks" "hydraJobs" ];
+
+  has = path: value: path == [ ] || (isAttrs value && value ? ${head path} && has (tail path) value.${head path});
+  at = path: value: if path == [ ] then value else at (tail path) value.${head path};
+
+  # As `nix build` finds what stands behind the `#`; nothing there means what this system can build.
+  flakeRoot = { flake, fragment, system }:
+    let
+      inherit (getFlake flake) outputs;
+      places = filter (path: has path outputs)
+        [ ([ "packages" system ] ++ fragment) ([ "legacyPackages" system ] ++ fragment) fragment ];
+      place = head places;
+      ofSystem = name: if name == "hydraJobs" then [ name ] else [ name system ];
+      present = filter (name: has (ofSystem name) outputs);
+      names = if present searched != [ ] then present searched else present [ "legacyPackages" ];
+    in
+    if fragment == [ ] then {
+      value = listToAttrs (map (name: { inherit name; value = at (ofSystem name) outputs; }) names);
+      searches = path: elem (head path) searched;
+      set = path: length path == 1;
+    }
+    else if places == [ ] then
+      throw "the flake has no `${toJSON fragment}`, with or without packages.${system} before it"
+    else {
+      value = at place outputs;
+      searches = path: elem (head place) searched;
+      set = path: false;
+    };
+
+  question = fromJSON request;
+
+  # The root; which sets are searched unless they say otherwise; and which are searched whatever they say.
+
+  opened =
+    if question.root ? flake then flakeRoot question.root
+    else { value = fileRoot question.root.file; searches = path: false; set = path: false; };
+
+  root = opened.value;
 
   # { found = true; value; }, { found = false; } where an attribute is missing, or { found = null; } where
   # something on the way throws. The value itself is in weak head normal form, so looking at its kind is safe.
@@ -107,23 +148,13 @@ let
     else if !found.found then "missing"
     else if !isAttrs found.value then "other"
     else catchShallow "throws" (
-      if hasDerivationType found.value then "derivation"
+      if isDerivation found.value then "derivation"
       else seq (found.value.recurseForDerivations or null) "set"
     );
 
   # Only for what `kindOf` calls a set.
-  wantsRecursion = path: value: path == [ ] || (value.recurseForDerivations or false) == true;
-
-  list = path:
-    let
-      found = resolve path;
-      kind = kindOf found;
-    in
-    {
-      inherit path kind;
-      recurse = kind == "set" && wantsRecursion path found.value;
-      names = if kind == "set" then attrNames found.value else [ ];
-    };
+  wantsRecursion = path: value:
+    path == [ ] || opened.set path || (value.recurseForDerivations or (opened.searches path)) == true;
 
   ## Licenses
 
@@ -152,7 +183,14 @@ let
     if depth > deepestLicense then malformed "depth"
     else if type == "string" then plain value
     else if type == "list" then map (cleanLicense (depth + 1)) value
-    else if type == "set" then mapAttrs (_: cleanField (depth + 1)) (intersectAttrs licenseFields value)
+    else if type == "set" then
+      let
+        fields = intersectAttrs licenseFields value;
+        values = attrValues fields;
+      in
+      # Nearly every license is as simple as this, and there are many of them.
+      if length (filter isString values) + length (filter isBool values) == length values then fields
+      else mapAttrs (_: cleanField (depth + 1)) fields
     else malformed type;
 
   cleanField = depth: value:
@@ -162,13 +200,13 @@ let
 
   factsOf = value:
     let
-      metaOrNull = catchShallow null (value.meta or null);
-      meta = if isAttrs metaOrNull then metaOrNull else { };
+      attempt = tryEval (value.meta or null);
       # A `meta` that throws may have hidden any license.
-      lost = !(tryEval (value.meta or null)).success;
+      lost = !attempt.success;
+      meta = if !lost && isAttrs attempt.value then attempt.value else { };
       declared = lost || meta ? license;
-      at = unsafeGetAttrPos "license" meta;
-      given = plainOrNull (meta.position or null);
+      position = unsafeGetAttrPos "license" meta;
+      given = if meta ? position then plainOrNull meta.position else null;
     in
     {
       inherit declared;
@@ -178,35 +216,25 @@ let
         else null;
       # nixpkgs sets `position` itself. Elsewhere the place where the license was written is of more use.
       position =
-        if given != null || at == null then given
-        else plainOrNull "${at.file}:${toString at.line}";
-      provenance = catch [ ] (
-        let
-          provenance = meta.sourceProvenance or [ ];
-          names = map (one: plainOrNull (one.shortName or null))
-            (if isList provenance then provenance else [ provenance ]);
-        in
-        filter (name: name != null) names
-      );
+        if given != null || position == null then given
+        else plainOrNull "${position.file}:${toString position.line}";
+      provenance =
+        if !(meta ? sourceProvenance) then [ ]
+        else catch [ ] (
+          let
+            provenance = meta.sourceProvenance;
+            names = map (one: plainOrNull (one.shortName or null))
+              (if isList provenance then provenance else [ provenance ]);
+          in
+          filter (name: name != null) names
+        );
     };
 
-  # Everything that has to be evaluated for a derivation to count, or null where that throws. Forcing `drvPath` is
-  # what writes the `.drv` file.
-  probe = value: catch null (
-    let
-      # A missing attribute cannot be caught, `throw` can.
-      given = value.drvPath or null;
-      drvPath = if isString given then plain given else throw "a derivation without drvPath";
-      fromPath = match "[^-]*-(.*)\\.drv" (baseNameOf drvPath);
-    in
-    {
-      inherit drvPath;
-      name =
-        if isString (value.name or null) then plain value.name
-        else if fromPath != null then head fromPath
-        else drvPath;
-    }
-  );
+  # The derivation's path, or null where it throws. Forcing it is what writes the `.drv` file.
+  drvPathOf = value:
+    # A missing attribute cannot be caught, `throw` can.
+    let attempt = tryEval (value.drvPath or null);
+    in if attempt.success && isString attempt.value then plain attempt.value else null;
 
   outputsOf = value:
     let
@@ -244,104 +272,188 @@ let
   # Deep enough for `env` and for structured attributes. A value that contains itself ends here.
   deepestInput = 6;
 
-  derivationsIn = depth: candidate:
+  isDerivation = value: (value.type or null) == "derivation";
+  # Nix turns sets with `outPath` or `__toString` into a string and never looks at their other attributes, which may be
+  # a whole package set.
+  isPlainSet = value: !(value ? outPath || value ? __toString);
+
+  # The derivations in a list of values, level by level: a derivation has many lists, and a call for each is slow.
+  derivationsIn = depth: values:
+    let
+      sets = partition isDerivation (filter isAttrs values);
+      deeper = concatLists (filter isList values) ++ concatMap attrValues (filter isPlainSet sets.wrong);
+    in
+    if deeper == [ ] || depth == deepestInput then sets.right
+    else sets.right ++ derivationsIn (depth + 1) deeper;
+
+  # The same where some of them throw.
+  derivationsAmong = depth: candidate:
     let
       attempt = tryEval candidate;
       value = attempt.value;
     in
     if !attempt.success || depth > deepestInput then [ ]
-    else if isList value then concatMap (derivationsIn (depth + 1)) value
+    else if isList value then concatMap (derivationsAmong (depth + 1)) value
     else if !isAttrs value then [ ]
-    else if isDerivation value then [ value ]
-    # Nix turns these into a string and never looks at their other attributes, which may be a whole package set.
+    else if catchShallow false (isDerivation value) then [ value ]
     else if value ? outPath || value ? __toString then [ ]
-    else concatMap (derivationsIn (depth + 1)) (attrValues value);
+    else concatMap (derivationsAmong (depth + 1)) (attrValues value);
 
-  inputsOf = value:
+  derivationsBelow = value:
     let
       drvAttrs = catchShallow null (value.drvAttrs or null);
-      madeOf = if isAttrs drvAttrs then drvAttrs else intersectAttrs inputNames value;
+      madeOf = attrValues (if isAttrs drvAttrs then drvAttrs else intersectAttrs inputNames value);
+      # What a derivation was made of was all evaluated with it, so this is nearly always enough.
+      attempt = tryEval (derivationsIn 0 madeOf);
     in
-    concatMap (derivationsIn 0) (attrValues madeOf);
+    if attempt.success then attempt.value else concatMap (derivationsAmong 0) madeOf;
 
-  # Two values may have one `drvPath` and different licenses: `meta` is no part of a derivation, so anybody can
-  # change it with `//`. The closure keeps one node for each, because which of them is met first is chance.
-  node = value:
-    let probed = probe value;
-    in
-    if probed == null then [ ]
-    else
-      let facts = factsOf value; in [{
-        key = "${probed.drvPath} ${toJSON [ facts.declared facts.license ]}";
-        inherit value facts;
-        inherit (probed) drvPath name;
-        below = concatMap node (inputsOf value);
-      }];
+  # Two values may have one `drvPath` and different facts: `meta` is no part of a derivation, so anybody can
+  # change it with `//`. The walk keeps one node for each, because which of them is met first is chance.
+  node = drvPath: value: {
+    key = plain "${drvPath} ${toJSON (factsOf value)}";
+    inherit drvPath value;
+  };
 
-  # One entry from all nodes with the same `drvPath`. Values that declare nothing (an output whose package set did not
-  # attach `meta` to it) do not count where another one does. Where several declare something, all of it holds.
-  merge = nodes:
+  # What was met, from the path of a derivation to its nodes, in three sets of which each is much larger than the one
+  # before: adding to a single large one would copy it each time.
+  nothingMet = { few = { }; fewSize = 0; some = { }; someSize = 0; most = { }; };
+
+  knownOf = met: drvPath: met.few.${drvPath} or (met.some.${drvPath} or (met.most.${drvPath} or [ ]));
+
+  add = met: nodes:
     let
-      first = head nodes;
-      declaring = filter (one: one.facts.declared) nodes;
-      speaking = if declaring == [ ] then nodes else declaring;
-      licenses = unique (map (one: one.facts.license) speaking);
-      optional = name:
-        let text = plainOrNull (first.value.${name} or null);
-        in if text == null then { } else { ${name} = text; };
+      few = met.few // groupBy (one: one.drvPath) nodes;
+      fewSize = met.fewSize + length nodes;
+      some = met.some // few;
+      someSize = met.someSize + fewSize;
     in
-    {
-      inherit (first) drvPath name;
-      inputs = attrNames (groupBy (one: one.drvPath) (concatMap (one: one.below) nodes));
-      facts = (head speaking).facts // {
-        license =
-          if length licenses == 1 then head licenses
-          else { licenseType = "compound"; operator = "AND"; inherit licenses; };
-        provenance = unique (concatMap (one: one.facts.provenance) speaking);
-      };
-    } // optional "pname" // optional "version";
+    if fewSize < 16 then met // { inherit few fewSize; }
+    else if someSize < 512 then nothingMet // { inherit some someSize; inherit (met) most; }
+    else nothingMet // { most = met.most // some; };
 
-  facts = paths:
+  # False only where it is certain that this was met, with a `meta` that comes to the same facts. Nearly always it is
+  # one and the same set, and Nix sees that at once.
+  mayBeNew = met: value:
     let
-      found = map (path: { attrPath = path; found = resolve path; }) paths;
+      given = value.drvPath or null;
+      drvPath = plain given;
+      known =
+        if isString given then met.most.${drvPath} or (met.some.${drvPath} or (met.few.${drvPath} or [ ]))
+        else [ ];
+      one = (head known).value.meta or null;
+      other = value.meta or null;
+    in
+    known == [ ] || !(
+      (one.license or null) == (other.license or null)
+      && one ? license == other ? license
+      && (one.position or null) == (other.position or null)
+      && (one ? position || !(one ? license) || unsafeGetAttrPos "license" one == unsafeGetAttrPos "license" other)
+      && (one.sourceProvenance or null) == (other.sourceProvenance or null)
+    );
 
-      job = { attrPath, found }:
+  newNodes = met: values:
+    let
+      attempt = tryEval (filter (mayBeNew met) values);
+      candidates =
+        if attempt.success then attempt.value else filter (value: catchShallow true (mayBeNew met value)) values;
+      made = value:
         let
-          kind = kindOf found;
-          value = found.value;
-          probed = probe value;
-          outputs = catch null (outputsOf value);
+          drvPath = drvPathOf value;
+          one = node drvPath value;
         in
-        if kind == "set" then {
-          inherit attrPath;
-          outcome = "set";
-          names = attrNames value;
-          recurse = wantsRecursion attrPath value;
-        }
-        else if kind != "derivation" then { inherit attrPath; outcome = kind; }
-        else if probed == null || outputs == null then { inherit attrPath; outcome = "throws"; }
-        else {
-          inherit attrPath outputs;
-          inherit (probed) drvPath name;
-          outcome = "job";
-          system = plainOrNull (value.system or null);
-        };
-
-      start = concatMap (one: if kindOf one.found == "derivation" then node one.found.value else [ ]) found;
+        if drvPath == null || any (known: known.key == one.key) (knownOf met drvPath) then [ ] else [ one ];
     in
-    {
-      jobs = map job found;
-      derivations = map merge (attrValues (groupBy (one: one.drvPath) (genericClosure {
-        startSet = start;
-        operator = one: one.below;
-      })));
+    concatMap made candidates;
+
+  walk = met: say: value:
+    genericClosure {
+      startSet = newNodes met [ value ];
+      operator = one: say one (newNodes met (derivationsBelow one.value));
     };
 
-  question = fromJSON request;
+  ## The answer
+
+  say = what: answer: trace "${question.mark} ${what} ${toJSON answer}";
+
+  visit = met: attrPath:
+    let
+      found = resolve attrPath;
+      kind = kindOf found;
+      inherit (found) value;
+      drvPath = drvPathOf value;
+      outputs = catch null (outputsOf value);
+      name = plainOrNull (value.name or null);
+      reached = walk met (one: trace "${question.mark} facts ${one.key}") value;
+    in
+    if kind == "set" then
+      say "path" {
+        inherit attrPath;
+        outcome = "set";
+        names = attrNames value;
+        recurse = wantsRecursion attrPath value;
+      } met
+    else if kind != "derivation" then say "path" { inherit attrPath; outcome = kind; } met
+    else if drvPath == null || outputs == null then say "path" { inherit attrPath; outcome = "throws"; } met
+    else seq (length reached) (say "path" {
+      inherit attrPath drvPath outputs name;
+      outcome = "job";
+      system = plainOrNull (value.system or null);
+    } (if reached == [ ] then met else add met reached));
+
+  rootAnswer =
+    let kind = kindOf { found = true; value = root; };
+    in { inherit kind; names = if kind == "set" then attrNames root else [ ]; };
+
+  paths =
+    if isList question.paths then question.paths
+    else if rootAnswer.kind == "derivation" then [ [ ] ]
+    else if length rootAnswer.names <= question.paths then map (name: [ name ]) rootAnswer.names
+    else [ ];
+
+  tell = value:
+    if !isAttrs value then null
+    else if isDerivation value then seq value.drvPath (deepSeq (outputsOf value) null)
+    else value.recurseForDerivations or null;
+
+  ## For other tools
+
+  # Sets say by themselves that they are to be searched.
+  searchable = path: value:
+    if !isAttrs value || isDerivation value then value
+    else if path == [ ] || wantsRecursion path value then
+      mapAttrs (name: searchable (path ++ [ name ])) (removeAttrs value [ "recurseForDerivations" ])
+      // { recurseForDerivations = true; }
+    else value;
+
+  # What was named is there whatever it is, below the names that lead to it.
+  selected = foldl'
+    (set: path:
+      let name = head path;
+      in set // {
+        recurseForDerivations = true;
+        ${name} =
+          if length path == 1 then named root.${name}
+          else narrowed (tail path) root.${name} (set.${name} or { });
+      })
+    { };
+  narrowed = path: value: others:
+    let name = head path;
+    in others // {
+      recurseForDerivations = true;
+      ${name} =
+        if length path == 1 then named value.${name}
+        else narrowed (tail path) value.${name} (others.${name} or { });
+    };
+  named = value:
+    if isAttrs value && !isDerivation value then value // { recurseForDerivations = true; } else value;
 in
-# What fails here fails as a whole: an expression that is not there or does not parse has no attributes to ask for.
-seq root (
-  if question.mode == "list" then map list question.paths
-  else if question.mode == "facts" then facts question.paths
-  else throw "the request asks for the mode ${toJSON question.mode}, which does not exist"
-)
+if request == null then
+  value: { facts = map (one: one.key) (walk nothingMet (one: below: below) value); }
+else if question.select or false then
+  (if isList question.paths then selected question.paths else searchable [ ] root)
+else if question.tell or false then
+  tell (at (head question.paths) root)
+else
+  # What fails here fails as a whole: an expression that is not there or does not parse has no attributes to ask for.
+  seq root (say "root" rootAnswer (seq (foldl' visit nothingMet paths) 0))

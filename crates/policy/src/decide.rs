@@ -1,13 +1,16 @@
 //! The decision about one path.
 
 use crate::decision::{Decision, Effect, Reason, Verdict};
+use crate::entries::Exception;
 use crate::judge;
+use crate::lift::{Lifted, ruled};
+use crate::matcher::Case;
 use crate::policy::{Action, Rules};
 use crate::terms::Terms;
 use crate::{Code, Source};
 use narthex_audit::Report;
 use narthex_closure::{NarHash, StorePath};
-use narthex_license::{Class, LicenseFacts};
+use narthex_license::{Class, LicenseFacts, Reading};
 
 /// A package that is made from a source.
 #[derive(Clone, Debug)]
@@ -27,6 +30,28 @@ pub enum Provenance<'a> {
     Output(Option<&'a LicenseFacts>),
     /// It is a source without facts of its own, and takes those of the packages made from it.
     Source(Vec<SourceUser>),
+    /// It declares nothing, has no source of its own, and everything that it is made from is free.
+    MadeFromFree,
+    /// It declares nothing, and is another build of a package that does.
+    Original {
+        /// The package's name.
+        name: &'a str,
+        /// What the package declares.
+        facts: &'a LicenseFacts,
+    },
+    /// Something that it is made from is not known: its name, and what is wrong with it.
+    Incomplete(String),
+}
+
+impl<'a> Provenance<'a> {
+    /// The facts, where there are any that a policy can ask for licenses.
+    fn facts(&self) -> Option<&'a LicenseFacts> {
+        match self {
+            Self::Output(facts) => *facts,
+            Self::Original { facts, .. } => Some(facts),
+            _ => None,
+        }
+    }
 }
 
 /// Everything that a decision rests on.
@@ -34,6 +59,8 @@ pub enum Provenance<'a> {
 pub struct Subject<'a> {
     /// The path.
     pub path: &'a StorePath,
+    /// What the policy can name it by.
+    pub case: Case<'a>,
     /// The hash of its NAR; the permit holds for this one only.
     pub nar_hash: NarHash,
     /// Where its facts come from.
@@ -47,32 +74,70 @@ pub struct Subject<'a> {
 
 /// What the declared licenses alone would come to, before anything is built: the verdict, and the
 /// reasons with the deciding one first. The audit can only add reasons to withhold.
-pub fn forecast(provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Reason>) {
-    let (terms, mut reasons) = declared(provenance, rules);
-    if let Some(terms) = terms.filter(|_| is_open(&reasons)) {
-        reasons.extend(standalone(terms));
+pub fn forecast(case: &Case<'_>, provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Reason>) {
+    let Declared { terms, mut reasons } = declared(case, provenance, rules);
+    if is_open(&reasons) {
+        reasons.extend(standalone(&terms));
     }
     reasons.sort_by_key(|reason| (reason.effect, reason.code));
     let publish = reasons.first().is_some_and(|reason| reason.effect == Effect::Publish);
     (if publish { Verdict::Publish } else { Verdict::Withhold }, reasons)
 }
 
-fn declared<'r>(provenance: &Provenance<'_>, rules: &'r Rules) -> (Option<&'r Terms>, Vec<Reason>) {
-    match provenance {
-        Provenance::Output(facts) => of_output(*facts, rules),
+/// What comes of what is declared.
+struct Declared<'r> {
+    /// The terms that the whole package is under, each of which must name every file of it.
+    terms: Vec<&'r Terms>,
+    reasons: Vec<Reason>,
+}
+
+/// In this order: corrections, which the facts have in them already; the class of the license, or the packages that
+/// a source is of; the operator's rules; exceptions and grants, which take the force from reasons that forbid.
+fn declared<'r>(case: &Case<'_>, provenance: &Provenance<'_>, rules: &'r Rules) -> Declared<'r> {
+    let facts = provenance.facts();
+    let (mut terms, mut reasons) = match provenance {
+        Provenance::Output(facts) => of_output(case.package, *facts, rules),
         Provenance::Source(users) => of_source(users, rules),
+        Provenance::MadeFromFree => (Vec::new(), vec![of_free_inputs(rules)]),
+        Provenance::Original { name, facts } => of_original(case.package, name, facts, rules),
+        Provenance::Incomplete(what) => {
+            let message = format!("what it is made from is not all known: {what}");
+            (Vec::new(), vec![Reason::new(Code::GraphIncomplete, Effect::Withhold, message, Vec::new())])
+        }
+    };
+    let policy = rules.policy();
+    for rule in policy.rules.iter().filter(|rule| !rule.about.asks_for_bytes() && rule.about.is_about(case, facts)) {
+        reasons.push(ruled(rule, Vec::new()));
     }
+    let mut lifted = Lifted::default();
+    for reason in reasons.iter_mut().filter(|reason| reason.effect == Effect::Withhold) {
+        let excepts =
+            |exception: &&Exception| !exception.about.asks_for_bytes() && exception.about.is_about(case, facts);
+        let is_lifted = lifted.by_exception(rules, reason.code, excepts)
+            || lifted.by_grant(rules, reason.code, |grant| grant.covers(case, facts));
+        if is_lifted {
+            reason.effect = Effect::Note;
+        }
+    }
+    // Whoever has leave from the vendor need not ask the terms that are for everybody.
+    if !terms.is_empty() && lifted.has_grant(rules, |grant| grant.covers(case, facts)) {
+        terms.clear();
+    }
+    reasons.extend(lifted.reasons());
+    Declared { terms, reasons }
 }
 
 /// Decides about one path. The same subject and rules always give the same decision.
 pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
-    let (terms, mut reasons) = declared(&subject.provenance, rules);
+    let Declared { terms, mut reasons } = declared(&subject.case, &subject.provenance, rules);
     let open = is_open(&reasons);
+    let facts = subject.provenance.facts();
     match subject.report {
         Some(report) => {
-            let vendor = terms.filter(|_| open);
-            reasons.extend(judge::findings(subject.path.name(), report, rules, vendor, open));
-            reasons.extend(vendor.and_then(standalone));
+            let vendor = if open { terms.as_slice() } else { &[] };
+            reasons.extend(judge::findings(subject.path.name(), (&subject.case, facts), report, rules, vendor, open));
+            reasons.extend(judge::license_texts(subject.path.name(), &report.texts, vendor));
+            reasons.extend(standalone(vendor));
         }
         None => reasons.push(Reason::new(
             Code::AuditMissing,
@@ -93,23 +158,37 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
 /// the package set declares is as it was; what findings mean is asked again.
 pub fn decide_again(
     path: &StorePath,
+    case: &Case<'_>,
     nar_hash: NarHash,
     earlier: &[Reason],
     report: &Report,
     rules: &Rules,
 ) -> Decision {
-    let mut reasons: Vec<Reason> = earlier.iter().filter(|reason| reason.source == Source::Declared).cloned().collect();
+    let of_bytes = |reason: &Reason| {
+        matches!(reason.source, Source::Audit | Source::Terms) || reason.code == Code::PolicyVendorCode
+    };
+    let mut reasons: Vec<Reason> = earlier.iter().filter(|reason| !of_bytes(reason)).cloned().collect();
     let open = is_open(&reasons);
-    reasons.extend(judge::findings(path.name(), report, rules, None, open));
+    reasons.extend(judge::findings(path.name(), (case, None), report, rules, &[], open));
     Decision::new(path.clone(), nar_hash, reasons)
 }
 
-/// By class; with the terms that stand behind the declared license, where there are any.
-fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r Terms>, Vec<Reason>) {
-    let class = facts.map_or(Class::Unknown, LicenseFacts::class);
-    let license = facts.map(|facts| facts.license.to_string()).unwrap_or_default();
+/// By class; with the terms that the package is under, where there are any.
+fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
+    let class = rules.class(facts);
+    let mut license = facts.map(|facts| facts.license.to_string()).unwrap_or_default();
+    // Where it matters how a list is read, the reason says how.
+    let other = match rules.policy().lists() {
+        Reading::Strict => Reading::Lenient,
+        Reading::Lenient => Reading::Strict,
+    };
+    if facts.is_some_and(|facts| facts.class_under(other) != class) {
+        let reading = if other == Reading::Lenient { "all of which apply" } else { "of which one may be chosen" };
+        license = format!("{license}, a list {reading} as this policy reads it,");
+    }
     let (code, message) = match class {
-        Class::Free => (Code::LicenseFree, format!("{license} is free")),
+        // No license value comes to the second one.
+        Class::Free | Class::MadeFromFree => (Code::LicenseFree, format!("{license} is free")),
         Class::Redistributable => {
             (Code::LicenseRedistributable, format!("{license} is not free, but may be passed on"))
         }
@@ -117,11 +196,17 @@ fn of_output<'r>(facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Option<&'r 
         Class::Unknown => (Code::LicenseUnknown, unknown(facts)),
     };
     // Where it may be had under a free license, it is no vendor's package.
-    let terms = facts.filter(|_| class != Class::Free).and_then(|facts| {
+    let terms = facts.filter(|_| class != Class::Free).map_or_else(Vec::new, |facts| {
         let licenses = facts.license.licenses();
-        rules.terms_among(licenses.iter().map(|license| license.key()))
+        rules.terms_of_package(package, licenses.iter().map(|license| license.key()))
     });
-    (terms, vec![Reason::new(code, effect(rules.policy().action(class)), message, Vec::new())])
+    let mut reasons = vec![Reason::new(code, effect(rules.policy().action(class)), message, Vec::new())];
+    if let Some(correction) = facts.and_then(|facts| facts.correction.as_ref()) {
+        let (was, reason, source) = (&correction.was, &correction.reason, &correction.source);
+        let message = format!("the package set says {was}; the policy puts it right: {reason} ({source})");
+        reasons.push(Reason::new(Code::PolicyCorrection, Effect::Note, message, Vec::new()));
+    }
+    (terms, reasons)
 }
 
 fn unknown(facts: Option<&LicenseFacts>) -> String {
@@ -135,7 +220,24 @@ fn unknown(facts: Option<&LicenseFacts>) -> String {
     }
 }
 
-fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Option<&'r Terms>, Vec<Reason>) {
+fn of_free_inputs(rules: &Rules) -> Reason {
+    let message = "it has no source of its own, and all that it is made from is free".to_owned();
+    Reason::new(Code::MadeFromFreeInputs, effect(rules.policy().action(Class::MadeFromFree)), message, Vec::new())
+}
+
+/// As the package that it is another build of, under a code of its own.
+fn of_original<'r>(package: &str, name: &str, facts: &LicenseFacts, rules: &'r Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
+    let (terms, reasons) = of_output(package, Some(facts), rules);
+    let renamed = |reason: Reason| {
+        let message = format!("as {name}, which it is another build of: {}", reason.message);
+        // That the policy puts something right is said as it is.
+        let code = if reason.source == Source::Declared { Code::LicenseOfOriginal } else { reason.code };
+        Reason::new(code, reason.effect, message, reason.evidence)
+    };
+    (terms, reasons.into_iter().map(renamed).collect())
+}
+
+fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
     let names = |users: &mut dyn Iterator<Item = &SourceUser>| {
         let mut names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
         names.sort_unstable();
@@ -159,7 +261,7 @@ fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Option<&'r Terms>, Vec
         let message = format!("source of {}", names(&mut users.iter()));
         Reason::new(Code::SourceOfPublished, Effect::Publish, message, Vec::new())
     };
-    (None, vec![reason])
+    (Vec::new(), vec![reason])
 }
 
 /// Whether nothing has forbidden publishing so far.
@@ -168,18 +270,20 @@ fn is_open(reasons: &[Reason]) -> bool {
 }
 
 /// A package that is itself declared under a vendor's terms is no application.
-fn standalone(terms: &Terms) -> Option<Reason> {
-    let clause = terms.forbids_standalone()?;
+fn standalone(terms: &[&Terms]) -> Option<Reason> {
+    let (terms, clause) = terms.iter().find_map(|terms| Some((terms, terms.forbids_standalone()?)))?;
     let message = format!("the {} permits its files only as part of an application ({clause})", terms.title());
     Some(Reason::new(Code::TermsStandalone, Effect::Withhold, message, Vec::new()))
 }
 
-fn effect(action: Action) -> Effect {
+pub(crate) fn effect(action: Action) -> Effect {
     match action {
         Action::Publish => Effect::Publish,
         Action::Withhold => Effect::Withhold,
     }
 }
 
+#[cfg(test)]
+mod precedence;
 #[cfg(test)]
 mod tests;

@@ -61,6 +61,8 @@ impl Decision {
     /// where none permits nothing is published.
     pub(crate) fn new(path: StorePath, nar_hash: NarHash, mut reasons: Vec<Reason>) -> Self {
         reasons.sort_by_key(|reason| (reason.effect, reason.code));
+        // What is lifted of what is declared and of what was found is lifted for one reason.
+        reasons.dedup();
         let verdict = match reasons.first() {
             Some(Reason { effect: Effect::Publish, .. }) => Verdict::Publish,
             _ => Verdict::Withhold,

@@ -1,40 +1,67 @@
 //! What findings mean under a policy: many findings, one reason for each code.
 
 use crate::decision::{Effect, Reason};
+use crate::entries::{Exception, Grant};
 use crate::evidence::shown;
+use crate::lift::{Lifted, ruled};
+use crate::matcher::Case;
 use crate::policy::{Action, Rules, Treatment};
-use crate::terms::{Standing, Terms};
+use crate::terms::{Standing, Terms, TextStanding};
 use crate::words::{base_name, message};
 use crate::{Code, Evidence};
-use narthex_audit::{Finding, Origin, Place, Report};
+use narthex_audit::{Finding, LicenseText, Origin, Place, Report};
+use narthex_license::LicenseFacts;
 use std::collections::BTreeMap;
 
 /// Draws reasons from a report about the path called `name`. `vendor` are the terms that the whole
-/// package is declared under: they must name every file of it. `open` says that nothing has forbidden
+/// package is declared under: each of them must name every file of it. `open` says that nothing has forbidden
 /// publishing so far; where something has, findings only explain.
-pub(crate) fn findings(name: &str, report: &Report, rules: &Rules, vendor: Option<&Terms>, open: bool) -> Vec<Reason> {
+///
+/// Exceptions and grants are asked finding by finding, and the operator's rules about files and findings last.
+pub(crate) fn findings(
+    name: &str,
+    (case, facts): (&Case<'_>, Option<&LicenseFacts>),
+    report: &Report,
+    rules: &Rules,
+    vendor: &[&Terms],
+    open: bool,
+) -> Vec<Reason> {
     let mut grouped: BTreeMap<(Effect, Code), Vec<Ground<'_>>> = BTreeMap::new();
+    let mut lifted = Lifted::default();
     for finding in &report.findings {
-        for (effect, code, evidence, terms) in judge(name, finding, rules, open) {
+        for (mut effect, code, evidence, terms) in judge(name, finding, rules, open) {
+            let excepts =
+                |exception: &&Exception| exception.about.is_about(case, facts) && exception.about.asks_for(finding);
+            let covers = |grant: &Grant| finding.origin().is_some_and(|o| grant.covers_material(&o.material));
+            if effect == Effect::Withhold
+                && (lifted.by_exception(rules, code, excepts) || lifted.by_grant(rules, code, covers))
+            {
+                effect = Effect::Note;
+            }
             grouped.entry((effect, code)).or_default().push((evidence, terms));
         }
     }
-    if let Some(terms) = vendor {
+    if !vendor.is_empty() {
         let unlisted = grouped.entry((Effect::Withhold, Code::TermsFileNotListed)).or_default();
         for file in &report.files {
             let place = shown(name, &Place { file: file.clone(), members: Vec::new() });
+            let unlisting = vendor.iter().find(|terms| !is_listed(&place, terms));
             // A file that the corpus knows was found already, with its original's name.
-            if !is_listed(&place, terms) && unlisted.iter().all(|(evidence, _)| evidence.place != place) {
-                unlisted.push((Evidence { place, ..Evidence::default() }, Some(terms)));
+            if let Some(terms) = unlisting
+                && unlisted.iter().all(|(evidence, _)| evidence.place != place)
+            {
+                unlisted.push((Evidence { place, ..Evidence::default() }, Some(*terms)));
             }
         }
         grouped.retain(|_, grounds| !grounds.is_empty());
     }
     // A package that is declared as the vendor's is none that holds an application.
-    if vendor.is_none()
+    if vendor.is_empty()
         && let Some(ground) = nothing_else(report, &grouped)
     {
-        grouped.insert((Effect::Withhold, Code::TermsStandalone), vec![ground]);
+        let granted = lifted.by_grant(rules, Code::TermsStandalone, |grant| grant.covers(case, facts));
+        let effect = if granted { Effect::Note } else { Effect::Withhold };
+        grouped.insert((effect, Code::TermsStandalone), vec![ground]);
     }
     let harmless = [Code::AuditLinksDynamically, Code::AuditStub];
     let suspicious = grouped.keys().any(|(_, code)| !harmless.contains(code));
@@ -56,7 +83,54 @@ pub(crate) fn findings(name: &str, report: &Report, rules: &Rules, vendor: Optio
         let message = format!("nothing restricted in {files} file{}", if files == 1 { "" } else { "s" });
         reasons.push(Reason::new(Code::AuditClean, Effect::Note, message, Vec::new()));
     }
+    reasons.extend(lifted.reasons());
+    for rule in
+        rules.policy().rules.iter().filter(|rule| rule.about.asks_for_bytes() && rule.about.is_about(case, facts))
+    {
+        let found = report.findings.iter().filter(|finding| rule.about.asks_for_finding(finding));
+        let mut evidence: Vec<Evidence> = found.map(|finding| Evidence::of(name, finding)).collect();
+        let files = report.files.iter().filter(|file| rule.about.asks_for_file(file));
+        evidence.extend(files.map(|file| {
+            let place = shown(name, &Place { file: file.clone(), members: Vec::new() });
+            Evidence { place, ..Evidence::default() }
+        }));
+        if !evidence.is_empty() {
+            reasons.push(ruled(rule, evidence));
+        }
+    }
     reasons
+}
+
+/// Whether the license texts in a package called `name` are those that the terms it is under were read from. What
+/// terms say of files may not hold under another text, so that one that is not known withholds the package.
+/// Nothing is said of a package without a license text, nor under terms that name no text of theirs.
+pub(crate) fn license_texts(name: &str, texts: &[LicenseText], vendor: &[&Terms]) -> Vec<Reason> {
+    let Some(first) = vendor.first().filter(|_| vendor.iter().all(|terms| terms.has_texts())) else {
+        return Vec::new();
+    };
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for text in texts {
+        let evidence = |note: String| Evidence {
+            place: shown(name, &text.place),
+            notes: vec![note, format!("SHA-256 of its normal form: {}", text.sha256)],
+            ..Evidence::default()
+        };
+        let standing = vendor.iter().find_map(|terms| match terms.text_with(&text.sha256) {
+            TextStanding::Known(releases) => Some((terms, releases)),
+            TextStanding::NotKnown => None,
+        });
+        match standing {
+            Some((terms, releases)) => known.push((evidence(format!("text of {}: {releases}", terms.title())), *terms)),
+            None => unknown.push((evidence(format!("no text of {}", first.title())), *first)),
+        }
+    }
+    let reason = |code, effect, found: Vec<(Evidence, &Terms)>| {
+        let terms = found.first().map(|(_, terms)| *terms)?;
+        let evidence: Vec<Evidence> = found.into_iter().map(|(evidence, _)| evidence).collect();
+        Some(Reason::new(code, effect, message(code, &evidence, Some(terms)), evidence))
+    };
+    let unknown = reason(Code::TermsTextUnknown, Effect::Withhold, unknown);
+    unknown.into_iter().chain(reason(Code::TermsTextKnown, Effect::Note, known)).collect()
 }
 
 /// A piece of evidence, and the terms it was held against.
@@ -128,7 +202,7 @@ fn judge<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec
     match treatment {
         Treatment::Publish => vec![(Effect::Note, note, evidence, None)],
         Treatment::Withhold => vec![(Effect::Withhold, Code::PolicyVendorCode, evidence, None)],
-        Treatment::Terms => match rules.terms_for(origin.material.licenses.iter().map(String::as_str)) {
+        Treatment::Terms => match rules.terms_for(&origin.material) {
             None => vec![(Effect::Withhold, Code::TermsMissing, evidence, None)],
             Some(terms) => under_terms(finding, origin, terms, permit, evidence),
         },

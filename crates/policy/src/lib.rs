@@ -7,22 +7,29 @@
 //! exactly the NAR that the decision was about, and there is no other way to make one.
 
 mod code;
+mod date;
 mod decide;
 mod decision;
+mod entries;
 mod evidence;
 mod judge;
+mod lift;
+mod matcher;
 mod policy;
 mod read;
+pub mod schema;
 mod terms;
 mod words;
 
 pub use code::{Code, Source};
+pub use date::{Date, NoDate};
 pub use decide::{Provenance, SourceUser, Subject, decide, decide_again, forecast};
 pub use decision::{Decision, Effect, Permit, Reason, Verdict};
 pub use evidence::{Coverage, Device, Evidence, Stubs};
+pub use matcher::Case;
 pub use policy::{Action, Policy, Rules, Treatment};
 pub use read::Mistake;
-pub use terms::Terms;
+pub use terms::{Terms, TextStanding};
 pub use words::certainty;
 
 /// The policies and terms that the program ships.
@@ -30,6 +37,25 @@ pub mod shipped {
     /// The policy that holds when nothing else is said.
     pub const DEFAULT_POLICY: &str = include_str!("../../../policies/default.toml");
 
+    /// Policies by name.
+    pub const POLICIES: [(&str, &str); 4] = [
+        ("default", DEFAULT_POLICY),
+        ("strict", include_str!("../../../policies/strict.toml")),
+        ("redistributable-only", include_str!("../../../policies/redistributable-only.toml")),
+        ("private", include_str!("../../../policies/private.toml")),
+    ];
+
     /// Terms by id.
-    pub const TERMS: [(&str, &str); 1] = [("cuda-toolkit", include_str!("../../../policies/terms/cuda-toolkit.toml"))];
+    pub const TERMS: [(&str, &str); 10] = [
+        ("cuda-toolkit", include_str!("../../../policies/terms/cuda-toolkit.toml")),
+        ("cudnn", include_str!("../../../policies/terms/cudnn.toml")),
+        ("tensorrt", include_str!("../../../policies/terms/tensorrt.toml")),
+        ("cutensor", include_str!("../../../policies/terms/cutensor.toml")),
+        ("cusparselt", include_str!("../../../policies/terms/cusparselt.toml")),
+        ("cudss", include_str!("../../../policies/terms/cudss.toml")),
+        ("nvcomp", include_str!("../../../policies/terms/nvcomp.toml")),
+        ("nccl", include_str!("../../../policies/terms/nccl.toml")),
+        ("intel-simplified", include_str!("../../../policies/terms/intel-simplified.toml")),
+        ("intel-compiler-runtime", include_str!("../../../policies/terms/intel-compiler-runtime.toml")),
+    ];
 }

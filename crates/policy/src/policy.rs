@@ -1,9 +1,14 @@
 //! Policies: one TOML file, read strictly.
 
+use crate::date::Date;
+use crate::entries::{Correction, Exception, Grant, Rule};
+use crate::matcher::{Case, Matcher};
 use crate::read::{Mistake, Reader, Value};
 use crate::terms::Terms;
-use narthex_license::Class;
+use narthex_audit::Material;
+use narthex_license::{Class, LicenseFacts, Reading};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What is done with a class of packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +35,13 @@ pub enum Treatment {
 pub struct Policy {
     name: String,
     terms: Vec<String>,
+    lists: Reading,
     classes: BTreeMap<Class, Action>,
     pub(crate) findings: Findings,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) exceptions: Vec<Exception>,
+    pub(crate) grants: Vec<Grant>,
+    corrections: Vec<Correction>,
 }
 
 /// What is done with each kind of finding. Where the version is not known, or the library is a driver's,
@@ -76,15 +86,41 @@ impl Findings {
     }
 }
 
+/// A policy of before there was this class does not name it, and publishes nothing of it.
+const LATER_CLASS: (&str, Class) = ("made-from-free", Class::MadeFromFree);
 const CLASSES: [(&str, Class); 4] = [
     ("free", Class::Free),
     ("redistributable", Class::Redistributable),
     ("restricted", Class::Restricted),
     ("unknown", Class::Unknown),
 ];
-const ACTIONS: [(&str, Action); 2] = [("publish", Action::Publish), ("withhold", Action::Withhold)];
+pub(crate) const ACTIONS: [(&str, Action); 2] = [("publish", Action::Publish), ("withhold", Action::Withhold)];
 const TREATMENTS: [(&str, Treatment); 3] =
     [("terms", Treatment::Terms), ("withhold", Treatment::Withhold), ("publish", Treatment::Publish)];
+
+const READINGS: [(&str, Reading); 2] = [("strict", Reading::Strict), ("lenient", Reading::Lenient)];
+const KNOWN: [&str; 10] =
+    ["version", "name", "terms", "lists", "classes", "findings", "rules", "exceptions", "grants", "corrections"];
+
+fn without_places<T>(entries: Vec<(T, Range<usize>)>) -> Vec<T> {
+    entries.into_iter().map(|(entry, _)| entry).collect()
+}
+
+/// Two entries about the same that cannot both hold.
+fn contradictions(reader: &mut Reader<'_>, rules: &[(Rule, Range<usize>)], corrections: &[(Correction, Range<usize>)]) {
+    for (number, (rule, at)) in rules.iter().enumerate() {
+        if let Some((other, _)) = rules[..number].iter().find(|(other, _)| other.about == rule.about) {
+            let what = if other.then == rule.then { "says the same as" } else { "contradicts" };
+            reader.mistake(at.clone(), format!("this rule {what} an earlier one about {}", rule.about.shown()));
+        }
+    }
+    for (number, (correction, at)) in corrections.iter().enumerate() {
+        if corrections[..number].iter().any(|(other, _)| other.about == correction.about) {
+            let about = correction.about.shown();
+            reader.mistake(at.clone(), format!("an earlier correction is about {about} as well"));
+        }
+    }
+}
 
 impl Policy {
     /// Reads a policy file.
@@ -93,24 +129,46 @@ impl Policy {
     /// All mistakes in it, each with line and column.
     pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
         Reader::run(text, |reader, root| {
-            let fields = reader.fields(root.get_ref(), &["version", "name", "terms", "classes", "findings"]);
+            let fields = reader.fields(root.get_ref(), &KNOWN);
             let version = reader.required(&fields, "version", 0..0).and_then(|v| reader.version_one(v));
             let name = reader.required(&fields, "name", 0..0).and_then(|v| reader.string(v));
             let terms = reader.required(&fields, "terms", 0..0).and_then(|v| reader.strings(v));
 
             let classes = reader.required(&fields, "classes", 0..0).and_then(|value| {
                 let table = reader.table(value)?;
-                let inner = reader.fields(table, &CLASSES.map(|(name, _)| name));
+                let known = CLASSES.iter().chain([&LATER_CLASS]).map(|(name, _)| *name).collect::<Vec<_>>();
+                let inner = reader.fields(table, &known);
                 let read = CLASSES.map(|(name, class)| {
                     let action = reader.required(&inner, name, value.span())?;
                     Some((class, reader.one_of(action, &ACTIONS)?))
                 });
-                read.into_iter().collect::<Option<BTreeMap<_, _>>>()
+                let (name, class) = LATER_CLASS;
+                let later = inner.get(name).map(|action| Some((class, reader.one_of(action, &ACTIONS)?)));
+                read.into_iter().chain(later).collect::<Option<BTreeMap<_, _>>>()
             });
 
             let findings = reader.required(&fields, "findings", 0..0).and_then(|value| Findings::read(reader, value));
+            let lists = match fields.get("lists") {
+                None => Some(Reading::Strict),
+                Some(value) => reader.one_of(value, &READINGS),
+            };
+            let rules = reader.entries(&fields, "rules", Rule::read);
+            let exceptions = reader.entries(&fields, "exceptions", Exception::read);
+            let grants = reader.entries(&fields, "grants", Grant::read);
+            let corrections = reader.entries(&fields, "corrections", Correction::read);
+            contradictions(reader, &rules, &corrections);
             let () = version?;
-            Some(Self { name: name?, terms: terms?, classes: classes?, findings: findings? })
+            Some(Self {
+                name: name?,
+                terms: terms?,
+                lists: lists?,
+                classes: classes?,
+                findings: findings?,
+                rules: without_places(rules),
+                exceptions: without_places(exceptions),
+                grants: without_places(grants),
+                corrections: without_places(corrections),
+            })
         })
     }
 
@@ -124,6 +182,11 @@ impl Policy {
         &self.terms
     }
 
+    /// How lists of licenses are read.
+    pub fn lists(&self) -> Reading {
+        self.lists
+    }
+
     /// What is done with packages of a class.
     pub fn action(&self, class: Class) -> Action {
         // Every class is there after parsing; what could not be asked is withheld.
@@ -131,17 +194,56 @@ impl Policy {
     }
 }
 
-/// A policy together with the terms it names.
+/// A policy together with the terms it names, on a certain day.
 #[derive(Clone, Debug)]
 pub struct Rules {
     policy: Policy,
     terms: Vec<Terms>,
+    today: Date,
 }
 
 impl Rules {
-    /// Puts them together. Which texts the names stand for is the caller's to find out.
-    pub fn new(policy: Policy, terms: Vec<Terms>) -> Self {
-        Self { policy, terms }
+    /// Puts them together. Which texts the names stand for, and what day it is, is the caller's to find out:
+    /// exceptions and grants end.
+    pub fn new(policy: Policy, terms: Vec<Terms>, today: Date) -> Self {
+        Self { policy, terms, today }
+    }
+
+    /// The day.
+    pub(crate) fn today(&self) -> Date {
+        self.today
+    }
+
+    /// What the facts come to, as this policy reads lists.
+    pub fn class(&self, facts: Option<&LicenseFacts>) -> Class {
+        facts.map_or(Class::Unknown, |facts| facts.class_under(self.policy.lists))
+    }
+
+    /// The facts as the policy puts them right; `None` where it does not. Everything that is decided goes by
+    /// these.
+    pub fn correct(&self, case: &Case<'_>, facts: &LicenseFacts) -> Option<LicenseFacts> {
+        let about = |correction: &&Correction| correction.about.is_about(case, Some(facts));
+        self.policy.corrections.iter().find(about).map(|correction| correction.correct(facts))
+    }
+
+    /// Whether packages with the same facts may come to different decisions by what they are called.
+    pub fn asks_for_names(&self) -> bool {
+        let policy = &self.policy;
+        !(policy.rules.is_empty() && policy.exceptions.is_empty() && policy.grants.is_empty())
+    }
+
+    /// Entries that are about none of these packages: most often a pattern with a mistake in it.
+    pub fn idle<'c>(&self, packages: &[(Case<'c>, Option<&'c LicenseFacts>)]) -> Vec<String> {
+        let is_idle = |matcher: &Matcher| !packages.iter().any(|(case, facts)| matcher.is_about(case, *facts));
+        let policy = &self.policy;
+        let rules = policy.rules.iter().map(|rule| ("rule", &rule.about));
+        let exceptions = policy.exceptions.iter().map(|exception| ("exception", &exception.about));
+        let corrections = policy.corrections.iter().map(|correction| ("correction", &correction.about));
+        let all = rules.chain(exceptions).chain(corrections).filter(|(_, about)| is_idle(about));
+        let named = all.map(|(what, about)| format!("the {what} about {} matches nothing", about.shown()));
+        let grants =
+            policy.grants.iter().filter(|grant| !packages.iter().any(|(case, facts)| grant.covers(case, *facts)));
+        named.chain(grants.map(|grant| format!("{} covers nothing", grant.shown()))).collect()
     }
 
     /// The policy.
@@ -149,18 +251,39 @@ impl Rules {
         &self.policy
     }
 
-    /// The terms that a declared license brings with it: where several licenses apply, one that has terms
-    /// is enough for them to apply.
-    pub fn terms_among<'l>(&self, licenses: impl IntoIterator<Item = &'l str>) -> Option<&Terms> {
-        licenses.into_iter().find_map(|license| self.terms.iter().find(|terms| terms.covers(license)))
+    /// The terms that apply to a package by what it declares, given by its full name and the nixpkgs attributes
+    /// of its licenses. A package has to meet all of them, so that naming more never loosens anything:
+    ///
+    /// 1. of the terms that speak of a package of this name, the first in the policy's order;
+    /// 2. for each license that these do not accept, or for each where there are none, the first terms that
+    ///    stand behind it.
+    pub fn terms_of_package<'l>(&self, package: &str, licenses: impl IntoIterator<Item = &'l str>) -> Vec<&Terms> {
+        let name = Material::of_package(package, Vec::new()).name;
+        let named = self.terms.iter().find(|terms| terms.names(&name));
+        let mut found: Vec<&Terms> = named.into_iter().collect();
+        for license in licenses.into_iter().filter(|license| !named.is_some_and(|terms| terms.accepts(license))) {
+            let covering = self.terms.iter().find(|terms| terms.covers(license));
+            found.extend(covering.filter(|terms| found.iter().all(|known| known.id() != terms.id())));
+        }
+        found
     }
 
-    /// The terms that stand behind all of these licenses, given by their nixpkgs attributes: where
-    /// other licenses apply as well, these terms alone permit nothing.
-    pub fn terms_for<'l>(&self, licenses: impl IntoIterator<Item = &'l str> + Clone) -> Option<&Terms> {
-        let all = |terms: &&Terms| licenses.clone().into_iter().all(|license| terms.covers(license));
-        let any = licenses.clone().into_iter().next().is_some();
-        self.terms.iter().filter(|_| any).find(all)
+    /// The terms that can permit material in other packages. They have to answer for all licenses that the
+    /// material is under: where others apply as well, they alone permit nothing. Material without a license has
+    /// no terms.
+    ///
+    /// 1. Where terms speak of a package of this name, only these are asked: the first in the policy's order
+    ///    that accepts every license.
+    /// 2. Where none do, the first terms that stand behind every license.
+    pub fn terms_for(&self, material: &Material) -> Option<&Terms> {
+        if material.licenses.is_empty() {
+            return None;
+        }
+        let mut named = self.terms.iter().filter(|terms| terms.names(&material.name)).peekable();
+        if named.peek().is_some() {
+            return named.find(|terms| material.licenses.iter().all(|license| terms.accepts(license)));
+        }
+        self.terms.iter().find(|terms| material.licenses.iter().all(|license| terms.covers(license)))
     }
 }
 
@@ -171,18 +294,86 @@ mod tests {
 
     #[test]
     fn the_shipped_policies_are_sound() {
-        let policy = Policy::parse(shipped::DEFAULT_POLICY).unwrap();
-        assert_eq!(policy.action(Class::Restricted), Action::Withhold);
-        assert_eq!(policy.action(Class::Unknown), Action::Withhold);
-        let strict = Policy::parse(include_str!("../../../policies/strict.toml")).unwrap();
-        // Neither knows what it would publish where the version is not known, or a driver's library is found.
-        for findings in [&policy.findings, &strict.findings] {
-            assert_eq!((findings.suspected, findings.driver), (Action::Withhold, Action::Withhold));
-            assert_eq!(findings.not_fully_audited, Action::Withhold);
-        }
-        let treated = |f: &Findings| [f.copy, f.modified_copy, f.static_code, f.cudart_static, f.device_code];
-        assert_eq!(treated(&policy.findings), [Treatment::Terms; 5]);
-        assert_eq!(treated(&strict.findings), [Treatment::Withhold; 5]);
+        use Treatment::{Publish, Terms, Withhold};
+        assert_eq!(shipped::POLICIES[0], ("default", shipped::DEFAULT_POLICY));
+        let all_terms = shipped::TERMS.map(|(id, _)| id);
+        let check = |name: &str, terms: &[&str], restricted, treated, undecided| {
+            let (_, text) = shipped::POLICIES.iter().find(|(known, _)| *known == name).unwrap();
+            let policy = Policy::parse(text).unwrap();
+            assert_eq!(policy.name(), name);
+            assert_eq!(policy.terms(), terms, "{name}");
+            for class in [Class::Free, Class::Redistributable] {
+                assert_eq!(policy.action(class), Action::Publish, "{name}");
+            }
+            assert_eq!(
+                (policy.action(Class::Restricted), policy.action(Class::Unknown)),
+                (restricted, Action::Withhold)
+            );
+            let f = &policy.findings;
+            let found = [f.copy, f.modified_copy, f.static_code, f.cudart_static, f.device_code];
+            assert_eq!(found, treated, "{name}");
+            assert_eq!([f.suspected, f.driver, f.not_fully_audited], [undecided; 3], "{name}");
+        };
+        check("default", &all_terms, Action::Withhold, [Terms; 5], Action::Withhold);
+        check("strict", &all_terms, Action::Withhold, [Withhold; 5], Action::Withhold);
+        let only = [Withhold, Withhold, Withhold, Terms, Withhold];
+        check("redistributable-only", &all_terms, Action::Withhold, only, Action::Withhold);
+        check("private", &[], Action::Publish, [Publish; 5], Action::Publish);
+        let policy = |text: &str| Policy::parse(text).unwrap();
+        assert_eq!(policy(shipped::DEFAULT_POLICY).action(Class::MadeFromFree), Action::Publish);
+        let without = shipped::DEFAULT_POLICY.replace("\nmade-from-free = \"publish\"", "");
+        assert_eq!(policy(&without).action(Class::MadeFromFree), Action::Withhold);
+    }
+
+    fn rules(terms: &[&str]) -> Rules {
+        let terms = terms.iter().map(|text| crate::Terms::parse(text).unwrap()).collect();
+        Rules::new(Policy::parse(shipped::DEFAULT_POLICY).unwrap(), terms, Date::of_unix_time(0))
+    }
+
+    /// Terms that are about nothing but who they are about.
+    fn about(id: &str, licenses: &str, packages: &str, package_licenses: &str) -> String {
+        format!(
+            "version = 1\nid = \"{id}\"\ntitle = \"{id}\"\nlicenses = {licenses}\npackages = {packages}\n\
+             package-licenses = {package_licenses}\nmodified = false\nmodified-clause = \"1\"\nstandalone = false\n\
+             standalone-clause = \"1\"\nconditions = []\naccompanying = []\ndistributable = []\n"
+        )
+    }
+
+    /// By name first, then by license.
+    #[test]
+    fn which_terms_are_asked() {
+        let toolkit = about("toolkit", "['cuda']", "[]", "[]");
+        let dnn = about("dnn", "['dnn']", "['dnn', 'cuda[0-9]*-dnn']", "['cuda', 'unfree']");
+        let later = about("later", "['cuda', 'dnn', 'other']", "['dnn']", "['unfree']");
+        let rules = rules(&[&toolkit, &dnn, &later]);
+        let check = |package: &str, licenses: &[&str], declared: &[&str], material: Option<&str>| {
+            let found = rules.terms_of_package(package, licenses.iter().copied());
+            assert_eq!(found.into_iter().map(crate::Terms::id).collect::<Vec<_>>(), declared, "{package} {licenses:?}");
+            let origin = Material::of_package(package, licenses.iter().map(|l| (*l).to_owned()).collect());
+            assert_eq!(rules.terms_for(&origin).map(crate::Terms::id), material, "{package} {licenses:?}");
+        };
+        // No terms speak of the name: by license.
+        check("rt-1.2", &["cuda"], &["toolkit"], Some("toolkit"));
+        check("rt-1.2", &["unfree"], &[], None);
+        check("rt-1.2", &[], &[], None);
+        // All licenses apply to a package; one file has to answer for all of material.
+        check("rt-1.2", &["cuda", "other"], &["toolkit", "later"], Some("later"));
+        check("rt-1.2", &["cuda", "unfree"], &["toolkit"], None);
+        // The name comes first, with a license of its own and with one that says too little.
+        check("dnn-9.1", &["dnn"], &["dnn"], Some("dnn"));
+        check("dnn-9.1", &["cuda"], &["dnn"], Some("dnn"));
+        check("dnn-9.1", &["unfree"], &["dnn"], Some("dnn"));
+        check("cuda12.9-dnn-9.1-lib", &["cuda", "unfree"], &["dnn"], Some("dnn"));
+        // Of two that speak of it, the first that answers for all.
+        check("dnn-9.1", &["other"], &["dnn", "later"], Some("later"));
+        // A license that those who speak of it do not accept is never permitted by others' terms.
+        check("cuda12.9-dnn-9.1", &["other"], &["dnn", "later"], None);
+        check("cuda12.9-dnn-9.1", &["cuda", "other"], &["dnn", "later"], None);
+        // The name without a license permits nothing.
+        check("dnn-9.1", &[], &["dnn"], None);
+        // Names are whole names.
+        check("cudadnn-9.1", &["unfree"], &[], None);
+        check("dnn-tools-9.1", &["unfree"], &[], None);
     }
 
     #[test]
@@ -196,7 +387,7 @@ mod tests {
         insta::assert_snapshot!(shown.join("\n"), @r#"
         1:11: `2` should be 1, the only version there is
         5:8: `"yes"` should be one of `publish`, `withhold`
-        9:1: `shareware` is not known here; known are `free`, `redistributable`, `restricted`, `unknown`
+        9:1: `shareware` is not known here; known are `free`, `redistributable`, `restricted`, `unknown`, `made-from-free`
         11:1: `device-code` is missing
         11:1: `driver` is missing
         11:1: `not-fully-audited` is missing

@@ -1,5 +1,6 @@
 //! Reads policy files so that every mistake is found at once, each with its line.
 
+use crate::date::Date;
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, ops::Range};
 use toml::Spanned;
@@ -14,6 +15,17 @@ pub struct Mistake {
     pub column: usize,
     /// What is wrong and what would be right.
     pub message: String,
+}
+
+impl Mistake {
+    /// A mistake at a place in a text: bytes from its beginning.
+    pub fn at(text: &str, at: usize, message: String) -> Self {
+        let before = &text.as_bytes()[..at.min(text.len())];
+        let before = String::from_utf8_lossy(before);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
+        Self { line, column, message }
+    }
 }
 
 impl fmt::Display for Mistake {
@@ -59,14 +71,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn mistake(&mut self, at: Range<usize>, message: String) {
-        let before = &self.text.as_bytes()[..at.start.min(self.text.len())];
-        let before = String::from_utf8_lossy(before);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        self.mistakes.push(Mistake {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            message,
-        });
+        self.mistakes.push(Mistake::at(self.text, at.start, message));
+    }
+
+    /// Whether a mistake begins at a place.
+    fn has_mistake(&self, at: Range<usize>) -> bool {
+        let here = Mistake::at(self.text, at.start, String::new());
+        self.mistakes.iter().any(|mistake| (mistake.line, mistake.column) == (here.line, here.column))
     }
 
     /// Takes a table apart; a key that is not among the known ones is a mistake.
@@ -128,6 +139,32 @@ impl<'a> Reader<'a> {
             DeValue::Boolean(value) => Some(*value),
             _ => self.wrong(value, "true or false"),
         }
+    }
+
+    /// A date, as TOML writes it or as a text.
+    pub(crate) fn date(&mut self, value: &Value<'a>) -> Option<Date> {
+        let date = match value.get_ref() {
+            DeValue::Datetime(at) if at.time.is_none() && at.offset.is_none() => at.to_string().parse().ok(),
+            DeValue::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        match date {
+            Some(date) => Some(date),
+            // TOML itself knows that there is no such day.
+            None if self.has_mistake(value.span()) => None,
+            None => self.wrong(value, "a date that there is, such as 2027-01-31"),
+        }
+    }
+
+    /// Reads every entry of a list of tables, where there is one; an entry with mistakes is left out.
+    pub(crate) fn entries<'t, T>(
+        &mut self,
+        fields: &Fields<'t, 'a>,
+        name: &str,
+        read: impl Fn(&mut Self, &'t Value<'a>) -> Option<T>,
+    ) -> Vec<(T, Range<usize>)> {
+        let Some(items) = fields.get(name).and_then(|value| self.array(value)) else { return Vec::new() };
+        items.into_iter().filter_map(|item| Some((read(self, item)?, item.span()))).collect()
     }
 
     /// The version of the file's format, of which there is one so far.

@@ -2,7 +2,7 @@
 
 use crate::read::{Mistake, Reader};
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use narthex_audit::Origin;
+use narthex_audit::{Origin, TextHash};
 
 /// Files that a clause lists.
 #[derive(Clone, Debug)]
@@ -11,12 +11,32 @@ struct Listing {
     files: GlobSet,
 }
 
+/// A license text that the terms were read from.
+#[derive(Clone, Debug)]
+struct Text {
+    release: String,
+    sha256: TextHash,
+    note: Option<String>,
+}
+
+/// What terms know of a license text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextStanding<'t> {
+    /// It is one that they were read from: the releases of the product that carry it.
+    Known(&'t str),
+    /// They were not read from it, and what they say may not hold.
+    NotKnown,
+}
+
 /// The terms of one license.
 #[derive(Clone, Debug)]
 pub struct Terms {
     id: String,
     title: String,
     licenses: Vec<String>,
+    packages: GlobSet,
+    package_licenses: Vec<String>,
+    texts: Vec<Text>,
     modified: bool,
     modified_clause: String,
     standalone: bool,
@@ -38,16 +58,19 @@ pub(crate) enum Standing<'t> {
 }
 
 impl Terms {
-    /// Reads a terms file.
+    /// Reads a terms file. `packages`, `package-licenses` and `texts` may be left out; all else has to be there.
     ///
     /// # Errors
     /// All mistakes in it, each with line and column.
     pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
-        const KNOWN: [&str; 11] = [
+        const KNOWN: [&str; 14] = [
             "version",
             "id",
             "title",
             "licenses",
+            "packages",
+            "package-licenses",
+            "texts",
             "modified",
             "modified-clause",
             "standalone",
@@ -80,11 +103,19 @@ impl Terms {
                     })
                     .collect::<Option<Vec<_>>>()
             });
+            // What is not there has no mistake in it.
+            let packages = fields.get("packages").map_or(Some(GlobSet::empty()), |value| patterns(reader, value));
+            let package_licenses =
+                fields.get("package-licenses").map_or(Some(Vec::new()), |value| reader.strings(value));
+            let texts = fields.get("texts").map_or(Some(Vec::new()), |value| texts(reader, value));
             let () = version?;
             Some(Self {
                 id: id?,
                 title: title?,
                 licenses: licenses?,
+                packages: packages?,
+                package_licenses: package_licenses?,
+                texts: texts?,
                 modified: modified?,
                 modified_clause: modified_clause?,
                 standalone: standalone?,
@@ -116,6 +147,38 @@ impl Terms {
         self.licenses.iter().any(|covered| covered == license)
     }
 
+    /// Whether these terms speak of a package, given by its name without version.
+    pub fn names(&self, package: &str) -> bool {
+        self.packages.is_match(package)
+    }
+
+    /// Whether a package that they name can be under these terms when it declares this license: one that says
+    /// too little by itself, such as `unfree`, as well as one that they stand behind wherever it is declared.
+    pub(crate) fn accepts(&self, license: &str) -> bool {
+        self.covers(license) || self.package_licenses.iter().any(|accepted| accepted == license)
+    }
+
+    /// What they know of a license text, given as it is in its file.
+    pub fn text_of(&self, text: &[u8]) -> TextStanding<'_> {
+        self.text_with(&TextHash::of(text))
+    }
+
+    /// What they know of a license text, given by its hash.
+    pub(crate) fn text_with(&self, hash: &TextHash) -> TextStanding<'_> {
+        let known = self.texts.iter().find(|text| text.sha256 == *hash);
+        known.map_or(TextStanding::NotKnown, |text| TextStanding::Known(&text.release))
+    }
+
+    /// Whether they name a text that they were read from. Where they name none, none can be compared.
+    pub(crate) fn has_texts(&self) -> bool {
+        !self.texts.is_empty()
+    }
+
+    /// The texts that they were read from: releases, hash, and a note where there is one.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, TextHash, Option<&str>)> {
+        self.texts.iter().map(|text| (text.release.as_str(), text.sha256, text.note.as_deref()))
+    }
+
     /// `None` where modified files may be distributed, else the clause that forbids it.
     pub(crate) fn forbids_modification(&self) -> Option<&str> {
         (!self.modified).then_some(&self.modified_clause)
@@ -139,6 +202,29 @@ impl Terms {
     pub(crate) fn standing_of(&self, origin: &Origin) -> Standing<'_> {
         self.standing(origin.file_name())
     }
+}
+
+fn texts<'a>(reader: &mut Reader<'a>, value: &crate::read::Value<'a>) -> Option<Vec<Text>> {
+    let items = reader.array(value)?;
+    // All of them are read, so that all mistakes are found.
+    let texts: Vec<Option<Text>> = items
+        .into_iter()
+        .map(|item| {
+            let table = reader.table(item)?;
+            let fields = reader.fields(table, &["release", "sha256", "note"]);
+            let release = reader.required(&fields, "release", item.span()).and_then(|v| reader.string(v));
+            let sha256 = reader.required(&fields, "sha256", item.span()).and_then(|v| {
+                let digits = reader.string(v)?;
+                digits.parse().map_err(|error| reader.mistake(v.span(), format!("`{digits}`: {error}"))).ok()
+            });
+            let note = match fields.get("note") {
+                Some(note) => Some(reader.string(note)?),
+                None => None,
+            };
+            Some(Text { release: release?, sha256: sha256?, note })
+        })
+        .collect();
+    texts.into_iter().collect()
 }
 
 fn patterns<'a>(reader: &mut Reader<'a>, value: &crate::read::Value<'a>) -> Option<GlobSet> {
@@ -165,75 +251,4 @@ fn patterns<'a>(reader: &mut Reader<'a>, value: &crate::read::Value<'a>) -> Opti
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shipped;
-
-    fn cuda() -> Terms {
-        Terms::parse(shipped::TERMS[0].1).unwrap()
-    }
-
-    #[test]
-    fn attachment_a_file_by_file() {
-        let check = |name: &str, listed: bool| {
-            assert_eq!(matches!(cuda().standing(name), Standing::Listed(_)), listed, "{name}");
-        };
-        for name in [
-            "libcudart.so",
-            "libcudart.so.12",
-            "libcudart_static.a",
-            "libcudadevrt.a",
-            "libculibos.a",
-            "libcublasLt.so.12",
-            "libnppial_static.a",
-            "libdevice.10.bc",
-            "cuda_fp16.hpp",
-            "libnvvm.so",
-            "cudart.dll",
-            "cudart64_12.dll",
-            "cudart32_110.dll",
-            "cudart_static.lib",
-            "cublasLt64_13.dll",
-            "nppidei64_12.dll",
-            "nvrtc64_120_0.dll",
-            "nvrtc-builtins64_129.dll",
-            "cupti64_2025.2.1.dll",
-        ] {
-            check(name, true);
-        }
-        for name in [
-            "ptxas",
-            "nvcc",
-            "nvlink",
-            "cudafe++",
-            "libcupti_static.a",
-            "libnvptxcompiler_static.a",
-            "libnvJitLink.so.12",
-            "libcufile.so.0",
-            "libcusolverMg.so.11",
-            "cuda_runtime_api.h",
-            "libcudart.so12",
-            // Of Windows, the import library of the runtime and the library for JPEG are not in the list.
-            "cudart.lib",
-            "cuda.lib",
-            "nvjpeg64_12.dll",
-            "nvrtc64_120_0.alt.dll",
-            "cusolverMg64_11.dll",
-            "nvcuda.dll",
-        ] {
-            check(name, false);
-        }
-        assert_eq!(cuda().standing("License.txt"), Standing::Accompanying);
-    }
-
-    #[test]
-    fn an_unknown_key_and_a_bad_pattern_are_mistakes() {
-        let text = shipped::TERMS[0]
-            .1
-            .replace("standalone = false", "standalone = false\nalone = 1")
-            .replace("\"METADATA\"", "\"[\"");
-        let shown = Terms::parse(&text).unwrap_err().iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n");
-        assert!(shown.contains("`alone` is not known here"), "{shown}");
-        assert!(shown.contains("`[` is no file pattern"), "{shown}");
-    }
-}
+mod tests;

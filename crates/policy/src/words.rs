@@ -135,6 +135,11 @@ pub(crate) fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) 
             "{place} is a modified copy of {original} of {package}{}; the {title} allows unmodified files only ({clause}){more}",
             done(first)
         ),
+        Code::TermsTextUnknown => format!(
+            "{place} is not a text that the terms of the {title} were read from, so that what they permit may not \
+             hold{more}"
+        ),
+        Code::TermsTextKnown => format!("{place} is a text that the terms of the {title} were read from{more}"),
         Code::TermsMissing => {
             let what = if first.device.is_some() { "device code of " } else { "" };
             format!("{place} holds {what}{original} of {package}, and no terms are known for it{more}")

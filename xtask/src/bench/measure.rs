@@ -1,6 +1,6 @@
 //! Running commands and taking their time and memory.
 
-use crate::machine::output;
+use crate::machine::{output, target};
 use crate::{Failure, Outcome};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -76,6 +76,20 @@ pub(super) fn anonymous_peak(command: &mut Command) -> Outcome<f64> {
         std::thread::sleep(Duration::from_millis(2));
     }
     Ok(peak as f64 * 1024.0 / 1e6)
+}
+
+/// The most memory that a command and what it starts have, in MB, files that they map among it.
+pub(super) fn peak(command: &mut Command) -> Outcome<f64> {
+    let mut timed = Command::new("/usr/bin/time");
+    timed
+        .args(["-f", "%M", "-o"])
+        .arg(target().join("bench/memory"))
+        .arg(command.get_program())
+        .args(command.get_args());
+    seconds(&mut timed)?;
+    let text = std::fs::read_to_string(target().join("bench/memory")).unwrap_or_default();
+    let kilobytes = text.lines().last().and_then(|line| line.trim().parse::<f64>().ok());
+    kilobytes.map(|kilobytes| kilobytes * 1024.0 / 1e6).ok_or_else(|| Failure::new("the memory is not known"))
 }
 
 /// How many ELF files there are below a path.

@@ -5,7 +5,10 @@
 
 mod inputs;
 mod measure;
+mod plan;
 mod recall;
+
+pub(crate) use plan::plan;
 
 use crate::machine::{cargo, output, root, run, target, write};
 use crate::{Failure, Outcome, say};

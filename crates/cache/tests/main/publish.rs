@@ -4,7 +4,7 @@ use narthex_audit::Report;
 use narthex_cache::{Cache, ObjectName, PathMeta, PublishError, Record, State};
 use narthex_closure::{NarHash, StorePath};
 use narthex_license::LicenseFacts;
-use narthex_policy::{Decision, Policy, Provenance, Rules, Subject, Verdict, decide, shipped};
+use narthex_policy::{Case, Date, Decision, Policy, Provenance, Rules, Subject, Verdict, decide, shipped};
 use nix_archive::nar::{CaseHack, encode_path};
 use nix_derivation::StoreDir;
 use nix_narinfo::{NarInfo, TrustedPublicKey};
@@ -26,10 +26,17 @@ fn nar_of(content: &str) -> (Vec<u8>, NarHash) {
 
 fn decision(path: &StorePath, nar_hash: NarHash, license: &str) -> Decision {
     let facts = LicenseFacts::from_json(&serde_json::json!({ "license": license }));
-    let rules = Rules::new(Policy::parse(shipped::DEFAULT_POLICY).unwrap(), vec![]);
+    let rules = Rules::new(Policy::parse(shipped::DEFAULT_POLICY).unwrap(), vec![], Date::of_unix_time(0));
     let report = Report::default();
     decide(
-        &Subject { path, nar_hash, provenance: Provenance::Output(Some(&facts)), report: Some(&report), earlier: &[] },
+        &Subject {
+            path,
+            case: Case::default(),
+            nar_hash,
+            provenance: Provenance::Output(Some(&facts)),
+            report: Some(&report),
+            earlier: &[],
+        },
         &rules,
     )
 }

@@ -184,9 +184,9 @@ mod tests {
         let report = Report {
             findings: vec![gap("bin/x", &[]), gap("a.whl", &["lib/y.so"]), gap("a.whl", &["lib/y.so.zip", "z"])],
             files: ["bin/x", "bin/clean", "a.whl"].map(str::to_owned).to_vec(),
-            bytes: 0,
+            ..Report::default()
         };
-        let single = Report { findings: vec![gap("", &[])], files: vec![String::new()], bytes: 0 };
+        let single = Report { findings: vec![gap("", &[])], files: vec![String::new()], ..Report::default() };
         vec![
             Audited { path: "/p".into(), report, hits: Vec::new() },
             Audited { path: "dir/one.so".into(), report: single, hits: Vec::new() },

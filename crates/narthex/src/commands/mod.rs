@@ -2,8 +2,11 @@
 
 mod audit;
 mod corpus;
+mod eval;
+mod from;
 mod named;
 mod plan;
+mod policy;
 mod realise;
 mod run;
 mod serve;
@@ -19,9 +22,11 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
     match cli.command {
         Command::Run(args) => run::run(&common, &args).await,
         Command::Plan(args) => plan::run(&common, &args).await,
+        Command::Eval(args) => eval::run(&common, &args).await,
         Command::Why(args) => why::run(&common, &args).await,
         Command::Audit(args) => audit::run(&common, &args).await,
         Command::Corpus(command) => corpus::run(&common, &command),
+        Command::Policy(command) => policy::run(&command),
         Command::Serve(args) => serve::run(&common, &args).await,
         Command::Realise(args) => realise::run(&common, &args).await,
     }

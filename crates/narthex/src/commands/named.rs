@@ -5,7 +5,7 @@ use crate::cli::Named;
 use crate::error::CommandError;
 use crate::settings;
 use narthex_closure::{StorePath, parse_store_path};
-use narthex_nix::{Nix, read_graph};
+use narthex_nix::{EvalOptions, Expression, Nix, read_graph};
 
 /// The store paths that the arguments stand for, each once and in their order.
 pub(crate) async fn store_paths(common: &Common, named: &Named) -> Result<Vec<StorePath>, CommandError> {
@@ -28,18 +28,20 @@ async fn resolve(common: &Common, name: &str, attrs: &[String]) -> Result<Vec<St
     if name.contains('#') {
         return outputs(vec![nix.flake_derivation(name).await?]);
     }
-    let file = settings::expression(std::path::Path::new(name)).map_err(|error| {
+    let expression = settings::expression(name).map_err(|error| {
         error.hint("give a path in /nix/store, a .drv file, FLAKE#ATTR, or a Nix file with -A ATTR")
     })?;
     if attrs.is_empty() {
         // A file outside the store that is no expression: perhaps a result link was meant.
-        if let Some(path) = in_store(&file.to_string_lossy()) {
+        if let Expression::File(file) = &expression
+            && let Some(path) = in_store(&file.to_string_lossy())
+        {
             return Ok(vec![path]);
         }
         return Err(CommandError::usage(format!("{name} is an expression: which attribute of it is meant?"))
             .hint("name one with -A"));
     }
-    outputs(derivations(&nix, &file, attrs).await?)
+    outputs(derivations(&nix, &expression, attrs).await?)
 }
 
 /// The store path that a text names or lies in.
@@ -48,8 +50,8 @@ fn in_store(name: &str) -> Option<StorePath> {
     parse_store_path(base)
 }
 
-async fn derivations(nix: &Nix, file: &std::path::Path, attrs: &[String]) -> Result<Vec<StorePath>, CommandError> {
-    let evaluation = nix.evaluate(file, attrs).await?;
+async fn derivations(nix: &Nix, expression: &Expression, attrs: &[String]) -> Result<Vec<StorePath>, CommandError> {
+    let evaluation = nix.evaluate(expression, attrs, &EvalOptions::default(), &|_| ()).await?;
     if let Some(error) = evaluation.errors.first() {
         return Err(CommandError::failed(format!("{} does not evaluate: {}", error.attr, error.message)));
     }

@@ -8,7 +8,7 @@ use crate::settings;
 use narthex_client::{CacheSource, Offer};
 use narthex_closure::{Derivation, Graph, StorePath};
 use narthex_farm::PackageSetError;
-use narthex_nix::{Job, parse_attr_path, read_graph};
+use narthex_nix::{EvalOptions, Job, parse_attr_path, read_graph};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
@@ -19,7 +19,8 @@ pub(crate) async fn run(common: &Common, args: &RealiseArgs) -> Result<ExitCode,
     let url = cache.url();
 
     let progress = Progress::start();
-    let evaluation = nix.evaluate(&expression, &args.selection.attrs).await;
+    let sink = |event| progress.show(event);
+    let evaluation = nix.evaluate(&expression, &args.selection.attrs, &EvalOptions::default(), &sink).await;
     progress.finish();
     let evaluation = evaluation?;
     if let Some(error) = evaluation.errors.first() {

@@ -14,9 +14,9 @@ pub(crate) async fn run(common: &Common, args: &SetArgs) -> Result<ExitCode, Com
     let nix = settings::nix(&common.options).await?;
     let state = settings::state(common.state.as_deref())?;
     let progress = Progress::start();
-    let result =
-        narthex_farm::run(&nix, &state, &rules, &expression, &args.selection.attrs, &|event| progress.show(event))
-            .await;
+    let (attrs, options) = (&args.selection.attrs, args.limits.options());
+    let sink = |event| progress.show(event);
+    let result = narthex_farm::run(&nix, &state, &rules, &expression, attrs, &options, &sink).await;
     progress.finish();
     let report = result?;
     match args.format {

@@ -2,7 +2,7 @@
 
 use super::out;
 use narthex_cache::Record;
-use narthex_farm::{Planned, RunReport};
+use narthex_farm::RunReport;
 use narthex_nix::EvalError;
 use serde_json::{Value, json};
 
@@ -52,29 +52,13 @@ fn record_value(record: &Record) -> Value {
     })
 }
 
-pub(crate) fn plan_json(planned: &[Planned], failed: &[EvalError]) {
-    for p in planned.iter().filter(|p| p.deriver.is_some()) {
-        line(&json!({
-            "path": p.path.to_string(),
-            "name": p.path.name(),
-            "attr": p.attr,
-            "output": p.output,
-            "deriver": p.deriver.as_ref().map(ToString::to_string),
-            "verdict": p.verdict,
-            "license": p.license,
-            "reasons": p.reasons,
-        }));
-    }
-    errors(failed);
-}
-
-fn errors(failed: &[EvalError]) {
+pub(super) fn errors(failed: &[EvalError]) {
     for error in failed {
         line(&json!({"attr": error.attr, "error": {"kind": "evaluation", "message": error.message}}));
     }
 }
 
-fn line(value: &Value) {
+pub(super) fn line(value: &Value) {
     out(&format!("{value}\n"));
 }
 

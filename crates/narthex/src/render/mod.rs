@@ -2,8 +2,11 @@
 
 mod audit;
 mod corpus;
+mod eval;
 mod explain;
 mod json;
+mod plan;
+mod policy;
 mod progress;
 mod realise;
 mod recheck;
@@ -12,12 +15,15 @@ mod text;
 
 pub(crate) use audit::{Audited, audit_explained, audit_json, audit_sarif, audit_table};
 pub(crate) use corpus::{corpus_json, corpus_table};
+pub(crate) use eval::{eval_json, eval_table};
 pub(crate) use explain::why;
-pub(crate) use json::{plan_json, record_json, run_json};
+pub(crate) use json::{record_json, run_json};
+pub(crate) use plan::{plan_json, plan_table, plan_warnings};
+pub(crate) use policy::{policy_json, policy_table};
 pub(crate) use progress::{Progress, Scanning};
 pub(crate) use realise::{holes_remain, realise_plan, realised};
 pub(crate) use recheck::{recheck_json, recheck_table};
-pub(crate) use table::{plan_table, run_table};
+pub(crate) use table::run_table;
 
 use crate::error::CommandError;
 use narthex_server::Served;

@@ -9,7 +9,7 @@ use narthex_farm::AuditProgress;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Shows events as they come.
 pub(crate) struct Progress {
@@ -87,6 +87,8 @@ impl Scanning {
 struct Lines {
     done: u64,
     expected: u64,
+    /// When the last line about an evaluation on its way was written.
+    evaluating: Option<Instant>,
 }
 
 impl Lines {
@@ -97,6 +99,15 @@ impl Lines {
     fn line(&mut self, event: Event) -> Option<String> {
         Some(match event {
             Event::Evaluating { expression } => format!("evaluating {expression}"),
+            // A log needs no more of them than this.
+            progress @ Event::EvaluationProgress { .. } => {
+                let begun = *self.evaluating.get_or_insert_with(Instant::now);
+                if begun.elapsed() < Duration::from_secs(10) {
+                    return None;
+                }
+                self.evaluating = Some(Instant::now());
+                evaluating(&progress)?
+            }
             Event::Evaluated { jobs, derivations, errors } => {
                 let failed =
                     if errors == 0 { String::new() } else { format!(", {} failed", count(errors, "attribute")) };
@@ -162,6 +173,11 @@ impl Bars {
                 let failed = if *failed == 0 { String::new() } else { format!(", {failed} failed") };
                 self.main.set_message(format!("building: {done} of {expected} done, {running} running{failed}"));
             }
+            Event::EvaluationProgress { .. } => {
+                if let Some(line) = evaluating(&event) {
+                    self.main.set_message(line);
+                }
+            }
             Event::Warning { message } => {
                 let _ = self.all.println(format!("warning: {message}"));
             }
@@ -171,6 +187,23 @@ impl Bars {
                 }
             }
         }
+    }
+}
+
+/// How far an evaluation is.
+fn evaluating(event: &Event) -> Option<String> {
+    let Event::EvaluationProgress { done, known, errors, left } = event else { return None };
+    let failed = if *errors == 0 { String::new() } else { format!(", {errors} failed") };
+    let left = left.map(|left| format!(", about {} left", rounded(left))).unwrap_or_default();
+    Some(format!("evaluating: {done} of {} done{failed}{left}", count(*known, "attribute")))
+}
+
+/// A time that is guessed, as a person would say it.
+fn rounded(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..90 => format!("{seconds} s"),
+        seconds @ 90..5400 => format!("{} min", (seconds + 30) / 60),
+        seconds => format!("{} h", (seconds + 1800) / 3600),
     }
 }
 
@@ -203,6 +236,19 @@ mod tests {
         let done = AuditProgress { files_done: 512, files: 600, bytes_done: 1_200_000_000 };
         assert_eq!(scanning.line(done), "auditing /a\u{fffd}b: 512 of 600 files, 1.2 GB");
         scanning.finish();
+    }
+
+    #[test]
+    fn an_evaluation_says_how_far_it_is() {
+        let check = |done, known, errors, left: Option<u64>, expected: &str| {
+            let left = left.map(Duration::from_secs);
+            let line = evaluating(&Event::EvaluationProgress { done, known, errors, left });
+            assert_eq!(line.as_deref(), Some(expected));
+        };
+        check(0, 1, 0, None, "evaluating: 0 of 1 attribute done");
+        check(120, 5000, 3, Some(89), "evaluating: 120 of 5000 attributes done, 3 failed, about 89 s left");
+        check(120, 5000, 0, Some(1000), "evaluating: 120 of 5000 attributes done, about 17 min left");
+        check(1, 5000, 0, Some(9000), "evaluating: 1 of 5000 attributes done, about 3 h left");
     }
 
     #[test]

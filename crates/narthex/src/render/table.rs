@@ -4,7 +4,7 @@ use super::out;
 use super::text::{columns, count, indent, quote, size, terminal_width};
 use narthex_cache::Record;
 use narthex_closure::StorePath;
-use narthex_farm::{Counts, Planned, Row, RunReport};
+use narthex_farm::{Counts, Row, RunReport};
 use narthex_nix::EvalError;
 use narthex_policy::{Reason, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,7 +103,7 @@ fn holes(holes: &BTreeMap<StorePath, BTreeSet<StorePath>>) -> String {
     text
 }
 
-fn errors(errors: &[EvalError]) -> String {
+pub(super) fn errors(errors: &[EvalError]) -> String {
     let mut text = String::new();
     for error in errors {
         text.push_str(&format!("\n`{}` does not evaluate:\n", error.attr));
@@ -112,46 +112,8 @@ fn errors(errors: &[EvalError]) -> String {
     text
 }
 
-pub(crate) fn plan_table(planned: &[Planned], failed: &[EvalError]) {
-    out(&plan_text(planned, failed, terminal_width()));
-}
-
-fn plan_text(planned: &[Planned], failed: &[EvalError], width: Option<usize>) -> String {
-    let of = |jobs: bool| planned.iter().filter(move |p| p.attr.is_some() == jobs);
-    // Sources and files are many; in a plan only those derivations' outputs count that are no plain file.
-    let line = |p: &Planned| vec![forecast(p.verdict).to_owned(), short(p.path.name()), deciding(&p.reasons)];
-    let heading = ["FORECAST", "NAME", "REASON"].map(str::to_owned).to_vec();
-    let mut rows: Vec<Vec<String>> = std::iter::once(heading).chain(of(true).map(line)).collect();
-    let first_of_others = rows.len();
-    rows.extend(of(false).filter(|p| p.deriver.is_some()).map(line));
-    let mut text = String::new();
-    for (number, row) in columns(&rows, &[], width).iter().enumerate() {
-        if number == first_of_others {
-            text.push_str("\nwhat they are made of:\n");
-        }
-        text.push_str(row);
-        text.push('\n');
-    }
-    let shown: Vec<&Planned> = planned.iter().filter(|p| p.deriver.is_some()).collect();
-    let published = shown.iter().filter(|p| p.verdict == Verdict::Publish).count();
-    text.push_str(&format!(
-        "\nby license alone: {} could be published, {} would be withheld; the audit of the bytes may withhold more\n",
-        count(published, "path"),
-        shown.len() - published
-    ));
-    text.push_str(&errors(failed));
-    text
-}
-
-fn forecast(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Publish => "publish",
-        Verdict::Withhold => "withhold",
-    }
-}
-
 /// A name that leaves room for the reason; the whole one is in the JSON.
-fn short(name: &str) -> String {
+pub(super) fn short(name: &str) -> String {
     const ROOM: usize = 44;
     if name.chars().count() <= ROOM { name.to_owned() } else { name.chars().take(ROOM - 1).chain(['…']).collect() }
 }
@@ -163,7 +125,7 @@ pub(crate) fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-fn deciding(reasons: &[Reason]) -> String {
+pub(super) fn deciding(reasons: &[Reason]) -> String {
     reasons.first().map(|reason| format!("{}: {}", reason.code, reason.message)).unwrap_or_default()
 }
 

@@ -8,7 +8,9 @@
 mod attack;
 mod bad_input;
 mod corpus;
+mod eval;
 mod example;
+mod from;
 mod help;
 mod http;
 mod kill;

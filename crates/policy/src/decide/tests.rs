@@ -1,17 +1,17 @@
 //! One table: what is declared, what is found, which policy; and what comes of it.
 
 use super::*;
-use crate::{Policy, shipped};
+use crate::{Date, Policy, shipped};
 use narthex_audit::{DriverSign, Finding, Gap, Material, MemberHits, Origin, Place, Section, Sign};
 use serde_json::json;
 
 fn rules(strict: bool) -> Rules {
-    rules_of(if strict { include_str!("../../../../policies/strict.toml") } else { shipped::DEFAULT_POLICY })
+    rules_of(shipped::POLICIES[usize::from(strict)].1)
 }
 
 fn rules_of(text: &str) -> Rules {
     let terms = shipped::TERMS.iter().map(|(_, text)| Terms::parse(text).unwrap()).collect();
-    Rules::new(Policy::parse(text).unwrap(), terms)
+    Rules::new(Policy::parse(text).unwrap(), terms, Date::new(2026, 11, 22).unwrap())
 }
 
 fn facts(license: serde_json::Value) -> LicenseFacts {
@@ -89,10 +89,12 @@ fn decide_output(license: serde_json::Value, findings: Vec<Finding>, files: &[&s
 
 fn decide_under(license: serde_json::Value, findings: Vec<Finding>, files: &[&str], rules: &Rules) -> Decision {
     let facts = facts(license);
-    let report = Report { findings, files: files.iter().map(|f| (*f).to_owned()).collect(), bytes: 0 };
+    let files = files.iter().map(|f| (*f).to_owned()).collect();
+    let report = Report { findings, files, ..Report::default() };
     let path = path();
     let subject = Subject {
         path: &path,
+        case: Case { package: "x", ..Case::default() },
         nar_hash: NarHash::from_sha256([0; 32]),
         provenance: Provenance::Output(Some(&facts)),
         report: Some(&report),
@@ -141,7 +143,7 @@ fn the_table() {
     check("mit", vec![copy("libcudart.so.12"), copy("bin/ptxas")], false, Withhold, Code::TermsFileNotListed);
     // A license text is nobody's secret.
     check("mit", vec![copy("License.txt")], false, Publish, Code::LicenseFree);
-    let foreign = Finding::Copy { place: place("lib/y"), original: origin("liby.so", "issl") };
+    let foreign = Finding::Copy { place: place("lib/y"), original: origin("liby.so", "unfree") };
     check("mit", vec![foreign], false, Withhold, Code::TermsMissing);
 }
 
@@ -292,7 +294,10 @@ fn earlier_reasons_hold_while_the_corpus_is_incomplete() {
     let again = |earlier| {
         let provenance = Provenance::Output(Some(&facts));
         let nar_hash = NarHash::from_sha256([0; 32]);
-        decide(&Subject { path: &path, nar_hash, provenance, report: Some(&report), earlier }, &rules(false))
+        decide(
+            &Subject { path: &path, case: Case::default(), nar_hash, provenance, report: Some(&report), earlier },
+            &rules(false),
+        )
     };
     assert_eq!(again(before.reasons()).reasons()[0].code, Code::TermsFileNotListed);
     assert_eq!(again(&[]).verdict(), Verdict::Publish);
@@ -307,6 +312,7 @@ fn what_was_not_audited_is_withheld() {
     let path = path();
     let subject = Subject {
         path: &path,
+        case: Case { package: "x", ..Case::default() },
         nar_hash: NarHash::from_sha256([0; 32]),
         provenance: Provenance::Output(Some(&facts)),
         report: None,
@@ -327,6 +333,7 @@ fn sources_follow_the_packages_made_from_them() {
         let (path, report) = (path(), Report::default());
         let subject = Subject {
             path: &path,
+            case: Case::default(),
             nar_hash: NarHash::from_sha256([0; 32]),
             provenance: Provenance::Source(users),
             report: Some(&report),
@@ -340,4 +347,114 @@ fn sources_follow_the_packages_made_from_them() {
     check(&[("nvcc", Class::Redistributable, true)], Verdict::Withhold, Code::SourceOfWithheld);
     check(&[("mystery", Class::Unknown, true)], Verdict::Withhold, Code::SourceOfWithheld);
     check(&[], Verdict::Withhold, Code::LicenseUnknown);
+}
+
+/// The license text in a vendor's package is compared with those that the terms were read from.
+#[test]
+fn a_license_text_that_is_not_known_is_reported() {
+    use crate::Terms;
+    use narthex_audit::{LicenseText, TextHash};
+    let hash = TextHash::of(b"You may copy it.");
+    let terms = |id: &str, license: &str, more: &str| {
+        let text = format!(
+            "version = 1\nid = \"{id}\"\ntitle = \"{id} license\"\nlicenses = [\"{license}\"]\nmodified = false\n\
+             modified-clause = \"1\"\nstandalone = true\nstandalone-clause = \"1\"\nconditions = []\n\
+             accompanying = [\"LICENSE*\"]\n{more}[[distributable]]\nclause = \"2\"\nfiles = [\"x\"]\n"
+        );
+        Terms::parse(&text).unwrap()
+    };
+    let known = format!("[[texts]]\nrelease = \"1.0\"\nsha256 = \"{hash}\"\n");
+    let one = || terms("one", "unfreeRedistributable", &known);
+    let check = |terms: Vec<Terms>, license: serde_json::Value, texts: &[(&str, &str)], expected: &[Code]| {
+        let policy = Policy::parse(shipped::DEFAULT_POLICY).unwrap();
+        let facts = facts(license);
+        let text =
+            |(file, text): &(&str, &str)| LicenseText { place: place(file), sha256: TextHash::of(text.as_bytes()) };
+        let files = ["bin/x"].into_iter().chain(texts.iter().map(|(file, _)| *file)).map(str::to_owned).collect();
+        let report = Report { files, texts: texts.iter().map(text).collect(), ..Report::default() };
+        let (path, nar_hash, provenance) = (path(), NarHash::from_sha256([0; 32]), Provenance::Output(Some(&facts)));
+        let subject =
+            Subject { path: &path, case: Case::default(), nar_hash, provenance, report: Some(&report), earlier: &[] };
+        let decision = decide(&subject, &Rules::new(policy, terms, Date::of_unix_time(0)));
+        let codes: Vec<Code> = decision.reasons().iter().map(|reason| reason.code).collect();
+        assert_eq!(codes, expected, "{texts:?}");
+        decision
+    };
+    use Code::{AuditClean, LicenseFree, LicenseRedistributable, LicenseRestricted, TermsTextKnown, TermsTextUnknown};
+    let redist = || json!("unfreeRedistributable");
+    let same = ("LICENSE", "You may\r\ncopy it.\r\n");
+    let other = ("doc/LICENSE.txt", "You may not copy it.");
+    let found = check(vec![one()], redist(), &[same], &[LicenseRedistributable, TermsTextKnown, AuditClean]);
+    assert_eq!(found.verdict(), Verdict::Publish);
+    assert_eq!(found.reasons()[1].evidence[0].notes[0], "text of one license: 1.0");
+    let found = check(vec![one()], redist(), &[other], &[TermsTextUnknown, LicenseRedistributable, AuditClean]);
+    assert_eq!(found.verdict(), Verdict::Withhold);
+    assert_eq!(
+        found.reasons()[0].message,
+        "doc/LICENSE.txt is not a text that the terms of the one license were read from, so that what they permit may \
+         not hold"
+    );
+    assert_eq!(found.reasons()[0].evidence[0].notes[1].len(), "SHA-256 of its normal form: ".len() + 64);
+    // A known text beside it changes nothing.
+    let both = [TermsTextUnknown, LicenseRedistributable, TermsTextKnown, AuditClean];
+    check(vec![one()], redist(), &[same, other], &both);
+    // Without a text there is nothing to compare, and so it is under terms that name none.
+    check(vec![one()], redist(), &[], &[LicenseRedistributable, AuditClean]);
+    let silent = terms("one", "unfreeRedistributable", "");
+    check(vec![silent], redist(), &[other], &[LicenseRedistributable, AuditClean]);
+    check(vec![], redist(), &[other], &[LicenseRedistributable, AuditClean]);
+    // Under two licenses with terms, a text of either is known.
+    let two =
+        terms("two", "fsl11Mit", &known.replace(&hash.to_string(), &TextHash::of(b"You may not copy it.").to_string()));
+    let license = json!(["unfreeRedistributable", "fsl11Mit"]);
+    check(vec![one(), two], license, &[same, other], &[LicenseRedistributable, TermsTextKnown, AuditClean]);
+    // Nobody asks for the text of what is withheld anyway, or free.
+    check(vec![terms("one", "unfree", &known)], json!("unfree"), &[other], &[LicenseRestricted, AuditClean]);
+    check(vec![one()], json!("mit"), &[other], &[LicenseFree, AuditClean]);
+}
+
+/// What the shipped terms say of the material that ships: by name, where the license says nothing.
+#[test]
+fn shipped_terms_answer_for_products_by_name() {
+    let from = |package: &str, license: &str, file: &str| {
+        let material = Material::of_package(package, vec![license.to_owned()]);
+        Finding::Copy { place: place("lib/x"), original: Origin { material, file: file.to_owned(), member: None } }
+    };
+    let check = |package: &str, license: &str, file: &str, verdict, code| {
+        let decision = decide_output(json!("mit"), vec![from(package, license, file)], &["lib/x", "bin/app"], false);
+        assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code), "{package} {license} {file}");
+    };
+    use Verdict::{Publish, Withhold};
+    check("nvidia-cudnn-cu12-9.10.2.21", "unfree", "lib/libcudnn.so.9", Publish, Code::TermsPermitCopy);
+    check("nvidia-cudnn-cu12-9.10.2.21", "unfree", "lib/libcudnn_static.a", Withhold, Code::TermsFileNotListed);
+    check("cuda12.9-cudnn-9.13.0.50", "cuDNN EULA", "lib/libcudnn.so.9", Publish, Code::TermsPermitCopy);
+    check("cuda12.9-libcudss-0.7", "nvidiaCuda", "lib/libcudss.so.0", Publish, Code::TermsPermitCopy);
+    check("mkl-static-2024.2.0", "issl", "lib/libmkl_core.a", Publish, Code::TermsPermitCopy);
+    check("mkl-static-2024.2.0", "unfree", "lib/libmkl_core.a", Withhold, Code::TermsMissing);
+    check("nccl-2.27", "unfree", "lib/libnccl.so.2", Publish, Code::TermsPermitCopy);
+    // What a name permits beyond the toolkit's terms, it does not permit under the toolkit's license.
+    check("nccl-2.27", "nvidiaCudaRedist", "lib/libnccl.so.2", Withhold, Code::TermsMissing);
+    check("cudnn-frontend-1.0", "unfree", "lib/libcudnn.so.9", Withhold, Code::TermsMissing);
+}
+
+/// What declares nothing and is settled by a rule.
+#[test]
+fn each_rule_for_what_declares_nothing_has_its_code() {
+    let check = |provenance: Provenance<'_>, verdict, code| {
+        let (path, report) = (path(), Report::default());
+        let nar_hash = NarHash::from_sha256([0; 32]);
+        let case = Case::default();
+        let of = |report| Subject { path: &path, case, nar_hash, provenance: provenance.clone(), report, earlier: &[] };
+        let decision = decide(&of(Some(&report)), &rules(false));
+        assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code));
+        assert_eq!(forecast(&case, &provenance, &rules(false)).0, verdict);
+        // Without a clean audit, nothing is published by any rule.
+        assert_eq!(decide(&of(None), &rules(false)).verdict(), Verdict::Withhold);
+    };
+    check(Provenance::MadeFromFree, Verdict::Publish, Code::MadeFromFreeInputs);
+    check(Provenance::Incomplete("x is missing".to_owned()), Verdict::Withhold, Code::GraphIncomplete);
+    for (license, verdict) in [("mit", Verdict::Publish), ("unfree", Verdict::Withhold), ("x", Verdict::Withhold)] {
+        let facts = facts(json!(license));
+        check(Provenance::Original { name: "gcc-4.9.4", facts: &facts }, verdict, Code::LicenseOfOriginal);
+    }
 }

@@ -86,7 +86,7 @@ fn findings() -> Vec<Finding> {
 
 fn audited(findings: Vec<Finding>) -> Audited {
     let files: BTreeSet<String> = findings.iter().map(|finding| finding.place().file.clone()).collect();
-    let report = Report { findings, files: files.into_iter().collect(), bytes: 12_345 };
+    let report = Report { findings, files: files.into_iter().collect(), bytes: 12_345, ..Report::default() };
     Audited { path: "/nix/store/00000000000000000000000000000000-x".into(), report, hits: Vec::new() }
 }
 
@@ -127,6 +127,7 @@ fn a_sarif_document() {
         findings: vec![Finding::NotFullyAudited { place: place("", &[]), gap: Gap::TooDeep(8) }],
         files: vec![String::new()],
         bytes: 1,
+        ..Report::default()
     };
     let all = [audited(findings()), Audited { path: "some dir/x.so".into(), report: single, hits: Vec::new() }];
     let document = sarif::document(&all);

@@ -1,0 +1,263 @@
+//! Reads lines as `nix-eval-jobs` writes them: one JSON object a line, for a job, for an attribute that failed,
+//! or for a derivation that jobs are made of.
+//!
+//! Keys that are read: `attr`, `attrPath`, `error`, `drvPath`, `outputs`, `inputDrvs`, `meta.license`, and of
+//! lines that describe a graph `fixedOutput`, `preferLocalBuild`, `allowSubstitutes`, `inputSrcs` (local files)
+//! and `extraValue` (`license`, as the walker gives it, and `madeFrom`, the derivation of the package that
+//! a wrapper or a variant was made from). All others are passed over. Pure: text in, values out; who has files or pipes
+//! opens them.
+
+use crate::inventory::{Filling, Inventory, Traits};
+use narthex_closure::FlatError;
+use narthex_nix::EvalError;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why a line could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// It is no JSON object, or one of its values has another shape than it should.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// It has neither a derivation nor an error.
+    #[error("it has neither `drvPath` nor `error`")]
+    Nothing,
+    /// What should name a derivation does not.
+    #[error("`{0}` is no path of a derivation")]
+    NotADerivation(String),
+}
+
+/// Lines that are being read.
+#[derive(Debug, Default)]
+pub struct Lines {
+    filling: Filling,
+    read: usize,
+}
+
+impl Lines {
+    /// Reads one line; an empty one says nothing.
+    ///
+    /// # Errors
+    /// When the line cannot be used; it is as if it had not been there.
+    pub fn line(&mut self, text: &str) -> Result<(), LineError> {
+        if text.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        let result = self.take(text);
+        if result.is_err() {
+            self.filling.builder.forget();
+        }
+        self.read += 1;
+        result
+    }
+
+    /// How many lines there were that are not empty.
+    pub fn count(&self) -> usize {
+        self.read
+    }
+
+    /// Everything that was read.
+    pub fn finish(self) -> Inventory {
+        self.filling.finish()
+    }
+
+    fn take(&mut self, text: &str) -> Result<(), LineError> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let line = LineSeed(&mut self.filling).deserialize(&mut json)?;
+        json.end()?;
+        let attr = line.attr.map(Cow::into_owned).or_else(|| line.attr_path.map(|path| path.join(".")));
+        if let Some(message) = line.error {
+            let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
+            self.filling.builder.forget();
+            self.filling.errors.push(EvalError { attr: attr.unwrap_or_default(), message });
+            return Ok(());
+        }
+        let path = line.derivation.ok_or(LineError::Nothing)?;
+        let made_from = match line.extra.as_ref().and_then(|extra| extra.made_from.as_deref()) {
+            None => None,
+            Some(of) => {
+                let node = self.filling.builder.mention(of);
+                Some(node.map_err(|_| LineError::NotADerivation(of.to_owned()))?)
+            }
+        };
+        let node = self.filling.describe(&path).map_err(|error| match error {
+            FlatError::Input(input) => LineError::NotADerivation(input),
+            _ => LineError::NotADerivation(path.clone().into_owned()),
+        })?;
+        self.filling.add_traits(node, line.traits);
+        self.filling.made_from.extend(made_from.map(|of| (node, of)));
+        for source in line.sources.iter().flatten() {
+            self.filling.add_source(node, source, false);
+        }
+        if let Some(meta) = line.meta {
+            // What is no set of fields may have hidden any license.
+            match serde_json::from_str::<Meta<'_>>(meta.get()) {
+                Ok(meta) => {
+                    if let Some(license) = meta.license {
+                        self.filling.say_license(node, license.get());
+                    }
+                }
+                Err(_) if meta.get() == "null" => {}
+                Err(_) => self.filling.say_license(node, r#"{"malformed":"meta"}"#),
+            }
+        }
+        if let Some(license) = line.extra.and_then(|extra| extra.license) {
+            self.filling.say_license(node, license.get());
+        }
+        if let Some(attr) = attr {
+            self.filling.jobs.push((attr, node));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct Meta<'a> {
+    #[serde(borrow)]
+    license: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Extra<'a> {
+    #[serde(borrow)]
+    license: Option<&'a RawValue>,
+    #[serde(borrow)]
+    made_from: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Default)]
+struct Line<'a> {
+    attr: Option<Cow<'a, str>>,
+    attr_path: Option<Vec<String>>,
+    error: Option<Cow<'a, str>>,
+    derivation: Option<Cow<'a, str>>,
+    meta: Option<&'a RawValue>,
+    extra: Option<Extra<'a>>,
+    sources: Option<Vec<String>>,
+    traits: Traits,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Key {
+    Attr,
+    AttrPath,
+    Error,
+    DrvPath,
+    Outputs,
+    InputDrvs,
+    InputSrcs,
+    Meta,
+    ExtraValue,
+    FixedOutput,
+    PreferLocalBuild,
+    AllowSubstitutes,
+    #[serde(other)]
+    Other,
+}
+
+/// Reads a line; inputs and outputs go into the graph at once, without lists of their own.
+struct LineSeed<'f>(&'f mut Filling);
+
+impl<'de> DeserializeSeed<'de> for LineSeed<'_> {
+    type Value = Line<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for LineSeed<'_> {
+    type Value = Line<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut line = Line::default();
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Attr => line.attr = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
+                Key::AttrPath => line.attr_path = map.next_value()?,
+                Key::Error => line.error = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
+                Key::DrvPath => line.derivation = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
+                Key::Outputs => map.next_value_seed(Pairs { filling: &mut *self.0, add: add_output })?,
+                Key::InputDrvs => map.next_value_seed(Pairs { filling: &mut *self.0, add: add_input })?,
+                Key::InputSrcs => {
+                    line.sources = map.next_value()?;
+                    if line.sources.is_some() {
+                        line.traits.add(Traits::SOURCES_TOLD);
+                    }
+                }
+                Key::Meta => line.meta = Some(map.next_value()?),
+                // Anybody's `--apply` may have written anything here; what is no facts says nothing.
+                Key::ExtraValue => {
+                    let value: &RawValue = map.next_value()?;
+                    line.extra = serde_json::from_str(value.get()).ok();
+                }
+                Key::FixedOutput if map.next_value::<Option<bool>>()? == Some(true) => line.traits.add(Traits::FIXED),
+                Key::PreferLocalBuild if map.next_value::<Option<bool>>()? == Some(true) => {
+                    line.traits.add(Traits::TRIVIAL);
+                }
+                Key::AllowSubstitutes if map.next_value::<Option<bool>>()? == Some(false) => {
+                    line.traits.add(Traits::TRIVIAL);
+                }
+                Key::FixedOutput | Key::PreferLocalBuild | Key::AllowSubstitutes => {}
+                Key::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(line)
+    }
+}
+
+/// The pairs of an object, each handed on as it is read.
+struct Pairs<'f, T> {
+    filling: &'f mut Filling,
+    add: fn(&mut Filling, &str, T) -> Result<(), String>,
+}
+
+fn add_input(filling: &mut Filling, path: &str, _outputs: IgnoredAny) -> Result<(), String> {
+    filling.builder.input(path).map_err(|error| format!("the input `{path}` is {error}"))
+}
+
+fn add_output(filling: &mut Filling, name: &str, path: Option<Text<'_>>) -> Result<(), String> {
+    let path = path.as_ref().map(|text| text.0.as_ref());
+    let wrong = |error| format!("the output `{name}`, `{}`, is {error}", path.unwrap_or_default());
+    filling.builder.output(name, path).map_err(wrong)
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Pairs<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Pairs<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((name, value)) = map.next_entry::<Text<'de>, T>()? {
+            (self.add)(self.filling, &name.0, value).map_err(A::Error::custom)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

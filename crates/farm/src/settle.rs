@@ -1,0 +1,337 @@
+//! What each derivation of a set goes by: what it declares itself, or a rule for what declares nothing.
+//!
+//! - A fixed-output derivation is a source and takes the facts of the packages that use it.
+//! - Another build of a package (the same name from the same sources, or one that is said to be made from it)
+//!   takes the facts of that package, unless something that is not free went in that the package does not have.
+//! - What has no source of its own, and is made from free packages alone, is *made from free inputs*.
+//! - All else is unknown, and so is what depends on a derivation that is missing or made of itself.
+//!
+//! A source of one's own is a fixed-output derivation among the direct inputs, or a local file. Where local files are
+//! not told, only what calls itself trivial to build counts as having none. What a standard environment is made
+//! from is not asked: it puts the same into every package, the declared ones among them.
+//!
+//! Pure, linear in the edges, and without recursion.
+
+use crate::inventory::{Inventory, NOTHING, classes};
+use narthex_closure::{Node, Order, OutputPath, Users};
+use narthex_license::{Class, LicenseFacts};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// What a derivation goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// What it declares, by its place among the facts.
+    Declared(u32),
+    /// It is a source, and goes by the packages made from it.
+    Source,
+    /// It has no source of its own and free inputs only.
+    MadeFromFree,
+    /// It is another build of this package, and goes by these facts.
+    Original(Node, u32),
+    /// It has a source of its own and declares nothing.
+    OwnSource,
+    /// It has no source of its own, but something that is not known to be free went in.
+    NotFree,
+    /// Whether it has a source of its own cannot be told.
+    Untold,
+    /// One of its paths is made by another derivation as well, of which something else holds.
+    Disputed,
+    /// It needs this derivation, which is missing or made of itself.
+    Incomplete(Node),
+    /// Nobody described it.
+    Missing,
+}
+
+/// How many derivations were settled by which rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rulings(BTreeMap<&'static str, usize>);
+
+impl Rulings {
+    /// Rules in words, with the number of derivations that go by each.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
+        self.0.iter().map(|(rule, count)| (*rule, *count))
+    }
+
+    fn count(standings: impl Iterator<Item = Standing>) -> Self {
+        let mut counts = BTreeMap::new();
+        for standing in standings {
+            let rule = match standing {
+                Standing::Declared(_) => "declared",
+                Standing::Source => "source of the packages made from it",
+                Standing::MadeFromFree => "made from free inputs",
+                Standing::Original(..) => "another build of a declared package",
+                Standing::OwnSource => "unknown: has a source and declares no license",
+                Standing::NotFree => "unknown: no source of its own, but inputs that are not known to be free",
+                Standing::Untold => "unknown: whether it has a source of its own is not told",
+                Standing::Disputed => "unknown: shares a path with another derivation",
+                Standing::Incomplete(_) => "unknown: needs something that is missing or made of itself",
+                Standing::Missing => "missing",
+            };
+            *counts.entry(rule).or_insert(0) += 1;
+        }
+        Self(counts)
+    }
+}
+
+/// What all derivations of an inventory go by.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(crate) standings: Vec<Standing>,
+    /// By derivation, the place among the facts of what holds for it as declared, or `NOTHING`.
+    declared: Vec<u32>,
+    /// Those of the inventory, and what was put together from them.
+    pub(crate) facts: Vec<LicenseFacts>,
+    pub(crate) classes: Vec<Class>,
+    pub(crate) users: Users,
+    pub(crate) order: Order,
+    /// Derivations that make one path together with others.
+    pub(crate) together: HashMap<OutputPath, Vec<Node>>,
+    merged: HashMap<Vec<u32>, u32>,
+}
+
+impl Settlement {
+    pub(crate) fn standing(&self, node: Node) -> Standing {
+        self.standings[node.index()]
+    }
+
+    /// What its own standing comes to; for a source, only the packages that use it can tell.
+    pub(crate) fn class(&self, node: Node) -> Class {
+        match self.standing(node) {
+            Standing::Declared(facts) | Standing::Original(_, facts) => self.classes[facts as usize],
+            Standing::MadeFromFree => Class::MadeFromFree,
+            _ => Class::Unknown,
+        }
+    }
+
+    pub(crate) fn rulings(&self, inventory: &Inventory, scope: impl Fn(Node) -> bool) -> Rulings {
+        Rulings::count(inventory.graph.nodes().filter(|node| scope(*node)).map(|node| self.standing(node)))
+    }
+
+    fn declared(&self, node: Node) -> Option<u32> {
+        Some(self.declared[node.index()]).filter(|facts| *facts != NOTHING)
+    }
+
+    /// What several derivations declare, together: the place of it among the facts.
+    fn merged(&mut self, mut facts: Vec<u32>) -> Option<u32> {
+        // By what they say, since numbers follow the order of reading.
+        facts.sort_by_cached_key(|facts| self.facts[*facts as usize].license.to_string());
+        facts.dedup();
+        match facts.as_slice() {
+            [] => None,
+            [one] => Some(*one),
+            _ => {
+                if let Some(known) = self.merged.get(&facts) {
+                    return Some(*known);
+                }
+                let merged =
+                    facts.iter().map(|facts| self.facts[*facts as usize].clone()).reduce(LicenseFacts::merge)?;
+                let place = self.facts.len() as u32;
+                self.classes.push(merged.class());
+                self.facts.push(merged);
+                self.merged.insert(facts, place);
+                Some(place)
+            }
+        }
+    }
+
+    fn is_free(&self, node: Node) -> bool {
+        matches!(self.class(node), Class::Free | Class::MadeFromFree)
+    }
+
+    fn is_declared_unfree(&self, node: Node) -> bool {
+        let declared = matches!(self.standing(node), Standing::Declared(_) | Standing::Original(..));
+        declared && matches!(self.class(node), Class::Redistributable | Class::Restricted)
+    }
+}
+
+/// Settles what every derivation of the inventory goes by.
+pub(crate) fn settle(inventory: &Inventory) -> Settlement {
+    let graph = &inventory.graph;
+    let users = graph.users();
+    let order = graph.order(&users);
+    let mut settlement = Settlement {
+        standings: vec![Standing::Missing; graph.len()],
+        facts: inventory.facts.clone(),
+        classes: classes(&inventory.facts),
+        users,
+        together: together(inventory),
+        declared: graph.nodes().map(|node| inventory.declared(node).unwrap_or(NOTHING)).collect(),
+        merged: HashMap::new(),
+        order,
+    };
+    share(inventory, &mut settlement);
+    for node in disputed(inventory, &settlement) {
+        settlement.standings[node.index()] = Standing::Disputed;
+    }
+    let originals = Originals::of(inventory, &settlement);
+    let order = std::mem::take(&mut settlement.order.inputs_first);
+    for node in &order {
+        let disputed = settlement.standing(*node) == Standing::Disputed;
+        let fault = fault(inventory, &settlement, *node);
+        settlement.standings[node.index()] = match (fault, settlement.declared(*node)) {
+            _ if !graph.is_described(*node) => Standing::Missing,
+            (Some(fault), _) => Standing::Incomplete(fault),
+            _ if disputed => Standing::Disputed,
+            (_, Some(facts)) => Standing::Declared(facts),
+            _ if inventory.is_fixed(*node) => Standing::Source,
+            _ => by_rule(inventory, &mut settlement, &originals, *node),
+        };
+    }
+    settlement.order.inputs_first = order;
+    for node in settlement.order.cyclic.clone() {
+        settlement.standings[node.index()] = Standing::Incomplete(node);
+    }
+    if let Some(culprit) = graph.sorted(settlement.order.cyclic.iter().copied()).first() {
+        for node in settlement.order.behind_cycles.clone() {
+            settlement.standings[node.index()] = Standing::Incomplete(*culprit);
+        }
+    }
+    settlement
+}
+
+/// Of several things that are missing below a derivation, the first by its path.
+fn fault(inventory: &Inventory, settlement: &Settlement, node: Node) -> Option<Node> {
+    let of = |input: Node| match settlement.standing(input) {
+        Standing::Missing => Some(input),
+        Standing::Incomplete(fault) => Some(fault),
+        _ => None,
+    };
+    let faults = inventory.graph.inputs(node).filter_map(of);
+    faults.min_by(|a, b| inventory.graph.base_name(*a).cmp(inventory.graph.base_name(*b)))
+}
+
+/// For what declares nothing and is no source.
+fn by_rule<'i>(
+    inventory: &'i Inventory,
+    settlement: &mut Settlement,
+    originals: &Originals<'i>,
+    node: Node,
+) -> Standing {
+    if let Some((original, facts)) = originals.find(inventory, settlement, node) {
+        return Standing::Original(original, facts);
+    }
+    if has_fixed_source(inventory, node) {
+        return Standing::OwnSource;
+    }
+    if !inventory.has_no_local_source(node) {
+        return Standing::Untold;
+    }
+    let harmless = |input: Node| settlement.is_free(input) || is_environment(inventory, settlement, input);
+    if inventory.graph.inputs(node).all(harmless) { Standing::MadeFromFree } else { Standing::NotFree }
+}
+
+fn has_fixed_source(inventory: &Inventory, node: Node) -> bool {
+    inventory.graph.inputs(node).any(|input| inventory.is_fixed(input))
+}
+
+/// Whether it is a standard environment of nixpkgs, final or of a stage before. One that something went into that is
+/// declared not to be free is asked like everything else.
+fn is_environment(inventory: &Inventory, settlement: &Settlement, node: Node) -> bool {
+    let name = inventory.graph.name(node);
+    (name == "stdenv" || name.starts_with("stdenv-") || name.starts_with("bootstrap-stage"))
+        && settlement.declared(node).is_none()
+        && !has_fixed_source(inventory, node)
+        && !inventory.graph.inputs(node).any(|input| settlement.is_declared_unfree(input))
+}
+
+/// Declared packages by name and sources, as far as there are other derivations with that name.
+struct Originals<'i> {
+    declared: HashMap<(&'i str, Vec<OutputPath>), Vec<Node>>,
+}
+
+impl<'i> Originals<'i> {
+    fn of(inventory: &'i Inventory, settlement: &Settlement) -> Self {
+        let graph = &inventory.graph;
+        let package = |node: &Node| graph.is_described(*node) && !inventory.is_fixed(*node);
+        let silent = graph.nodes().filter(|node| settlement.declared(*node).is_none()).filter(package);
+        let wanted: HashSet<&str> = silent.map(|node| graph.name(node)).collect();
+        let mut declared: HashMap<_, Vec<Node>> = HashMap::new();
+        for node in graph.nodes().filter(package).filter(|node| settlement.declared(*node).is_some()) {
+            let name = graph.name(node);
+            if wanted.contains(name) {
+                let sources = sources(inventory, node);
+                if !sources.is_empty() {
+                    declared.entry((name, sources)).or_default().push(node);
+                }
+            }
+        }
+        Self { declared }
+    }
+
+    fn find(&self, inventory: &'i Inventory, settlement: &mut Settlement, node: Node) -> Option<(Node, u32)> {
+        let graph = &inventory.graph;
+        let said = inventory.made_from.get(&node).filter(|of| settlement.declared(**of).is_some());
+        let originals: Vec<Node> = match said {
+            Some(original) => vec![*original],
+            None => self.declared.get(&(graph.name(node), sources(inventory, node)))?.clone(),
+        };
+        let unfree = graph.inputs(node).filter(|input| settlement.is_declared_unfree(*input));
+        for input in unfree {
+            let of = |original: &Node| *original == input || graph.inputs(*original).any(|of| of == input);
+            if !originals.iter().all(of) {
+                return None;
+            }
+        }
+        let facts = originals.iter().filter_map(|original| settlement.declared(*original)).collect();
+        let facts = settlement.merged(facts)?;
+        Some((*graph.sorted(originals).first()?, facts))
+    }
+}
+
+/// The paths of its fetched sources. The same source fetched by two derivations is one path.
+fn sources(inventory: &Inventory, node: Node) -> Vec<OutputPath> {
+    let graph = &inventory.graph;
+    let fixed = graph.inputs(node).filter(|input| inventory.is_fixed(*input));
+    let mut paths: Vec<OutputPath> = fixed.flat_map(|input| graph.output_paths(input)).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}
+
+fn together(inventory: &Inventory) -> HashMap<OutputPath, Vec<Node>> {
+    let graph = &inventory.graph;
+    let mut first: Vec<Option<Node>> = vec![None; graph.output_path_count()];
+    let mut together: HashMap<OutputPath, Vec<Node>> = HashMap::new();
+    for node in graph.nodes() {
+        for path in graph.output_paths(node) {
+            match &mut first[path.index()] {
+                Some(first) => together.entry(path).or_insert_with(|| vec![*first]).push(node),
+                free => *free = Some(node),
+            }
+        }
+    }
+    together
+}
+
+/// What makes the same path is the same build, but for how its sources are fetched: what one declares holds
+/// for all, and what several declare holds together.
+fn share(inventory: &Inventory, settlement: &mut Settlement) {
+    for makers in settlement.together.values().cloned().collect::<Vec<_>>() {
+        if makers.iter().any(|node| inventory.is_fixed(*node)) {
+            continue;
+        }
+        let said = makers.iter().filter_map(|node| settlement.declared(*node)).collect();
+        if let Some(facts) = settlement.merged(said) {
+            makers.iter().for_each(|node| settlement.declared[node.index()] = facts);
+        }
+    }
+}
+
+/// A source of one package and the product of another, or what declares something of itself and is taken for a
+/// source elsewhere: nobody can say what it is.
+fn disputed(inventory: &Inventory, settlement: &Settlement) -> Vec<Node> {
+    let mut disputed = Vec::new();
+    for makers in settlement.together.values() {
+        let kind = |node: &Node| {
+            let fixed = inventory.is_fixed(*node);
+            (fixed, settlement.declared(*node).filter(|_| fixed))
+        };
+        if !makers.iter().all(|node| kind(node) == kind(&makers[0])) {
+            disputed.extend(makers);
+        }
+    }
+    disputed
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Each rule, and what keeps it from being used.
+
+use crate::inventory::Inventory;
+use crate::lines::tests::{decided, drv, line, mit, read};
+use narthex_policy::{Code, Verdict};
+use serde_json::{Value, json};
+
+fn fetched(name: &str) -> String {
+    line(name, &[], json!({"fixedOutput": true}))
+}
+
+fn trivial() -> Value {
+    json!({"preferLocalBuild": true})
+}
+
+fn unfree() -> Value {
+    json!({"meta": {"license": "unfree"}})
+}
+
+fn check(lines: &[String], name: &str, verdict: Verdict, code: Code) -> Inventory {
+    let inventory = read(lines);
+    assert_eq!(decided(&inventory, name), (verdict, code), "{lines:?}");
+    inventory
+}
+
+#[test]
+fn what_is_made_from_free_packages_alone_is_published() {
+    let free = line("free", &["free-src"], mit());
+    let of = |inputs: &[&str], more: Value| {
+        [free.clone(), fetched("free-src"), line("closed", &[], unfree()), line("x", inputs, more)]
+    };
+    let made = Code::MadeFromFreeInputs;
+    check(&of(&["free"], trivial()), "x", Verdict::Publish, made);
+    check(&of(&["free"], json!({"allowSubstitutes": false})), "x", Verdict::Publish, made);
+    check(&of(&["free"], json!({"inputSrcs": []})), "x", Verdict::Publish, made);
+    // A local file, a fetched one, or nothing that tells.
+    let local = json!({"inputSrcs": ["/nix/store/00000000000000000000000000000000-blob"]});
+    check(&of(&["free"], local), "x", Verdict::Withhold, Code::LicenseUnknown);
+    check(&of(&["free", "free-src"], trivial()), "x", Verdict::Withhold, Code::LicenseUnknown);
+    check(&of(&["free"], json!({})), "x", Verdict::Withhold, Code::LicenseUnknown);
+    // Something else went in.
+    check(&of(&["free", "closed"], trivial()), "x", Verdict::Withhold, Code::LicenseUnknown);
+    check(&of(&["free"], unfree()), "x", Verdict::Withhold, Code::LicenseRestricted);
+}
+
+#[test]
+fn what_is_made_from_generated_things_is_generated_as_well() {
+    let lines = [line("a", &[], trivial()), line("b", &["a"], trivial()), line("c", &["b"], trivial())];
+    check(&lines, "c", Verdict::Publish, Code::MadeFromFreeInputs);
+    let lines = [line("a", &[], unfree()), line("b", &["a"], trivial()), line("c", &["b"], trivial())];
+    check(&lines, "c", Verdict::Withhold, Code::LicenseUnknown);
+}
+
+#[test]
+fn a_standard_environment_is_not_asked_unless_something_unfree_went_in() {
+    let lines = |more: Value| {
+        [line("seed", &[], more), line("stdenv", &["seed"], json!({})), line("x", &["stdenv"], trivial())]
+    };
+    check(&lines(json!({})), "x", Verdict::Publish, Code::MadeFromFreeInputs);
+    check(&lines(unfree()), "x", Verdict::Withhold, Code::LicenseUnknown);
+    check(&lines(json!({})), "stdenv", Verdict::Withhold, Code::LicenseUnknown);
+}
+
+#[test]
+fn scripts_that_many_share_are_no_sources() {
+    let script = "/nix/store/00000000000000000000000000000000-default-builder.sh";
+    let lines = |count: usize| -> Vec<String> {
+        let names = ["a", "b", "c", "d", "f", "g", "h", "i"];
+        names[..count].iter().map(|name| line(name, &[], json!({"inputSrcs": [script]}))).collect()
+    };
+    check(&lines(8), "a", Verdict::Publish, Code::MadeFromFreeInputs);
+    check(&lines(7), "a", Verdict::Withhold, Code::LicenseUnknown);
+}
+
+/// The same name from the same source; the source may be fetched by another derivation.
+#[test]
+fn another_build_takes_the_facts_of_the_package() {
+    let variant = |inputs: &[&str], name: &str, hash: &str| {
+        line(
+            name,
+            inputs,
+            json!({"drvPath": format!("/nix/store/{hash}-{name}.drv"), "outputs": {"out": format!("/nix/store/{hash}-{name}")}}),
+        )
+    };
+    let hash = "11111111111111111111111111111111";
+    let find = |lines: &[String]| {
+        let inventory = read(lines);
+        let rules = narthex_policy::Rules::new(
+            narthex_policy::Policy::parse(narthex_policy::shipped::DEFAULT_POLICY).unwrap(),
+            Vec::new(),
+            narthex_policy::Date::of_unix_time(0),
+        );
+        let plan = crate::Plan::new(&inventory, &rules, None);
+        let node = inventory.graph().nodes().find(|node| inventory.graph().base_name(*node).starts_with(hash)).unwrap();
+        plan.outcome_of(node).map(|outcome| (outcome.verdict, outcome.code)).unwrap()
+    };
+    let base = |more: Value| {
+        vec![fetched("src"), fetched("patch"), line("closed", &[], unfree()), line("p-1", &["src"], more)]
+    };
+    let with = |more: Value, variant: String| [base(more), vec![variant]].concat();
+    assert_eq!(find(&with(mit(), variant(&["src"], "p-1", hash))), (Verdict::Publish, Code::LicenseOfOriginal));
+    assert_eq!(find(&with(unfree(), variant(&["src"], "p-1", hash))), (Verdict::Withhold, Code::LicenseOfOriginal));
+    // Another name, another source, or something that is not free.
+    for (inputs, name) in [(vec!["src"], "q-1"), (vec!["src", "patch"], "p-1"), (vec!["src", "closed"], "p-1")] {
+        assert_eq!(find(&with(mit(), variant(&inputs, name, hash))).1, Code::LicenseUnknown, "{inputs:?} {name}");
+    }
+}
+
+#[test]
+fn what_is_said_to_be_made_from_a_package_takes_its_facts() {
+    let wrapper = |inputs: &[&str]| line("w", inputs, json!({"extraValue": {"madeFrom": drv("p")}}));
+    let package = |more: Value| line("p", &[], more);
+    check(&[package(mit()), wrapper(&["p"])], "w", Verdict::Publish, Code::LicenseOfOriginal);
+    check(&[package(unfree()), wrapper(&["p"])], "w", Verdict::Withhold, Code::LicenseOfOriginal);
+    let plugin = line("plugin", &[], unfree());
+    check(&[package(mit()), plugin, wrapper(&["p", "plugin"])], "w", Verdict::Withhold, Code::LicenseUnknown);
+}
+
+#[test]
+fn sources_follow_what_is_made_from_them() {
+    let user = |name: &str, more: Value| line(name, &["src"], more);
+    check(&[fetched("src"), user("a", mit())], "src", Verdict::Publish, Code::SourceOfPublished);
+    check(&[fetched("src"), user("a", mit()), user("b", json!({}))], "src", Verdict::Withhold, Code::SourceOfWithheld);
+    check(&[fetched("src")], "src", Verdict::Withhold, Code::LicenseUnknown);
+}
+
+/// A product that somebody names as a source is nobody's source.
+#[test]
+fn one_path_from_a_source_and_from_a_package_is_disputed() {
+    let product = line("p", &[], mit());
+    let disguise = line("q", &[], json!({"fixedOutput": true, "outputs": {"out": drv("p").trim_end_matches(".drv")}}));
+    let user = line("u", &["q"], mit());
+    let inventory = check(&[product, disguise, user], "p", Verdict::Withhold, Code::LicenseUnknown);
+    assert_eq!(decided(&inventory, "q"), (Verdict::Withhold, Code::LicenseUnknown));
+}

@@ -1,0 +1,133 @@
+//! What a package set says of its derivations: the output of `eval`.
+
+use super::text::{columns, count, terminal_width};
+use super::{json, out, table};
+use narthex_closure::{Graph, StorePath};
+use narthex_license::{Class, Expr, LicenseFacts};
+use narthex_nix::Evaluation;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// One derivation of the set, with what is said of it, if anything is.
+struct Row<'a> {
+    path: &'a StorePath,
+    name: &'a str,
+    attr: Option<&'a str>,
+    facts: Option<&'a LicenseFacts>,
+}
+
+impl Row<'_> {
+    fn license(&self) -> Option<String> {
+        self.facts.filter(|facts| facts.license != Expr::Absent).map(|facts| facts.license.to_string())
+    }
+
+    fn class(&self) -> Class {
+        self.facts.map_or(Class::Unknown, LicenseFacts::class)
+    }
+
+    fn value(&self) -> Value {
+        let mut value = json!({
+            "drvPath": self.path.to_string(),
+            "name": self.name,
+            "license": self.license(),
+            "class": self.class(),
+            "position": self.facts.and_then(|facts| facts.position.as_ref()),
+            "provenance": self.facts.map_or(&[] as &[String], |facts| &facts.provenance),
+            "declared": self.license().is_some(),
+        });
+        if let Some(attr) = self.attr {
+            value["attr"] = attr.into();
+        }
+        value
+    }
+}
+
+/// Everything that was evaluated, and everything that it is made of.
+fn rows<'a>(evaluation: &'a Evaluation, graph: &'a Graph) -> Vec<Row<'a>> {
+    let attrs: BTreeMap<&StorePath, &str> =
+        evaluation.jobs.iter().rev().map(|job| (&job.derivation, job.attr.as_str())).collect();
+    let mut known: BTreeMap<&StorePath, (&str, Option<&LicenseFacts>)> =
+        graph.iter().map(|(path, derivation)| (path, (derivation.name.as_str(), None))).collect();
+    for (path, said) in &evaluation.facts {
+        known.insert(path, (&said.name, Some(&said.facts)));
+    }
+    known.into_iter().map(|(path, (name, facts))| Row { path, name, attr: attrs.get(path).copied(), facts }).collect()
+}
+
+/// First a line for each derivation, then one for each attribute that failed.
+pub(crate) fn eval_json(evaluation: &Evaluation, graph: &Graph) {
+    for row in rows(evaluation, graph) {
+        json::line(&row.value());
+    }
+    json::errors(&evaluation.errors);
+}
+
+pub(crate) fn eval_table(evaluation: &Evaluation, graph: &Graph) {
+    out(&text(evaluation, graph, terminal_width()));
+}
+
+/// How many jobs and derivations stand under each license.
+fn text(evaluation: &Evaluation, graph: &Graph, width: Option<usize>) -> String {
+    let rows = rows(evaluation, graph);
+    let mut counts: BTreeMap<(Class, String), (usize, usize)> = BTreeMap::new();
+    for row in &rows {
+        let license = row.license().unwrap_or_else(|| "(nothing declared)".to_owned());
+        let (jobs, derivations) = counts.entry((row.class(), license)).or_default();
+        *jobs += usize::from(row.attr.is_some());
+        *derivations += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|((class, _), (_, derivations))| (*class, std::cmp::Reverse(*derivations)));
+    let heading = ["JOBS", "DERIVATIONS", "CLASS", "LICENSE"].map(str::to_owned).to_vec();
+    let line = |((class, license), (jobs, derivations)): ((Class, String), (usize, usize))| {
+        vec![jobs.to_string(), derivations.to_string(), class.to_string(), license]
+    };
+    let lines: Vec<Vec<String>> = std::iter::once(heading).chain(counts.into_iter().map(line)).collect();
+    let mut text = columns(&lines, &[0, 1], width).join("\n");
+    let jobs = rows.iter().filter(|row| row.attr.is_some()).count();
+    let attributes = count(evaluation.jobs.len(), "attribute");
+    text.push_str(&format!("\n\n{}, {} of them jobs of {attributes}", count(rows.len(), "derivation"), jobs));
+    if !evaluation.errors.is_empty() {
+        text.push_str(&format!("; {} failed", count(evaluation.errors.len(), "attribute")));
+    }
+    text.push('\n');
+    text.push_str(&table::errors(&evaluation.errors));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use narthex_nix::{DerivationFacts, EvalError, Job};
+
+    fn evaluation() -> Evaluation {
+        let path = |name: &str| -> StorePath {
+            format!("/nix/store/00000000000000000000000000000000-{name}.drv").parse().unwrap()
+        };
+        let mut evaluation = Evaluation::default();
+        let mut add = |name: &str, license: Value| {
+            let facts = LicenseFacts::from_json(&json!({"license": license, "position": "a.nix:3", "provenance": []}));
+            evaluation.facts.insert(path(name), DerivationFacts { name: name.to_owned(), facts });
+        };
+        add("hello", json!("mit"));
+        add("bash", json!("gpl3Plus"));
+        add("vendor", json!("unfree"));
+        add("src", Value::Null);
+        let job = |attr: &str, name: &str| Job { attr: attr.to_owned(), derivation: path(name), name: name.to_owned() };
+        evaluation.jobs = vec![job("alias", "hello"), job("hello", "hello"), job("vendor", "vendor")];
+        evaluation.errors = vec![EvalError { attr: "sick".to_owned(), message: "not well".to_owned() }];
+        evaluation
+    }
+
+    #[test]
+    fn a_line_for_each_license() {
+        insta::assert_snapshot!(text(&evaluation(), &Graph::default(), None));
+    }
+
+    #[test]
+    fn the_keys_of_a_derivation() {
+        let (evaluation, graph) = (evaluation(), Graph::default());
+        let values: Vec<Value> = rows(&evaluation, &graph).iter().map(Row::value).collect();
+        insta::assert_json_snapshot!(values);
+    }
+}

@@ -1,0 +1,266 @@
+//! What `plan` shows: everything of a small set, groups of a large one, one JSON object a derivation.
+
+use super::json::errors as json_errors;
+use super::table::{deciding, errors, short};
+use super::text::{columns, count, terminal_width};
+use super::{out, warning};
+use narthex_closure::Node;
+use narthex_farm::{Outcome, Plan};
+use narthex_license::Class;
+use narthex_policy::{Code, Reason, Verdict};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Sets of so many derivations are listed as a whole; a person reads no more.
+const SMALL: usize = 200;
+/// Of a group, so many are shown.
+const EXAMPLES: usize = 5;
+
+pub(crate) fn plan_table(plan: &Plan<'_>, all: bool) {
+    out(&plan_text(plan, all, terminal_width()));
+}
+
+/// What is wrong with what was read, and is no part of the result.
+pub(crate) fn plan_warnings(plan: &Plan<'_>) {
+    let graph = plan.inventory().graph();
+    let few = |diagnostics: Vec<String>| {
+        diagnostics.iter().take(EXAMPLES).for_each(|text| warning(text));
+        if diagnostics.len() > EXAMPLES {
+            warning(&format!("… and {} more of this kind", diagnostics.len() - EXAMPLES));
+        }
+    };
+    few(plan.inventory().diagnostics().iter().map(ToString::to_string).collect());
+    few(plan.cyclic().into_iter().map(|node| format!("{} is made of itself", graph.path(node))).collect());
+    let missing = plan.missing();
+    few(missing.iter().map(|node| format!("{} is missing: no line describes it", graph.path(*node))).collect());
+    if !missing.is_empty() {
+        warning("what depends on missing derivations is withheld; give their lines with another --from");
+    }
+}
+
+fn plan_text(plan: &Plan<'_>, all: bool, width: Option<usize>) -> String {
+    let nodes = plan.derivations();
+    let mut text = if nodes.len() <= SMALL { small(plan, &nodes, width) } else { large(plan, &nodes, all, width) };
+    text.push_str(&errors(plan.inventory().errors()));
+    text
+}
+
+fn forecast(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Publish => "publish",
+        Verdict::Withhold => "withhold",
+    }
+}
+
+/// Every path, the jobs' first.
+fn small(plan: &Plan<'_>, nodes: &[Node], width: Option<usize>) -> String {
+    let graph = plan.inventory().graph();
+    let mut rows = Vec::new();
+    let mut verdicts = Vec::new();
+    for node in nodes {
+        let Some(outcome) = plan.outcome_of(*node) else { continue };
+        let reason = deciding(&plan.reasons(*node));
+        for (_, path) in graph.outputs(*node) {
+            let path = path.unwrap_or_else(|| graph.path(*node));
+            let name = path.strip_prefix("/nix/store/").and_then(|base| base.get(33..)).unwrap_or(&path).to_owned();
+            let line = vec![forecast(outcome.verdict).to_owned(), short(&name), reason.clone()];
+            rows.push((plan.attrs(*node).len() == 0, name, path, line));
+            verdicts.push(outcome.verdict);
+        }
+    }
+    rows.sort();
+    let first_of_others = 1 + rows.iter().filter(|(other, ..)| !other).count();
+    let heading = ["FORECAST", "NAME", "REASON"].map(str::to_owned).to_vec();
+    let lines: Vec<Vec<String>> = std::iter::once(heading).chain(rows.into_iter().map(|(.., line)| line)).collect();
+    let mut text = String::new();
+    for (number, row) in columns(&lines, &[], width).iter().enumerate() {
+        if number == first_of_others {
+            text.push_str("\nwhat they are made of:\n");
+        }
+        text.push_str(row);
+        text.push('\n');
+    }
+    let published = verdicts.iter().filter(|verdict| **verdict == Verdict::Publish).count();
+    text.push_str(&format!(
+        "\nby license alone: {} could be published, {} would be withheld; the audit of the bytes may withhold more\n",
+        count(published, "path"),
+        verdicts.len() - published
+    ));
+    text
+}
+
+/// Counts first, then each group with some examples.
+fn large(plan: &Plan<'_>, nodes: &[Node], all: bool, width: Option<usize>) -> String {
+    let counts = plan.counts();
+    let total = |verdict| counts.iter().filter(|((v, _), _)| *v == verdict).map(|(_, (n, _))| n).sum::<usize>();
+    let attrs: usize = counts.values().map(|(_, attrs)| attrs).sum();
+    let failed = plan.inventory().errors().len();
+    let mut text = format!("{}, {} among them", count(nodes.len(), "derivation"), count(attrs, "attribute"));
+    if failed > 0 {
+        text.push_str(&format!("; {} did not evaluate", count(failed, "attribute")));
+    }
+    text.push_str("\n\n");
+    let heading = ["FORECAST", "DERIVATIONS", "ATTRIBUTES", "DECIDED BY"].map(str::to_owned).to_vec();
+    let line = |((verdict, code), (derivations, attrs)): (&(Verdict, Code), &(usize, usize))| {
+        vec![forecast(*verdict).to_owned(), derivations.to_string(), attrs.to_string(), code.to_string()]
+    };
+    let lines: Vec<Vec<String>> = std::iter::once(heading).chain(counts.iter().map(line)).collect();
+    push(&mut text, &columns(&lines, &[1, 2], width));
+    for (key, members) in groups(plan, nodes, if all { usize::MAX } else { EXAMPLES }) {
+        let (verdict, code) = key;
+        let (derivations, _) = counts.get(&key).copied().unwrap_or_default();
+        text.push_str(&format!("\n{}, {code}:\n", forecast(verdict)));
+        let line = |member: &Member<'_>| {
+            let name = short(plan.inventory().graph().name(member.node));
+            let attr = member.attr.map(short).unwrap_or_default();
+            let message = plan.reasons(member.node).into_iter().next().map(|reason| reason.message);
+            vec![format!("  {attr}"), name, shortened(&message.unwrap_or_default())]
+        };
+        push(&mut text, &columns(&members.iter().map(line).collect::<Vec<_>>(), &[], width));
+        if derivations > members.len() {
+            text.push_str(&format!("  … and {} more\n", derivations - members.len()));
+        }
+    }
+    text.push_str("\nwhat they go by:\n");
+    let rulings: Vec<Vec<String>> =
+        plan.rulings().iter().map(|(rule, count)| vec![format!("  {count}"), rule.to_owned()]).collect();
+    push(&mut text, &columns(&rulings, &[0], width));
+    text.push_str(&holes(plan, all));
+    text.push_str(&format!(
+        "\nby license alone: {} could be published, {} would be withheld; the audit of the bytes may withhold more\n",
+        count(total(Verdict::Publish), "derivation"),
+        total(Verdict::Withhold)
+    ));
+    text
+}
+
+fn push(text: &mut String, lines: &[String]) {
+    for line in lines {
+        text.push_str(line);
+        text.push('\n');
+    }
+}
+
+/// A source can have hundreds of users; the JSON names them all.
+fn shortened(message: &str) -> String {
+    const ROOM: usize = 160;
+    let cut = message.chars().count() > ROOM;
+    if cut { message.chars().take(ROOM - 1).chain(['…']).collect() } else { message.to_owned() }
+}
+
+fn holes(plan: &Plan<'_>, all: bool) -> String {
+    let mut holes = plan.all_holes();
+    if holes.is_empty() {
+        return String::new();
+    }
+    // Those that most depends on; of equals, the order of paths holds.
+    holes.sort_by_key(|(_, referrers)| std::cmp::Reverse(*referrers));
+    let mut text =
+        format!("\n{} that published derivations are made of, and may refer to:\n", count(holes.len(), "hole"));
+    let shown = if all { holes.len() } else { EXAMPLES };
+    for (node, referrers) in holes.iter().take(shown) {
+        text.push_str(&format!("  {} ← {}\n", plan.inventory().graph().name(*node), count(*referrers, "derivation")));
+    }
+    if holes.len() > shown {
+        text.push_str(&format!("  … and {} more\n", holes.len() - shown));
+    }
+    text
+}
+
+/// One of a group: jobs by their attributes come before others by their names.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Member<'a> {
+    other: bool,
+    attr: Option<&'a str>,
+    name: &'a str,
+    base_name: &'a str,
+    node: Node,
+}
+
+/// The first members of each group. One pass; only as many are kept as are asked for.
+fn groups<'a>(plan: &'a Plan<'a>, nodes: &[Node], most: usize) -> BTreeMap<(Verdict, Code), Vec<Member<'a>>> {
+    let graph = plan.inventory().graph();
+    let mut groups: BTreeMap<(Verdict, Code), Vec<Member<'_>>> = BTreeMap::new();
+    for node in nodes {
+        let Some(Outcome { verdict, code, .. }) = plan.outcome_of(*node) else { continue };
+        let attr = plan.attrs(*node).next();
+        let (name, base_name) = (graph.name(*node), graph.base_name(*node));
+        let member = Member { other: attr.is_none(), attr, name, base_name, node: *node };
+        let members = groups.entry((verdict, code)).or_default();
+        if members.len() < most.saturating_mul(2) {
+            members.push(member);
+        } else {
+            // Half of a full list goes, so that each member costs one comparison on the whole.
+            if members.len() > most {
+                members.sort_unstable();
+                members.truncate(most);
+            }
+            if members.last().is_none_or(|last| member < *last) {
+                members.push(member);
+            }
+        }
+    }
+    for members in groups.values_mut() {
+        members.sort_unstable();
+        members.truncate(most);
+    }
+    groups
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Derivation<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attr: Option<&'a str>,
+    /// Only where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attrs: Vec<&'a str>,
+    drv_path: String,
+    name: &'a str,
+    outputs: BTreeMap<&'a str, Option<String>>,
+    class: Class,
+    license: Option<String>,
+    verdict: Verdict,
+    reasons: Vec<Reason>,
+    holes: Vec<String>,
+}
+
+pub(crate) fn plan_json(plan: &Plan<'_>) {
+    const ENOUGH: usize = 1 << 20;
+    let mut text = String::new();
+    for node in plan.derivations() {
+        if let Some(line) = derivation_json(plan, node) {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        if text.len() > ENOUGH {
+            out(&text);
+            text.clear();
+        }
+    }
+    out(&text);
+    json_errors(plan.inventory().errors());
+}
+
+fn derivation_json(plan: &Plan<'_>, node: Node) -> Option<String> {
+    let graph = plan.inventory().graph();
+    let outcome = plan.outcome_of(node)?;
+    let mut attrs: Vec<&str> = plan.attrs(node).collect();
+    let attr = attrs.first().copied();
+    if attrs.len() == 1 {
+        attrs.clear();
+    }
+    let derivation = Derivation {
+        attr,
+        attrs,
+        drv_path: graph.path(node),
+        name: graph.name(node),
+        outputs: graph.outputs(node).into_iter().collect(),
+        class: outcome.class,
+        license: plan.license(node),
+        verdict: outcome.verdict,
+        reasons: plan.reasons(node),
+        holes: plan.holes(node).into_iter().map(|hole| graph.path(hole)).collect(),
+    };
+    serde_json::to_string(&derivation).ok()
+}

@@ -1,0 +1,57 @@
+//! `narthex eval`: the same facts from every source of them, and nothing lost for what fails.
+
+use crate::world::{Said, World, repository};
+
+/// The package set of the tests of `crates/nix`, with some attributes that fail.
+fn set(world: &World) {
+    for name in ["lib.nix", "set.nix"] {
+        std::fs::copy(repository().join("crates/nix/tests/data").join(name), world.extra().join(name)).unwrap();
+    }
+    let text = "import ./set.nix { size = 90; faults = true; }";
+    std::fs::write(world.extra().join("default.nix"), text).unwrap();
+    let flake = "{ outputs = { self }: { packages.x86_64-linux = { inherit (import ./set.nix { size = 5; }) hello vendor; }; }; }";
+    std::fs::write(world.extra().join("flake.nix"), flake).unwrap();
+}
+
+#[test]
+fn what_a_package_set_says() {
+    for nix in ["2.8", "2.26", "2.34"] {
+        let world = World::new(nix);
+        let (store, state) = (world.empty_store("store"), world.folder("state"));
+        set(&world);
+        let eval = |more: &[&str]| -> Said { world.narthex(&store, &state, &[&["eval"], more].concat()) };
+        let said = eval(&["/extra", "--format", "json"]).expect(1);
+        let rows = said.rows();
+        let (errors, derivations): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row["error"].is_object());
+        assert_eq!(errors.len(), 13, "{nix}: {errors:#?}");
+        let vendor = derivations.iter().find(|row| row["name"] == "vendor-1").unwrap();
+        assert_eq!(
+            (&vendor["class"], &vendor["declared"], &vendor["provenance"][0]),
+            (&"restricted".into(), &true.into(), &"binaryNativeCode".into()),
+            "{nix}"
+        );
+        assert!(vendor["position"].as_str().unwrap().starts_with("/extra/set.nix:"), "{nix}: {vendor}");
+        for workers in ["1", "3"] {
+            let again = eval(&["/extra", "--format", "json", "--workers", workers]).expect(1);
+            assert_eq!(again.out, said.out, "{nix}: {workers} workers");
+        }
+        let table = eval(&["/extra", "-A", "package-3", "-A", "vendor"]).expect(0).out;
+        assert!(table.contains("restricted"), "{nix}: {table}");
+
+        let flake = eval(&["path:/extra#packages.x86_64-linux", "--format", "json"]).expect(0).rows();
+        let jobs: Vec<_> = flake.iter().filter_map(|row| row["attr"].as_str()).collect();
+        assert_eq!(jobs.len(), 2, "{nix}: {jobs:?}");
+        let plan = world.narthex(&store, &state, &["plan", "path:/extra#vendor"]).expect(0).out;
+        assert!(plan.contains("withhold"), "{nix}: {plan}");
+    }
+}
+
+#[test]
+fn nix_eval_jobs_that_is_not_there() {
+    let world = World::new("2.8");
+    let (store, state) = (world.empty_store("store"), world.folder("state"));
+    set(&world);
+    let said = world.narthex(&store, &state, &["eval", "/extra", "--with", "nix-eval-jobs"]).expect(1);
+    assert!(said.err.contains("`nix-eval-jobs` is not installed"), "{}", said.err);
+    assert!(said.err.contains("hint: put nix-eval-jobs on the PATH"), "{}", said.err);
+}

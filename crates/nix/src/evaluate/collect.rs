@@ -1,0 +1,172 @@
+//! Gathers what processes say into one evaluation, whatever the order in which it comes.
+
+use super::process::Answer;
+use super::{AttrPath, DerivationFacts, EvalError, Evaluation, Job};
+use crate::expression::join_attr_path;
+use narthex_closure::{StorePath, parse_store_path};
+use narthex_event::{Event, Sink};
+use narthex_license::LicenseFacts;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// Says how far an evaluation is, and not too often.
+pub(super) struct Pace<'a> {
+    sink: Sink<'a>,
+    began: Instant,
+    said: Option<Instant>,
+    done: usize,
+    known: usize,
+    errors: usize,
+}
+
+impl<'a> Pace<'a> {
+    const EVERY: Duration = Duration::from_millis(100);
+
+    pub(super) fn new(sink: Sink<'a>) -> Self {
+        Self { sink, began: Instant::now(), said: None, done: 0, known: 0, errors: 0 }
+    }
+
+    fn step(&mut self) {
+        self.done += 1;
+        self.known = self.known.max(self.done);
+        if self.said.is_none_or(|said| said.elapsed() >= Self::EVERY) {
+            self.said = Some(Instant::now());
+            self.say();
+        }
+    }
+
+    fn say(&self) {
+        let (done, known, errors) = (self.done, self.known, self.errors);
+        let left = time_left(self.began.elapsed(), done, known);
+        (self.sink)(Event::EvaluationProgress { done, known, errors, left });
+    }
+}
+
+/// As long for each attribute as for those before it; nothing while that says little.
+fn time_left(taken: Duration, done: usize, known: usize) -> Option<Duration> {
+    let enough = taken >= Duration::from_secs(2) && done > 0;
+    enough.then(|| taken.mul_f64(known.saturating_sub(done) as f64 / done as f64))
+}
+
+/// What is known so far.
+pub(super) struct Collected<'a> {
+    named: BTreeSet<AttrPath>,
+    jobs: Vec<Job>,
+    errors: Vec<EvalError>,
+    /// All that is said of a derivation, as JSON. Sorted, so that merging it gives the same each time.
+    facts: BTreeMap<StorePath, BTreeSet<String>>,
+    pace: Pace<'a>,
+}
+
+impl<'a> Collected<'a> {
+    pub(super) fn new(named: Vec<AttrPath>, mut pace: Pace<'a>) -> Self {
+        pace.known = named.len();
+        let named = named.into_iter().collect();
+        Self { named, jobs: Vec::new(), errors: Vec::new(), facts: BTreeMap::new(), pace }
+    }
+
+    /// There are more attributes to come.
+    pub(super) fn know(&mut self, more: usize) {
+        self.pace.known += more;
+    }
+
+    pub(super) fn error(&mut self, path: &AttrPath, message: String) {
+        self.errors.push(EvalError { attr: join_attr_path(path), message });
+        self.pace.errors += 1;
+        self.pace.step();
+    }
+
+    /// Puts an answer where it belongs, with the facts of what it is made of; returns attributes that are to be looked at
+    /// next.
+    pub(super) fn path(&mut self, answer: Answer, facts: Vec<(String, String)>) -> Vec<AttrPath> {
+        let path = answer.attr_path;
+        let named = self.named.contains(&path);
+        for (derivation, facts) in facts {
+            if let Some(derivation) = parse_store_path(&derivation) {
+                self.facts.entry(derivation).or_default().insert(facts);
+            }
+        }
+        let message = match (answer.outcome.as_str(), answer.drv_path.as_deref().and_then(parse_store_path)) {
+            ("job", Some(derivation)) if answer.outputs.values().all(Option::is_some) => {
+                let name = answer.name.unwrap_or_else(|| name_of(&derivation));
+                self.jobs.push(Job { attr: join_attr_path(&path), derivation, name });
+                None
+            }
+            ("job", _) => Some("its output paths are known only after the build, which is not supported"),
+            // Asked for by name, a set gives its members, as `nix-build -A` does.
+            ("set", _) if answer.recurse || (named && !answer.names.is_empty()) => {
+                let names = answer.names.into_iter().filter(|name| name != "recurseForDerivations");
+                let members: Vec<AttrPath> = names.map(|name| path.iter().cloned().chain([name]).collect()).collect();
+                self.pace.known += members.len();
+                self.pace.step();
+                return members;
+            }
+            ("missing", _) => Some("there is no such attribute"),
+            _ if named => Some("it is not a derivation"),
+            _ => None,
+        };
+        match message {
+            Some(message) => self.error(&path, message.to_owned()),
+            None => self.pace.step(),
+        }
+        Vec::new()
+    }
+
+    pub(super) fn evaluation(mut self) -> Evaluation {
+        self.pace.say();
+        self.jobs.sort_by(|a, b| a.attr.cmp(&b.attr));
+        self.errors.sort_by(|a, b| a.attr.cmp(&b.attr));
+        let of = |(derivation, said): (StorePath, BTreeSet<String>)| {
+            let facts = DerivationFacts { name: name_of(&derivation), facts: merged(&said) };
+            (derivation, facts)
+        };
+        Evaluation { jobs: self.jobs, errors: self.errors, facts: self.facts.into_iter().map(of).collect() }
+    }
+}
+
+fn name_of(derivation: &StorePath) -> String {
+    derivation.name().trim_end_matches(".drv").to_owned()
+}
+
+/// What several values of one derivation say of it. Those that declare nothing (an output to which its package set did
+/// not attach `meta`) do not count where another one does; where several declare something, all of it holds.
+fn merged(said: &BTreeSet<String>) -> LicenseFacts {
+    // What is no JSON becomes a license that nobody understands.
+    let values: Vec<Value> = said.iter().map(|text| serde_json::from_str(text).unwrap_or_default()).collect();
+    let declares = |value: &&Value| value["declared"] != Value::Bool(false);
+    let declaring = values.iter().any(|value| declares(&value));
+    let counts = values.iter().filter(|value| !declaring || declares(value));
+    let merged = counts.map(LicenseFacts::from_json).reduce(LicenseFacts::merge);
+    merged.unwrap_or_else(|| LicenseFacts::from_json(&Value::Null))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use narthex_license::{Class, Expr};
+
+    #[test]
+    fn what_declares_nothing_does_not_count_beside_what_does() {
+        let check = |said: &[&str], class: Class, position: Option<&str>| {
+            let merged = merged(&said.iter().map(|text| (*text).to_owned()).collect());
+            assert_eq!((merged.class(), merged.position.as_deref()), (class, position), "{said:?}");
+        };
+        let free = r#"{"declared":true,"license":{"spdxId":"MIT","free":true},"position":"b:1","provenance":[]}"#;
+        let unfree = r#"{"declared":true,"license":{"shortName":"x","free":false,"redistributable":false},"position":"a:1","provenance":[]}"#;
+        let silent = r#"{"declared":false,"license":null,"position":"0:1","provenance":[]}"#;
+        check(&[free, silent], Class::Free, Some("b:1"));
+        check(&[free, unfree], Class::Restricted, Some("a:1"));
+        check(&[silent], Class::Unknown, Some("0:1"));
+        check(&["no JSON", free], Class::Unknown, Some("b:1"));
+        assert!(matches!(merged(&BTreeSet::from(["no JSON".to_owned()])).license, Expr::Absent | Expr::Malformed(_)));
+    }
+
+    #[test]
+    fn the_time_left_is_that_of_the_attributes_before() {
+        assert_eq!(time_left(Duration::from_secs(10), 100, 300), Some(Duration::from_secs(20)));
+        assert_eq!(time_left(Duration::from_secs(1), 100, 300), None);
+        assert_eq!(time_left(Duration::from_secs(10), 0, 300), None);
+        assert_eq!(time_left(Duration::from_secs(10), 300, 300), Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,114 @@
+//! Evaluates with `nix-eval-jobs`, which has workers and limits of its own.
+//!
+//! It tells the `meta` of jobs only, so it gets the walker as the function that it applies to each job. A function knows
+//! nothing of the jobs before it: what many jobs are made of is told with each of them, and read here once.
+
+use super::collect::{Collected, Pace};
+use super::process::{Answer, walker_text};
+use super::{AttrPath, EvalOptions, Evaluation};
+use crate::NixError;
+use crate::command::{error_message, not_run};
+use crate::expression::{Root, parse_attr_path};
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+
+/// One line, as far as it is of use here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    attr: String,
+    attr_path: Option<AttrPath>,
+    error: Option<String>,
+    name: Option<String>,
+    drv_path: Option<String>,
+    #[serde(default)]
+    outputs: BTreeMap<String, Option<String>>,
+    extra_value: Option<Extra>,
+}
+
+#[derive(Deserialize)]
+struct Extra {
+    /// Derivations, each with its facts behind a space.
+    facts: Vec<String>,
+}
+
+/// Evaluates what stands at the attributes, or all of the root.
+pub(super) async fn evaluate(
+    root: &Root,
+    program: &str,
+    named: &[AttrPath],
+    options: &EvalOptions,
+    pace: Pace<'_>,
+) -> Result<Evaluation, NixError> {
+    let mut request = json!({ "root": root.request, "mark": "", "select": true, "paths": 0 });
+    if !named.is_empty() {
+        request["paths"] = json!(named);
+    }
+    let mut command = root.nix.with_common(tokio::process::Command::new(program));
+    command.args(["--workers", &options.workers.max(1).to_string()]);
+    command.args(["--max-memory-size", &options.max_memory.to_string()]);
+    command.args(["--meta", "--apply", &walker_text(None), "--expr", &walker_text(Some(&request))]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let not_run = |source| not_run(program.to_owned(), source);
+    let mut child = command.spawn().map_err(not_run)?;
+    let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(unexpected("it has no stdout".to_owned()));
+    };
+
+    let mut words = Vec::new();
+    let mut collected = Collected::new(Vec::new(), pace);
+    let read = async {
+        let mut failed = false;
+        let mut lines = BufReader::with_capacity(256 * 1024, stdout);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).await.map_err(not_run)? > 0 {
+            if !line.trim_ascii().is_empty() {
+                let said = serde_json::from_slice(&line).map_err(|error| unexpected(error.to_string()))?;
+                failed |= take(said, &mut collected);
+            }
+            line.clear();
+        }
+        Ok::<bool, NixError>(failed)
+    };
+    let (failed, spoken) = tokio::join!(read, stderr.read_to_end(&mut words));
+    let failed = failed?;
+    spoken.map_err(not_run)?;
+    let status = child.wait().await.map_err(not_run)?;
+    // Versions differ in whether an attribute that failed is a failure of the whole, but no failure without one is.
+    let told = failed && status.code() == Some(1);
+    if !status.success() && !told {
+        let message = error_message(&String::from_utf8_lossy(&words));
+        return Err(NixError::Failed { command: format!("evaluating {} with {program}", root.shown), message });
+    }
+    Ok(collected.evaluation())
+}
+
+/// Takes a line; whether it is about an attribute that failed.
+fn take(line: Line, collected: &mut Collected<'_>) -> bool {
+    let path = line.attr_path.unwrap_or_else(|| parse_attr_path(&line.attr));
+    if let Some(error) = line.error {
+        collected.error(&path, error_message(&error));
+        return true;
+    }
+    let facts = line.extra_value.map(|extra| extra.facts).unwrap_or_default();
+    let facts = facts.iter().filter_map(|facts| facts.split_once(' '));
+    let facts = facts.map(|(derivation, facts)| (derivation.to_owned(), facts.to_owned())).collect();
+    let answer = Answer {
+        attr_path: path,
+        outcome: "job".to_owned(),
+        drv_path: line.drv_path,
+        name: line.name,
+        outputs: line.outputs,
+        names: Vec::new(),
+        recurse: false,
+    };
+    collected.path(answer, facts);
+    false
+}
+
+fn unexpected(why: String) -> NixError {
+    NixError::Unexpected { command: "nix-eval-jobs".to_owned(), why }
+}

@@ -1,0 +1,207 @@
+//! One process that evaluates: reads its answers line by line while it works, and ends it when it takes too much
+//! memory or time.
+//!
+//! Memory is what the process has resident. Nix's garbage collector reserves far more address space than it uses, so
+//! a limit of that (as `ulimit -v` sets it) would end processes that need little.
+
+use super::AttrPath;
+use crate::NixError;
+use crate::command::{error_message, not_run};
+use crate::expression::Root;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+const WALKER: &str = include_str!("../walker.nix");
+
+/// How often a process is looked at. In this time an evaluation can take some hundred megabytes.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What Nix says at the end is kept; what a package set says by `trace` before that is not.
+const LAST_WORDS: usize = 256 * 1024;
+
+/// What one process may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) memory: u64,
+    pub(super) time: Duration,
+}
+
+/// What a process says while it works.
+#[derive(Debug)]
+pub(super) enum Line {
+    Root(Listed),
+    /// A derivation and its facts as JSON, to which the next path belongs.
+    Facts(String, String),
+    Path(Answer),
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Listed {
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) names: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Answer {
+    pub(super) attr_path: AttrPath,
+    pub(super) outcome: String,
+    pub(super) drv_path: Option<String>,
+    pub(super) name: Option<String>,
+    #[serde(default)]
+    pub(super) outputs: BTreeMap<String, Option<String>>,
+    #[serde(default)]
+    pub(super) names: Vec<String>,
+    #[serde(default)]
+    pub(super) recurse: bool,
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub(super) enum End {
+    Done,
+    /// Nix said why.
+    Failed(String),
+    /// It took more memory than it may.
+    Memory,
+    /// It said nothing for longer than it may.
+    Time,
+    /// Something else ended it.
+    Signal(i32),
+}
+
+/// What a process is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Question<'a> {
+    /// The root; and everything in it, where it has no more attributes than this.
+    Root(usize),
+    Paths(&'a [AttrPath]),
+    /// Why a path throws.
+    Tell(&'a AttrPath),
+}
+
+/// The command line arguments by which the walker is asked something; also for other tools.
+pub(super) fn walker(request: &Value) -> [String; 5] {
+    ["-E", WALKER, "--argstr", "request", &request.to_string()].map(str::to_owned)
+}
+
+/// The walker as one expression, with a request or without.
+pub(super) fn walker_text(request: Option<&Value>) -> String {
+    match request {
+        None => format!("({WALKER}) {{ }}"),
+        // A string of JSON is one of Nix as well, but for `${`.
+        Some(request) => {
+            let text = json!(request.to_string()).to_string().replace("${", "\\${");
+            format!("({WALKER}) {{ request = {text}; }}")
+        }
+    }
+}
+
+/// Asks a process of its own, and gives what it says to `hear`.
+pub(super) async fn ask(
+    root: &Root,
+    question: Question<'_>,
+    bounds: Bounds,
+    mut hear: impl FnMut(Line) -> Result<(), NixError>,
+) -> Result<End, NixError> {
+    // Nothing that is evaluated can know this, so nothing can pretend to be an answer.
+    let mark = format!("narthex-{:016x}", RandomState::new().hash_one(0));
+    let mut request = json!({ "root": root.request, "mark": mark });
+    match question {
+        Question::Root(at_once) => request["paths"] = json!(at_once),
+        Question::Paths(paths) => request["paths"] = json!(paths),
+        Question::Tell(path) => {
+            request["paths"] = json!([path]);
+            request["tell"] = json!(true);
+        }
+    }
+    let mut command = root.nix.command("nix-instantiate");
+    command.args(["--eval", "--read-write-mode"]).args(walker(&request));
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| not_run("nix-instantiate".to_owned(), error))?;
+    let process = child.id();
+    let Some(stderr) = child.stderr.take() else { return Err(unexpected("it has no stderr".to_owned())) };
+    let failed = |source| NixError::NotRun { program: "nix-instantiate".to_owned(), source };
+
+    let mut reader = BufReader::with_capacity(256 * 1024, stderr);
+    let mut line = Vec::new();
+    let mut words = Vec::new();
+    let mut heard_at = Instant::now();
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            // A line that is read in part stays in `line` when the other branch is taken.
+            read = reader.read_until(b'\n', &mut line) => {
+                if read.map_err(failed)? == 0 && line.is_empty() {
+                    break;
+                }
+                if let Some(said) = read_line(&line, &mark)? {
+                    if !matches!(said, Line::Facts(..)) {
+                        heard_at = Instant::now();
+                    }
+                    hear(said)?;
+                } else {
+                    words.extend_from_slice(&line);
+                    if words.len() > 2 * LAST_WORDS {
+                        words.drain(..words.len() - LAST_WORDS);
+                    }
+                }
+                line.clear();
+            }
+            _ = look.tick() => {
+                let end = if resident(process) > bounds.memory {
+                    End::Memory
+                } else if heard_at.elapsed() > bounds.time {
+                    End::Time
+                } else {
+                    continue;
+                };
+                child.kill().await.map_err(failed)?;
+                return Ok(end);
+            }
+        }
+    }
+    let status = child.wait().await.map_err(failed)?;
+    Ok(match status.signal() {
+        _ if status.success() => End::Done,
+        Some(signal) => End::Signal(signal),
+        None => End::Failed(error_message(&String::from_utf8_lossy(&words))),
+    })
+}
+
+fn read_line(line: &[u8], mark: &str) -> Result<Option<Line>, NixError> {
+    let text = String::from_utf8_lossy(line);
+    // Nix writes `trace: ` before it.
+    let Some((_, said)) = text.split_once(mark) else { return Ok(None) };
+    let said = said.trim();
+    let (kind, rest) = said.split_once(' ').unwrap_or((said, ""));
+    let wrong = |error: serde_json::Error| unexpected(error.to_string());
+    Ok(Some(match kind {
+        "root" => Line::Root(serde_json::from_str(rest).map_err(wrong)?),
+        "path" => Line::Path(serde_json::from_str(rest).map_err(wrong)?),
+        "facts" => match rest.split_once(' ') {
+            Some((derivation, facts)) => Line::Facts(derivation.to_owned(), facts.to_owned()),
+            None => return Err(unexpected("facts of nothing".to_owned())),
+        },
+        other => return Err(unexpected(format!("a line about `{other}`"))),
+    }))
+}
+
+/// Bytes of memory that a process has; zero for one that has ended.
+fn resident(process: Option<u32>) -> u64 {
+    let status = process.and_then(|id| std::fs::read_to_string(format!("/proc/{id}/status")).ok()).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
+
+pub(super) fn unexpected(why: String) -> NixError {
+    NixError::Unexpected { command: "nix-instantiate --eval".to_owned(), why }
+}

@@ -1,0 +1,242 @@
+//! What goes before what, as one table: classes, terms, findings, rules, exceptions, grants, corrections, dates.
+
+use super::*;
+use crate::{Date, Policy, shipped};
+use narthex_audit::{Finding, Gap, Material, Origin, Place, Sign};
+use serde_json::json;
+
+const WITHHOLD_TORCH: &str = "[[rules]]\npackage = [\"torch\"]\nthen = \"withhold\"\nreason = \"not yet\"\n";
+const PUBLISH_TORCH: &str = "[[rules]]\npackage = [\"torch\"]\nthen = \"publish\"\nreason = \"we want it\"\n";
+const WARRANT: &str = "reason = \"looked at\"\nresponsible = \"ann@example.org\"\n";
+
+fn exception(codes: &str, about: &str, until: &str) -> String {
+    format!("[[exceptions]]\n{about}\ncodes = [{codes}]\n{WARRANT}until = {until}\n")
+}
+
+fn grant(covers: &str, until: &str) -> String {
+    format!("[[grants]]\nagreement = \"NVIDIA, 2025\"\n{covers}\n{WARRANT}until = {until}\n")
+}
+
+fn rules(more: &str) -> Rules {
+    rules_of(&format!("{}\n{more}", shipped::DEFAULT_POLICY))
+}
+
+fn rules_of(text: &str) -> Rules {
+    let terms = shipped::TERMS.iter().map(|(_, text)| Terms::parse(text).unwrap()).collect();
+    let policy = Policy::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes:?}\n{text}"));
+    Rules::new(policy, terms, Date::new(2026, 11, 22).unwrap())
+}
+
+fn place(file: &str) -> Place {
+    Place { file: file.to_owned(), members: vec![] }
+}
+
+fn origin(file: &str) -> Origin {
+    Origin {
+        material: Material::of_package("cuda_nvcc-12.9", vec!["nvidiaCuda".to_owned()]),
+        file: file.to_owned(),
+        member: None,
+    }
+}
+
+fn ptxas() -> Finding {
+    Finding::Copy { place: place("bin/x"), original: origin("bin/ptxas") }
+}
+
+fn suspected() -> Finding {
+    let signs = vec![Sign::Strings { found: 20, known: 30, examples: vec![] }];
+    Finding::Suspected { place: place("lib/libx.so"), like: origin("libcudart.so.12"), signs }
+}
+
+fn gap() -> Finding {
+    Finding::NotFullyAudited { place: place("share/a.rar"), gap: Gap::UnsupportedArchive("rar".to_owned()) }
+}
+
+fn decided(license: serde_json::Value, findings: Vec<Finding>, rules: &Rules) -> Decision {
+    let case = Case { package: "torch-2.1.0", attr: Some("python3Packages.torch"), output: Some("out") };
+    let said = LicenseFacts::from_json(&json!({ "license": license, "provenance": ["binaryNativeCode"] }));
+    let facts = rules.correct(&case, &said).unwrap_or(said);
+    let files = ["bin/x", "lib/libx.so", "share/a.rar", "bin/app"].map(str::to_owned).to_vec();
+    let report = Report { findings, files, ..Report::default() };
+    let path = "/nix/store/00000000000000000000000000000000-torch-2.1.0".parse().unwrap();
+    let subject = Subject {
+        path: &path,
+        case,
+        nar_hash: NarHash::from_sha256([0; 32]),
+        provenance: Provenance::Output(Some(&facts)),
+        report: Some(&report),
+        earlier: &[],
+    };
+    decide(&subject, rules)
+}
+
+#[track_caller]
+fn check(license: serde_json::Value, findings: Vec<Finding>, more: &str, verdict: Verdict, code: Code) {
+    let decision = decided(license, findings, &rules(more));
+    let first = &decision.reasons()[0];
+    assert_eq!((decision.verdict(), first.code), (verdict, code), "{more}\n{:#?}", decision.reasons());
+    assert_eq!(decision.permit().is_some(), verdict == Verdict::Publish);
+}
+
+#[test]
+fn the_strictest_reason_wins_unless_an_exception_or_a_grant_names_the_case() {
+    use Code::*;
+    use Verdict::{Publish, Withhold};
+    let mit = || json!("mit");
+    let cuda = || json!("nvidiaCuda");
+    let torch = "package = [\"torch\"]";
+    let both = [WITHHOLD_TORCH, "[[rules]]\nattribute = [\"*.torch\"]\nthen = \"publish\"\nreason = \"x\"\n"].concat();
+    let suspicion = |about: &str, until: &str| exception("\"audit-suspected\"", about, until);
+    let rows: Vec<(serde_json::Value, Vec<Finding>, String, Verdict, Code)> = vec![
+        // Rules add a reason, and lift none.
+        (mit(), vec![], WITHHOLD_TORCH.to_owned(), Withhold, PolicyRule),
+        (mit(), vec![], both, Withhold, PolicyRule),
+        (cuda(), vec![], PUBLISH_TORCH.to_owned(), Withhold, LicenseRestricted),
+        (json!(null), vec![], PUBLISH_TORCH.to_owned(), Withhold, LicenseUnknown),
+        (mit(), vec![], WITHHOLD_TORCH.replace("torch", "jax"), Publish, LicenseFree),
+        (
+            mit(),
+            vec![],
+            WITHHOLD_TORCH.replace("package", "provenance").replace("torch", "binary*"),
+            Withhold,
+            PolicyRule,
+        ),
+        (mit(), vec![], WITHHOLD_TORCH.replace("package", "output").replace("torch", "static"), Publish, LicenseFree),
+        (mit(), vec![], WITHHOLD_TORCH.replace("package", "license").replace("torch", "mit"), Withhold, PolicyRule),
+        (
+            mit(),
+            vec![],
+            WITHHOLD_TORCH.replace("package", "file").replace("torch", "share/*.rar"),
+            Withhold,
+            PolicyRule,
+        ),
+        (mit(), vec![], WITHHOLD_TORCH.replace("package", "finding").replace("torch", "stub"), Publish, LicenseFree),
+        // Exceptions lift the codes that they name, in the cases that they name, until they end.
+        (json!(null), vec![], exception("\"license-unknown\"", torch, "2026-11-22"), Publish, PolicyException),
+        (json!(null), vec![], exception("\"license-unknown\"", torch, "2026-11-21"), Withhold, LicenseUnknown),
+        (json!(null), vec![], exception("\"audit-suspected\"", torch, "2027-01-01"), Withhold, LicenseUnknown),
+        (mit(), vec![suspected()], String::new(), Withhold, AuditSuspected),
+        (mit(), vec![suspected()], suspicion("file = [\"lib/*\"]", "2027-01-01"), Publish, PolicyException),
+        (mit(), vec![suspected()], suspicion("file = [\"bin/*\"]", "2027-01-01"), Withhold, AuditSuspected),
+        (mit(), vec![suspected(), gap()], suspicion("file = [\"lib/*\"]", "2027-01-01"), Withhold, AuditIncomplete),
+        (
+            mit(),
+            vec![],
+            WITHHOLD_TORCH.to_owned() + &exception("\"policy-rule\"", torch, "2027-01-01"),
+            Publish,
+            PolicyException,
+        ),
+        // A grant lifts what a vendor's terms forbid, and nothing else.
+        (cuda(), vec![], grant("license = [\"nvidiaCuda\"]", "2027-06-30"), Publish, PolicyGrant),
+        (cuda(), vec![], grant("license = [\"nvidiaCuda\"]", "2026-06-30"), Withhold, LicenseRestricted),
+        (
+            json!(["nvidiaCuda", "unfree"]),
+            vec![],
+            grant("license = [\"nvidiaCuda\"]", "2027-06-30"),
+            Withhold,
+            LicenseRestricted,
+        ),
+        (mit(), vec![ptxas()], String::new(), Withhold, TermsFileNotListed),
+        (mit(), vec![ptxas()], grant("license = [\"nvidia*\"]", "2027-06-30"), Publish, PolicyGrant),
+        (mit(), vec![ptxas()], grant("package = [\"cuda_nvcc\"]", "2027-06-30"), Publish, PolicyGrant),
+        (mit(), vec![ptxas()], grant("package = [\"cuda_cudart\"]", "2027-06-30"), Withhold, TermsFileNotListed),
+        (mit(), vec![ptxas(), suspected()], grant("license = [\"nvidia*\"]", "2027-06-30"), Withhold, AuditSuspected),
+        (cuda(), vec![ptxas()], grant("license = [\"nvidiaCuda\"]", "2027-06-30"), Publish, PolicyGrant),
+        (json!(null), vec![], grant("package = [\"torch\"]", "2027-06-30"), Withhold, LicenseUnknown),
+        // A correction comes before all of it.
+        (mit(), vec![], correction("\"mit\", \"nvidiaCuda\""), Withhold, LicenseRestricted),
+        (cuda(), vec![], correction("\"bsd3\""), Publish, LicenseFree),
+        // Lists.
+        (json!(["mit", "unfree"]), vec![], String::new(), Withhold, LicenseRestricted),
+        (json!(["mit", "unfree"]), vec![], "LENIENT".to_owned(), Publish, LicenseFree),
+    ];
+    for (license, findings, more, verdict, code) in rows {
+        if more == "LENIENT" {
+            let lenient = shipped::DEFAULT_POLICY.replace("version = 1", "version = 1\nlists = \"lenient\"");
+            let decision = decided(license, findings, &rules_of(&lenient));
+            assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code));
+            let message = &decision.reasons()[0].message;
+            assert!(message.contains("of which one may be chosen"), "{message}");
+        } else {
+            check(license, findings, &more, verdict, code);
+        }
+    }
+}
+
+fn correction(license: &str) -> String {
+    format!(
+        "[[corrections]]\npackage = [\"torch\"]\nlicense = [{license}]\nreason = \"built with CUDA\"\n\
+         source = \"its build log\"\n"
+    )
+}
+
+/// Whatever was lifted, ended or put right is said.
+#[test]
+fn what_a_policy_did_is_shown() {
+    let shown = |license, findings, more: &str| {
+        let decision = decided(license, findings, &rules(more));
+        let line = |reason: &Reason| format!("{:?} {}: {}", reason.effect, reason.code, reason.message);
+        decision.reasons().iter().map(line).collect::<Vec<_>>().join("\n")
+    };
+    let ended = exception("\"license-unknown\"", "attribute = [\"*.torch\"]", "2026-01-31");
+    insta::assert_snapshot!(shown(json!(null), vec![], &ended), @r#"
+    Withhold license-unknown: it declares no license
+    Note policy-expired: the exception from `license-unknown` about attribute *.torch ended on 2026-01-31; ask ann@example.org
+    Note audit-clean: nothing restricted in 4 files
+    "#);
+    let held = grant("license = [\"nvidiaCuda\"]", "\"2027-06-30\"");
+    insta::assert_snapshot!(shown(json!("nvidiaCuda"), vec![ptxas()], &held), @r#"
+    Publish policy-grant: the grant `NVIDIA, 2025` covers it until 2027-06-30: looked at (ann@example.org)
+    Note license-restricted: LicenseRef-nvidiaCuda may not be passed on
+    Note terms-file-not-listed: the CUDA Toolkit EULA does not list bin/x (ptxas)
+    "#);
+    insta::assert_snapshot!(shown(json!("bsd3"), vec![], &correction("\"bsd3\", \"nvidiaCuda\"")), @r#"
+    Withhold license-restricted: BSD-3-Clause AND LicenseRef-nvidiaCuda may not be passed on
+    Note policy-correction: the package set says BSD-3-Clause; the policy puts it right: built with CUDA (its build log)
+    Note audit-clean: nothing restricted in 4 files
+    "#);
+}
+
+#[test]
+fn mistakes_in_entries_are_shown_with_their_places() {
+    let text = format!(
+        "{}\n{}",
+        shipped::DEFAULT_POLICY,
+        "[[rules]]\nthen = \"publish\"\nreason = \" \"\n\
+         [[rules]]\npackage = [\"a\"]\nthen = \"publish\"\nreason = \"x\"\n\
+         [[rules]]\npackage = [\"a\"]\nthen = \"withhold\"\nreason = \"y\"\n\
+         [[exceptions]]\npackage = []\ncodes = [\"terms-modified\"]\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2026-02-30\n\
+         [[exceptions]]\nfinding = [\"statics\"]\ncodes = [\"policy-rule\"]\nreason = \"x\"\nuntil = \"next year\"\nby = 1\n\
+         [[grants]]\nagreement = \"x\"\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2027-01-01T10:00:00Z\n\
+         [[corrections]]\npackage = [\"[\"]\nlicense = [\"nvidia\"]\nreason = \"x\"\nsource = \"y\"\n"
+    );
+    let lines = shipped::DEFAULT_POLICY.lines().count();
+    let mistakes = Policy::parse(&text).unwrap_err();
+    let shown = mistakes.iter().map(|m| format!("{}:{}: {}", m.line.saturating_sub(lines + 1), m.column, m.message));
+    insta::assert_snapshot!(shown.collect::<Vec<_>>().join("\n"), @r#"
+    1:1: it names nothing that it is about: one of `license`, `package`, `attribute`, `output`, `provenance`, `file`, `finding` is missing
+    3:10: `reason` says nothing
+    8:1: this rule contradicts an earlier one about package a
+    13:11: an empty list matches nothing
+    14:10: `"terms-modified"` should be one of `license-unknown`, `source-of-withheld`, `policy-vendor-code`, `policy-rule`, `audit-driver`, `audit-suspected`, `audit-incomplete`
+    17:9: invalid date, expected day between 01 and 28
+    18:1: `responsible` is missing
+    19:11: `statics` is no kind of finding; there are copy, modified-copy, static, device-code, suspected, driver, dynamic, stub, not-audited
+    22:9: `"next year"` should be a date that there is, such as 2027-01-31
+    23:1: `by` is not known here; known are `license`, `package`, `attribute`, `output`, `provenance`, `file`, `finding`, `codes`, `reason`, `responsible`, `until`
+    24:1: it covers nothing: `license` or `package` is missing
+    28:9: `2027-01-01T10:00:00Z` should be a date that there is, such as 2027-01-31
+    30:12: `[` is no pattern: unclosed character class; missing ']'
+    31:11: `nvidia` is no license of nixpkgs, by the name of its attribute
+    "#);
+}
+
+#[test]
+fn entries_that_match_nothing_are_named() {
+    let facts = LicenseFacts::from_json(&json!({ "license": "mit" }));
+    let case = Case { package: "torch-2.1.0", attr: Some("torch"), output: None };
+    let more =
+        [WITHHOLD_TORCH, &WITHHOLD_TORCH.replace("torch", "trch"), &grant("license = [\"nvidia*\"]", "2027-06-30")];
+    let idle = rules(&more.concat()).idle(&[(case, Some(&facts))]);
+    assert_eq!(idle, ["the rule about package trch matches nothing", "the grant `NVIDIA, 2025` covers nothing"]);
+}

@@ -1,0 +1,80 @@
+//! What takes the force from reasons that forbid: exceptions and grants, for as long as they last.
+
+use crate::decide::effect;
+use crate::decision::{Effect, Reason};
+use crate::entries::{Exception, Grant, Rule};
+use crate::policy::Rules;
+use crate::{Code, Evidence};
+use std::collections::BTreeMap;
+
+/// The reason that a rule gives.
+pub(crate) fn ruled(rule: &Rule, evidence: Vec<Evidence>) -> Reason {
+    let message = format!("a rule about {}: {}", rule.about.shown(), rule.reason);
+    Reason::new(Code::PolicyRule, effect(rule.then), message, evidence)
+}
+
+/// What was lifted, and what would have been if it had not ended.
+#[derive(Default)]
+pub(crate) struct Lifted {
+    /// By code and message, so that what lifts many findings is said once: what was lifted.
+    used: BTreeMap<(Code, String), Vec<Evidence>>,
+}
+
+impl Lifted {
+    /// Whether an exception lifts a reason with this code.
+    pub(crate) fn by_exception(&mut self, rules: &Rules, code: Code, excepts: impl Fn(&&Exception) -> bool) -> bool {
+        let fitting = |exception: &&Exception| exception.codes.contains(&code) && excepts(exception);
+        let mut lifted = false;
+        for exception in rules.policy().exceptions.iter().filter(fitting) {
+            let warrant = &exception.warrant;
+            let (about, until) = (exception.about.shown(), warrant.until);
+            if warrant.holds_on(rules.today()) {
+                let message = format!(
+                    "an exception from `{code}` about {about}, until {until}: {} ({})",
+                    warrant.reason, warrant.responsible
+                );
+                self.used.entry((Code::PolicyException, message)).or_default();
+                lifted = true;
+            } else {
+                self.ended(format!("the exception from `{code}` about {about}"), until, &warrant.responsible);
+            }
+        }
+        lifted
+    }
+
+    /// Whether a grant lifts a reason with this code.
+    pub(crate) fn by_grant(&mut self, rules: &Rules, code: Code, covers: impl Fn(&Grant) -> bool) -> bool {
+        Grant::lifts(code) && self.has_grant(rules, covers)
+    }
+
+    /// Whether there is a grant that holds today.
+    pub(crate) fn has_grant(&mut self, rules: &Rules, covers: impl Fn(&Grant) -> bool) -> bool {
+        let mut lifted = false;
+        for grant in rules.policy().grants.iter().filter(|grant| covers(grant)) {
+            let warrant = &grant.warrant;
+            if warrant.holds_on(rules.today()) {
+                let (until, who) = (warrant.until, &warrant.responsible);
+                let message = format!("{} covers it until {until}: {} ({who})", grant.shown(), warrant.reason);
+                self.used.entry((Code::PolicyGrant, message)).or_default();
+                lifted = true;
+            } else {
+                self.ended(grant.shown(), warrant.until, &warrant.responsible);
+            }
+        }
+        lifted
+    }
+
+    fn ended(&mut self, what: String, until: crate::Date, responsible: &str) {
+        let message = format!("{what} ended on {until}; ask {responsible}");
+        self.used.entry((Code::PolicyExpired, message)).or_default();
+    }
+
+    /// The reasons that say so. What lifts a reason permits in its place.
+    pub(crate) fn reasons(self) -> Vec<Reason> {
+        let reason = |((code, message), evidence): ((Code, String), Vec<Evidence>)| {
+            let effect = if code == Code::PolicyExpired { Effect::Note } else { Effect::Publish };
+            Reason::new(code, effect, message, evidence)
+        };
+        self.used.into_iter().map(reason).collect()
+    }
+}

@@ -1,0 +1,183 @@
+//! What the entries of a policy are about: packages, files and findings, by patterns.
+
+use crate::read::{Fields, Reader, Value};
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use narthex_audit::{Finding, Material, Place};
+use narthex_license::LicenseFacts;
+
+/// The path that a decision is about, as a policy can name it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Case<'a> {
+    /// The derivation's name, for instance `torch-2.1.0`; of a source, the name of its path.
+    pub package: &'a str,
+    /// The attribute of its job, where it is one.
+    pub attr: Option<&'a str>,
+    /// The output's name, where it is an output.
+    pub output: Option<&'a str>,
+}
+
+/// Patterns, of which one has to match.
+#[derive(Clone, Debug)]
+pub(crate) struct Patterns {
+    set: GlobSet,
+    texts: Vec<String>,
+}
+
+impl PartialEq for Patterns {
+    fn eq(&self, other: &Self) -> bool {
+        self.texts == other.texts
+    }
+}
+
+impl Eq for Patterns {}
+
+impl Patterns {
+    pub(crate) fn read<'a>(reader: &mut Reader<'a>, value: &Value<'a>) -> Option<Self> {
+        let (mut set, mut texts) = (GlobSetBuilder::new(), Vec::new());
+        for item in reader.array(value)? {
+            let text = reader.string(item)?;
+            match Glob::new(&text) {
+                Ok(glob) => set.add(glob),
+                Err(error) => {
+                    reader.mistake(item.span(), format!("`{text}` is no pattern: {}", error.kind()));
+                    return None;
+                }
+            };
+            texts.push(text);
+        }
+        if texts.is_empty() {
+            reader.mistake(value.span(), "an empty list matches nothing".to_owned());
+        }
+        match set.build() {
+            Ok(set) => Some(Self { set, texts }),
+            Err(error) => {
+                reader.mistake(value.span(), format!("the patterns cannot be used together: {error}"));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        self.set.is_match(text)
+    }
+
+    pub(crate) fn any<'t>(&self, mut texts: impl Iterator<Item = &'t str>) -> bool {
+        texts.any(|text| self.is_match(text))
+    }
+
+    /// Whether the name of a package matches, with its version or without.
+    pub(crate) fn is_package(&self, name: &str) -> bool {
+        self.is_match(name) || self.is_match(&Material::of_package(name, Vec::new()).name)
+    }
+}
+
+/// Conditions that all have to hold; one that is not given always does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Matcher {
+    license: Option<Patterns>,
+    package: Option<Patterns>,
+    attribute: Option<Patterns>,
+    output: Option<Patterns>,
+    provenance: Option<Patterns>,
+    file: Option<Patterns>,
+    finding: Option<Patterns>,
+}
+
+/// The kinds of findings that an entry may name.
+const KINDS: [&str; 9] =
+    ["copy", "modified-copy", "static", "device-code", "suspected", "driver", "dynamic", "stub", "not-audited"];
+
+impl Matcher {
+    /// Names of its fields.
+    pub(crate) const FIELDS: [&str; 7] = ["license", "package", "attribute", "output", "provenance", "file", "finding"];
+
+    /// Reads the conditions among the fields of an entry; one at least has to be there.
+    pub(crate) fn read<'a>(
+        reader: &mut Reader<'a>,
+        fields: &Fields<'_, 'a>,
+        entry: std::ops::Range<usize>,
+    ) -> Option<Self> {
+        let [license, package, attribute, output, provenance, file, finding] = Self::FIELDS.map(|name| {
+            let value = fields.get(name).copied()?;
+            Some(Patterns::read(reader, value))
+        });
+        let given = [&license, &package, &attribute, &output, &provenance, &file, &finding];
+        if given.iter().all(|field| field.is_none()) {
+            let names = Self::FIELDS.map(|name| format!("`{name}`")).join(", ");
+            reader.mistake(entry, format!("it names nothing that it is about: one of {names} is missing"));
+            return None;
+        }
+        if let (Some(Some(kinds)), Some(value)) = (&finding, fields.get("finding")) {
+            for text in kinds.texts.iter().filter(|text| !KINDS.iter().any(|kind| glob_matches(text, kind))) {
+                reader.mistake(value.span(), format!("`{text}` is no kind of finding; there are {}", KINDS.join(", ")));
+            }
+        }
+        // What could not be read is no condition that holds.
+        let read = |field: Option<Option<Patterns>>| match field {
+            None => Some(None),
+            Some(read) => read.map(Some),
+        };
+        Some(Self {
+            license: read(license)?,
+            package: read(package)?,
+            attribute: read(attribute)?,
+            output: read(output)?,
+            provenance: read(provenance)?,
+            file: read(file)?,
+            finding: read(finding)?,
+        })
+    }
+
+    /// Whether it asks for files or findings, which only the audit knows.
+    pub(crate) fn asks_for_bytes(&self) -> bool {
+        self.file.is_some() || self.finding.is_some()
+    }
+
+    /// Whether it is about this package, whatever is in its files.
+    pub(crate) fn is_about(&self, case: &Case<'_>, facts: Option<&LicenseFacts>) -> bool {
+        let holds = |patterns: &Option<Patterns>, held: &dyn Fn(&Patterns) -> bool| patterns.as_ref().is_none_or(held);
+        let licenses = || facts.into_iter().flat_map(|facts| facts.license.licenses());
+        let provenance = || facts.into_iter().flat_map(|facts| facts.provenance.iter().map(String::as_str));
+        holds(&self.license, &|patterns| patterns.any(licenses().map(|license| license.key())))
+            && holds(&self.package, &|patterns| patterns.is_package(case.package))
+            && holds(&self.attribute, &|patterns| patterns.any(case.attr.into_iter()))
+            && holds(&self.output, &|patterns| patterns.any(case.output.into_iter()))
+            && holds(&self.provenance, &|patterns| patterns.any(provenance()))
+    }
+
+    /// Whether it holds for this finding.
+    pub(crate) fn asks_for(&self, finding: &Finding) -> bool {
+        let place = finding.place();
+        self.finding.as_ref().is_none_or(|kinds| kinds.is_match(finding.kind()))
+            && self.file.as_ref().is_none_or(|files| is_place(files, place))
+    }
+
+    /// Whether it asks for this finding by its kind.
+    pub(crate) fn asks_for_finding(&self, finding: &Finding) -> bool {
+        self.finding.is_some() && self.asks_for(finding)
+    }
+
+    /// Whether it asks for a file by its path in the output, and for nothing that is found in it.
+    pub(crate) fn asks_for_file(&self, file: &str) -> bool {
+        self.finding.is_none() && self.file.as_ref().is_some_and(|files| files.is_match(file))
+    }
+
+    /// Its patterns, for people.
+    pub(crate) fn shown(&self) -> String {
+        let fields =
+            [&self.license, &self.package, &self.attribute, &self.output, &self.provenance, &self.file, &self.finding];
+        let given = Self::FIELDS.iter().zip(fields).filter_map(|(name, field)| {
+            field.as_ref().map(|patterns| format!("{name} {}", patterns.texts.join(" or ")))
+        });
+        given.collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn glob_matches(pattern: &str, text: &str) -> bool {
+    Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(text))
+}
+
+/// Whether patterns match a place: the file's path, or the innermost name in an archive.
+fn is_place(patterns: &Patterns, place: &Place) -> bool {
+    patterns.is_match(&place.file) || place.members.iter().any(|member| patterns.is_match(member))
+}

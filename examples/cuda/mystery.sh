@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "Nobody knows what may be done with me."
