@@ -205,10 +205,14 @@ pub(crate) struct Start {
     pub(crate) size: u64,
 }
 
-/// The functions of a relocatable object. Weak symbols and sections of which the linker takes any
+/// The functions of a relocatable object; a PE file has none here. Weak symbols and sections of which the linker takes any
 /// are left out: templates and inline functions that every compiler makes are no vendor's.
 pub(crate) fn functions<'data>(file: &File<'data>) -> Result<Vec<Function<'data>>, Error> {
     let mut functions = Vec::new();
+    // A PE file is linked. Its code lies at addresses, which the object library adds up unchecked.
+    if matches!(file, File::Pe32(_) | File::Pe64(_)) {
+        return Ok(functions);
+    }
     sections_apart(file)?;
     let mut starts = match file {
         File::Coff(coff) => coff::starts(coff),
