@@ -24,7 +24,11 @@ pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, Co
             let (attrs, options) = (&args.attrs, args.limits.options());
             let set = PackageSet::evaluate(&nix, &expression, attrs, &options, &|event| progress.show(event)).await;
             progress.finish();
-            (Inventory::of_set(&set?.put_right(&rules)), true)
+            let set = set?.put_right(&rules);
+            for entry in set.idle_entries(&rules) {
+                render::warning(&format!("the policy `{}`: {entry}", rules.policy().name()));
+            }
+            (Inventory::of_set(&set), true)
         }
     };
     show(args, &inventory, &rules, whole)

@@ -215,3 +215,31 @@ fn why_of_something_unknown() {
     let said = world.narthex(&store, &state, &["why", path]).expect(1);
     says(&said, &[&format!("nothing was decided about {path}"), "hint: `narthex run` decides"]);
 }
+
+/// Every mistake of a policy and of its terms at once, with their places; and entries that are about nothing.
+#[test]
+fn policies_with_mistakes() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mine.toml");
+    let default = std::fs::read_to_string(crate::world::repository().join("policies/default.toml")).unwrap();
+    let check = |text: &str, code: i32| {
+        std::fs::write(&file, text).unwrap();
+        Said::of(Command::new(program()).args(["policy", "check"]).arg(&file).output().unwrap()).expect(code)
+    };
+    assert!(check(&default, 0).out.ends_with(": no mistakes\n"));
+    let broken = default.replacen("\nterms = [", "\nterms = [\"nowhere\", \"own.toml\", ", 1);
+    std::fs::write(dir.path().join("own.toml"), "version = 1\nnonsense = 2\n").unwrap();
+    let said = check(&broken, 2);
+    for part in [": ", "there are no terms `nowhere`", "own.toml:2:1: `nonsense` is not known here", "mistakes\n"] {
+        assert!(said.out.contains(part), "`{part}` is not in\n{}", said.out);
+    }
+    let said = check(&default.replacen("free = \"publish\"", "free = \"maybe\"", 1), 2);
+    assert!(said.out.contains("`\"maybe\"` should be one of `publish`, `withhold`"), "{}", said.out);
+
+    let world = World::new("2.8");
+    let rule = "\n[[rules]]\npackage = [\"gretting\"]\nthen = \"withhold\"\nreason = \"a mistake in its name\"\n";
+    std::fs::write(world.extra().join("mine.toml"), default + rule).unwrap();
+    let (store, state) = (world.empty_store("store"), world.folder("state"));
+    let said = world.narthex(&store, &state, &["plan", "/examples/cuda", "--policy", "/extra/mine.toml"]).expect(0);
+    says(&said, &["warning: the policy `default`: the rule about package gretting matches nothing"]);
+}
