@@ -16,6 +16,18 @@ pub enum Source {
     Policy,
 }
 
+impl Source {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Declared => "declared",
+            Self::Terms => "terms",
+            Self::Audit => "audit",
+            Self::Policy => "policy",
+        }
+    }
+}
+
 macro_rules! codes {
     ($($name:ident = $text:literal, $source:ident;)*) => {
         /// Why a path is published or withheld. The order is that in which reasons are shown: of

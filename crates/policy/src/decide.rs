@@ -147,11 +147,16 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
         )),
     }
     for reason in subject.earlier.iter().filter(|earlier| earlier.effect == Effect::Withhold) {
-        if reason.source != Source::Declared && reasons.iter().all(|known| known.code != reason.code) {
+        if of_bytes(reason) && reasons.iter().all(|known| known.code != reason.code) {
             reasons.push(reason.clone());
         }
     }
     Decision::new(subject.path.clone(), subject.nar_hash, reasons)
+}
+
+/// Whether a reason rests on what the audit found, and not on what is declared or on an entry of the policy.
+fn of_bytes(reason: &Reason) -> bool {
+    matches!(reason.source, Source::Audit | Source::Terms) || reason.code == Code::PolicyVendorCode
 }
 
 /// Decides anew about a path that was decided about before, when the audit sees more than it did then. What
@@ -164,9 +169,6 @@ pub fn decide_again(
     report: &Report,
     rules: &Rules,
 ) -> Decision {
-    let of_bytes = |reason: &Reason| {
-        matches!(reason.source, Source::Audit | Source::Terms) || reason.code == Code::PolicyVendorCode
-    };
     let mut reasons: Vec<Reason> = earlier.iter().filter(|reason| !of_bytes(reason)).cloned().collect();
     let open = is_open(&reasons);
     reasons.extend(judge::findings(path.name(), (case, None), report, rules, &[], open));

@@ -26,6 +26,17 @@ pub enum Effect {
     Note,
 }
 
+impl Effect {
+    /// What a reason with this effect does, in a word.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Withhold => "withholds",
+            Self::Publish => "permits",
+            Self::Note => "explains",
+        }
+    }
+}
+
 /// Why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {

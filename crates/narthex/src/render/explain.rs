@@ -4,7 +4,7 @@ use super::out;
 use super::table::heading;
 use super::text::{indent, size, visible};
 use narthex_cache::Record;
-use narthex_policy::{Effect, Evidence, Reason, Source};
+use narthex_policy::{Evidence, Reason};
 
 /// Evidence shown for one reason, and items of each list in it; the rest is in the JSON.
 const SHOWN: usize = 12;
@@ -29,17 +29,7 @@ fn why_text(record: &Record) -> String {
 }
 
 fn reason_text(reason: &Reason) -> String {
-    let source = match reason.source {
-        Source::Declared => "declared",
-        Source::Terms => "terms",
-        Source::Audit => "audit",
-        Source::Policy => "policy",
-    };
-    let effect = match reason.effect {
-        Effect::Withhold => "withholds",
-        Effect::Publish => "permits",
-        Effect::Note => "explains",
-    };
+    let (source, effect) = (reason.source.as_str(), reason.effect.verb());
     let mut text = format!("\n  {} ({source}, {effect})\n    {}\n", reason.code, visible(&reason.message));
     for evidence in reason.evidence.iter().take(SHOWN) {
         text.push_str(&indent(&evidence_text(evidence), "    "));
@@ -66,7 +56,7 @@ fn evidence_text(evidence: &Evidence) -> String {
 mod tests {
     use super::*;
     use narthex_audit::Section;
-    use narthex_policy::{Code, Coverage};
+    use narthex_policy::{Code, Coverage, Effect, Source};
 
     #[test]
     fn evidence_is_shown_down_to_the_section_and_the_clause() {

@@ -3,7 +3,7 @@
 use super::{document, size};
 use maud::{Markup, html};
 use narthex_cache::{ObjectName, Record};
-use narthex_policy::{Effect, Evidence, Reason, Source, Verdict};
+use narthex_policy::{Evidence, Reason, Verdict};
 
 /// Pieces of evidence shown for one reason, and items of each list in one; the rest is in the JSON.
 const SHOWN: usize = 40;
@@ -45,17 +45,7 @@ pub(crate) fn absent_path() -> String {
 }
 
 fn reason_of(reason: &Reason) -> Markup {
-    let source = match reason.source {
-        Source::Declared => "declared",
-        Source::Terms => "terms",
-        Source::Audit => "audit",
-        Source::Policy => "policy",
-    };
-    let effect = match reason.effect {
-        Effect::Withhold => "withholds",
-        Effect::Publish => "permits",
-        Effect::Note => "explains",
-    };
+    let (source, effect) = (reason.source.as_str(), reason.effect.verb());
     html! {
         h3 { (reason.code) " " span class="quiet" { "(" (source) ", " (effect) ")" } }
         p { (reason.message) }
