@@ -87,7 +87,7 @@ pub(crate) struct Change {
 /// The catalog.
 #[derive(Clone, Debug)]
 pub struct Catalog {
-    pool: SqlitePool,
+    pub(crate) pool: SqlitePool,
 }
 
 /// Characters of a path's hash.
@@ -219,6 +219,16 @@ impl Catalog {
     pub async fn outputs_of(&self, derivation: &StorePath) -> Result<Vec<Record>, CatalogError> {
         let sql = format!("SELECT {COLUMNS} FROM decisions WHERE deriver = ? ORDER BY output");
         let rows = sqlx::query(&sql).bind(derivation.to_basename()).fetch_all(&self.pool).await?;
+        rows.iter().map(record).collect()
+    }
+
+    /// The decisions about the outputs of the job with this attribute.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn by_attr(&self, attr: &str) -> Result<Vec<Record>, CatalogError> {
+        let sql = format!("SELECT {COLUMNS} FROM decisions WHERE attr = ? ORDER BY output, path");
+        let rows = sqlx::query(&sql).bind(attr).fetch_all(&self.pool).await?;
         rows.iter().map(record).collect()
     }
 

@@ -51,6 +51,7 @@
 
 mod cache;
 mod catalog;
+mod facts;
 mod folder;
 mod key;
 mod name;
@@ -61,6 +62,7 @@ mod withheld;
 
 pub use cache::{Cache, PathMeta, PublishError, Published};
 pub use catalog::{Catalog, CatalogError, Record};
+pub use facts::KnownDerivation;
 pub use folder::{Folder, FolderError};
 pub use key::{KeyError, SecretKey};
 pub use name::ObjectName;

@@ -56,8 +56,10 @@ pub enum Reading {
     Lenient,
 }
 
-/// One license.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One license. It is written and read for the catalog alone; a package set's own values go by
+/// [`Expr::from_json`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct License {
     id: Option<String>,
     spdx_id: Option<String>,
@@ -116,8 +118,9 @@ impl fmt::Display for License {
     }
 }
 
-/// A license value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A license value. It is written and read for the catalog alone, and comes back as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Expr {
     /// `meta.license` is not there.
     Absent,

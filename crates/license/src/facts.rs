@@ -1,11 +1,11 @@
 //! License facts: everything that a package set says of one derivation and that decisions use.
 
 use crate::{Class, Expr, Reading};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// That somebody put the facts right.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Correction {
     /// The license that the package set declares, as an SPDX expression.
     pub was: String,
@@ -16,15 +16,18 @@ pub struct Correction {
 }
 
 /// What the package set says of one derivation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LicenseFacts {
     /// The license value.
     pub license: Expr,
     /// `meta.sourceProvenance`: short names such as `binaryNativeCode`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provenance: Vec<String>,
     /// `meta.position`: file and line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<String>,
     /// What was put right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correction: Option<Box<Correction>>,
 }
 

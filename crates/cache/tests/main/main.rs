@@ -2,4 +2,5 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what is not there is the failure")]
 
+mod facts;
 mod publish;
