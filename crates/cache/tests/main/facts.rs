@@ -44,8 +44,7 @@ async fn facts_are_found_by_derivation_by_output_and_by_attribute() {
     let again = KnownDerivation { attrs: vec![], facts: "[2]".to_owned(), ..one.clone() };
     let both = |one: &str, two: &str| format!("{one}{two}");
     catalog.put_facts(&[again, known('c', "three", &["alias"], "{}")], both, 200).await.unwrap();
-    let expected =
-        KnownDerivation { attrs: vec!["pkgs.one".to_owned()], facts: "{}[2]".to_owned(), ..one.clone() };
+    let expected = KnownDerivation { attrs: vec!["pkgs.one".to_owned()], facts: "{}[2]".to_owned(), ..one.clone() };
     assert_eq!(catalog.known(&one.derivation).await.unwrap(), [expected]);
     assert_eq!(catalog.known_by_attr("alias").await.unwrap().unwrap().name, "three");
     let seen: BTreeMap<StorePath, u64> =
