@@ -5,6 +5,7 @@
 
 mod bytes;
 mod corpus;
+mod explain;
 mod inventory;
 mod known;
 mod learn;
@@ -20,6 +21,7 @@ pub use corpus::{
     Addition, CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, load_corpus, read_layer,
     remove_from_corpus, shipped_layers,
 };
+pub use explain::{About, Explanation, explain};
 pub use inventory::{Diagnostic, Inventory};
 pub use known::{Recognized, keep_facts, recognize};
 pub use lines::{LineError, Lines};

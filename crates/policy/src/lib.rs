@@ -17,6 +17,7 @@ mod lift;
 mod matcher;
 mod policy;
 mod read;
+mod remedy;
 pub mod schema;
 mod terms;
 mod words;
@@ -29,6 +30,7 @@ pub use evidence::{Coverage, Device, Evidence, Stubs};
 pub use matcher::Case;
 pub use policy::{Action, Policy, Rules, Treatment};
 pub use read::Mistake;
+pub use remedy::{By, Obstacle, Way, obstacles};
 pub use terms::{Terms, TextStanding};
 pub use words::certainty;
 

@@ -129,11 +129,6 @@ pub(super) fn deciding(reasons: &[Reason]) -> String {
     reasons.first().map(|reason| format!("{}: {}", reason.code, reason.message)).unwrap_or_default()
 }
 
-/// The heading that `why` gives a record.
-pub(crate) fn heading(record: &Record) -> String {
-    format!("{}\n  {} under the policy `{}`\n", record.path, verdict(record.verdict), record.policy)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
