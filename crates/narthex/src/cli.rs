@@ -165,8 +165,18 @@ pub(crate) enum Evaluator {
 
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    #[command(flatten)]
-    pub(crate) selection: Selection,
+    /// A Nix file, a folder with a default.nix, or a flake: `.#packages.x86_64-linux`, `github:OWNER/NAME`.
+    #[arg(value_name = "EXPR", required_unless_present = "print_apply")]
+    pub(crate) expression: Option<String>,
+
+    /// Only this attribute; may be given several times.
+    #[arg(short = 'A', long = "attr", value_name = "ATTR")]
+    pub(crate) attrs: Vec<String>,
+
+    /// Instead of evaluating, print the function that nix-eval-jobs takes with --apply, so that `narthex plan --from`
+    /// learns from its lines what every derivation is made from and under which license it is.
+    #[arg(long, exclusive = true)]
+    pub(crate) print_apply: bool,
 
     /// Who evaluates.
     #[arg(long = "with", value_enum, value_name = "PROGRAM", default_value_t = Evaluator::Nix)]

@@ -192,6 +192,17 @@ impl FlatBuilder {
         self.graph.node(derivation).map(Node)
     }
 
+    /// Whether a derivation was described so far.
+    pub fn is_described(&self, derivation: &str) -> bool {
+        self.graph.find(derivation).is_some_and(|node| self.graph.is_described(node))
+    }
+
+    /// Derivations that were mentioned and not described so far: their paths, without the folder of the store.
+    pub fn undescribed(&self) -> impl Iterator<Item = &str> {
+        let is_open = |(_, row): &(u32, &u32)| **row == NONE;
+        (0..).zip(&self.graph.row_of).filter(is_open).map(|(number, _)| self.graph.derivations.text(number))
+    }
+
     /// The whole graph.
     pub fn finish(mut self) -> FlatGraph {
         self.forget();

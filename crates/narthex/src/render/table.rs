@@ -2,7 +2,6 @@
 
 use super::out;
 use super::text::{columns, count, indent, quote, size, terminal_width};
-use narthex_cache::Record;
 use narthex_closure::StorePath;
 use narthex_farm::{Counts, Row, RunReport};
 use narthex_nix::EvalError;
@@ -132,6 +131,7 @@ pub(super) fn deciding(reasons: &[Reason]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use narthex_cache::Record;
     use narthex_closure::NarHash;
     use narthex_farm::BuildFailure;
     use narthex_policy::{Code, Effect, Source};
