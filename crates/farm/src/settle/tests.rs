@@ -127,7 +127,7 @@ fn sources_follow_what_is_made_from_them() {
 /// Leave for a package is leave for what it is made from, as long as nobody else's package is made from it.
 #[test]
 fn sources_follow_a_grant() {
-    let grant = "[[grants]]\nagreement = \"x\"\npackage = \"granted*\"\nreason = \"r\"\nresponsible = \"a\"\nuntil = \"2030-01-01\"\n";
+    let grant = "[[grants]]\nagreement = \"x\"\npackage = [\"granted*\"]\nreason = \"r\"\nresponsible = \"a\"\nuntil = \"2030-01-01\"\n";
     let user = |name: &str| line(name, &["src"], unfree());
     let alone = read(&[fetched("src"), user("granted")]);
     assert_eq!(decided_under(&alone, "src", grant), (Verdict::Publish, Code::SourceOfPublished));
