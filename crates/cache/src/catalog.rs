@@ -87,7 +87,7 @@ pub(crate) struct Change {
 /// The catalog.
 #[derive(Clone, Debug)]
 pub struct Catalog {
-    pool: SqlitePool,
+    pub(crate) pool: SqlitePool,
 }
 
 /// Characters of a path's hash.

@@ -52,6 +52,7 @@
 mod cache;
 mod catalog;
 mod folder;
+mod history;
 mod key;
 mod name;
 mod nar;
@@ -62,6 +63,7 @@ mod withheld;
 pub use cache::{Cache, PathMeta, PublishError, Published};
 pub use catalog::{Catalog, CatalogError, Record};
 pub use folder::{Folder, FolderError};
+pub use history::{Build, KnownOutput};
 pub use key::{KeyError, SecretKey};
 pub use name::ObjectName;
 pub use nar::NarError;

@@ -5,6 +5,7 @@
 
 mod bytes;
 mod corpus;
+mod costs;
 mod inventory;
 mod learn;
 mod lines;
@@ -19,6 +20,7 @@ pub use corpus::{
     Addition, CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, load_corpus, read_layer,
     remove_from_corpus, shipped_layers,
 };
+pub use costs::{CostReport, CostsError, Origins, plan_costs};
 pub use inventory::{Diagnostic, Inventory};
 pub use lines::{LineError, Lines};
 pub use package_set::{PackageSet, PackageSetError};

@@ -340,6 +340,11 @@ impl FlatGraph {
         self.output_paths.find(path.strip_prefix("/nix/store/").unwrap_or(path)).map(OutputPath)
     }
 
+    /// The output path with this number.
+    pub fn output_path(&self, index: u32) -> Option<OutputPath> {
+        ((index as usize) < self.output_path_count()).then_some(OutputPath(index))
+    }
+
     /// An output's path without the folder of the store.
     pub fn output_base_name(&self, path: OutputPath) -> &str {
         self.output_paths.text(path.0)
