@@ -1,7 +1,7 @@
 //! What is known of the sizes and build times of a plan, and what it costs by that.
 //!
-//! Of each figure the best source is taken: the catalog, for exactly this path; the local store; an earlier output of
-//! the same package and output name, as an estimate. What no source knows stays unknown. What runs decided about
+//! Of each figure the best source is taken: the catalog, for exactly this path; the local store; the newest output of
+//! another version of the package, as an estimate. What no source knows stays unknown. What runs decided about
 //! exactly these paths under the same policy counts as well: the bytes may have withheld what licenses permit. The
 //! arithmetic is not here but in `narthex_closure`.
 
@@ -135,10 +135,20 @@ impl Earlier {
     }
 }
 
-/// The outputs of a plan by package name and output name.
+/// What other versions of a path have in common with it: the name of the package, and what stands behind the version,
+/// which is the name of an output (`-lib`) or the ending of a file (`gz`).
+fn kind(name: &str) -> (&str, &str) {
+    let package = package_name(name);
+    let version = &name[package.len()..];
+    let ending = version.rsplit_once('.').map(|(_, ending)| ending);
+    let behind = || version.rfind(|c: char| c.is_ascii_digit()).map_or("", |last| &version[last + 1..]);
+    let ending = ending.filter(|ending| ending.starts_with(|c: char| c.is_ascii_alphabetic()));
+    (package, ending.unwrap_or_else(behind))
+}
+
+/// The outputs of a plan by what other versions of them would be called.
 struct Kinds<'p> {
-    /// By package: names of outputs, and the number of what is in `members`.
-    by_package: HashMap<&'p str, Vec<(&'p str, u32)>>,
+    numbers: HashMap<(&'p str, &'p str), u32>,
     /// The outputs, each with the place of its derivation in an order in which inputs come first.
     members: Vec<Vec<(u32, u32)>>,
 }
@@ -146,45 +156,31 @@ struct Kinds<'p> {
 impl<'p> Kinds<'p> {
     fn of(plan: &'p Plan<'_>) -> Self {
         let graph = plan.inventory().graph();
-        let mut kinds = Self { by_package: HashMap::new(), members: Vec::new() };
+        let mut kinds = Self { numbers: HashMap::new(), members: Vec::new() };
         let places = plan.inputs_first().iter().zip(0u32..);
         for (node, place) in places.filter(|(node, _)| plan.scope()[node.index()]) {
-            let outputs = kinds.by_package.entry(package_name(graph.name(*node))).or_default();
-            for (output, path) in graph.named_output_paths(*node) {
-                let known = outputs.iter().find(|(name, _)| *name == output).map(|(_, kind)| *kind);
-                let kind = known.unwrap_or_else(|| {
-                    let new = kinds.members.len() as u32;
+            for path in graph.output_paths(*node) {
+                let Some(name) = graph.output_base_name(path).get(33..) else { continue };
+                let number = *kinds.numbers.entry(kind(name)).or_insert(kinds.members.len() as u32);
+                if number as usize == kinds.members.len() {
                     kinds.members.push(Vec::new());
-                    outputs.push((output, new));
-                    new
-                });
-                kinds.members[kind as usize].push((path.index() as u32, place));
+                }
+                kinds.members[number as usize].push((path.index() as u32, place));
             }
         }
-        // Names such as `source` are many things, and tell nothing.
-        let versioned = |path: u32| {
-            let path = graph.output_path(path);
-            path.is_some_and(|path| graph.output_base_name(path).get(33..).is_some_and(|n| package_name(n) != n))
-        };
-        for members in &mut kinds.members {
-            if members.len() > 1 && !members.iter().all(|(path, _)| versioned(*path)) {
-                members.clear();
-            }
-        }
+        // Names such as `source`, which have no version, are many things and tell nothing.
+        let members = &kinds.members;
+        kinds.numbers.retain(|(package, _), number| {
+            let members = &members[*number as usize];
+            let name = |path| Some(&graph.output_base_name(graph.output_path(path)?)[33..]);
+            members.len() == 1 || members.iter().all(|(path, _)| name(*path).is_some_and(|name| name != *package))
+        });
         kinds
     }
 
-    /// Which outputs of the plan a path of this name is another version of.
+    /// Of which outputs of the plan a path of this name is another version.
     fn find(&self, name: &str) -> Option<u32> {
-        // The name of an output stands behind the version, unless it is `out`.
-        let of = |package: &str| {
-            let outputs = self.by_package.get(package)?;
-            let is_named = |output: &str| name.strip_suffix(output).is_some_and(|rest| rest.ends_with('-'));
-            let named = outputs.iter().filter(|(output, _)| *output != "out" && is_named(output));
-            named.max_by_key(|(output, _)| output.len()).or_else(|| outputs.iter().find(|(output, _)| *output == "out"))
-        };
-        let kind = of(package_name(name)).or_else(|| of(package_name(name.rsplit_once('-')?.0)))?.1;
-        (!self.members[kind as usize].is_empty()).then_some(kind)
+        self.numbers.get(&kind(name)).copied()
     }
 }
 

@@ -44,7 +44,9 @@ pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, Co
             render::costs_table(costs, &costs::audience(&args.costs));
         }
         (Format::Json, None) => render::plan_json(&plan),
-        (Format::Json, Some(costs)) => render::costs_json(costs, &costs::audience(&args.costs)),
+        (Format::Json, Some(costs)) => {
+            render::costs_json(costs, &costs::audience(&args.costs), inventory.errors().len());
+        }
     }
     render::plan_warnings(&plan);
     // Exit code 1 says that something was not evaluated, not read or not described.

@@ -10,8 +10,9 @@ pub(crate) fn costs_table(report: &CostReport, audience: &Audience) {
     out(&costs_text(report, audience, terminal_width()));
 }
 
-pub(crate) fn costs_json(report: &CostReport, audience: &Audience) {
-    out(&format!("{}\n", costs_value(report, audience)));
+/// One object; `failed` says how many attributes did not evaluate and are no part of it.
+pub(crate) fn costs_json(report: &CostReport, audience: &Audience, failed: usize) {
+    out(&format!("{}\n", costs_value(report, audience, failed)));
 }
 
 fn costs_text(report: &CostReport, audience: &Audience, width: Option<usize>) -> String {
@@ -29,7 +30,11 @@ fn costs_text(report: &CostReport, audience: &Audience, width: Option<usize>) ->
             figure(&cache.nars, size),
             with_gaps(&cache.nars, String::new(), "size known of"),
         ),
-        line("to upload now", figure(&cache.upload, size), count(cache.upload.of, "path")),
+        line(
+            "to upload now",
+            figure(&cache.upload, size),
+            with_gaps(&cache.upload, count(cache.upload.of, "path"), "size known of"),
+        ),
         line("to build everything", figure(&costs.build.total, time), builds(&costs.build)),
         line("  what is published", figure(&costs.build_published.total, time), builds(&costs.build_published)),
         line("  what is withheld", figure(&costs.build_withheld.total, time), builds(&costs.build_withheld)),
@@ -96,7 +101,7 @@ fn assumptions(report: &CostReport, audience: &Audience) -> Vec<String> {
             }
         ),
         format!(
-            "each of them uses {} of what was asked for (--closure-share), of which {} changes between updates \
+            "each of them uses {} of what was asked for (--closure-share), and {} of that changes between two updates \
              (--change-share)",
             share(audience.closure_share),
             share(audience.change_share)
@@ -123,14 +128,17 @@ fn assumptions(report: &CostReport, audience: &Audience) -> Vec<String> {
     } else {
         said.push("how well NARs compress is not known, since nothing is published yet".to_owned());
     }
+    let paths = |number: usize| count(number, "path");
     if origins.references_unknown > 0 {
-        let paths = count(origins.references_unknown, "path");
-        said.push(format!("what {paths} refer to is not known: all that they are made of counts, but for sources"));
+        said.push(format!(
+            "references not known, and what it is made of counted in their place, but for sources: {}",
+            paths(origins.references_unknown)
+        ));
     }
     if origins.withheld_before > 0 {
-        let paths = count(origins.withheld_before, "path");
         said.push(format!(
-            "{paths} that licenses permit were withheld by runs under this policy, and count as withheld"
+            "withheld by earlier runs under this policy, though licenses permit it: {}",
+            paths(origins.withheld_before)
         ));
     }
     if !origins.catalog {
@@ -140,7 +148,7 @@ fn assumptions(report: &CostReport, audience: &Audience) -> Vec<String> {
 }
 
 fn share(share: Share) -> String {
-    if share == Share::ALL { "all".to_owned() } else { format!("a share of {share}") }
+    if share == Share::ALL { "all".to_owned() } else { share.to_string() }
 }
 
 fn listed(sources: &[(usize, &str)]) -> String {
@@ -159,10 +167,13 @@ fn figure(tally: &Tally, unit: fn(u64) -> String) -> String {
     }
 }
 
-/// A remark, with how much is known where that is not all.
+/// A remark, with how much of the sum is known and how much of that is estimated, where either is not all.
 fn with_gaps(tally: &Tally, remark: String, known: &str) -> String {
     let gaps = (!tally.is_whole()).then(|| format!("{known} {} of {}", tally.known, tally.of));
-    [Some(remark).filter(|remark| !remark.is_empty()), gaps].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let percent = tally.estimated as f64 / tally.sum.max(1) as f64 * 100.0;
+    let estimated = (tally.estimated > 0).then(|| format!("{percent:.1} % of it estimated"));
+    let remark = Some(remark).filter(|remark| !remark.is_empty());
+    [remark, gaps, estimated].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Where a part is not known, so is the difference.
@@ -192,14 +203,15 @@ fn time(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     match milliseconds {
-        0..60_000 => format!("{:.1} s", milliseconds as f64 / 1e3),
+        0 => "0 s".to_owned(),
+        1..60_000 => format!("{:.1} s", milliseconds as f64 / 1e3),
         60_000..3_600_000 => format!("{minutes} min {} s", seconds % 60),
         3_600_000..172_800_000 => format!("{hours} h {} min", minutes % 60),
         _ => format!("{} d {} h", hours / 24, hours % 24),
     }
 }
 
-fn costs_value(report: &CostReport, audience: &Audience) -> Value {
+fn costs_value(report: &CostReport, audience: &Audience, failed: usize) -> Value {
     let costs = &report.costs;
     let (cache, origins) = (&costs.cache, &report.origins);
     let (user, egress) = (costs.user.per_update(audience), audience.egress(costs.user.with_holes.download));
@@ -250,6 +262,7 @@ fn costs_value(report: &CostReport, audience: &Audience) -> Value {
             },
             "withheldBefore": origins.withheld_before,
         },
+        "notEvaluated": failed,
     })
 }
 
@@ -343,7 +356,7 @@ mod tests {
 
     #[test]
     fn the_keys_of_the_json() {
-        insta::assert_snapshot!(serde_json::to_string_pretty(&costs_value(&report(), &audience())).unwrap());
+        insta::assert_snapshot!(serde_json::to_string_pretty(&costs_value(&report(), &audience(), 3)).unwrap());
     }
 
     /// A thing of which nothing is known has no number anywhere.
@@ -361,7 +374,7 @@ mod tests {
         };
         let report = CostReport { costs, origins: Origins { unknown: 4, untimed: 4, ..Origins::default() } };
         insta::assert_snapshot!(costs_text(&report, &audience(), None));
-        let value = costs_value(&report, &audience());
+        let value = costs_value(&report, &audience(), 0);
         assert_eq!(
             (&value["cache"]["compressed"]["bytes"], &value["build"]["all"]["chain"]),
             (&Value::Null, &Value::Null)
