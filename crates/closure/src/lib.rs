@@ -12,8 +12,8 @@ mod holes;
 mod nar_hash;
 
 pub use costs::{
-    Audience, BuildTime, CacheCosts, Costs, Egress, Figure, Known, KnownPath, Share, ShareError, Tally, UserCosts, Way,
-    costs,
+    Audience, BuildTime, CacheCosts, Change, Costs, Egress, Figure, Known, KnownPath, Share, ShareError, Tally,
+    UserCosts, Way, costs,
 };
 pub use fill::{Cached, FillPlan, Gap, Status, Step, plan_fill};
 pub use flat::{Added, FlatBuilder, FlatError, FlatGraph, Node, Order, OutputPath, Users};

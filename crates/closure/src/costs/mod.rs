@@ -9,7 +9,7 @@ mod figure;
 mod walk;
 
 pub use figure::{Audience, Egress, Figure, Share, ShareError, Tally};
-pub use walk::{UserCosts, Way};
+pub use walk::{Change, UserCosts, Way};
 
 use crate::{FlatGraph, Node};
 use std::collections::HashSet;
@@ -100,10 +100,7 @@ pub fn costs(known: &Known<'_>) -> Costs {
         build: known.build_time(|_| true),
         build_published: known.build_time(|node| !known.is_withheld(node)),
         build_withheld: known.build_time(|node| known.is_withheld(node)),
-        user: UserCosts {
-            with_holes: walk::way(known, &makers, false),
-            all_published: walk::way(known, &makers, true),
-        },
+        user: walk::user(known, &makers),
     }
 }
 

@@ -177,6 +177,14 @@ fn what_a_user_pays_for_a_hole() {
     assert_eq!(user.with_holes, expected);
     let expected = Way { download: whole(10 + 200, 2), disk: whole(2100, 2), ..Way::default() };
     assert_eq!(user.all_published, expected);
+    assert_eq!(user.download, Change { more: whole(30, 1), less: whole(200, 1) });
+    assert_eq!(user.disk, Change { more: whole(5300, 2), less: whole(0, 0) });
+
+    // What is fetched either way does not matter for the difference.
+    known.paths[case.path("top")].file_size = Figure::Unknown;
+    let unsure = costs(&known).user;
+    assert!(!unsure.with_holes.download.is_whole());
+    assert_eq!(unsure.download, user.download);
 
     let audience = audience(1, 1, "0.5", "0.1");
     let update = user.per_update(&audience).with_holes;

@@ -5,7 +5,7 @@
 //! which outputs of an input a build uses, so that all of them count; where references are not known, the inputs count
 //! instead, without sources. Both make the result larger and never smaller.
 
-use super::{Audience, BuildTime, Known, Tally};
+use super::{Audience, BuildTime, Figure, Known, Share, Tally};
 use crate::Node;
 
 /// What it takes to get to what is wanted.
@@ -21,13 +21,26 @@ pub struct Way {
     pub disk: Tally,
 }
 
+/// How one way differs from another. What both have is not asked for, so that this may be known where neither sum is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// What comes in addition.
+    pub more: Tally,
+    /// What is spared.
+    pub less: Tally,
+}
+
 /// What a user needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UserCosts {
     /// As the plan is.
     pub with_holes: Way,
-    /// If nothing were withheld.
+    /// If nothing were withheld; then nothing comes from vendors and nothing is built.
     pub all_published: Way,
+    /// What withholding changes in the download from the cache.
+    pub download: Change,
+    /// What withholding changes in the room in the store.
+    pub disk: Change,
 }
 
 impl UserCosts {
@@ -41,12 +54,60 @@ impl UserCosts {
             build: BuildTime { total: way.build.total.scaled(&shares), ..way.build },
             disk: way.disk.scaled(&shares[..1]),
         };
-        Self { with_holes: way(&self.with_holes), all_published: way(&self.all_published) }
+        let change = |change: &Change, shares: &[Share]| Change {
+            more: change.more.scaled(shares),
+            less: change.less.scaled(shares),
+        };
+        Self {
+            with_holes: way(&self.with_holes),
+            all_published: way(&self.all_published),
+            download: change(&self.download, &shares),
+            disk: change(&self.disk, &shares[..1]),
+        }
     }
 }
 
-/// Works out one way.
-pub(super) fn way(known: &Known<'_>, makers: &[Option<Node>], all_published: bool) -> Way {
+/// Works out both ways.
+pub(super) fn user(known: &Known<'_>, makers: &[Option<Node>]) -> UserCosts {
+    let (with_holes, all_published) = (walk(known, makers, false), walk(known, makers, true));
+    let mut costs =
+        UserCosts { with_holes: with_holes.sum(), all_published: all_published.sum(), ..UserCosts::default() };
+    for (path, facts) in known.paths.iter().enumerate() {
+        let (one, other) = (with_holes.place(path), all_published.place(path));
+        costs.download.compare(one == Place::Fetched, other == Place::Fetched, facts.file_size);
+        costs.disk.compare(one != Place::Nowhere, other != Place::Nowhere, facts.nar_size);
+    }
+    for change in [&mut costs.download, &mut costs.disk] {
+        change.more.add_unknown(with_holes.unknown.saturating_sub(all_published.unknown));
+        change.less.add_unknown(all_published.unknown.saturating_sub(with_holes.unknown));
+    }
+    costs
+}
+
+impl Change {
+    fn compare(&mut self, one: bool, other: bool, figure: Figure) {
+        match (one, other) {
+            (true, false) => self.more.add(figure),
+            (false, true) => self.less.add(figure),
+            _ => {}
+        }
+    }
+}
+
+/// Where a path comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It is not needed, or there already.
+    Nowhere,
+    /// The cache.
+    Fetched,
+    /// Its vendor.
+    Origin,
+    /// A build on the user's machine.
+    Built,
+}
+
+fn walk<'k>(known: &'k Known<'k>, makers: &'k [Option<Node>], all_published: bool) -> Walk<'k> {
     let mut walk = Walk {
         known,
         makers,
@@ -64,7 +125,7 @@ pub(super) fn way(known: &Known<'_>, makers: &[Option<Node>], all_published: boo
     while let Some(path) = walk.todo.pop() {
         walk.visit(path as usize);
     }
-    walk.sum()
+    walk
 }
 
 struct Walk<'k> {
@@ -150,19 +211,25 @@ impl Walk<'_> {
         }
     }
 
-    fn sum(self) -> Way {
+    fn place(&self, path: usize) -> Place {
+        match self.makers[path] {
+            _ if !self.seen[path] => Place::Nowhere,
+            Some(maker) if self.built[maker.index()] && self.known.fixed[maker.index()] => Place::Origin,
+            Some(maker) if self.built[maker.index()] => Place::Built,
+            // A withheld file that nothing makes was put into the store by evaluating.
+            None if self.known.paths[path].withheld => Place::Nowhere,
+            _ => Place::Fetched,
+        }
+    }
+
+    fn sum(&self) -> Way {
         let (known, mut way) = (self.known, Way::default());
-        for (path, _) in self.seen.iter().enumerate().filter(|(_, seen)| **seen) {
-            let (facts, maker) = (&known.paths[path], self.makers[path]);
-            match maker {
-                Some(maker) if self.built[maker.index()] => {
-                    if known.fixed[maker.index()] {
-                        way.from_origin.add(facts.nar_size);
-                    }
-                }
-                // A withheld file that nothing makes was put into the store by evaluating.
-                None if facts.withheld => continue,
-                _ => way.download.add(facts.file_size),
+        for (path, facts) in known.paths.iter().enumerate() {
+            match self.place(path) {
+                Place::Nowhere => continue,
+                Place::Fetched => way.download.add(facts.file_size),
+                Place::Origin => way.from_origin.add(facts.nar_size),
+                Place::Built => {}
             }
             way.disk.add(facts.nar_size);
         }

@@ -2,7 +2,7 @@
 
 use super::out;
 use super::text::{columns, count, size, terminal_width};
-use narthex_closure::{Audience, BuildTime, Share, Tally, Way};
+use narthex_closure::{Audience, BuildTime, Change, Share, Tally, Way};
 use narthex_farm::CostReport;
 use serde_json::{Value, json};
 
@@ -55,16 +55,17 @@ fn costs_text(report: &CostReport, audience: &Audience, width: Option<usize>) ->
     text.push_str("\nwhat withholding costs a user, each update:\n");
     let (holes, open) = (&user.with_holes, &user.all_published);
     let heading = ["", "AS PLANNED", "NOTHING WITHHELD", "DIFFERENCE"].map(str::to_owned).to_vec();
-    let row = |name: &str, of: fn(&Way) -> &Tally, unit: fn(u64) -> String| {
-        let (one, other) = (of(holes), of(open));
-        vec![format!("  {name}"), figure(one, unit), figure(other, unit), difference(one, other, unit)]
+    let row = |name: &str, of: fn(&Way) -> &Tally, change: Change, unit: fn(u64) -> String| {
+        vec![format!("  {name}"), figure(of(holes), unit), figure(of(open), unit), difference(&change, unit)]
     };
+    // Without holes, nothing of the kind is there.
+    let all = |tally: Tally| Change { more: tally, less: Tally::default() };
     let rows = [
         heading,
-        row("download from the cache", |way| &way.download, size),
-        row("download from vendors", |way| &way.from_origin, size),
-        row("local builds", |way| &way.build.total, time),
-        row("room on disk", |way| &way.disk, size),
+        row("download from the cache", |way| &way.download, user.download, size),
+        row("download from vendors", |way| &way.from_origin, all(holes.from_origin), size),
+        row("local builds", |way| &way.build.total, all(holes.build.total), time),
+        row("room on disk", |way| &way.disk, user.disk, size),
     ];
     push(&mut text, &columns(&rows, &[1, 2, 3], None));
     text.push_str(&format!(
@@ -171,23 +172,25 @@ fn figure(tally: &Tally, unit: fn(u64) -> String) -> String {
 fn with_gaps(tally: &Tally, remark: String, known: &str) -> String {
     let gaps = (!tally.is_whole()).then(|| format!("{known} {} of {}", tally.known, tally.of));
     let percent = tally.estimated as f64 / tally.sum.max(1) as f64 * 100.0;
-    let estimated = (tally.estimated > 0).then(|| format!("{percent:.1} % of it estimated"));
+    let share = if percent < 0.1 { "less than 0.1".to_owned() } else { format!("{percent:.1}") };
+    let estimated = (tally.estimated > 0).then(|| format!("{share} % of it estimated"));
     let remark = Some(remark).filter(|remark| !remark.is_empty());
     [remark, gaps, estimated].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Where a part is not known, so is the difference.
-fn difference(one: &Tally, other: &Tally, unit: fn(u64) -> String) -> String {
-    if !one.is_whole() || !other.is_whole() {
+fn difference(change: &Change, unit: fn(u64) -> String) -> String {
+    let (more, less) = (&change.more, &change.less);
+    if !more.is_whole() || !less.is_whole() {
         return "unknown".to_owned();
     }
-    let about = if one.estimated > 0 || other.estimated > 0 { "about " } else { "" };
-    let sign = match one.sum.cmp(&other.sum) {
+    let about = if more.estimated > 0 || less.estimated > 0 { "about " } else { "" };
+    let sign = match more.sum.cmp(&less.sum) {
         std::cmp::Ordering::Less => "−",
         std::cmp::Ordering::Equal => "",
         std::cmp::Ordering::Greater => "+",
     };
-    format!("{about}{sign}{}", unit(one.sum.abs_diff(other.sum)))
+    format!("{about}{sign}{}", unit(more.sum.abs_diff(less.sum)))
 }
 
 fn chain(build: &BuildTime) -> String {
@@ -237,7 +240,11 @@ fn costs_value(report: &CostReport, audience: &Audience, failed: usize) -> Value
             "withheld": build(&costs.build_withheld),
         },
         "egress": {"month": bytes(&egress.month), "newUser": bytes(&egress.newcomer)},
-        "update": {"asPlanned": way(&user.with_holes), "nothingWithheld": way(&user.all_published)},
+        "update": {
+            "asPlanned": way(&user.with_holes),
+            "nothingWithheld": way(&user.all_published),
+            "difference": {"download": change(&user.download), "disk": change(&user.disk)},
+        },
         "assumptions": {
             "users": audience.users,
             "updateEveryDays": audience.update_every,
@@ -264,6 +271,10 @@ fn costs_value(report: &CostReport, audience: &Audience, failed: usize) -> Value
         },
         "notEvaluated": failed,
     })
+}
+
+fn change(change: &Change) -> Value {
+    json!({"more": bytes(&change.more), "less": bytes(&change.less)})
 }
 
 fn decimal(share: Share) -> Value {
@@ -331,7 +342,12 @@ mod tests {
                 build: BuildTime { total: tally(400_000_000, 9000, 90, 100), chain: 9_000_000 },
                 build_published: BuildTime { total: tally(399_246_000, 9000, 87, 97), chain: 8_000_000 },
                 build_withheld: build(754_000, 3, 700_000),
-                user: UserCosts { with_holes, all_published: open },
+                user: UserCosts {
+                    with_holes,
+                    all_published: open,
+                    download: Change { more: tally(1000, 0, 1, 1), less: tally(1_300_001_000, 800_000_000, 11, 11) },
+                    disk: Change { more: tally(2_900_000_000, 0, 5, 5), less: tally(0, 0, 0, 0) },
+                },
             },
             origins: Origins {
                 catalog: true,
@@ -370,7 +386,12 @@ mod tests {
             build,
             build_published: build,
             build_withheld: build,
-            user: UserCosts { with_holes: way, all_published: way },
+            user: UserCosts {
+                with_holes: way,
+                all_published: way,
+                download: Change::default(),
+                disk: Change { more: nothing, ..Change::default() },
+            },
         };
         let report = CostReport { costs, origins: Origins { unknown: 4, untimed: 4, ..Origins::default() } };
         insta::assert_snapshot!(costs_text(&report, &audience(), None));
