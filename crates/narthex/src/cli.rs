@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use narthex_closure::Share;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -95,6 +96,9 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     pub(crate) all: bool,
 
+    #[command(flatten)]
+    pub(crate) costs: CostArgs,
+
     /// The policy: a file, or the name of a shipped one; without it, `default`.
     #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Option<PathBuf>,
@@ -107,6 +111,31 @@ pub(crate) struct PlanArgs {
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+}
+
+/// What `plan` takes about costs.
+#[derive(Debug, Args)]
+pub(crate) struct CostArgs {
+    /// Show what the set costs as well, as far as sizes and times are known from earlier runs and the local store;
+    /// with --format json, instead of the derivations.
+    #[arg(long)]
+    pub(crate) costs: bool,
+
+    /// For --costs: users of the cache.
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "costs")]
+    pub(crate) users: u32,
+
+    /// For --costs: days after which each of them updates.
+    #[arg(long, value_name = "DAYS", default_value_t = 7, requires = "costs", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) update_every: u32,
+
+    /// For --costs: the share of the set, or of the targets, that each of them uses, from 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value = "1", requires = "costs")]
+    pub(crate) closure_share: Share,
+
+    /// For --costs: the share of it that changes between two updates, from 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value = "1", requires = "costs")]
+    pub(crate) change_share: Share,
 }
 
 /// What `run` takes.

@@ -14,7 +14,7 @@ mod info;
 mod map;
 mod tree;
 
-pub use build::{BuildOutcome, Target};
+pub use build::{BuildOutcome, BuildTime, Target};
 pub use command::{Nix, NixError};
 pub use dump::Dump;
 pub use evaluate::{DerivationFacts, EvalError, EvalOptions, Evaluation, Evaluator, Job, apply_function};

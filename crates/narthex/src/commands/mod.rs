@@ -2,6 +2,7 @@
 
 mod audit;
 mod corpus;
+mod costs;
 mod eval;
 mod from;
 mod named;
