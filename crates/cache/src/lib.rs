@@ -55,7 +55,9 @@ mod folder;
 mod key;
 mod name;
 mod nar;
+mod shelf;
 mod state;
+mod survey;
 mod unpack;
 mod withheld;
 
@@ -65,6 +67,8 @@ pub use folder::{Folder, FolderError};
 pub use key::{KeyError, SecretKey};
 pub use name::ObjectName;
 pub use nar::NarError;
+pub use shelf::{ListedFile, Shelf, ShelfError, ShelvedNar};
 pub use state::{Lock, State, StateError};
+pub use survey::AuditedWith;
 pub use unpack::UnpackError;
 pub use withheld::WithheldEntry;
