@@ -67,11 +67,12 @@ impl Shelf {
     /// # Errors
     /// When the folder cannot be listed.
     pub fn hashes(&self) -> Result<BTreeSet<String>, FolderError> {
+        let names = self.folder.names_at_top()?;
         let hash = |name| match name {
             ObjectName::Narinfo(hash) => Some(hash),
             _ => None,
         };
-        Ok(self.folder.names()?.into_iter().filter_map(hash).collect())
+        Ok(names.into_iter().filter_map(hash).collect())
     }
 
     /// Whether a path has a narinfo, whatever it says.

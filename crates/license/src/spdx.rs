@@ -4,7 +4,7 @@
 //! are on the list or explained in the document itself; what is neither gets a name of its own here, or stays out. It
 //! does not say what a license allows.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// What comes before the name of a license that is not on SPDX's list.
 pub const REF: &str = "LicenseRef-";
@@ -27,8 +27,8 @@ pub struct SpdxExpression {
     pub text: String,
     /// Licenses and exceptions of SPDX's list, each once and in their order.
     pub listed: Vec<String>,
-    /// Names that begin with `LicenseRef-`, with what was declared.
-    pub own: BTreeMap<String, String>,
+    /// Names that begin with `LicenseRef-`.
+    pub own: BTreeSet<String>,
 }
 
 impl Declared {
@@ -41,7 +41,7 @@ impl Declared {
     }
 
     fn expression(said: &str) -> Option<SpdxExpression> {
-        let mut expression = SpdxExpression { text: String::new(), listed: Vec::new(), own: BTreeMap::new() };
+        let mut expression = SpdxExpression { text: String::new(), listed: Vec::new(), own: BTreeSet::new() };
         let words = words(said);
         let mut rest = words.as_slice();
         while let [word, following @ ..] = rest {
@@ -102,7 +102,7 @@ impl SpdxExpression {
 
     fn own(&mut self, said: &str) -> String {
         let name = reference(said.strip_prefix(REF).unwrap_or(said));
-        self.own.entry(name.clone()).or_insert_with(|| said.to_owned());
+        self.own.insert(name.clone());
         name
     }
 }
@@ -112,6 +112,11 @@ pub fn reference(name: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
     let name: String = name.chars().map(allowed).collect();
     format!("{REF}{}", if name.is_empty() { "unnamed" } else { &name })
+}
+
+/// The full name of a license that is not on SPDX's list, and the URL of its text, where nixpkgs has them.
+pub fn about(reference: &str) -> Option<(&'static str, Option<&'static str>)> {
+    crate::table::about(reference.strip_prefix(REF)?)
 }
 
 /// The license of SPDX's list that a word names, letter by letter, also with `+` for later versions.
@@ -158,7 +163,7 @@ mod tests {
         let Declared::Expression(expression) = Declared::read(said) else { panic!("{said}: no expression") };
         assert_eq!(expression.text, text, "{said}");
         assert_eq!(expression.listed, listed, "{said}");
-        assert_eq!(expression.own.keys().collect::<Vec<_>>(), own, "{said}");
+        assert_eq!(expression.own.iter().collect::<Vec<_>>(), own, "{said}");
     }
 
     #[test]
@@ -202,6 +207,9 @@ mod tests {
         }
         assert_eq!((standard_text("mit"), standard_text("MIT+"), standard_text("")), (None, None, None));
         assert!(list_version().starts_with("3."), "{}", list_version());
+        let known = about("LicenseRef-nvidiaCuda").unwrap();
+        assert!(known.0.starts_with("CUDA Toolkit") && known.1.is_some_and(|url| url.starts_with("https://")));
+        assert_eq!((about("nvidiaCuda"), about("LicenseRef-mine")), (None, None));
     }
 
     proptest! {
@@ -211,7 +219,7 @@ mod tests {
                 let again = Declared::read(&expression.text);
                 let Declared::Expression(again) = again else { panic!("{said} became {}", expression.text) };
                 prop_assert_eq!(&again.text, &expression.text);
-                prop_assert!(again.own.keys().eq(expression.own.keys()));
+                prop_assert_eq!(again.own, expression.own);
             }
         }
     }

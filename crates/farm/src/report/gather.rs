@@ -11,7 +11,7 @@ use narthex_policy::{Evidence, Reason, Source, Terms, Verdict};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Pieces of evidence that are kept of one reason to withhold.
-const KEPT: usize = 40;
+const KEPT: usize = 12;
 
 /// A path as the catalog has it, shortened to what a report keeps of it.
 struct Known {

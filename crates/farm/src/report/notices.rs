@@ -138,7 +138,7 @@ fn standard(path: &ReportPath, package: &mut PackageNotice, mut keep: impl FnMut
                     None => package.missing.push(id.clone()),
                 }
             }
-            package.missing.extend(expression.own.into_keys());
+            package.missing.extend(expression.own);
         }
         Declared::Nothing | Declared::NoAssertion => package.missing.push(said.clone()),
     }

@@ -6,6 +6,9 @@
 use crate::render::text::visible;
 use std::io::{self, Write};
 
+/// Columns whose cells are numbers, which stand to the right.
+const NUMBERS: [&str; 2] = ["Paths", "Size"];
+
 /// A document that is being written.
 pub(super) struct Html<'w> {
     out: &'w mut dyn Write,
@@ -80,7 +83,8 @@ impl<'w> Html<'w> {
         self.element("caption", caption)?;
         self.fixed("<thead><tr>")?;
         for column in columns {
-            self.open("th", &[("scope", "col")])?;
+            let attributes = [("scope", "col"), ("class", "number")];
+            self.open("th", &attributes[..if NUMBERS.contains(column) { 2 } else { 1 }])?;
             self.text(column)?;
             self.fixed("</th>")?;
         }

@@ -5,6 +5,7 @@
 use super::{TOOL, VERSION, scope, time};
 use crate::render::text::{count, visible};
 use narthex_farm::{ComplianceReport, NoticeText, Notices, PackageNotice, ReportPath, TextOrigin};
+use narthex_license::spdx::about as about_license;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -154,6 +155,10 @@ fn missing(report: &ComplianceReport, notices: &Notices, out: &mut dyn Write) ->
     )?;
     for (license, packages) in missing {
         writeln!(out, "{}: {}", visible(license), visible(&packages.join(", ")))?;
+        if let Some((name, url)) = about_license(license) {
+            let place = url.map(|url| format!(", {url}")).unwrap_or_default();
+            writeln!(out, "  in nixpkgs: {name}{place}")?;
+        }
     }
     Ok(())
 }

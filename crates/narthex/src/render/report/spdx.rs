@@ -8,7 +8,7 @@ use super::{Stream, TOOL, VERSION, material, materials, nar_hex, purl, roots, sc
 use crate::render::text::visible;
 use narthex_closure::hash_part;
 use narthex_farm::{ComplianceReport, ReportPath, TermsDocument};
-use narthex_license::spdx::{Declared, list_version, reference};
+use narthex_license::spdx::{Declared, REF, about, list_version, reference};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -214,17 +214,24 @@ fn licenses<'r>(report: &'r ComplianceReport, terms: impl Iterator<Item = (&'r s
             continue;
         }
         if let Declared::Expression(expression) = Declared::read(said) {
-            for (id, said) in expression.own {
-                let name = visible(&said);
-                let text =
-                    format!("The package set names this license `{name}`. Its text is not part of this document.");
-                found
-                    .entry(id.clone())
-                    .or_insert_with(|| json!({"licenseId": id, "name": name, "extractedText": text}));
+            for id in expression.own {
+                found.entry(id.clone()).or_insert_with(|| own_license(id));
             }
         }
     }
     found.into_values().collect()
+}
+
+/// A license that the package set names and SPDX's list does not. Its name has only letters that SPDX takes.
+fn own_license(id: String) -> Value {
+    let name = id.strip_prefix(REF).unwrap_or(&id);
+    let text = format!("The package set calls this license `{name}`. Its text is not part of this document.");
+    let known = about(&id);
+    let mut value = json!({"licenseId": id, "name": known.map_or(name, |(full, _)| full), "extractedText": text});
+    if let Some((_, Some(url))) = known {
+        value["seeAlsos"] = json!([url]);
+    }
+    value
 }
 
 fn about_terms(title: &str, document: Option<&TermsDocument>) -> String {
