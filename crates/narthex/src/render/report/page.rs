@@ -70,7 +70,7 @@ impl Page<'_, '_> {
         self.html.paragraph(
             "This report is about a binary cache for the package manager Nix: software that was built and is offered for \
              download. It says of each part whether it is passed on or withheld, and what that decision rests on: the \
-             license that is declared, clauses of vendors' terms, and what was found in the files themselves. Rules that \
+             license that is declared, clauses of vendors’ terms, and what was found in the files themselves. Rules that \
              people wrote down were applied by a program. It is not legal advice.",
         )?;
         self.html.fixed("</header>\n<nav aria-label=\"Contents\"><ul>")?;
@@ -155,7 +155,7 @@ impl Page<'_, '_> {
                 .paths
                 .iter()
                 .filter(fits)
-                .fold((0, 0), |(number, bytes), path| (number + 1, bytes + path.nar_size));
+                .fold((0, 0), |(number, bytes), path| (number + 1, path.nar_size.saturating_add(bytes)));
             self.html.row_head()?;
             self.html.text(what)?;
             self.html.fixed("</th><td class=\"number\">")?;
@@ -260,8 +260,8 @@ impl Page<'_, '_> {
     fn withheld(&mut self) -> io::Result<()> {
         self.section("withheld")?;
         self.html.paragraph(
-            "These paths were built or fetched on the operator’s machine and are not passed on. Of their contents nothing is \
-             in the cache; their names, sizes and recipes are public.",
+            "These paths were built or fetched on the operator’s machine and are not in the cache; their names, sizes and \
+             recipes are public. Where terms permit a part of one inside another package, it stands above.",
         )?;
         self.listing(Verdict::Withhold, "Withheld paths, and the reason that decides.")
     }
