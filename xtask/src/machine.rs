@@ -51,6 +51,9 @@ const WHEELS: [(&str, &str, &str, &str); 2] = [
     ),
 ];
 
+/// The validators that reports are held against, for Python.
+const VALIDATORS: &str = include_str!("validators.txt");
+
 /// The repository.
 pub(crate) fn root() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -81,7 +84,32 @@ pub(crate) fn setup() -> Outcome {
 
 /// Installs what the tests need beyond that.
 pub(crate) fn setup_tests() -> Outcome {
-    install(&FOR_TESTS)
+    install(&FOR_TESTS)?;
+    fetch_validators()
+}
+
+/// Puts the validators into a folder of their own, where nothing else of the machine sees them.
+fn fetch_validators() -> Outcome {
+    let folder = target().join("validators");
+    let list = folder.join("complete.txt");
+    if fs::read_to_string(&list).is_ok_and(|present| present == VALIDATORS) {
+        return Ok(());
+    }
+    if output(Command::new("python3").args(["-m", "pip", "--version"])).is_err() {
+        install(&[needed("pip3", "python3-pip")])?;
+    }
+    say("fetching the validators of SPDX and CycloneDX documents");
+    // Remains of another list, or of an attempt that was cut off.
+    let _ = fs::remove_dir_all(&folder);
+    output(
+        Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
+            .arg("--target")
+            .arg(&folder)
+            .arg("--requirement")
+            .arg(root().join("xtask/src/validators.txt")),
+    )?;
+    write(&list, VALIDATORS)
 }
 
 pub(crate) fn install(needed: &[Needed]) -> Outcome {

@@ -93,7 +93,8 @@ pub struct Catalog {
 /// Characters of a path's hash.
 const HASH_PART: usize = 32;
 
-const COLUMNS: &str = "path, attr, output, deriver, nar_hash, nar_size, refs, license, verdict, reasons, policy";
+pub(crate) const COLUMNS: &str =
+    "path, attr, output, deriver, nar_hash, nar_size, refs, license, verdict, reasons, policy";
 
 impl Catalog {
     /// Opens the catalog and makes it where it is not there.
@@ -367,7 +368,7 @@ impl Catalog {
     }
 }
 
-fn record(row: &SqliteRow) -> Result<Record, CatalogError> {
+pub(crate) fn record(row: &SqliteRow) -> Result<Record, CatalogError> {
     let path = |text: String| parse_store_path(&text).ok_or(CatalogError::Row(text));
     let json = |error: serde_json::Error| CatalogError::Row(error.to_string());
     let references: Vec<String> = serde_json::from_str(row.try_get("refs")?).map_err(json)?;

@@ -85,16 +85,28 @@ impl Folder {
 
     /// The names of all objects, in no order.
     pub(crate) fn names(&self) -> Result<Vec<ObjectName>, FolderError> {
-        let mut names = Vec::new();
-        for (folder, before) in [("", ""), ("nar", "nar/"), ("log", "log/"), ("withheld", "withheld/")] {
-            let folder = self.root.join(folder);
-            let failed = |source| FolderError::new("cannot list", &folder, source);
-            for entry in fs::read_dir(&folder).map_err(failed)? {
-                let name = entry.map_err(failed)?.file_name();
-                names.extend(name.to_str().and_then(|name| ObjectName::parse(&format!("{before}{name}"))));
-            }
+        let mut names = self.names_at_top()?;
+        for below in ["nar/", "log/", "withheld/"] {
+            self.list(below, &mut names)?;
         }
         Ok(names)
+    }
+
+    /// The names of those objects that lie in no folder of their own, in no order.
+    pub(crate) fn names_at_top(&self) -> Result<Vec<ObjectName>, FolderError> {
+        let mut names = Vec::new();
+        self.list("", &mut names)?;
+        Ok(names)
+    }
+
+    fn list(&self, below: &str, names: &mut Vec<ObjectName>) -> Result<(), FolderError> {
+        let folder = self.root.join(below);
+        let failed = |source| FolderError::new("cannot list", &folder, source);
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            names.extend(name.to_str().and_then(|name| ObjectName::parse(&format!("{below}{name}"))));
+        }
+        Ok(())
     }
 
     /// Writes a small object.

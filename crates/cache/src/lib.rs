@@ -57,7 +57,9 @@ mod history;
 mod key;
 mod name;
 mod nar;
+mod shelf;
 mod state;
+mod survey;
 mod unpack;
 mod withheld;
 
@@ -69,6 +71,8 @@ pub use history::{Build, KnownOutput};
 pub use key::{KeyError, SecretKey};
 pub use name::ObjectName;
 pub use nar::NarError;
+pub use shelf::{ListedFile, Shelf, ShelfError, ShelvedNar};
 pub use state::{Lock, State, StateError};
+pub use survey::AuditedWith;
 pub use unpack::UnpackError;
 pub use withheld::WithheldEntry;

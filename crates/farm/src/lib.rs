@@ -14,6 +14,7 @@ mod lines;
 mod package_set;
 mod plan;
 mod recheck;
+mod report;
 mod run;
 mod settle;
 
@@ -30,5 +31,9 @@ pub use lines::{LineError, Lines};
 pub use package_set::{PackageSet, PackageSetError};
 pub use plan::{Outcome, Plan};
 pub use recheck::{Recheck, RecheckError, recheck};
+pub use report::{
+    AuditState, Carried, ComplianceReport, Inclusion, NoticeText, Notices, PackageNotice, Presence, ReportError,
+    ReportPath, ReportReason, TermsDocument, TextOrigin, UsedEntry, compliance_report, notices,
+};
 pub use run::{BuildFailure, Counts, Row, RunError, RunReport, RunRequest, run};
 pub use settle::Rulings;

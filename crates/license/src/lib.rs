@@ -6,6 +6,7 @@
 
 mod expr;
 mod facts;
+pub mod spdx;
 mod table;
 
 pub use expr::{Class, Expr, License, Reading};

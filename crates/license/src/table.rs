@@ -55,6 +55,15 @@ pub fn is_attribute(name: &str) -> bool {
     ROWS.contains_key(name)
 }
 
+/// What nixpkgs knows of a license whose attribute, in the letters that SPDX takes, is `name`: its full name and its URL.
+pub(crate) fn about(name: &str) -> Option<(&'static str, Option<&'static str>)> {
+    let plain =
+        |id: &str| id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).eq(name.chars());
+    let (_, row) = ROWS.iter().find(|(id, _)| plain(id))?;
+    let full_name = row.full_name.as_deref().or(row.short_name.as_deref())?;
+    Some((full_name, row.url.as_deref()))
+}
+
 /// Finds the name of the attribute under which nixpkgs has exactly this license.
 ///
 /// Short names are not enough: `nvidiaCuda` and `nvidiaCudaRedist` share one.

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Explain the decision about a path in full, and what would have to change.
     Why(WhyArgs),
+    /// Write down for a closure or the whole cache what is passed on, what is not, and under which conditions.
+    Report(ReportArgs),
     /// Show what the bytes of a path say, without deciding.
     Audit(AuditArgs),
     /// Show and change what restricted material is known by.
@@ -259,6 +261,43 @@ pub(crate) struct WhyArgs {
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// A page for people.
+    Html,
+    /// SPDX 2.3 in JSON.
+    Spdx,
+    /// CycloneDX 1.6 in JSON.
+    Cyclonedx,
+    /// License texts, and the conditions that travel with what is published.
+    Notice,
+}
+
+/// What `report` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// A store path, a .drv file, or an attribute as `run` last saw it; `FLAKE#ATTR`, or a Nix file together with -A;
+    /// each with all that it refers to. Without one, the whole cache.
+    #[arg(value_name = "PATH|ATTR|DRV")]
+    pub(crate) names: Vec<String>,
+
+    /// Attributes of the Nix file.
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", requires = "names")]
+    pub(crate) attrs: Vec<String>,
+
+    /// Which document; without it, all of them, in a folder.
+    #[arg(long, value_enum, required_unless_present = "output")]
+    pub(crate) format: Option<ReportFormat>,
+
+    /// The file to write, in place of the standard output; without --format, a new folder for all documents.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The policy that decided, where its terms are not those that ship: a file.
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) policy: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -2,7 +2,7 @@
 
 use narthex_cache::{CatalogError, FolderError, PublishError, StateError};
 use narthex_client::{ClientError, SourceError};
-use narthex_farm::{CorpusFileError, CostsError, PackageSetError, RecheckError, RunError};
+use narthex_farm::{CorpusFileError, CostsError, PackageSetError, RecheckError, ReportError, RunError};
 use narthex_nix::NixError;
 use std::error::Error;
 
@@ -130,6 +130,8 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
                 "put the key back, or remove {} to make a new one that every client must trust anew",
                 path.display()
             ))
+        } else if let Some(ReportError::Undecided { .. }) = error.downcast_ref() {
+            Some("`narthex run` decides; the state folder may be another one: see --state".to_owned())
         } else if let Some(error) = error.downcast_ref::<CatalogError>() {
             hint_for_catalog(error)
         } else if let Some(error) = error.downcast_ref::<SourceError>() {
@@ -237,6 +239,7 @@ from_errors!(
     PackageSetError,
     PublishError,
     RecheckError,
+    ReportError,
     RunError,
     SourceError,
     StateError,

@@ -127,6 +127,18 @@ fn terms_text(policy: &Path, name: &str, named: &str) -> Result<(String, String)
         .hint(format!("shipped are {}; terms of your own are named by their file, ending in .toml", known.join(", "))))
 }
 
+/// The terms that decisions may have been made under: those of a policy, where one is given, and those that ship.
+pub(crate) fn terms(policy: Option<&Path>) -> Result<Vec<Terms>, CommandError> {
+    let mut terms = match policy {
+        Some(policy) => rules(Some(policy))?.terms().to_vec(),
+        None => Vec::new(),
+    };
+    for (id, text) in shipped::TERMS {
+        terms.push(Terms::parse(text).map_err(|mistakes| mistaken(&format!("the shipped terms {id}"), &mistakes))?);
+    }
+    Ok(terms)
+}
+
 /// The day in UTC.
 fn today() -> Date {
     Date::of_unix_time(now())
@@ -136,6 +148,18 @@ fn today() -> Date {
 pub(crate) fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
+}
+
+/// The time that a document bears, in seconds since 1970: now, or what SOURCE_DATE_EPOCH says, so that a document can
+/// be made again.
+pub(crate) fn time_of_creation() -> Result<u64, CommandError> {
+    let Some(given) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|given| !given.is_empty()) else { return Ok(now()) };
+    let seconds = given.to_str().and_then(|text| text.parse::<u64>().ok());
+    // The last second of the year 9999: later ones have no place in the documents.
+    seconds.filter(|seconds| *seconds < 253_402_300_800).ok_or_else(|| {
+        CommandError::usage("SOURCE_DATE_EPOCH is no number of seconds since 1970")
+            .hint("unset it, or set it to a number")
+    })
 }
 
 fn read(file: &Path, what: &str) -> Result<String, CommandError> {

@@ -45,6 +45,15 @@ pub struct Stubs {
     pub longest: u64,
 }
 
+/// Which terms permit something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TermsName {
+    /// Their stable name.
+    pub id: String,
+    /// The title of the license text.
+    pub title: String,
+}
+
 /// One piece of evidence. Only `place` is always there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -60,6 +69,9 @@ pub struct Evidence {
     /// The package that the original belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package: Option<String>,
+    /// The terms that permit it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<TermsName>,
     /// The clause of the terms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
@@ -99,7 +111,7 @@ pub struct Evidence {
     /// Stubs in place of a vendor's code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stubs: Option<Stubs>,
-    /// Conditions of the terms that travel with what is published.
+    /// Conditions of the terms that travel with what is published, with the first of what they permit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<String>,
     /// Whatever else there is to say: libraries linked, why a file could not be read.

@@ -8,7 +8,7 @@ use crate::matcher::Case;
 use crate::policy::{Action, Rules, Treatment};
 use crate::terms::{Standing, Terms, TextStanding};
 use crate::words::{base_name, message};
-use crate::{Code, Evidence};
+use crate::{Code, Evidence, TermsName};
 use narthex_audit::{Finding, LicenseText, Origin, Place, Report};
 use narthex_license::LicenseFacts;
 use std::collections::BTreeMap;
@@ -69,12 +69,11 @@ pub(crate) fn findings(
         .into_iter()
         .map(|((effect, code), items)| {
             let terms = items.iter().find_map(|(_, terms)| *terms);
-            let mut evidence: Vec<Evidence> = items.into_iter().map(|(evidence, _)| evidence).collect();
-            if matches!(code, Code::TermsPermitCopy | Code::TermsPermitInclusion)
-                && let (Some(terms), Some(first)) = (terms, evidence.first_mut())
-            {
-                first.conditions = terms.conditions().to_vec();
-            }
+            let evidence = if matches!(code, Code::TermsPermitCopy | Code::TermsPermitInclusion) {
+                permitted(items)
+            } else {
+                items.into_iter().map(|(evidence, _)| evidence).collect()
+            };
             Reason::new(code, effect, message(code, &evidence, terms), evidence)
         })
         .collect();
@@ -99,6 +98,22 @@ pub(crate) fn findings(
         }
     }
     reasons
+}
+
+/// Names the terms with everything that they permit. Their conditions stand once for each terms.
+fn permitted(items: Vec<Ground<'_>>) -> Vec<Evidence> {
+    let mut permitted: Vec<Evidence> = Vec::with_capacity(items.len());
+    for (mut evidence, terms) in items {
+        if let Some(terms) = terms {
+            let name = TermsName { id: terms.id().to_owned(), title: terms.title().to_owned() };
+            if !permitted.iter().any(|before| before.terms.as_ref() == Some(&name)) {
+                evidence.conditions = terms.conditions().to_vec();
+            }
+            evidence.terms = Some(name);
+        }
+        permitted.push(evidence);
+    }
+    permitted
 }
 
 /// Whether the license texts in a package called `name` are those that the terms it is under were read from. What

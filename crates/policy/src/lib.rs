@@ -26,7 +26,7 @@ pub use code::{Code, Source};
 pub use date::{Date, NoDate};
 pub use decide::{Provenance, SourceUser, Subject, decide, decide_again, forecast};
 pub use decision::{Decision, Effect, Permit, Reason, Verdict};
-pub use evidence::{Coverage, Device, Evidence, Stubs};
+pub use evidence::{Coverage, Device, Evidence, Stubs, TermsName};
 pub use matcher::Case;
 pub use policy::{Action, Policy, Rules, Treatment};
 pub use read::Mistake;

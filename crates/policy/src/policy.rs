@@ -273,6 +273,11 @@ impl Rules {
         found
     }
 
+    /// The terms that it names, in its order.
+    pub fn terms(&self) -> &[Terms] {
+        &self.terms
+    }
+
     /// The terms that can permit material in other packages. They have to answer for all licenses that the
     /// material is under: where others apply as well, they alone permit nothing. Material without a license has
     /// no terms.

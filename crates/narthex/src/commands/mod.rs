@@ -9,6 +9,7 @@ mod named;
 mod plan;
 mod policy;
 mod realise;
+mod report;
 mod run;
 mod serve;
 mod why;
@@ -25,6 +26,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Plan(args) => plan::run(&common, &args).await,
         Command::Eval(args) => eval::run(&common, &args).await,
         Command::Why(args) => why::run(&common, &args).await,
+        Command::Report(args) => report::run(&common, &args).await,
         Command::Audit(args) => audit::run(&common, &args).await,
         Command::Corpus(command) => corpus::run(&common, &command),
         Command::Policy(command) => policy::run(&command),

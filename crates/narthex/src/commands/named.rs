@@ -4,8 +4,10 @@ use super::Common;
 use crate::cli::Named;
 use crate::error::CommandError;
 use crate::settings;
+use narthex_cache::Catalog;
 use narthex_closure::{StorePath, parse_store_path};
 use narthex_nix::{EvalOptions, Expression, Nix, read_graph};
+use std::path::Path;
 
 /// The store paths that the arguments stand for, each once and in their order.
 pub(crate) async fn store_paths(common: &Common, named: &Named) -> Result<Vec<StorePath>, CommandError> {
@@ -18,6 +20,63 @@ pub(crate) async fn store_paths(common: &Common, named: &Named) -> Result<Vec<St
         }
     }
     Ok(paths)
+}
+
+/// The same, where the catalog is asked first: it knows attributes and derivations as `narthex run` last saw them, whether
+/// or not their expression or their `.drv` file is there.
+pub(crate) async fn known_paths(
+    common: &Common,
+    catalog: Option<&Catalog>,
+    named: &Named,
+) -> Result<Vec<StorePath>, CommandError> {
+    let mut paths: Vec<StorePath> = Vec::new();
+    for name in &named.names {
+        let known = match catalog {
+            Some(catalog) if named.attrs.is_empty() => of_catalog(catalog, name).await?,
+            _ => Vec::new(),
+        };
+        let found = if known.is_empty() { asked_of_nix(common, name, &named.attrs).await? } else { known };
+        for path in found {
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+    }
+    Ok(paths)
+}
+
+/// The outputs of a derivation or of a job, as the catalog knows them. A derivation may be gone from the store.
+async fn of_catalog(catalog: &Catalog, name: &str) -> Result<Vec<StorePath>, CommandError> {
+    let (mut records, known) = match in_store(name) {
+        Some(path) if path.is_derivation() => {
+            let known = catalog.known(&path).await?.into_iter().find(|known| known.derivation == path);
+            (catalog.outputs_of(&path).await?, known)
+        }
+        Some(_) => return Ok(Vec::new()),
+        // A file that is called as an attribute is named with its folder, `./result`.
+        None if name.contains(['/', '#']) => return Ok(Vec::new()),
+        None => match catalog.known_by_attr(name).await? {
+            Some(known) => (catalog.outputs_of(&known.derivation).await?, Some(known)),
+            None => (catalog.by_attr(name).await?, None),
+        },
+    };
+    let mut paths: Vec<StorePath> = records.drain(..).map(|record| record.path).collect();
+    for path in known.into_iter().flat_map(|known| known.outputs.into_values()) {
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+async fn asked_of_nix(common: &Common, name: &str, attrs: &[String]) -> Result<Vec<StorePath>, CommandError> {
+    let alone = !name.contains(['/', '#']) && in_store(name).is_none() && !Path::new(name).exists();
+    if alone {
+        return Err(CommandError::usage(format!("no job is called {name} in this state")).hint(
+            "give an attribute as `narthex run` saw it, a path in /nix/store, a .drv file, FLAKE#ATTR, or a Nix file with -A ATTR",
+        ));
+    }
+    store_paths(common, &Named { names: vec![name.to_owned()], attrs: attrs.to_vec() }).await
 }
 
 async fn resolve(common: &Common, name: &str, attrs: &[String]) -> Result<Vec<StorePath>, CommandError> {
@@ -45,7 +104,7 @@ async fn resolve(common: &Common, name: &str, attrs: &[String]) -> Result<Vec<St
 }
 
 /// The store path that a text names or lies in.
-pub(crate) fn in_store(name: &str) -> Option<StorePath> {
+fn in_store(name: &str) -> Option<StorePath> {
     let base = name.strip_prefix("/nix/store/").map_or(name, |rest| rest.split('/').next().unwrap_or(rest));
     parse_store_path(base)
 }

@@ -11,6 +11,7 @@ mod policy;
 mod progress;
 mod realise;
 mod recheck;
+pub(crate) mod report;
 mod table;
 mod text;
 
@@ -36,6 +37,15 @@ pub(crate) fn out(text: &str) {
     let mut stdout = io::stdout().lock();
     if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
         std::process::exit(0);
+    }
+}
+
+/// Writes data to stdout piece by piece. A reader that has gone away ends the program quietly.
+pub(crate) fn stream(write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut stdout = io::BufWriter::with_capacity(1 << 20, io::stdout().lock());
+    match write(&mut stdout).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        written => written,
     }
 }
 

@@ -263,7 +263,7 @@ fn no_part_of_withheld_files_is_there(world: &World, state: &Path, rows: &[Value
     }
 }
 
-fn files_below(root: PathBuf) -> Vec<PathBuf> {
+pub(crate) fn files_below(root: PathBuf) -> Vec<PathBuf> {
     let mut todo = vec![root];
     let mut files = Vec::new();
     while let Some(path) = todo.pop() {

@@ -10,7 +10,7 @@ fn narthex(arguments: &[&str]) -> Said {
 #[test]
 fn help_of_every_command() {
     let mut text = narthex(&["--help"]).expect(0).out;
-    for command in ["run", "plan", "eval", "why", "audit", "corpus", "serve", "realise"] {
+    for command in ["run", "plan", "eval", "why", "report", "audit", "corpus", "serve", "realise"] {
         text.push_str(&format!("\n---- {command}\n{}", narthex(&[command, "--help"]).expect(0).out));
     }
     insta::assert_snapshot!(text);

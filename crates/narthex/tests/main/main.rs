@@ -16,4 +16,5 @@ mod help;
 mod http;
 mod kill;
 mod known;
+mod report;
 mod world;

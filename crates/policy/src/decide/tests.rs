@@ -270,6 +270,22 @@ fn a_vendors_files_by_themselves_are_no_application() {
 
 /// Material under two licenses is permitted only where the terms of both are known.
 #[test]
+fn the_conditions_of_all_terms_travel_along() {
+    let mkl = |file| Finding::Copy { place: place(file), original: origin("libmkl_rt.so.2", "issl") };
+    let findings = vec![copy("libcudart.so.12"), mkl("lib/a"), mkl("lib/b"), copy("libcublas.so.12")];
+    let decision = decide_output(json!("mit"), findings, &["bin/x", "bin/app", "lib/a", "lib/b"], false);
+    assert_eq!(decision.reasons()[0].code, Code::TermsPermitCopy, "{decision:?}");
+    let said = |evidence: &crate::Evidence| {
+        let terms = evidence.terms.as_ref().unwrap();
+        (terms.id.clone(), evidence.conditions.is_empty())
+    };
+    let said: Vec<_> = decision.reasons()[0].evidence.iter().map(said).collect();
+    let expected =
+        [("cuda-toolkit", false), ("intel-simplified", false), ("intel-simplified", true), ("cuda-toolkit", true)];
+    assert_eq!(said, expected.map(|(id, none)| (id.to_owned(), none)));
+}
+
+#[test]
 fn terms_answer_for_all_licenses_of_the_material() {
     let mut material = origin("libcudart.so.12", "nvidiaCuda");
     material.material.licenses.push("unfree".to_owned());

@@ -1,0 +1,226 @@
+//! Declared licenses as SPDX documents can carry them, and the standard texts of SPDX's list.
+//!
+//! What is declared is kept as it was said. A document takes expressions only that follow the grammar, with names that
+//! are on the list or explained in the document itself; what is neither gets a name of its own here, or stays out. It
+//! does not say what a license allows.
+
+use std::collections::BTreeSet;
+
+/// What comes before the name of a license that is not on SPDX's list.
+pub const REF: &str = "LicenseRef-";
+
+/// A declared license as a document can carry it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Declared {
+    /// An expression.
+    Expression(SpdxExpression),
+    /// `NONE`: a list without a license in it.
+    Nothing,
+    /// Nothing is declared, or nothing that makes an expression.
+    NoAssertion,
+}
+
+/// An expression in SPDX's grammar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpdxExpression {
+    /// The expression.
+    pub text: String,
+    /// Licenses and exceptions of SPDX's list, each once and in their order.
+    pub listed: Vec<String>,
+    /// Names that begin with `LicenseRef-`.
+    pub own: BTreeSet<String>,
+}
+
+impl Declared {
+    /// Reads what was declared: an expression as license values are shown.
+    pub fn read(said: &str) -> Self {
+        if said == "NONE" {
+            return Self::Nothing;
+        }
+        Self::expression(said).map_or(Self::NoAssertion, Self::Expression)
+    }
+
+    fn expression(said: &str) -> Option<SpdxExpression> {
+        let mut expression = SpdxExpression { text: String::new(), listed: Vec::new(), own: BTreeSet::new() };
+        let words = words(said);
+        let mut rest = words.as_slice();
+        while let [word, following @ ..] = rest {
+            rest = following;
+            let mut part = (*word).to_owned();
+            if !["(", ")", "AND", "OR"].contains(word) {
+                if let ["WITH", exception, after @ ..] = following {
+                    rest = after;
+                    part = expression.with(word, exception);
+                } else {
+                    part = expression.name(word)?;
+                }
+            }
+            if !(expression.text.is_empty() || expression.text.ends_with('(') || part == ")") {
+                expression.text.push(' ');
+            }
+            expression.text.push_str(&part);
+        }
+        let mode =
+            ::spdx::ParseMode { allow_deprecated: true, allow_postfix_plus_on_gpl: true, ..::spdx::ParseMode::STRICT };
+        ::spdx::Expression::parse_mode(&expression.text, mode).ok()?;
+        Some(expression)
+    }
+}
+
+impl SpdxExpression {
+    /// One license by its name. `None` where the word says that none is known.
+    fn name(&mut self, word: &str) -> Option<String> {
+        if ["NOASSERTION", "NONE", "WITH"].contains(&word) {
+            return None;
+        }
+        match listed_license(word) {
+            Some(id) => {
+                self.list(id);
+                Some(word.to_owned())
+            }
+            None => Some(self.own(word)),
+        }
+    }
+
+    /// A license with an exception to it. Before version 3, SPDX has no names for exceptions that are not on its list.
+    fn with(&mut self, license: &str, exception: &str) -> String {
+        match (listed_license(license), ::spdx::exception_id(exception)) {
+            (Some(id), Some(known)) => {
+                self.list(id);
+                self.list(known.name);
+                format!("{license} WITH {exception}")
+            }
+            _ => self.own(&format!("{license}-with-{exception}")),
+        }
+    }
+
+    fn list(&mut self, id: &str) {
+        if !self.listed.iter().any(|known| known == id) {
+            self.listed.push(id.to_owned());
+        }
+    }
+
+    fn own(&mut self, said: &str) -> String {
+        let name = reference(said.strip_prefix(REF).unwrap_or(said));
+        self.own.insert(name.clone());
+        name
+    }
+}
+
+/// A name for what is not on SPDX's list: letters, digits, `.` and `-`.
+pub fn reference(name: &str) -> String {
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    let name: String = name.chars().map(allowed).collect();
+    format!("{REF}{}", if name.is_empty() { "unnamed" } else { &name })
+}
+
+/// The full name of a license that is not on SPDX's list, and the URL of its text, where nixpkgs has them.
+pub fn about(reference: &str) -> Option<(&'static str, Option<&'static str>)> {
+    crate::table::about(reference.strip_prefix(REF)?)
+}
+
+/// The license of SPDX's list that a word names, letter by letter, also with `+` for later versions.
+fn listed_license(word: &str) -> Option<&'static str> {
+    let plain = word.strip_suffix('+').unwrap_or(word);
+    // The library's own search leaves out any number of `+`.
+    let found = ::spdx::license_id(plain)?;
+    (found.name == plain).then_some(found.name)
+}
+
+/// Words and parentheses.
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace()
+        .flat_map(|word| word.split_inclusive(['(', ')']))
+        .flat_map(|part| {
+            let (word, bracket) = match part.strip_suffix(['(', ')']) {
+                Some(word) => (word, &part[word.len()..]),
+                None => (part, ""),
+            };
+            [word, bracket]
+        })
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+/// The standard text of a license or an exception of SPDX's list.
+pub fn standard_text(id: &str) -> Option<&'static str> {
+    let license = || ::spdx::license_id(id).filter(|license| license.name == id).map(|license| license.text());
+    license().or_else(|| ::spdx::exception_id(id).map(|exception| exception.text()))
+}
+
+/// The version of SPDX's list, for instance `3.29`.
+pub fn list_version() -> &'static str {
+    let version = ::spdx::license_version();
+    version.rsplit_once('.').map_or(version, |(minor, _)| minor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(said: &str, text: &str, listed: &[&str], own: &[&str]) {
+        let Declared::Expression(expression) = Declared::read(said) else { panic!("{said}: no expression") };
+        assert_eq!(expression.text, text, "{said}");
+        assert_eq!(expression.listed, listed, "{said}");
+        assert_eq!(expression.own.iter().collect::<Vec<_>>(), own, "{said}");
+    }
+
+    #[test]
+    fn what_is_declared_becomes_an_expression() {
+        check("MIT", "MIT", &["MIT"], &[]);
+        check("MIT AND (BSD-3-Clause OR MIT)", "MIT AND (BSD-3-Clause OR MIT)", &["MIT", "BSD-3-Clause"], &[]);
+        check("MIT AND LicenseRef-nvidiaCuda", "MIT AND LicenseRef-nvidiaCuda", &["MIT"], &["LicenseRef-nvidiaCuda"]);
+        check(
+            "Apache-2.0 WITH LLVM-exception",
+            "Apache-2.0 WITH LLVM-exception",
+            &["Apache-2.0", "LLVM-exception"],
+            &[],
+        );
+        check("GPL-2.0+", "GPL-2.0+", &["GPL-2.0"], &[]);
+        check("Apache-2.0+", "Apache-2.0+", &["Apache-2.0"], &[]);
+        // A package set can call a license as it likes.
+        check("mit", "LicenseRef-mit", &[], &["LicenseRef-mit"]);
+        check("MIT<b>", "LicenseRef-MIT-b-", &[], &["LicenseRef-MIT-b-"]);
+        check(
+            "GPL-2.0-only WITH mine",
+            "LicenseRef-GPL-2.0-only-with-mine",
+            &[],
+            &["LicenseRef-GPL-2.0-only-with-mine"],
+        );
+    }
+
+    #[test]
+    fn what_is_no_expression_asserts_nothing() {
+        for said in
+            ["", "NOASSERTION", "NOASSERTION (\"a b\")", "MIT AND NOASSERTION", "MIT AND", "(MIT", "MIT GPL", "WITH"]
+        {
+            assert_eq!(Declared::read(said), Declared::NoAssertion, "{said}");
+        }
+        assert_eq!(Declared::read("NONE"), Declared::Nothing);
+    }
+
+    #[test]
+    fn licenses_and_exceptions_of_the_list_have_texts() {
+        for id in ["MIT", "GPL-2.0", "GPL-3.0-or-later", "LLVM-exception"] {
+            assert!(standard_text(id).is_some_and(|text| text.len() > 500), "{id}");
+        }
+        assert_eq!((standard_text("mit"), standard_text("MIT+"), standard_text("")), (None, None, None));
+        assert!(list_version().starts_with("3."), "{}", list_version());
+        let known = about("LicenseRef-nvidiaCuda").unwrap();
+        assert!(known.0.starts_with("CUDA Toolkit") && known.1.is_some_and(|url| url.starts_with("https://")));
+        assert_eq!((about("nvidiaCuda"), about("LicenseRef-mine")), (None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_and_what_comes_out_is_an_expression(said in "[ ()+\"a-zA-Z0-9.-]{0,40}") {
+            if let Declared::Expression(expression) = Declared::read(&said) {
+                let again = Declared::read(&expression.text);
+                let Declared::Expression(again) = again else { panic!("{said} became {}", expression.text) };
+                prop_assert_eq!(&again.text, &expression.text);
+                prop_assert_eq!(again.own, expression.own);
+            }
+        }
+    }
+}
