@@ -4,6 +4,7 @@ use crate::date::Date;
 use crate::entries::{Correction, Exception, Grant, Rule};
 use crate::matcher::{Case, Matcher};
 use crate::read::{Mistake, Reader, Value};
+use crate::review::Review;
 use crate::terms::Terms;
 use narthex_audit::Material;
 use narthex_license::{Class, LicenseFacts, Reading};
@@ -42,6 +43,7 @@ pub struct Policy {
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) grants: Vec<Grant>,
     corrections: Vec<Correction>,
+    pub(crate) reviews: Vec<Review>,
 }
 
 /// What is done with each kind of finding. Where the version is not known, or the library is a driver's,
@@ -99,15 +101,31 @@ const TREATMENTS: [(&str, Treatment); 3] =
     [("terms", Treatment::Terms), ("withhold", Treatment::Withhold), ("publish", Treatment::Publish)];
 
 const READINGS: [(&str, Reading); 2] = [("strict", Reading::Strict), ("lenient", Reading::Lenient)];
-const KNOWN: [&str; 10] =
-    ["version", "name", "terms", "lists", "classes", "findings", "rules", "exceptions", "grants", "corrections"];
+const KNOWN: [&str; 11] = [
+    "version",
+    "name",
+    "terms",
+    "lists",
+    "classes",
+    "findings",
+    "rules",
+    "exceptions",
+    "grants",
+    "corrections",
+    "reviews",
+];
 
 fn without_places<T>(entries: Vec<(T, Range<usize>)>) -> Vec<T> {
     entries.into_iter().map(|(entry, _)| entry).collect()
 }
 
 /// Two entries about the same that cannot both hold.
-fn contradictions(reader: &mut Reader<'_>, rules: &[(Rule, Range<usize>)], corrections: &[(Correction, Range<usize>)]) {
+fn contradictions(
+    reader: &mut Reader<'_>,
+    rules: &[(Rule, Range<usize>)],
+    corrections: &[(Correction, Range<usize>)],
+    reviews: &[(Review, Range<usize>)],
+) {
     for (number, (rule, at)) in rules.iter().enumerate() {
         if let Some((other, _)) = rules[..number].iter().find(|(other, _)| other.about == rule.about) {
             let what = if other.then == rule.then { "says the same as" } else { "contradicts" };
@@ -118,6 +136,12 @@ fn contradictions(reader: &mut Reader<'_>, rules: &[(Rule, Range<usize>)], corre
         if corrections[..number].iter().any(|(other, _)| other.about == correction.about) {
             let about = correction.about.shown();
             reader.mistake(at.clone(), format!("an earlier correction is about {about} as well"));
+        }
+    }
+    for (number, (review, at)) in reviews.iter().enumerate() {
+        if reviews[..number].iter().any(|(other, _)| other.about == review.about) {
+            let about = review.about.shown();
+            reader.mistake(at.clone(), format!("an earlier review is about {about} as well"));
         }
     }
 }
@@ -156,7 +180,8 @@ impl Policy {
             let exceptions = reader.entries(&fields, "exceptions", Exception::read);
             let grants = reader.entries(&fields, "grants", Grant::read);
             let corrections = reader.entries(&fields, "corrections", Correction::read);
-            contradictions(reader, &rules, &corrections);
+            let reviews = reader.entries(&fields, "reviews", Review::read);
+            contradictions(reader, &rules, &corrections, &reviews);
             let () = version?;
             Some(Self {
                 name: name?,
@@ -168,6 +193,7 @@ impl Policy {
                 exceptions: without_places(exceptions),
                 grants: without_places(grants),
                 corrections: without_places(corrections),
+                reviews: without_places(reviews),
             })
         })
     }
@@ -210,7 +236,7 @@ impl Rules {
     }
 
     /// The day.
-    pub(crate) fn today(&self) -> Date {
+    pub fn today(&self) -> Date {
         self.today
     }
 
@@ -229,7 +255,8 @@ impl Rules {
     /// Whether packages with the same facts may come to different decisions by what they are called.
     pub fn asks_for_names(&self) -> bool {
         let policy = &self.policy;
-        !(policy.rules.is_empty() && policy.exceptions.is_empty() && policy.grants.is_empty())
+        let lists = [policy.rules.len(), policy.exceptions.len(), policy.grants.len(), policy.reviews.len()];
+        lists.iter().any(|entries| *entries > 0)
     }
 
     /// Entries that are about none of these packages: most often a pattern with a mistake in it.
@@ -239,7 +266,8 @@ impl Rules {
         let rules = policy.rules.iter().map(|rule| ("rule", &rule.about));
         let exceptions = policy.exceptions.iter().map(|exception| ("exception", &exception.about));
         let corrections = policy.corrections.iter().map(|correction| ("correction", &correction.about));
-        let all = rules.chain(exceptions).chain(corrections).filter(|(_, about)| is_idle(about));
+        let reviews = policy.reviews.iter().map(|review| ("review", &review.about));
+        let all = rules.chain(exceptions).chain(corrections).chain(reviews).filter(|(_, about)| is_idle(about));
         let named = all.map(|(what, about)| format!("the {what} about {} matches nothing", about.shown()));
         let grants =
             policy.grants.iter().filter(|grant| !packages.iter().any(|(case, facts)| grant.covers(case, *facts)));
