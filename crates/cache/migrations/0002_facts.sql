@@ -2,11 +2,9 @@
 CREATE TABLE facts (
     derivation TEXT PRIMARY KEY NOT NULL,  -- hash and name, without the store folder
     name       TEXT NOT NULL,
-    attr       TEXT,                       -- of the first job that it is
     facts      TEXT NOT NULL,              -- JSON
     first_seen INTEGER NOT NULL            -- seconds since 1970
 ) STRICT;
-CREATE INDEX facts_by_attr ON facts (attr) WHERE attr IS NOT NULL;
 
 -- The paths of these derivations. Several derivations may make one path.
 CREATE TABLE fact_outputs (
@@ -16,6 +14,13 @@ CREATE TABLE fact_outputs (
     PRIMARY KEY (path, derivation)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX fact_outputs_by_derivation ON fact_outputs (derivation);
+
+-- Which derivation the job with an attribute was, when it was last evaluated.
+CREATE TABLE fact_attrs (
+    attr       TEXT PRIMARY KEY NOT NULL,
+    derivation TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX fact_attrs_by_derivation ON fact_attrs (derivation);
 
 -- A decision is asked for by its path, by its derivation, and by its attribute.
 CREATE INDEX decisions_by_deriver ON decisions (deriver) WHERE deriver IS NOT NULL;

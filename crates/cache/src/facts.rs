@@ -16,8 +16,8 @@ pub struct KnownDerivation {
     pub derivation: StorePath,
     /// Its name.
     pub name: String,
-    /// The attribute of the first job that it is.
-    pub attr: Option<String>,
+    /// The attributes of the jobs that it is, in their order.
+    pub attrs: Vec<String>,
     /// Its outputs by name.
     pub outputs: BTreeMap<String, StorePath>,
     /// What is known, as JSON.
@@ -25,30 +25,57 @@ pub struct KnownDerivation {
 }
 
 impl Catalog {
-    /// Keeps what is known of derivations, in place of what was known before. All of it is written, or nothing.
-    /// `now`, in seconds since 1970, is when those were first seen that the catalog does not know.
+    /// Keeps what is known of derivations. Of one that the catalog knows already, `merge` makes one text of the
+    /// earlier and the later one. All is written, or nothing. `now`, in seconds since 1970, is when those were
+    /// first seen that the catalog does not know.
     ///
     /// # Errors
     /// When the catalog fails.
-    pub async fn put_facts(&self, known: &[KnownDerivation], now: u64) -> Result<(), CatalogError> {
+    pub async fn put_facts(
+        &self,
+        known: &[KnownDerivation],
+        merge: impl Fn(&str, &str) -> String,
+        now: u64,
+    ) -> Result<(), CatalogError> {
         let mut transaction = self.pool.begin().await?;
         for one in known {
             let derivation = one.derivation.to_basename();
-            // A set that has no attribute for it does not take the one away that another set has.
-            let sql = "INSERT INTO facts (derivation, name, attr, facts, first_seen) VALUES (?, ?, ?, ?, ?) \
-                       ON CONFLICT (derivation) DO UPDATE SET attr = coalesce(excluded.attr, attr), facts = excluded.facts";
-            sqlx::query(sql)
+            let earlier = sqlx::query("SELECT facts FROM facts WHERE derivation = ?")
                 .bind(&derivation)
-                .bind(&one.name)
-                .bind(&one.attr)
-                .bind(&one.facts)
-                .bind(now as i64)
-                .execute(&mut *transaction)
+                .fetch_optional(&mut *transaction)
                 .await?;
-            for (output, path) in &one.outputs {
-                sqlx::query("INSERT OR REPLACE INTO fact_outputs (path, output, derivation) VALUES (?, ?, ?)")
-                    .bind(path.to_basename())
-                    .bind(output)
+            match earlier {
+                Some(row) => {
+                    let earlier: String = row.try_get(0)?;
+                    if earlier != one.facts {
+                        sqlx::query("UPDATE facts SET facts = ? WHERE derivation = ?")
+                            .bind(merge(&earlier, &one.facts))
+                            .bind(&derivation)
+                            .execute(&mut *transaction)
+                            .await?;
+                    }
+                }
+                None => {
+                    sqlx::query("INSERT INTO facts (derivation, name, facts, first_seen) VALUES (?, ?, ?, ?)")
+                        .bind(&derivation)
+                        .bind(&one.name)
+                        .bind(&one.facts)
+                        .bind(now as i64)
+                        .execute(&mut *transaction)
+                        .await?;
+                    for (output, path) in &one.outputs {
+                        sqlx::query("INSERT OR REPLACE INTO fact_outputs (path, output, derivation) VALUES (?, ?, ?)")
+                            .bind(path.to_basename())
+                            .bind(output)
+                            .bind(&derivation)
+                            .execute(&mut *transaction)
+                            .await?;
+                    }
+                }
+            }
+            for attr in &one.attrs {
+                sqlx::query("INSERT OR REPLACE INTO fact_attrs (attr, derivation) VALUES (?, ?)")
+                    .bind(attr)
                     .bind(&derivation)
                     .execute(&mut *transaction)
                     .await?;
@@ -66,23 +93,24 @@ impl Catalog {
             return Ok(Vec::new());
         }
         let base = path.to_basename();
-        let sql = "SELECT derivation, name, attr, facts FROM facts WHERE derivation = ? OR derivation IN \
+        let sql = "SELECT derivation, name, facts FROM facts WHERE derivation = ? OR derivation IN \
                    (SELECT derivation FROM fact_outputs WHERE path = ?) ORDER BY derivation";
         let rows = sqlx::query(sql).bind(&base).bind(&base).fetch_all(&self.pool).await?;
         self.with_outputs(&rows).await
     }
 
-    /// What is known of the derivations that were a job with this attribute.
+    /// What is known of the derivation that the job with this attribute was, when it was last evaluated.
     ///
     /// # Errors
     /// When the catalog fails.
-    pub async fn known_by_attr(&self, attr: &str) -> Result<Vec<KnownDerivation>, CatalogError> {
+    pub async fn known_by_attr(&self, attr: &str) -> Result<Option<KnownDerivation>, CatalogError> {
         if !self.keeps_facts().await? {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        let sql = "SELECT derivation, name, attr, facts FROM facts WHERE attr = ? ORDER BY derivation";
+        let sql = "SELECT derivation, name, facts FROM facts WHERE derivation = \
+                   (SELECT derivation FROM fact_attrs WHERE attr = ?)";
         let rows = sqlx::query(sql).bind(attr).fetch_all(&self.pool).await?;
-        self.with_outputs(&rows).await
+        Ok(self.with_outputs(&rows).await?.pop())
     }
 
     /// When each derivation was first seen, in seconds since 1970.
@@ -128,11 +156,13 @@ impl Catalog {
             let sql = "SELECT output, path FROM fact_outputs WHERE derivation = ?";
             let outputs = sqlx::query(sql).bind(&derivation).fetch_all(&self.pool).await?;
             let output = |row: &SqliteRow| Ok((row.try_get(0)?, path(row.try_get(1)?)?));
+            let sql = "SELECT attr FROM fact_attrs WHERE derivation = ? ORDER BY attr";
+            let attrs = sqlx::query(sql).bind(&derivation).fetch_all(&self.pool).await?;
             known.push(KnownDerivation {
                 derivation: path(derivation)?,
                 name: row.try_get(1)?,
-                attr: row.try_get(2)?,
-                facts: row.try_get(3)?,
+                attrs: attrs.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
+                facts: row.try_get(2)?,
                 outputs: outputs.iter().map(output).collect::<Result<_, CatalogError>>()?,
             });
         }

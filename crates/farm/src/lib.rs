@@ -6,6 +6,7 @@
 mod bytes;
 mod corpus;
 mod inventory;
+mod known;
 mod learn;
 mod lines;
 mod package_set;
@@ -20,9 +21,10 @@ pub use corpus::{
     remove_from_corpus, shipped_layers,
 };
 pub use inventory::{Diagnostic, Inventory};
+pub use known::{Recognized, keep_facts, recognize};
 pub use lines::{LineError, Lines};
 pub use package_set::{PackageSet, PackageSetError};
 pub use plan::{Outcome, Plan};
 pub use recheck::{Recheck, RecheckError, recheck};
-pub use run::{BuildFailure, Counts, Row, RunError, RunReport, run};
+pub use run::{BuildFailure, Counts, Row, RunError, RunReport, RunRequest, run};
 pub use settle::Rulings;

@@ -58,6 +58,13 @@ pub(crate) enum Role<'a> {
     Source(BTreeSet<&'a StorePath>),
 }
 
+impl Role<'_> {
+    /// Whether it goes by the packages made from it.
+    pub(crate) fn is_source(&self) -> bool {
+        matches!(self, Self::Source(_) | Self::Settled(Provenance::Source(_)))
+    }
+}
+
 impl PackageSet {
     /// Evaluates an expression and reads the graph of what it describes.
     ///

@@ -142,10 +142,16 @@ impl<'a> Plan<'a> {
             }
             Standing::Incomplete(fault) => Provenance::Incomplete(format!("{} is missing", graph.base_name(fault))),
             Standing::Source => {
-                let user = |user: Node| SourceUser {
-                    name: graph.name(user).to_owned(),
-                    class: self.settlement.class(user),
-                    withheld: self.outcomes[user.index()].is_some_and(|outcome| outcome.verdict == Verdict::Withhold),
+                let user = |user: Node| {
+                    let verdict = self.outcomes[user.index()].map(|outcome| outcome.verdict);
+                    let class = self.settlement.class(user);
+                    SourceUser {
+                        name: graph.name(user).to_owned(),
+                        class,
+                        permitted: self.rules.policy().action(class) == Action::Publish
+                            || verdict == Some(Verdict::Publish),
+                        withheld: verdict == Some(Verdict::Withhold),
+                    }
                 };
                 Provenance::Source(self.source_users(node).into_iter().map(user).collect())
             }
@@ -263,7 +269,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-static ABSENT: narthex_license::LicenseFacts =
+pub(crate) static ABSENT: narthex_license::LicenseFacts =
     narthex_license::LicenseFacts { license: Expr::Absent, provenance: Vec::new(), position: None, correction: None };
 
 /// Derivations outside the jobs' graph that would be withheld. They are not built, and still tell what
@@ -299,10 +305,18 @@ pub(crate) fn provenance<'a>(
         Role::Output(facts) => Provenance::Output(*facts),
         Role::Settled(provenance) => provenance.clone(),
         Role::Source(users) => {
-            let user = |user: &&StorePath| SourceUser {
-                name: set.name(user).to_owned(),
-                class: set.class(user, rules),
-                withheld: withheld.contains(*user),
+            let user = |user: &&StorePath| {
+                let class = set.class(user, rules);
+                let forecast = || {
+                    let case = Case { package: set.name(user), attr: set.attr(user), output: None };
+                    forecast(&case, &set.own_provenance(user), rules).0
+                };
+                SourceUser {
+                    name: set.name(user).to_owned(),
+                    class,
+                    permitted: rules.policy().action(class) == Action::Publish || forecast() == Verdict::Publish,
+                    withheld: withheld.contains(*user),
+                }
             };
             Provenance::Source(users.iter().map(user).collect())
         }

@@ -2,11 +2,13 @@
 
 use crate::bytes::audit_store_path;
 use crate::corpus::{CorpusFileError, own};
+use crate::inventory::Inventory;
+use crate::known::{Recognized, keep_facts, recognize};
 use crate::learn::{Materials, learn_new, materials};
 use crate::package_set::{PackageSet, PackageSetError, Role};
 use crate::plan::{forecast_elsewhere, license_of, provenance};
 use narthex_audit::{Report, SCANNER_VERSION};
-use narthex_cache::{Cache, CatalogError, PathMeta, PublishError, Record, State, StateError};
+use narthex_cache::{Cache, Catalog, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
 use narthex_nix::{BuildOutcome, Dump, EvalError, EvalOptions, Expression, Nix, NixError, PathInfo, Target};
@@ -99,6 +101,19 @@ pub struct RunReport {
     pub earlier_policy: Option<String>,
 }
 
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub struct RunRequest<'a> {
+    /// The package set.
+    pub expression: &'a Expression,
+    /// The attributes that are jobs; all of them where there are none.
+    pub attrs: &'a [String],
+    /// What evaluating may take.
+    pub options: &'a EvalOptions,
+    /// The time, in seconds since 1970.
+    pub now: u64,
+}
+
 /// Runs the whole way for an expression, or for some attributes of it.
 ///
 /// Everything that is valid in the store afterwards and belongs to the graph of the jobs is decided
@@ -110,17 +125,18 @@ pub async fn run(
     nix: &Nix,
     state: &State,
     rules: &Rules,
-    expression: &Expression,
-    attrs: &[String],
-    options: &EvalOptions,
+    request: &RunRequest<'_>,
     sink: Sink<'_>,
 ) -> Result<RunReport, RunError> {
+    let RunRequest { expression, attrs, options, now } = *request;
     let _lock = state.lock()?;
     // Read first: a broken corpus should not cost a build.
     let own = own(state)?;
     let cache = Cache::open(state).await?;
     cache.recover().await?;
-    let set = PackageSet::evaluate(nix, expression, attrs, options, sink).await?.put_right(rules);
+    let set = PackageSet::evaluate(nix, expression, attrs, options, sink).await?;
+    keep_facts(cache.catalog(), &Inventory::of_set(&set), now).await?;
+    let set = set.put_right(rules);
     for entry in set.idle_entries(rules) {
         sink(Event::Warning { message: format!("the policy `{}`: {entry}", rules.policy().name()) });
     }
@@ -144,7 +160,8 @@ pub async fn run(
         earlier_decisions(&cache, &infos).await?
     };
     let (reports, audited) = audit_all(&cache, &corpus, &infos, sink).await?;
-    let decisions = decide_all(&set, rules, &roles, &infos, &reports, &earlier);
+    let recognized = recognize_all(cache.catalog(), rules, &roles, &infos).await?;
+    let decisions = decide_all(&set, rules, &roles, &recognized, &infos, &reports, &earlier);
 
     let mut report = RunReport {
         errors: set.errors.clone(),
@@ -155,7 +172,7 @@ pub async fn run(
     };
     report.counts.built = outcome.built.iter().filter(|drv| is_built(&set, drv, &infos)).count();
     report.counts.audited = audited;
-    let records = records(&set, rules, &roles, &infos, &decisions);
+    let records = records(&set, rules, &roles, &recognized, &infos, &decisions);
     let secret = secret_sources(nix, &set, &materials).await?;
     let log_may_leave = |deriver: &StorePath| reads_nothing_withheld(&set, deriver, &infos, &records, &secret);
     publish_all(nix, &cache, &log_may_leave, &decisions, &records, &infos, &mut report, sink).await?;
@@ -274,33 +291,56 @@ async fn audit_all(
     Ok((reports, audited))
 }
 
+/// What evaluation put into the store, and what was fetched by its hash, has a content address. A path
+/// without one that is named as a source is somebody's product.
+fn is_product(info: &PathInfo) -> bool {
+    info.ca.is_none()
+}
+
+/// What earlier sets said of paths that this one does not describe and that something in it refers to.
+async fn recognize_all(
+    catalog: &Catalog,
+    rules: &Rules,
+    roles: &BTreeMap<StorePath, Role<'_>>,
+    infos: &BTreeMap<StorePath, PathInfo>,
+) -> Result<BTreeMap<StorePath, Recognized>, CatalogError> {
+    let mut recognized = BTreeMap::new();
+    let is_told =
+        |path: &StorePath, info: &PathInfo| roles.get(path).is_some_and(|role| !(role.is_source() && is_product(info)));
+    for (path, _) in infos.iter().filter(|(path, info)| !is_told(path, info)) {
+        if let Some(known) = recognize(catalog, path, rules).await? {
+            recognized.insert(path.clone(), known);
+        }
+    }
+    Ok(recognized)
+}
+
 /// Decides about outputs first, since sources follow the packages made from them.
 fn decide_all(
     set: &PackageSet,
     rules: &Rules,
     roles: &BTreeMap<StorePath, Role<'_>>,
+    recognized: &BTreeMap<StorePath, Recognized>,
     infos: &BTreeMap<StorePath, PathInfo>,
     reports: &BTreeMap<StorePath, Report>,
     earlier: &BTreeMap<StorePath, Record>,
 ) -> BTreeMap<StorePath, Decision> {
     let nothing_said = Role::Output(None);
-    // What evaluation put into the store, and what was fetched by its hash, has a content address. A path
-    // without one that is named as a source is somebody's product.
-    let is_product = |path: &StorePath| infos.get(path).is_none_or(|info| info.ca.is_none());
-    let role = |path: &StorePath| match roles.get(path) {
-        Some(Role::Source(_)) if is_product(path) => &nothing_said,
-        Some(role) => role,
-        None => &nothing_said,
+    let recalled: BTreeMap<&StorePath, Role<'_>> =
+        recognized.iter().map(|(path, known)| (path, Role::Settled(known.provenance()))).collect();
+    let role = |path: &StorePath| {
+        let product = infos.get(path).is_none_or(is_product);
+        let is_told = |role: &&Role<'_>| !(role.is_source() && product);
+        roles.get(path).filter(is_told).or_else(|| recalled.get(path).filter(is_told)).unwrap_or(&nothing_said)
     };
-    let (outputs, sources): (Vec<_>, Vec<_>) =
-        infos.iter().partition(|(path, _)| !matches!(role(path), Role::Source(_)));
+    let (outputs, sources): (Vec<_>, Vec<_>) = infos.iter().partition(|(path, _)| !role(path).is_source());
     let mut withheld = forecast_elsewhere(set, rules);
     let mut decisions = BTreeMap::new();
     for (path, info) in outputs.into_iter().chain(sources) {
         let subject = Subject {
             path,
             nar_hash: info.nar_hash,
-            case: set.case(path),
+            case: recognized.get(path).map_or_else(|| set.case(path), Recognized::case),
             provenance: provenance(set, rules, role(path), &withheld),
             report: reports.get(path),
             earlier: earlier.get(path).map_or(&[], |record| &record.reasons),
@@ -318,6 +358,7 @@ fn records(
     set: &PackageSet,
     rules: &Rules,
     roles: &BTreeMap<StorePath, Role<'_>>,
+    recognized: &BTreeMap<StorePath, Recognized>,
     infos: &BTreeMap<StorePath, PathInfo>,
     decisions: &BTreeMap<StorePath, Decision>,
 ) -> BTreeMap<StorePath, Record> {
@@ -332,7 +373,10 @@ fn records(
             nar_hash: info.nar_hash,
             nar_size: info.nar_size,
             references: info.references.clone(),
-            license: roles.get(path).and_then(license_of),
+            license: match recognized.get(path) {
+                Some(known) => known.license(),
+                None => roles.get(path).and_then(license_of),
+            },
             verdict: decision.verdict(),
             reasons: decision.reasons().to_vec(),
             policy: rules.policy().name().to_owned(),

@@ -95,9 +95,14 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// The policy; without it, the shipped default.
-    #[arg(long, value_name = "FILE")]
+    /// The policy: a file, or the name of a shipped one; without it, `default`.
+    #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Option<PathBuf>,
+
+    /// Keep in the state what the set says of each derivation: for `why` and `policy review`, and for paths that
+    /// arrive later without their set.
+    #[arg(long)]
+    pub(crate) keep: bool,
 
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Table)]

@@ -129,8 +129,13 @@ fn terms_text(policy: &Path, name: &str, named: &str) -> Result<(String, String)
 
 /// The day in UTC.
 fn today() -> Date {
+    Date::of_unix_time(now())
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Date::of_unix_time(since.map_or(0, |since| since.as_secs()))
+    since.map_or(0, |since| since.as_secs())
 }
 
 fn read(file: &Path, what: &str) -> Result<String, CommandError> {

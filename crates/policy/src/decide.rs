@@ -20,6 +20,8 @@ pub struct SourceUser {
     pub name: String,
     /// What its license comes to.
     pub class: Class,
+    /// Whether publishing it is permitted by what it declares: by its class, or by an entry of the policy.
+    pub permitted: bool,
     /// Whether one of its outputs is withheld.
     pub withheld: bool,
 }
@@ -98,7 +100,7 @@ fn declared<'r>(case: &Case<'_>, provenance: &Provenance<'_>, rules: &'r Rules) 
     let facts = provenance.facts();
     let (mut terms, mut reasons) = match provenance {
         Provenance::Output(facts) => of_output(case.package, *facts, rules),
-        Provenance::Source(users) => of_source(users, rules),
+        Provenance::Source(users) => of_source(users),
         Provenance::MadeFromFree => (Vec::new(), vec![of_free_inputs(rules)]),
         Provenance::Original { name, facts } => of_original(case.package, name, facts, rules),
         Provenance::Incomplete(what) => {
@@ -241,16 +243,14 @@ fn of_original<'r>(package: &str, name: &str, facts: &LicenseFacts, rules: &'r R
     (terms, reasons.into_iter().map(renamed).collect())
 }
 
-fn of_source<'r>(users: &[SourceUser], rules: &Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
+fn of_source<'r>(users: &[SourceUser]) -> (Vec<&'r Terms>, Vec<Reason>) {
     let names = |users: &mut dyn Iterator<Item = &SourceUser>| {
         let mut names: Vec<&str> = users.map(|user| user.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         names.join(", ")
     };
-    let forbidding = |user: &&SourceUser| {
-        rules.policy().action(user.class) == Action::Withhold || (user.withheld && user.class != Class::Free)
-    };
+    let forbidding = |user: &&SourceUser| !user.permitted || (user.withheld && user.class != Class::Free);
     let reason = if users.is_empty() {
         Reason::new(
             Code::LicenseUnknown,

@@ -213,6 +213,11 @@ impl Policy {
         self.lists
     }
 
+    /// Whether it puts any facts right.
+    pub fn corrects(&self) -> bool {
+        !self.corrections.is_empty()
+    }
+
     /// What is done with packages of a class.
     pub fn action(&self, class: Class) -> Action {
         // Every class is there after parsing; what could not be asked is withheld.

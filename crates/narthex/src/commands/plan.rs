@@ -5,8 +5,9 @@ use crate::cli::{Format, PlanArgs};
 use crate::error::{CommandError, Kind};
 use crate::render::{self, Progress};
 use crate::settings;
+use narthex_cache::Catalog;
 use narthex_closure::Node;
-use narthex_farm::{Inventory, PackageSet, Plan};
+use narthex_farm::{Inventory, PackageSet, Plan, keep_facts};
 use narthex_policy::Rules;
 use std::process::ExitCode;
 
@@ -15,6 +16,9 @@ pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, Co
     let (inventory, whole) = match &args.expression {
         None => {
             let (inventory, whole) = from::read(&args.from)?;
+            if args.keep {
+                keep(common, &inventory).await?;
+            }
             (inventory.put_right(&rules), whole)
         }
         Some(expression) => {
@@ -24,7 +28,11 @@ pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, Co
             let (attrs, options) = (&args.attrs, args.limits.options());
             let set = PackageSet::evaluate(&nix, &expression, attrs, &options, &|event| progress.show(event)).await;
             progress.finish();
-            let set = set?.put_right(&rules);
+            let set = set?;
+            if args.keep {
+                keep(common, &Inventory::of_set(&set)).await?;
+            }
+            let set = set.put_right(&rules);
             for entry in set.idle_entries(&rules) {
                 render::warning(&format!("the policy `{}`: {entry}", rules.policy().name()));
             }
@@ -32,6 +40,16 @@ pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, Co
         }
     };
     show(args, &inventory, &rules, whole)
+}
+
+/// Writes into the state what the set says, before the policy puts it right.
+async fn keep(common: &Common, inventory: &Inventory) -> Result<(), CommandError> {
+    let state = settings::state(common.state.as_deref())?;
+    let _lock = state.lock()?;
+    let catalog = Catalog::open(&state.catalog()).await?;
+    keep_facts(&catalog, inventory, settings::now()).await?;
+    catalog.close().await;
+    Ok(())
 }
 
 /// Exit code 1 says that something was not evaluated, not read or not described.

@@ -5,6 +5,7 @@ use crate::cli::{Format, SetArgs};
 use crate::error::{CommandError, Kind};
 use crate::render::{self, Progress};
 use crate::settings;
+use narthex_farm::RunRequest;
 use std::process::ExitCode;
 
 /// Exit code 1 says that something was not evaluated or built; withheld paths are no failure.
@@ -16,7 +17,8 @@ pub(crate) async fn run(common: &Common, args: &SetArgs) -> Result<ExitCode, Com
     let progress = Progress::start();
     let (attrs, options) = (&args.selection.attrs, args.limits.options());
     let sink = |event| progress.show(event);
-    let result = narthex_farm::run(&nix, &state, &rules, &expression, attrs, &options, &sink).await;
+    let request = RunRequest { expression: &expression, attrs, options: &options, now: settings::now() };
+    let result = narthex_farm::run(&nix, &state, &rules, &request, &sink).await;
     progress.finish();
     let report = result?;
     match args.format {

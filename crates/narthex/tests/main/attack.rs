@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// A world with a store that has the vendor's wheels, and package sets over the example's library.
-struct Attack {
+pub(crate) struct Attack {
     world: World,
     store: Store,
 }
@@ -16,30 +16,30 @@ const PRELUDE: &str = "let cuda = import /examples/cuda { }; lib = import /examp
     unfree = { shortName = \"unfree\"; free = false; }; in\n";
 
 impl Attack {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = World::new("2.8");
         let store = world.store("store");
         Self { world, store }
     }
 
-    fn run(&self, state: &str, set: &str, more: &[&str]) -> Said {
+    pub(crate) fn run(&self, state: &str, set: &str, more: &[&str]) -> Said {
         std::fs::write(self.world.extra().join("set.nix"), format!("{PRELUDE}{set}")).unwrap();
         let run = [&["run", "/extra/set.nix", "--format", "json"], more].concat();
         self.world.narthex(&self.store, &self.state(state), &run)
     }
 
-    fn state(&self, name: &str) -> PathBuf {
+    pub(crate) fn state(&self, name: &str) -> PathBuf {
         self.world.folder(name)
     }
 }
 
 #[track_caller]
-fn is(rows: &[Value], attr: &str, verdict: &str, code: &str) {
+pub(crate) fn is(rows: &[Value], attr: &str, verdict: &str, code: &str) {
     let row = row(rows, attr, "out");
     assert_eq!((text(row, "verdict"), text(&row["reasons"][0], "code")), (verdict, code), "{row:#}");
 }
 
-const TEXT: &str = "text = name: license: mkDerivation { pname = name; version = \"1\"; nativeBuildInputs = [ coreutils ]; \
+pub(crate) const TEXT: &str = "text = name: license: mkDerivation { pname = name; version = \"1\"; nativeBuildInputs = [ coreutils ]; \
     buildCommand = ''mkdir \"$out\"; echo ${name} > \"$out/file\"''; meta = { inherit license; }; };";
 
 /// One derivation under two attributes with different licenses: both apply, whichever is asked for, and

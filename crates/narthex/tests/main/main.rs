@@ -14,4 +14,5 @@ mod from;
 mod help;
 mod http;
 mod kill;
+mod known;
 mod world;

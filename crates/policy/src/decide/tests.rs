@@ -328,7 +328,12 @@ fn sources_follow_the_packages_made_from_them() {
     let check = |users: &[(&str, Class, bool)], verdict, code| {
         let users = users
             .iter()
-            .map(|(name, class, withheld)| SourceUser { name: (*name).to_owned(), class: *class, withheld: *withheld })
+            .map(|(name, class, withheld)| SourceUser {
+                name: (*name).to_owned(),
+                class: *class,
+                permitted: rules(false).policy().action(*class) == Action::Publish,
+                withheld: *withheld,
+            })
             .collect();
         let (path, report) = (path(), Report::default());
         let subject = Subject {

@@ -1,0 +1,260 @@
+//! What the catalog keeps of the derivations of a set, and what is made of it when one of their paths arrives without
+//! its set: fetched, pushed, or referred to by another set.
+//!
+//! The package set that describes a path is always the better witness; this is for paths that it does not describe. What
+//! several sets say of one derivation is put together, and the stricter counts: a set that calls somebody else's
+//! package free changes nothing.
+
+use crate::inventory::Inventory;
+use crate::plan::ABSENT;
+use crate::settle::{Settlement, Standing, settle};
+use narthex_cache::{Catalog, CatalogError, KnownDerivation};
+use narthex_closure::{Node, StorePath, parse_store_path};
+use narthex_license::{Class, LicenseFacts};
+use narthex_policy::{Case, Provenance, Rules, SourceUser, Verdict, forecast};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a set said of a derivation, as the catalog has it: before any policy put it right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "kebab-case")]
+enum Known {
+    /// It declares this.
+    Declared { facts: LicenseFacts },
+    /// It is a source of these derivations; some may have been described elsewhere.
+    Source { users: BTreeSet<String> },
+    /// It declares nothing, has no source of its own, and all that it is made from is free.
+    MadeFromFree,
+    /// It declares nothing, and is another build of this package.
+    Original { package: String, facts: LicenseFacts },
+    /// It declares nothing that could be told.
+    Unknown,
+}
+
+impl Known {
+    /// What two sets say, together.
+    fn merge(self, other: Self) -> Self {
+        match (self, other) {
+            (one, two) if one == two => one,
+            (Self::Declared { facts }, Self::Declared { facts: more }) => Self::Declared { facts: facts.merge(more) },
+            (declared @ Self::Declared { .. }, _) | (_, declared @ Self::Declared { .. }) => declared,
+            (Self::Source { mut users }, Self::Source { users: more }) => {
+                users.extend(more);
+                Self::Source { users }
+            }
+            (Self::Original { package, facts }, Self::Original { package: other, facts: more }) if package == other => {
+                Self::Original { package, facts: facts.merge(more) }
+            }
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Two texts of the catalog about one derivation, together. What cannot be read tells nothing.
+fn merge(earlier: &str, later: &str) -> String {
+    let read = |text| serde_json::from_str(text).unwrap_or(Known::Unknown);
+    serde_json::to_string(&read(earlier).merge(read(later))).unwrap_or_else(|_| later.to_owned())
+}
+
+/// Keeps what a set says of every derivation that it describes. It has to be asked before a policy puts anything
+/// right. `now` is in seconds since 1970.
+///
+/// # Errors
+/// When the catalog fails.
+pub async fn keep_facts(catalog: &Catalog, inventory: &Inventory, now: u64) -> Result<(), CatalogError> {
+    let settlement = settle(inventory);
+    let mut attrs: BTreeMap<Node, Vec<String>> = BTreeMap::new();
+    for (attr, node) in inventory.jobs() {
+        attrs.entry(*node).or_default().push(attr.clone());
+    }
+    let graph = inventory.graph();
+    let mut known = Vec::with_capacity(graph.len());
+    for node in graph.nodes().filter(|node| graph.is_described(*node)) {
+        let Some(derivation) = parse_store_path(graph.base_name(node)) else { continue };
+        let facts = serde_json::to_string(&said(inventory, &settlement, node));
+        let outputs = graph.outputs(node).into_iter();
+        known.push(KnownDerivation {
+            derivation,
+            name: graph.name(node).to_owned(),
+            attrs: attrs.remove(&node).unwrap_or_default(),
+            outputs: outputs.filter_map(|(name, path)| Some((name.to_owned(), parse_store_path(&path?)?))).collect(),
+            facts: facts.map_err(|error| CatalogError::Row(error.to_string()))?,
+        });
+    }
+    catalog.put_facts(&known, merge, now).await
+}
+
+fn said(inventory: &Inventory, settlement: &Settlement, node: Node) -> Known {
+    let graph = inventory.graph();
+    let facts = |place: u32| settlement.facts.get(place as usize).cloned();
+    match settlement.standing(node) {
+        Standing::Declared(place) => facts(place).map_or(Known::Unknown, |facts| Known::Declared { facts }),
+        Standing::Original(original, place) => facts(place)
+            .map_or(Known::Unknown, |facts| Known::Original { package: graph.name(original).to_owned(), facts }),
+        Standing::MadeFromFree => Known::MadeFromFree,
+        Standing::Source => Known::Source {
+            users: settlement.users.of(node).into_iter().map(|user| graph.base_name(user).to_owned()).collect(),
+        },
+        _ => Known::Unknown,
+    }
+}
+
+/// A path that the catalog recognized.
+#[derive(Clone, Debug)]
+pub struct Recognized {
+    /// The derivations that make it, as the catalog has them.
+    pub derivations: Vec<KnownDerivation>,
+    /// The name of its output.
+    pub output: Option<String>,
+    facts: Owned,
+}
+
+/// A provenance that owns its facts.
+#[derive(Clone, Debug)]
+enum Owned {
+    Output(Option<LicenseFacts>),
+    Source(Vec<SourceUser>),
+    MadeFromFree,
+    Original(String, LicenseFacts),
+}
+
+impl Recognized {
+    /// What a policy can name it by.
+    pub fn case(&self) -> Case<'_> {
+        let first = self.derivations.first();
+        Case {
+            package: first.map_or("", |first| &first.name),
+            attr: first.and_then(|first| first.attrs.first()).map(String::as_str),
+            output: self.output.as_deref(),
+        }
+    }
+
+    /// What a decision about it goes by.
+    pub fn provenance(&self) -> Provenance<'_> {
+        match &self.facts {
+            Owned::Output(facts) => Provenance::Output(facts.as_ref()),
+            Owned::Source(users) => Provenance::Source(users.clone()),
+            Owned::MadeFromFree => Provenance::MadeFromFree,
+            Owned::Original(name, facts) => Provenance::Original { name, facts },
+        }
+    }
+
+    /// The declared license as an SPDX expression; of another build of a package, that one's.
+    pub fn license(&self) -> Option<String> {
+        match &self.facts {
+            Owned::Output(Some(facts)) | Owned::Original(_, facts) => Some(facts.license.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// What the catalog knows of a path, as the policy puts it right; `None` where no set ever described it.
+///
+/// # Errors
+/// When the catalog fails.
+pub async fn recognize(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Result<Option<Recognized>, CatalogError> {
+    let derivations = catalog.known(path).await?;
+    let Some(first) = derivations.first() else { return Ok(None) };
+    let output = first.outputs.iter().find(|(_, made)| *made == path).map(|(name, _)| name.clone());
+    let said = derivations.iter().map(read).reduce(Known::merge).unwrap_or(Known::Unknown);
+    let case = Case { package: &first.name, attr: first.attrs.first().map(String::as_str), output: output.as_deref() };
+    let right = |facts: LicenseFacts| rules.correct(&case, &facts).unwrap_or(facts);
+    let facts = match said {
+        Known::Declared { facts } => Owned::Output(Some(right(facts))),
+        Known::Original { package, facts } => Owned::Original(package, right(facts)),
+        // What a correction says of one of the inputs cannot be told from here.
+        Known::MadeFromFree if !rules.policy().corrects() => Owned::MadeFromFree,
+        Known::MadeFromFree | Known::Unknown => Owned::Output(Some(ABSENT.clone())),
+        Known::Source { users } => Owned::Source(source_users(catalog, &users, rules).await?),
+    };
+    Ok(Some(Recognized { output, facts, derivations }))
+}
+
+fn read(known: &KnownDerivation) -> Known {
+    serde_json::from_str(&known.facts).unwrap_or(Known::Unknown)
+}
+
+/// The packages made from a source: by what they declare, and by what was decided about them.
+async fn source_users(
+    catalog: &Catalog,
+    users: &BTreeSet<String>,
+    rules: &Rules,
+) -> Result<Vec<SourceUser>, CatalogError> {
+    let users: Vec<StorePath> = users.iter().filter_map(|user| parse_store_path(user)).collect();
+    let withheld = catalog.withheld_among(&users).await?;
+    let mut known = Vec::with_capacity(users.len());
+    for user in &users {
+        let said = catalog.known(user).await?.into_iter().find(|one| one.derivation == *user);
+        let facts = said.as_ref().map_or(Known::Unknown, read);
+        let name = user.name().trim_end_matches(".drv");
+        let case = Case { package: name, attr: None, output: None };
+        let (class, permitted) = match &facts {
+            Known::Declared { facts } | Known::Original { facts, .. } => {
+                let right = rules.correct(&case, facts);
+                let facts = right.as_ref().unwrap_or(facts);
+                let verdict = forecast(&case, &Provenance::Output(Some(facts)), rules).0;
+                (rules.class(Some(facts)), verdict == Verdict::Publish)
+            }
+            Known::MadeFromFree if !rules.policy().corrects() => (Class::MadeFromFree, true),
+            _ => (Class::Unknown, false),
+        };
+        known.push(SourceUser { name: name.to_owned(), class, permitted, withheld: withheld.contains(user) });
+    }
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn declared(license: &str) -> Known {
+        Known::Declared { facts: LicenseFacts::from_json(&json!({ "license": license })) }
+    }
+
+    fn source(users: &[&str]) -> Known {
+        Known::Source { users: users.iter().map(|user| (*user).to_owned()).collect() }
+    }
+
+    fn class(known: &Known) -> Class {
+        match known {
+            Known::Declared { facts } | Known::Original { facts, .. } => facts.class(),
+            Known::MadeFromFree => Class::MadeFromFree,
+            Known::Source { .. } | Known::Unknown => Class::Unknown,
+        }
+    }
+
+    #[test]
+    fn of_two_sets_the_stricter_counts_in_any_order() {
+        let original =
+            Known::Original { package: "x".to_owned(), facts: LicenseFacts::from_json(&json!({ "license": "mit" })) };
+        let check = |one: &Known, two: &Known, expected: Class| {
+            let text = |known: &Known| serde_json::to_string(known).unwrap();
+            for (one, two) in [(one, two), (two, one)] {
+                let merged = merge(&text(one), &text(two));
+                let read: Known = serde_json::from_str(&merged).unwrap();
+                assert_eq!(class(&read), expected, "{one:?} {two:?}");
+                // Saying it again changes nothing.
+                assert_eq!(merge(&merged, &text(two)), merged);
+            }
+        };
+        check(&declared("mit"), &declared("mit"), Class::Free);
+        check(&declared("mit"), &declared("unfree"), Class::Restricted);
+        check(&declared("mit"), &declared("no such license"), Class::Unknown);
+        check(&declared("unfree"), &Known::MadeFromFree, Class::Restricted);
+        check(&declared("mit"), &Known::Unknown, Class::Free);
+        check(&Known::MadeFromFree, &Known::Unknown, Class::Unknown);
+        check(&Known::MadeFromFree, &original, Class::Unknown);
+        check(&original, &original, Class::Free);
+        check(&source(&["a"]), &Known::MadeFromFree, Class::Unknown);
+        assert_eq!(source(&["a"]).merge(source(&["b"])), source(&["a", "b"]));
+    }
+
+    #[test]
+    fn what_cannot_be_read_tells_nothing() {
+        let free = serde_json::to_string(&Known::MadeFromFree).unwrap();
+        for torn in ["", "{", "{\"rule\":\"declared\"}", "{\"rule\":\"of-tomorrow\"}"] {
+            assert_eq!(merge(torn, &free), "{\"rule\":\"unknown\"}", "{torn:?}");
+        }
+    }
+}
