@@ -11,6 +11,7 @@ use narthex_policy::{Case, Rules};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 /// Something that is wrong with what was read, and does not keep the rest from being used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,9 +65,10 @@ impl Traits {
 pub(crate) const NOTHING: u32 = u32::MAX;
 
 /// A set of derivations and what is known of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Inventory {
-    pub(crate) graph: FlatGraph,
+    /// Shared: an inventory is put right under several policies, and none of them changes the graph.
+    pub(crate) graph: Arc<FlatGraph>,
     traits: Vec<Traits>,
     pub(crate) facts: Vec<LicenseFacts>,
     /// By derivation, its place among the facts, or `NOTHING`.
@@ -114,10 +116,32 @@ impl Inventory {
         if traits.has(Traits::SOURCES_TOLD) { !traits.has(Traits::LOCAL_SOURCE) } else { traits.has(Traits::TRIVIAL) }
     }
 
-    /// The facts as a policy puts them right. Those of a set that was evaluated are right already.
+    /// The first attribute of each job.
+    fn first_attrs(&self) -> HashMap<Node, &str> {
+        self.jobs.iter().rev().map(|(attr, node)| (*node, attr.as_str())).collect()
+    }
+
+    /// Entries of the policy that are about nothing here. What is declared has to be right already.
+    pub fn idle_entries(&self, rules: &Rules) -> Vec<String> {
+        if !rules.has_entries() {
+            return Vec::new();
+        }
+        let (attrs, graph) = (self.first_attrs(), &self.graph);
+        let described = || graph.nodes().filter(|node| graph.is_described(*node));
+        let outputs: Vec<(Node, Vec<(&str, Option<String>)>)> =
+            described().map(|node| (node, graph.outputs(node))).collect();
+        let cases = outputs.iter().flat_map(|(node, outputs)| {
+            let facts = self.declared(*node).map(|facts| &self.facts[facts as usize]);
+            let case = Case { package: graph.name(*node), attr: attrs.get(node).copied(), output: None };
+            outputs.iter().map(move |(output, _)| (Case { output: Some(output), ..case }, facts))
+        });
+        rules.idle(&cases.collect::<Vec<_>>())
+    }
+
+    /// The facts as a policy puts them right. Those of a set that was put right are so already.
     #[must_use]
     pub fn put_right(mut self, rules: &Rules) -> Self {
-        let attrs: HashMap<Node, &str> = self.jobs.iter().rev().map(|(attr, node)| (*node, attr.as_str())).collect();
+        let attrs = self.first_attrs();
         let mut corrected = Vec::new();
         for node in self.graph.nodes() {
             let Some(declared) = self.declared(node) else { continue };
@@ -236,7 +260,9 @@ impl Filling {
     }
 
     fn say_facts(&mut self, node: Node, facts: LicenseFacts) {
-        let number = self.fact(format!("{:?}", facts.license), facts);
+        // Where they were said is left out, since nothing goes by it.
+        let LicenseFacts { license, provenance, correction, .. } = &facts;
+        let number = self.fact(format!("{license:?} {provenance:?} {correction:?}"), facts);
         self.said.push((node, number));
     }
 
@@ -298,7 +324,7 @@ impl Filling {
             jobs: self.jobs,
             errors: self.errors,
             diagnostics,
-            graph,
+            graph: Arc::new(graph),
         }
     }
 }

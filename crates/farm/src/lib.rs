@@ -5,6 +5,7 @@
 
 mod bytes;
 mod corpus;
+mod diff;
 mod inventory;
 mod known;
 mod learn;
@@ -12,6 +13,7 @@ mod lines;
 mod package_set;
 mod plan;
 mod recheck;
+mod review;
 mod run;
 mod settle;
 
@@ -20,11 +22,13 @@ pub use corpus::{
     Addition, CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, load_corpus, read_layer,
     remove_from_corpus, shipped_layers,
 };
+pub use diff::{Change, PlanDiff};
 pub use inventory::{Diagnostic, Inventory};
 pub use known::{Recognized, keep_facts, recognize};
 pub use lines::{LineError, Lines};
 pub use package_set::{PackageSet, PackageSetError};
 pub use plan::{Outcome, Plan};
 pub use recheck::{Recheck, RecheckError, recheck};
+pub use review::{FirstSeen, Review, Undecided, review};
 pub use run::{BuildFailure, Counts, Row, RunError, RunReport, RunRequest, run};
 pub use settle::Rulings;

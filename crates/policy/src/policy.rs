@@ -264,6 +264,11 @@ impl Rules {
         lists.iter().any(|entries| *entries > 0)
     }
 
+    /// Whether it has entries beside its classes and findings.
+    pub fn has_entries(&self) -> bool {
+        self.asks_for_names() || !self.policy.corrections.is_empty()
+    }
+
     /// Entries that are about none of these packages: most often a pattern with a mistake in it.
     pub fn idle<'c>(&self, packages: &[(Case<'c>, Option<&'c LicenseFacts>)]) -> Vec<String> {
         let is_idle = |matcher: &Matcher| !packages.iter().any(|(case, facts)| matcher.is_about(case, *facts));
