@@ -4,6 +4,7 @@
 //! Pure: it is filled by its callers. What is shown of it does not depend on the order of filling.
 
 use crate::package_set::PackageSet;
+use crate::plan::ABSENT;
 use narthex_closure::{Added, FlatBuilder, FlatError, FlatGraph, Node};
 use narthex_license::{Class, Expr, LicenseFacts};
 use narthex_nix::EvalError;
@@ -144,9 +145,13 @@ impl Inventory {
         let attrs = self.first_attrs();
         let mut corrected = Vec::new();
         for node in self.graph.nodes() {
-            let Some(declared) = self.declared(node) else { continue };
+            // A source that declares nothing goes by the packages made from it.
+            if !self.graph.is_described(node) || (self.is_fixed(node) && self.declared(node).is_none()) {
+                continue;
+            }
+            let declared = self.declared(node).map_or(&ABSENT, |declared| &self.facts[declared as usize]);
             let case = Case { package: self.graph.name(node), attr: attrs.get(&node).copied(), output: None };
-            if let Some(facts) = rules.correct(&case, &self.facts[declared as usize]) {
+            if let Some(facts) = rules.correct(&case, declared) {
                 corrected.push((node, facts));
             }
         }

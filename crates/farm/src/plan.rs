@@ -283,8 +283,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-pub(crate) static ABSENT: narthex_license::LicenseFacts =
-    narthex_license::LicenseFacts { license: Expr::Absent, provenance: Vec::new(), position: None, correction: None };
+pub(crate) static ABSENT: LicenseFacts =
+    LicenseFacts { license: Expr::Absent, provenance: Vec::new(), position: None, correction: None };
 
 /// Derivations outside the jobs' graph that would be withheld. They are not built, and still tell what
 /// becomes of the sources that they share with the jobs.

@@ -65,6 +65,9 @@ pub struct Review {
     /// Packages of which an entry says that they may be passed on, and that are withheld all the same: name, entry and
     /// the reason that decides.
     pub unheeded: Vec<(String, String, Reason)>,
+    /// Jobs that declare no license and that no rule settles, which are no part of the list: how many are published,
+    /// and how many withheld.
+    pub undeclared: (usize, usize),
 }
 
 /// Goes through the packages of a plan that are not plainly free.
@@ -73,8 +76,17 @@ pub fn review(plan: &Plan<'_>, seen: &FirstSeen) -> Review {
     let mut undecided: BTreeMap<String, Undecided> = BTreeMap::new();
     let mut decided: BTreeSet<(Answer, String)> = BTreeSet::new();
     let mut unheeded: BTreeMap<String, (String, Reason)> = BTreeMap::new();
+    let mut undeclared = (0, 0);
     for node in plan.derivations() {
-        let (Some(facts), Some(outcome)) = (plan.facts(node), plan.outcome_of(node)) else { continue };
+        let Some(outcome) = plan.outcome_of(node) else { continue };
+        let Some(facts) = plan.facts(node) else {
+            if outcome.class == Class::Unknown && !plan.is_source(node) {
+                let (published, withheld) = &mut undeclared;
+                let count = if outcome.verdict == Verdict::Publish { published } else { withheld };
+                *count += plan.attrs(node).len();
+            }
+            continue;
+        };
         let class = rules.class(Some(facts));
         if matches!(class, Class::Free | Class::MadeFromFree) {
             continue;
@@ -120,7 +132,7 @@ pub fn review(plan: &Plan<'_>, seen: &FirstSeen) -> Review {
     // Of equals, the order of names holds.
     undecided.sort_by_key(|package| std::cmp::Reverse(package.first_seen.unwrap_or(u64::MAX)));
     let unheeded = unheeded.into_iter().map(|(name, (by, reason))| (name, by, reason)).collect();
-    Review { undecided, decided: counts, unheeded }
+    Review { undecided, decided: counts, unheeded, undeclared }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! exactly the NAR that the decision was about, and there is no other way to make one.
 
 mod code;
+mod compare;
 mod date;
 mod decide;
 mod decision;

@@ -42,7 +42,7 @@ pub struct Policy {
     pub(crate) rules: Vec<Rule>,
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) grants: Vec<Grant>,
-    corrections: Vec<Correction>,
+    pub(crate) corrections: Vec<Correction>,
     pub(crate) reviews: Vec<Review>,
 }
 
@@ -61,6 +61,18 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    /// What is asked of terms, or not, by key.
+    pub(crate) fn treated(&self) -> [(&'static str, Treatment); 5] {
+        let treatments = [self.copy, self.modified_copy, self.static_code, self.cudart_static, self.device_code];
+        std::array::from_fn(|index| (Self::TREATED[index], treatments[index]))
+    }
+
+    /// What has no terms, by key.
+    pub(crate) fn decided(&self) -> [(&'static str, Action); 3] {
+        let actions = [self.suspected, self.driver, self.not_fully_audited];
+        std::array::from_fn(|index| (Self::DECIDED[index], actions[index]))
+    }
+
     const TREATED: [&str; 5] = ["copy", "modified-copy", "static-code", "cudart-static", "device-code"];
     const DECIDED: [&str; 3] = ["suspected", "driver", "not-fully-audited"];
 
@@ -89,18 +101,18 @@ impl Findings {
 }
 
 /// A policy of before there was this class does not name it, and publishes nothing of it.
-const LATER_CLASS: (&str, Class) = ("made-from-free", Class::MadeFromFree);
-const CLASSES: [(&str, Class); 4] = [
+pub(crate) const LATER_CLASS: (&str, Class) = ("made-from-free", Class::MadeFromFree);
+pub(crate) const CLASSES: [(&str, Class); 4] = [
     ("free", Class::Free),
     ("redistributable", Class::Redistributable),
     ("restricted", Class::Restricted),
     ("unknown", Class::Unknown),
 ];
 pub(crate) const ACTIONS: [(&str, Action); 2] = [("publish", Action::Publish), ("withhold", Action::Withhold)];
-const TREATMENTS: [(&str, Treatment); 3] =
+pub(crate) const TREATMENTS: [(&str, Treatment); 3] =
     [("terms", Treatment::Terms), ("withhold", Treatment::Withhold), ("publish", Treatment::Publish)];
 
-const READINGS: [(&str, Reading); 2] = [("strict", Reading::Strict), ("lenient", Reading::Lenient)];
+pub(crate) const READINGS: [(&str, Reading); 2] = [("strict", Reading::Strict), ("lenient", Reading::Lenient)];
 const KNOWN: [&str; 11] = [
     "version",
     "name",

@@ -17,9 +17,19 @@ fn explore() {
         *classes.entry((p.class, p.verdict)).or_default() += 1;
     }
     println!("{} {classes:?}", found.undecided.len());
-    for p in found.undecided.iter().take(30) { println!("{} {:?} {:?} {:?} {:?} {}", p.name, p.versions, p.attrs, p.licenses, p.class, p.reasons[0].code); }
-    let silent: Vec<_> = inventory.jobs().iter().filter(|(_, n)| plan.outcome_of(*n).unwrap().code.as_str() == "license-unknown").collect();
-    println!("jobs license-unknown {} of which lic none {}", silent.len(), silent.iter().filter(|(_, n)| plan.license(*n).is_none()).count());
+    for p in found.undecided.iter().take(30) {
+        println!("{} {:?} {:?} {:?} {:?} {}", p.name, p.versions, p.attrs, p.licenses, p.class, p.reasons[0].code);
+    }
+    let silent: Vec<_> = inventory
+        .jobs()
+        .iter()
+        .filter(|(_, n)| plan.outcome_of(*n).unwrap().code.as_str() == "license-unknown")
+        .collect();
+    println!(
+        "jobs license-unknown {} of which lic none {}",
+        silent.len(),
+        silent.iter().filter(|(_, n)| plan.license(*n).is_none()).count()
+    );
     for (_, text) in shipped::POLICIES {
         let other = rules(text);
         let t = std::time::Instant::now();

@@ -2,6 +2,7 @@
 
 mod audit;
 mod corpus;
+mod decide;
 mod eval;
 mod from;
 mod named;
@@ -10,6 +11,7 @@ mod policy;
 mod realise;
 mod run;
 mod serve;
+mod set;
 mod why;
 
 use crate::cli::{Cli, Command};
@@ -26,7 +28,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Why(args) => why::run(&common, &args).await,
         Command::Audit(args) => audit::run(&common, &args).await,
         Command::Corpus(command) => corpus::run(&common, &command),
-        Command::Policy(command) => policy::run(&command),
+        Command::Policy(command) => policy::run(&common, &command).await,
         Command::Serve(args) => serve::run(&common, &args).await,
         Command::Realise(args) => realise::run(&common, &args).await,
     }

@@ -1,45 +1,31 @@
 //! `narthex plan`
 
-use super::{Common, from};
+use super::{Common, set};
 use crate::cli::{Format, PlanArgs};
 use crate::error::{CommandError, Kind};
-use crate::render::{self, Progress};
+use crate::render;
 use crate::settings;
 use narthex_cache::Catalog;
 use narthex_closure::Node;
-use narthex_farm::{Inventory, PackageSet, Plan, keep_facts};
+use narthex_farm::{Inventory, Plan, PlanDiff, keep_facts};
 use narthex_policy::Rules;
 use std::process::ExitCode;
 
 pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, CommandError> {
     let rules = settings::rules(args.policy.as_deref())?;
-    let (inventory, whole) = match &args.expression {
-        None => {
-            let (inventory, whole) = from::read(&args.from)?;
-            if args.keep {
-                keep(common, &inventory).await?;
-            }
-            (inventory.put_right(&rules), whole)
+    let against = if args.diff { Some(settings::rules(args.against.as_deref())?) } else { None };
+    let selection = (args.expression.as_deref(), args.attrs.as_slice());
+    let (set, whole) = set::read(common, selection, &args.from, &args.limits).await?;
+    if args.keep {
+        keep(common, &set.inventory()).await?;
+    }
+    match against {
+        None => show(args, &set.under(&rules), &rules, whole),
+        Some(against) => {
+            let before = set.clone().under(&against);
+            compare(args, (&before, &against), (&set.under(&rules), &rules), whole)
         }
-        Some(expression) => {
-            let expression = settings::expression(expression)?;
-            let nix = settings::nix(&common.options).await?;
-            let progress = Progress::start();
-            let (attrs, options) = (&args.attrs, args.limits.options());
-            let set = PackageSet::evaluate(&nix, &expression, attrs, &options, &|event| progress.show(event)).await;
-            progress.finish();
-            let set = set?;
-            if args.keep {
-                keep(common, &Inventory::of_set(&set)).await?;
-            }
-            let set = set.put_right(&rules);
-            for entry in set.idle_entries(&rules) {
-                render::warning(&format!("the policy `{}`: {entry}", rules.policy().name()));
-            }
-            (Inventory::of_set(&set), true)
-        }
-    };
-    show(args, &inventory, &rules, whole)
+    }
 }
 
 /// Writes into the state what the set says, before the policy puts it right.
@@ -54,22 +40,47 @@ async fn keep(common: &Common, inventory: &Inventory) -> Result<(), CommandError
 
 /// Exit code 1 says that something was not evaluated, not read or not described.
 fn show(args: &PlanArgs, inventory: &Inventory, rules: &Rules, whole: bool) -> Result<ExitCode, CommandError> {
-    let targets = if !args.targets.is_empty() {
-        Some(args.targets.iter().map(|target| find(inventory, target)).collect::<Result<Vec<_>, _>>()?.concat())
-    } else if args.from.is_empty() {
-        // What an expression describes beside its jobs only tells what else is made from a source.
-        Some(inventory.jobs().iter().map(|(_, node)| *node).collect())
-    } else {
-        None
-    };
-    let plan = Plan::new(inventory, rules, targets.as_deref());
+    let plan = Plan::new(inventory, rules, targets(args, inventory)?.as_deref());
     match args.format {
         Format::Table => render::plan_table(&plan, args.all),
         Format::Json => render::plan_json(&plan),
     }
-    render::plan_warnings(&plan);
-    let sound = whole && inventory.errors().is_empty() && plan.missing().is_empty() && plan.cyclic().is_empty();
-    Ok(ExitCode::from(if sound { 0 } else { Kind::Failed.code() }))
+    Ok(ended(&plan, whole))
+}
+
+/// Shows only what differs between two policies; exit code 1 as above.
+fn compare(
+    args: &PlanArgs,
+    (before, against): (&Inventory, &Rules),
+    (after, rules): (&Inventory, &Rules),
+    whole: bool,
+) -> Result<ExitCode, CommandError> {
+    // Both have the same graph, and a derivation the same number in both.
+    let targets = targets(args, after)?;
+    let before = Plan::new(before, against, targets.as_deref());
+    let after = Plan::new(after, rules, targets.as_deref());
+    let diff = PlanDiff::new(&before, &after);
+    match args.format {
+        Format::Table => render::diff_table(&diff, args.all),
+        Format::Json => render::diff_json(&diff),
+    }
+    Ok(ended(&after, whole))
+}
+
+fn targets(args: &PlanArgs, inventory: &Inventory) -> Result<Option<Vec<Node>>, CommandError> {
+    if !args.targets.is_empty() {
+        let found = args.targets.iter().map(|target| find(inventory, target)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(Some(found.concat()));
+    }
+    // What an expression describes beside its jobs only tells what else is made from a source.
+    let jobs = || inventory.jobs().iter().map(|(_, node)| *node).collect();
+    Ok(args.from.is_empty().then(jobs))
+}
+
+fn ended(plan: &Plan<'_>, whole: bool) -> ExitCode {
+    render::plan_warnings(plan);
+    let sound = whole && plan.inventory().errors().is_empty() && plan.missing().is_empty() && plan.cyclic().is_empty();
+    ExitCode::from(if sound { 0 } else { Kind::Failed.code() })
 }
 
 /// The derivations that a text names.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod corpus;
+mod diff;
 mod eval;
 mod explain;
 mod json;
@@ -10,11 +11,13 @@ mod policy;
 mod progress;
 mod realise;
 mod recheck;
+mod review;
 mod table;
 mod text;
 
 pub(crate) use audit::{Audited, audit_explained, audit_json, audit_sarif, audit_table};
 pub(crate) use corpus::{corpus_json, corpus_table};
+pub(crate) use diff::{diff_json, diff_table};
 pub(crate) use eval::{eval_json, eval_table};
 pub(crate) use explain::why;
 pub(crate) use json::{record_json, run_json};
@@ -23,6 +26,7 @@ pub(crate) use policy::{policy_json, policy_table};
 pub(crate) use progress::{Progress, Scanning};
 pub(crate) use realise::{holes_remain, realise_plan, realised};
 pub(crate) use recheck::{recheck_json, recheck_table};
+pub(crate) use review::{review_json, review_table, review_warnings};
 pub(crate) use table::run_table;
 
 use crate::error::CommandError;
