@@ -67,8 +67,38 @@ mod tests {
         let more =
             format!("{}\n{entries}", shipped("private")).replace("version = 1", "version = 1\nlists = \"lenient\"");
         let default = rules(shipped("default"));
-        insta::assert_snapshot!(default.differences(&rules(&more)).join("\n"), @"");
-        insta::assert_snapshot!(rules(&more).differences(&rules(&more.replace("\"a\"", "\"f\""))).join("\n"), @"");
+        insta::assert_snapshot!(default.differences(&rules(&more)).join("\n"), @r#"
+        lists: strict → lenient
+        classes.restricted: withhold → publish
+        classes.made-from-free: publish → withhold
+        findings.copy: terms → publish
+        findings.modified-copy: terms → publish
+        findings.static-code: terms → publish
+        findings.cudart-static: terms → publish
+        findings.device-code: terms → publish
+        findings.suspected: withhold → publish
+        findings.driver: withhold → publish
+        findings.not-fully-audited: withhold → publish
+        the terms cuda-toolkit: only before
+        the terms cudnn: only before
+        the terms tensorrt: only before
+        the terms cutensor: only before
+        the terms cusparselt: only before
+        the terms cudss: only before
+        the terms nvcomp: only before
+        the terms nccl: only before
+        the terms intel-simplified: only before
+        the terms intel-compiler-runtime: only before
+        the rule about package a: only after
+        the exception about package b: only after
+        the grant `C`: only after
+        the correction about package d: only after
+        the review about package e: only after
+        "#);
+        insta::assert_snapshot!(rules(&more).differences(&rules(&more.replace("\"a\"", "\"f\""))).join("\n"), @r#"
+        the rule about package a: only before
+        the rule about package f: only after
+        "#);
         assert_eq!(default.differences(&default.clone()), [""; 0]);
     }
 }

@@ -159,7 +159,18 @@ mod tests {
             undeclared: (0, 12),
             ..Review::default()
         };
-        insta::assert_snapshot!(review_text(&review, None), @"");
-        insta::assert_snapshot!(review_text(&Review::default(), None), @"");
+        insta::assert_snapshot!(review_text(&review, None), @r#"
+        FIRST SEEN  PACKAGE  VERSION             CLASS       TODAY                         LICENSE            ATTRIBUTES
+        –           steam    1, 2, 3 and 2 more  restricted  withheld: license-restricted  LicenseRef-unfree  steam, steamPackages.a
+        2027-01-01  zoom     6.2                 restricted  withheld: license-restricted  LicenseRef-unfree  zoom, zoomPackages.a
+          the review about package zoom ended on 2026-01-31; ask ann�@example.org
+
+        2 packages that nobody has decided about
+        decided: 3 confirmed, 1 from the vendor or withheld by a rule
+        not listed: 12 jobs without any license, 12 withheld and 0 published
+        "#);
+        insta::assert_snapshot!(review_text(&Review::default(), None), @r#"
+        every package that declares a license which is not plainly free is decided about
+        "#);
     }
 }

@@ -15,4 +15,5 @@ mod help;
 mod http;
 mod kill;
 mod known;
+mod policies;
 mod world;
