@@ -92,15 +92,24 @@ fn words(change: Change) -> &'static str {
     }
 }
 
-/// Two rows for a derivation: its reason before and after.
-fn sides(diff: &PlanDiff<'_, '_>, member: &Member<'_>) -> [Vec<String>; 2] {
-    let message = |plan: &Plan<'_>| plan.reasons(member.node).into_iter().next().map(|reason| reason.message);
-    let side = |word: &str, plan: &Plan<'_>| format!("{word} {}", shortened(&message(plan).unwrap_or_default()));
+/// A derivation with its reason before and after. Where both say the same, the policies do different things with its
+/// class, and that is what changes.
+fn sides(diff: &PlanDiff<'_, '_>, member: &Member<'_>) -> Vec<Vec<String>> {
+    let message = |plan: &Plan<'_>| {
+        let reason = plan.reasons(member.node).into_iter().next();
+        shortened(&reason.map(|reason| reason.message).unwrap_or_default())
+    };
+    let (was, is) = (message(diff.before()), message(diff.after()));
     let attr = member.attr.map(short).unwrap_or_default();
     let name = short(diff.after().inventory().graph().name(member.node));
-    [
-        vec![format!("  {attr}"), name, side("before:", diff.before())],
-        vec![String::new(), String::new(), side("after: ", diff.after())],
+    if was == is {
+        let class = diff.after().outcome_of(member.node).map(|outcome| outcome.class.to_string());
+        let text = format!("classes.{} differs: {is}", class.unwrap_or_default());
+        return vec![vec![format!("  {attr}"), name, text]];
+    }
+    vec![
+        vec![format!("  {attr}"), name, format!("before: {was}")],
+        vec![String::new(), String::new(), format!("after:  {is}")],
     ]
 }
 
@@ -145,8 +154,9 @@ fn changed_json(diff: &PlanDiff<'_, '_>, node: Node) -> Value {
     let graph = diff.after().inventory().graph();
     let side = |plan: &Plan<'_>| {
         let holes: Vec<String> = plan.holes(node).into_iter().map(|hole| graph.path(hole)).collect();
-        let verdict = plan.outcome_of(node).map(|outcome| outcome.verdict);
-        json!({ "verdict": verdict, "reasons": plan.reasons(node), "holes": holes })
+        let outcome = plan.outcome_of(node);
+        let (verdict, class) = (outcome.map(|outcome| outcome.verdict), outcome.map(|outcome| outcome.class));
+        json!({ "verdict": verdict, "class": class, "reasons": plan.reasons(node), "holes": holes })
     };
     let attrs: Vec<&str> = diff.after().attrs(node).collect();
     json!({

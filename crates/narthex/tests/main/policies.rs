@@ -220,6 +220,10 @@ fn only_what_a_policy_changes_is_shown() {
     by license alone: 1 derivation would be withheld that is published, 1 would be published, and 0 for another reason
     findings are made in the bytes, which a plan does not know: a run may change more
     "#);
+    // Where the reason stays, the class is what the policies differ about.
+    let private = diff(&["--policy", "private"]).expect(0).out;
+    let line = "  steam  steam-1.0  classes.restricted differs: LicenseRef-unfree may not be passed on\n";
+    assert!(private.contains(line), "{private}");
     let rows = diff(&["--policy", "mine.toml", "--format", "json"]).expect(0).rows();
     let steam = rows.iter().find(|row| row["attr"] == "steam").unwrap();
     assert_eq!(
