@@ -128,15 +128,14 @@ impl Inventory {
             return Vec::new();
         }
         let (attrs, graph) = (self.first_attrs(), &self.graph);
-        let described = || graph.nodes().filter(|node| graph.is_described(*node));
-        let outputs: Vec<(Node, Vec<(&str, Option<String>)>)> =
-            described().map(|node| (node, graph.outputs(node))).collect();
-        let cases = outputs.iter().flat_map(|(node, outputs)| {
-            let facts = self.declared(*node).map(|facts| &self.facts[facts as usize]);
-            let case = Case { package: graph.name(*node), attr: attrs.get(node).copied(), output: None };
-            outputs.iter().map(move |(output, _)| (Case { output: Some(output), ..case }, facts))
-        });
-        rules.idle(&cases.collect::<Vec<_>>())
+        let mut cases = Vec::new();
+        for node in graph.nodes().filter(|node| graph.is_described(*node)) {
+            let facts = self.declared(node).map(|facts| &self.facts[facts as usize]);
+            let case = Case { package: graph.name(node), attr: attrs.get(&node).copied(), output: None };
+            let outputs = graph.outputs(node).into_iter();
+            cases.extend(outputs.map(|(output, _)| (Case { output: Some(output), ..case }, facts)));
+        }
+        rules.idle(&cases)
     }
 
     /// The facts as a policy puts them right. Those of a set that was put right are so already.

@@ -92,9 +92,9 @@ fn said(inventory: &Inventory, settlement: &Settlement, node: Node) -> Known {
         Standing::Original(original, place) => facts(place)
             .map_or(Known::Unknown, |facts| Known::Original { package: graph.name(original).to_owned(), facts }),
         Standing::MadeFromFree => Known::MadeFromFree,
-        Standing::Source => Known::Source {
-            users: settlement.users.of(node).into_iter().map(|user| graph.base_name(user).to_owned()).collect(),
-        },
+        Standing::Source => {
+            Known::Source { users: settlement.users.of(node).map(|user| graph.base_name(user).to_owned()).collect() }
+        }
         _ => Known::Unknown,
     }
 }
@@ -113,7 +113,7 @@ pub struct Recognized {
 #[derive(Clone, Debug)]
 enum Owned {
     Output(Option<LicenseFacts>),
-    Source(Vec<SourceUser>),
+    Source(Vec<(StorePath, SourceUser)>),
     MadeFromFree,
     Original(String, LicenseFacts),
 }
@@ -133,10 +133,19 @@ impl Recognized {
     pub fn provenance(&self) -> Provenance<'_> {
         match &self.facts {
             Owned::Output(facts) => Provenance::Output(facts.as_ref()),
-            Owned::Source(users) => Provenance::Source(users.clone()),
+            Owned::Source(users) => Provenance::Source(users.iter().map(|(_, user)| user.clone()).collect()),
             Owned::MadeFromFree => Provenance::MadeFromFree,
             Owned::Original(name, facts) => Provenance::Original { name, facts },
         }
+    }
+
+    /// Of a source, the derivations that are made from it.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &StorePath> {
+        let users = match &self.facts {
+            Owned::Source(users) => users.as_slice(),
+            _ => &[],
+        };
+        users.iter().map(|(user, _)| user)
     }
 
     /// The declared license as an SPDX expression; of another build of a package, that one's.
@@ -179,7 +188,7 @@ async fn source_users(
     catalog: &Catalog,
     users: &BTreeSet<String>,
     rules: &Rules,
-) -> Result<Vec<SourceUser>, CatalogError> {
+) -> Result<Vec<(StorePath, SourceUser)>, CatalogError> {
     let users: Vec<StorePath> = users.iter().filter_map(|user| parse_store_path(user)).collect();
     let withheld = catalog.withheld_among(&users).await?;
     let mut known = Vec::with_capacity(users.len());
@@ -198,7 +207,8 @@ async fn source_users(
             Known::MadeFromFree if !rules.policy().corrects() => (Class::MadeFromFree, true),
             _ => (Class::Unknown, false),
         };
-        known.push(SourceUser { name: name.to_owned(), class, permitted, withheld: withheld.contains(user) });
+        let withheld = withheld.contains(user);
+        known.push((user.clone(), SourceUser { name: name.to_owned(), class, permitted, withheld }));
     }
     Ok(known)
 }

@@ -6,6 +6,7 @@
 mod bytes;
 mod corpus;
 mod diff;
+mod explain;
 mod inventory;
 mod known;
 mod learn;
@@ -23,6 +24,7 @@ pub use corpus::{
     remove_from_corpus, shipped_layers,
 };
 pub use diff::{Change, PlanDiff};
+pub use explain::{About, Explanation, explain};
 pub use inventory::{Diagnostic, Inventory};
 pub use known::{Recognized, keep_facts, recognize};
 pub use lines::{LineError, Lines};

@@ -36,8 +36,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Show what the package set says of every derivation, without building or deciding.
     Eval(EvalArgs),
-    /// Explain the decision about a path in full.
-    Why(NamedArgs),
+    /// Explain the decision about a path in full, and what would have to change.
+    Why(WhyArgs),
     /// Show what the bytes of a path say, without deciding.
     Audit(AuditArgs),
     /// Show and change what restricted material is known by.
@@ -195,9 +195,19 @@ pub(crate) struct EvalArgs {
 
 /// What `why` takes.
 #[derive(Debug, Args)]
-pub(crate) struct NamedArgs {
-    #[command(flatten)]
-    pub(crate) named: Named,
+pub(crate) struct WhyArgs {
+    /// A store path, a .drv file, or an attribute as `run` or `plan --keep` last saw it; `FLAKE#ATTR`, or a Nix
+    /// file together with -A, are evaluated.
+    #[arg(value_name = "PATH|ATTR|DRV", required = true)]
+    pub(crate) names: Vec<String>,
+
+    /// Attributes of the Nix file.
+    #[arg(short = 'A', long = "attr", value_name = "ATTR")]
+    pub(crate) attrs: Vec<String>,
+
+    /// The policy for what was not built yet: a file, or the name of a shipped one; without it, `default`.
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) policy: Option<PathBuf>,
 
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -246,6 +256,7 @@ pub(crate) struct AuditArgs {
     pub(crate) shipped: ShippedArg,
 }
 
+/// What is to be named.
 #[derive(Debug, Args)]
 pub(crate) struct Named {
     /// A store path, a .drv file, `FLAKE#ATTR`, or a Nix file together with -A.

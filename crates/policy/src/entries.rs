@@ -72,7 +72,7 @@ pub(crate) struct Correction {
 
 /// Codes of reasons that an exception may lift. What the terms of a vendor forbid is lifted by a grant, since nobody
 /// but the vendor can.
-const EXCEPTABLE: [Code; 7] = [
+pub(crate) const EXCEPTABLE: [Code; 7] = [
     Code::LicenseUnknown,
     Code::SourceOfWithheld,
     Code::PolicyVendorCode,
@@ -83,7 +83,7 @@ const EXCEPTABLE: [Code; 7] = [
 ];
 
 /// Codes of reasons that a grant lifts.
-const GRANTABLE: [Code; 6] = [
+pub(crate) const GRANTABLE: [Code; 6] = [
     Code::LicenseRestricted,
     Code::PolicyVendorCode,
     Code::TermsFileNotListed,

@@ -45,7 +45,7 @@ async fn resolve(common: &Common, name: &str, attrs: &[String]) -> Result<Vec<St
 }
 
 /// The store path that a text names or lies in.
-fn in_store(name: &str) -> Option<StorePath> {
+pub(crate) fn in_store(name: &str) -> Option<StorePath> {
     let base = name.strip_prefix("/nix/store/").map_or(name, |rest| rest.split('/').next().unwrap_or(rest));
     parse_store_path(base)
 }

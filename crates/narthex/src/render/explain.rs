@@ -1,53 +1,189 @@
-//! `why`: everything there is to say of one decision.
+//! `why`: everything there is to say of one decision, as a tree down to file and clause.
 
+use super::json::{line, record_value};
 use super::out;
-use super::table::heading;
-use super::text::{indent, size, visible};
+use super::text::{size, visible};
 use narthex_cache::Record;
-use narthex_policy::{Evidence, Reason};
+use narthex_farm::{About, Explanation};
+use narthex_policy::{Evidence, Reason, Verdict};
+use serde_json::{Value, json};
 
-/// Evidence shown for one reason, and items of each list in it; the rest is in the JSON.
+/// Evidence shown for one reason, and items of each list; the rest is in the JSON.
 const SHOWN: usize = 12;
 
-pub(crate) fn why(record: &Record, another: bool) {
+/// A line of the tree, and what hangs on it.
+#[derive(Debug, Default)]
+struct Branch {
+    text: String,
+    below: Vec<Branch>,
+}
+
+impl Branch {
+    fn leaf(text: impl Into<String>) -> Self {
+        Self { text: text.into(), below: Vec::new() }
+    }
+
+    fn draw(&self, before: &str, into: &mut String) {
+        for (index, branch) in self.below.iter().enumerate() {
+            let last = index + 1 == self.below.len();
+            let (mark, rest) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            into.push_str(&format!("{before}{mark}{}\n", visible(&branch.text)));
+            branch.draw(&format!("{before}{rest}"), into);
+        }
+    }
+}
+
+pub(crate) fn why(explanation: &Explanation, another: bool) {
     let mut text = if another { "\n".to_owned() } else { String::new() };
-    text.push_str(&why_text(record));
+    text.push_str(&why_text(explanation));
     out(&text);
 }
 
-fn why_text(record: &Record) -> String {
-    let mut text = heading(record);
-    let license = visible(record.license.as_deref().unwrap_or("none of its own"));
-    text.push_str(&format!("  declared license: {license}\n  size: {}\n", size(record.nar_size)));
-    if let (Some(output), Some(deriver)) = (&record.output, &record.deriver) {
-        text.push_str(&format!("  output `{output}` of {deriver}\n"));
+pub(crate) fn why_json(explanation: &Explanation) {
+    line(&why_value(explanation));
+}
+
+fn why_value(explanation: &Explanation) -> Value {
+    let short = |record: &Record| {
+        json!({
+            "path": record.path.to_string(),
+            "reason": record.reasons.first().map(|reason| reason.code),
+            "message": record.reasons.first().map(|reason| &reason.message),
+        })
+    };
+    let mut value = match &explanation.about {
+        About::Decided(record) => record_value(record),
+        About::Forecast { path, license, verdict, reasons, policy } => json!({
+            "path": path.to_string(),
+            "name": path.name(),
+            "forecast": true,
+            "verdict": verdict,
+            "license": license,
+            "reasons": reasons,
+            "policy": policy,
+        }),
+    };
+    let derivations = explanation.derivations.iter().map(|known| {
+        json!({
+            "drvPath": known.derivation.to_string(),
+            "attrs": known.attrs,
+            "facts": serde_json::from_str::<Value>(&known.facts).unwrap_or_default(),
+        })
+    });
+    value["derivations"] = derivations.collect();
+    value["holes"] = explanation.holes.iter().map(short).collect();
+    value["withheldPackages"] = explanation.packages.iter().map(short).collect();
+    value["toPublish"] = json!(explanation.obstacles);
+    value
+}
+
+fn why_text(explanation: &Explanation) -> String {
+    let about = &explanation.about;
+    let mut text = format!("{}\n", about.path());
+    let (license, policy) = match about {
+        About::Decided(record) => (&record.license, &record.policy),
+        About::Forecast { license, policy, .. } => (license, policy),
+    };
+    let verdict = match about.verdict() {
+        Verdict::Publish => "published",
+        Verdict::Withhold => "withheld",
+    };
+    let policy = visible(policy);
+    match about {
+        About::Decided(_) => text.push_str(&format!("  {verdict} under the policy `{policy}`\n")),
+        About::Forecast { .. } => text.push_str(&format!(
+            "  not built here yet; by what is declared it would be {verdict} under the policy `{policy}`\n"
+        )),
     }
-    for reason in &record.reasons {
-        text.push_str(&reason_text(reason));
+    let license = visible(license.as_deref().unwrap_or("none of its own"));
+    text.push_str(&format!("  declared license: {license}\n"));
+    if let About::Decided(record) = about {
+        text.push_str(&format!("  size: {}\n", size(record.nar_size)));
+        if let (Some(output), Some(deriver)) = (&record.output, &record.deriver) {
+            text.push_str(&format!("  output `{}` of {deriver}\n", visible(output)));
+        }
     }
+    let attrs: Vec<&str> = explanation.derivations.iter().flat_map(|known| &known.attrs).map(String::as_str).collect();
+    if !attrs.is_empty() {
+        text.push_str(&format!("  attributes: {}\n", visible(&some(&attrs))));
+    }
+    tree(explanation).draw("", &mut text);
+    text.push_str(&obstacles_text(explanation));
     text
 }
 
-fn reason_text(reason: &Reason) -> String {
+fn tree(explanation: &Explanation) -> Branch {
+    let mut root = Branch::default();
+    for reason in explanation.about.reasons() {
+        let mut branch = reason_branch(reason);
+        if reason.code == narthex_policy::Code::SourceOfWithheld {
+            branch.below.extend(records(&explanation.packages));
+        }
+        root.below.push(branch);
+    }
+    if !explanation.holes.is_empty() {
+        let text = "refers to what is withheld, which whoever uses it builds:".to_owned();
+        root.below.push(Branch { text, below: records(&explanation.holes) });
+    }
+    root
+}
+
+fn records(records: &[Record]) -> Vec<Branch> {
+    let one = |record: &Record| {
+        let reason = record.reasons.first();
+        let why = reason.map(|reason| Branch::leaf(format!("{}: {}", reason.code, reason.message)));
+        Branch { text: record.path.to_string(), below: why.into_iter().collect() }
+    };
+    limited(records, one)
+}
+
+fn reason_branch(reason: &Reason) -> Branch {
     let (source, effect) = (reason.source.as_str(), reason.effect.verb());
-    let mut text = format!("\n  {} ({source}, {effect})\n    {}\n", reason.code, visible(&reason.message));
-    for evidence in reason.evidence.iter().take(SHOWN) {
-        text.push_str(&indent(&evidence_text(evidence), "    "));
-    }
-    if reason.evidence.len() > SHOWN {
-        text.push_str(&format!("    … and {} more (see --format json)\n", reason.evidence.len() - SHOWN));
-    }
-    text
+    let text = format!("{} ({source}, {effect}): {}", reason.code, reason.message);
+    Branch { text, below: limited(&reason.evidence, evidence_branch) }
 }
 
-fn evidence_text(evidence: &Evidence) -> String {
-    let mut text = format!("- {}", visible(&evidence.place));
-    if let (Some(original), Some(package)) = (&evidence.original, &evidence.package) {
-        text.push_str(&visible(&format!(": {original} of {package}")));
+fn evidence_branch(evidence: &Evidence) -> Branch {
+    let of = match (&evidence.original, &evidence.package) {
+        (Some(original), Some(package)) => format!(": {original} of {package}"),
+        _ => String::new(),
+    };
+    let below = evidence.details(SHOWN).into_iter().map(Branch::leaf).collect();
+    Branch { text: format!("{}{of}", evidence.place), below }
+}
+
+/// Branches for the first items, and a word about the others.
+fn limited<T>(items: &[T], branch: impl Fn(&T) -> Branch) -> Vec<Branch> {
+    let mut branches: Vec<Branch> = items.iter().take(SHOWN).map(branch).collect();
+    if items.len() > SHOWN {
+        branches.push(Branch::leaf(format!("… and {} more (see --format json)", items.len() - SHOWN)));
     }
-    text.push('\n');
-    for line in evidence.details(SHOWN) {
-        text.push_str(&format!("    {}\n", visible(&line)));
+    branches
+}
+
+fn some(names: &[&str]) -> String {
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - more].join(", ");
+    if more > 0 { format!("{shown}, and {more} more") } else { shown }
+}
+
+fn obstacles_text(explanation: &Explanation) -> String {
+    let mut text = String::new();
+    let obstacles = &explanation.obstacles;
+    match obstacles.len() {
+        0 => return text,
+        1 => text.push_str("\nFor this to be published, one reason would have to go:\n"),
+        count => text.push_str(&format!("\nFor this to be published, all of {count} reasons would have to go:\n")),
+    }
+    for obstacle in obstacles {
+        let mut branch = Branch::default();
+        for way in &obstacle.ways {
+            let entry = way.entry.map(|entry| format!(" (`{entry}` of the policy)")).unwrap_or_default();
+            branch.below.push(Branch::leaf(format!("{}: {}{entry}", way.by.as_str(), way.what)));
+        }
+        let any = if obstacle.ways.len() > 1 { ", by any of these ways" } else { "" };
+        text.push_str(&format!("{}{any}\n", obstacle.reason));
+        branch.draw("", &mut text);
     }
     text
 }
@@ -85,6 +221,8 @@ mod tests {
                 ..Evidence::default()
             }],
         };
-        insta::assert_snapshot!(reason_text(&reason));
+        let mut text = String::new();
+        Branch { text: String::new(), below: vec![reason_branch(&reason)] }.draw("", &mut text);
+        insta::assert_snapshot!(text);
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn record_json(record: &Record, file_size: Option<u64>) {
     line(&value);
 }
 
-fn record_value(record: &Record) -> Value {
+pub(super) fn record_value(record: &Record) -> Value {
     json!({
         "path": record.path.to_string(),
         "name": record.path.name(),

@@ -19,8 +19,8 @@ pub(crate) use audit::{Audited, audit_explained, audit_json, audit_sarif, audit_
 pub(crate) use corpus::{corpus_json, corpus_table};
 pub(crate) use diff::{diff_json, diff_table};
 pub(crate) use eval::{eval_json, eval_table};
-pub(crate) use explain::why;
-pub(crate) use json::{record_json, run_json};
+pub(crate) use explain::{why, why_json};
+pub(crate) use json::run_json;
 pub(crate) use plan::{plan_json, plan_table, plan_warnings};
 pub(crate) use policy::{policy_json, policy_table};
 pub(crate) use progress::{Progress, Scanning};

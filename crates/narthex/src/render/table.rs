@@ -2,7 +2,6 @@
 
 use super::out;
 use super::text::{columns, count, indent, quote, size, terminal_width};
-use narthex_cache::Record;
 use narthex_closure::StorePath;
 use narthex_farm::{Counts, Row, RunReport};
 use narthex_nix::EvalError;
@@ -129,14 +128,10 @@ pub(super) fn deciding(reasons: &[Reason]) -> String {
     reasons.first().map(|reason| format!("{}: {}", reason.code, reason.message)).unwrap_or_default()
 }
 
-/// The heading that `why` gives a record.
-pub(crate) fn heading(record: &Record) -> String {
-    format!("{}\n  {} under the policy `{}`\n", record.path, verdict(record.verdict), record.policy)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use narthex_cache::Record;
     use narthex_closure::NarHash;
     use narthex_farm::BuildFailure;
     use narthex_policy::{Code, Effect, Source};

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 /// A world with a store that has the vendor's wheels, and package sets over the example's library.
 pub(crate) struct Attack {
-    world: World,
-    store: Store,
+    pub(crate) world: World,
+    pub(crate) store: Store,
 }
 
-const PRELUDE: &str = "let cuda = import /examples/cuda { }; lib = import /examples/cuda/lib.nix { system = \"x86_64-linux\"; };\n\
+pub(crate) const PRELUDE: &str = "let cuda = import /examples/cuda { }; lib = import /examples/cuda/lib.nix { system = \"x86_64-linux\"; };\n\
     inherit (lib) licenses mkDerivation; inherit (lib.tools) coreutils unzip; wheel = cuda.cuda_cudart.src;\n\
     unfree = { shortName = \"unfree\"; free = false; }; in\n";
 
