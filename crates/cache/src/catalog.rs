@@ -125,7 +125,12 @@ impl Catalog {
     /// # Errors
     /// When the file cannot be opened.
     pub async fn open_read_only(path: &Path) -> Result<Self, CatalogError> {
-        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(Duration::from_secs(30));
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            // Reading in bulk, most of the time would go into handing rows from thread to thread.
+            .row_buffer_size(4096)
+            .busy_timeout(Duration::from_secs(30));
         // Where not even the files beside it can be made that readers share, nobody writes to it either.
         let alone = options.clone().immutable(true);
         let mut opened = Err(sqlx::Error::PoolClosed);

@@ -5,7 +5,7 @@
 
 use crate::package_set::PackageSet;
 use crate::plan::ABSENT;
-use narthex_closure::{Added, FlatBuilder, FlatError, FlatGraph, Node};
+use narthex_closure::{Added, Derivation, FlatBuilder, FlatError, FlatGraph, Node, StorePath};
 use narthex_license::{Class, Expr, LicenseFacts};
 use narthex_nix::EvalError;
 use narthex_policy::{Case, Rules};
@@ -165,23 +165,7 @@ impl Inventory {
     pub fn of_set(set: &PackageSet) -> Self {
         let mut filling = Filling::default();
         for (path, derivation) in set.graph.iter() {
-            let path = path.to_string();
-            // Paths of a graph are paths of the store.
-            for input in derivation.inputs.keys() {
-                let _ = filling.builder.input(&input.to_string());
-            }
-            for (name, output) in &derivation.outputs {
-                let _ = filling.builder.output(name, Some(&output.to_string()));
-            }
-            let Ok(node) = filling.describe(&path) else { continue };
-            filling.add_traits(node, Traits::SOURCES_TOLD);
-            if derivation.fixed_output {
-                filling.add_traits(node, Traits::FIXED);
-            }
-            let sources = derivation.sources.iter().map(|source| (source, derivation.main_sources.contains(source)));
-            for (source, main) in sources {
-                filling.add_source(node, &source.to_string(), main);
-            }
+            filling.add_derivation(path, derivation);
         }
         for (path, _) in set.graph.iter() {
             if let (Some(facts), Ok(node)) = (set.facts(path), filling.builder.mention(&path.to_string())) {
@@ -208,6 +192,7 @@ pub(crate) struct Filling {
     facts: Vec<LicenseFacts>,
     by_text: HashMap<String, u32>,
     by_raw: HashMap<Box<str>, u32>,
+    raw: String,
     said: Vec<(Node, u32)>,
     sources: Vec<(Node, u32, bool)>,
     source_numbers: HashMap<String, u32>,
@@ -229,6 +214,25 @@ impl Filling {
         Ok(node)
     }
 
+    /// Adds a derivation as its `.drv` file describes it.
+    pub(crate) fn add_derivation(&mut self, path: &StorePath, derivation: &Derivation) {
+        // Paths of a graph are paths of the store.
+        for input in derivation.inputs.keys() {
+            let _ = self.builder.input(&input.to_string());
+        }
+        for (name, output) in &derivation.outputs {
+            let _ = self.builder.output(name, Some(&output.to_string()));
+        }
+        let Ok(node) = self.describe(&path.to_string()) else { return };
+        self.add_traits(node, Traits::SOURCES_TOLD);
+        if derivation.fixed_output {
+            self.add_traits(node, Traits::FIXED);
+        }
+        for source in &derivation.sources {
+            self.add_source(node, &source.to_string(), derivation.main_sources.contains(source));
+        }
+    }
+
     pub(crate) fn add_traits(&mut self, node: Node, traits: Traits) {
         if self.traits.len() <= node.index() {
             self.traits.resize(node.index() + 1, Traits::default());
@@ -243,20 +247,23 @@ impl Filling {
         self.sources.push((node, number, main));
     }
 
-    /// Notes a license in the shape of `meta.license`, as JSON.
-    pub(crate) fn say_license(&mut self, node: Node, raw: &str) {
-        let number = match self.by_raw.get(raw) {
+    /// Notes a license in the shape of `meta.license`, as JSON, and where the code is from in the shape of
+    /// `meta.sourceProvenance`, or nothing.
+    pub(crate) fn say_license(&mut self, node: Node, license: &str, provenance: &str) {
+        // JSON has no byte like this one.
+        self.raw.clear();
+        self.raw.extend([license, "\0", provenance]);
+        let number = match self.by_raw.get(self.raw.as_str()) {
             Some(number) => *number,
             None => {
-                let value = serde_json::from_str(raw).unwrap_or(Value::Null);
                 let facts = LicenseFacts {
-                    license: Expr::from_json(&value),
-                    provenance: Vec::new(),
+                    license: Expr::from_json(&serde_json::from_str(license).unwrap_or(Value::Null)),
+                    provenance: short_names(&serde_json::from_str(provenance).unwrap_or(Value::Null)),
                     position: None,
                     correction: None,
                 };
-                let number = self.fact(value.to_string(), facts);
-                self.by_raw.insert(raw.into(), number);
+                let number = self.fact(facts);
+                self.by_raw.insert(self.raw.as_str().into(), number);
                 number
             }
         };
@@ -264,16 +271,15 @@ impl Filling {
     }
 
     fn say_facts(&mut self, node: Node, facts: LicenseFacts) {
-        // Where they were said is left out, since nothing goes by it.
-        let LicenseFacts { license, provenance, correction, .. } = &facts;
-        let number = self.fact(format!("{license:?} {provenance:?} {correction:?}"), facts);
+        let number = self.fact(facts);
         self.said.push((node, number));
     }
 
-    fn fact(&mut self, text: String, facts: LicenseFacts) -> u32 {
+    fn fact(&mut self, facts: LicenseFacts) -> u32 {
         if facts.license == Expr::Absent {
             return NOTHING;
         }
+        let text = format!("{facts:?}");
         if let Some(number) = self.by_text.get(&text) {
             return *number;
         }
@@ -348,6 +354,15 @@ fn own_sources(sources: &[(Node, u32, bool)], numbers: &HashMap<String, u32>) ->
         is_script[*number as usize] = path.ends_with(".sh") && count >= SHARED_SCRIPT && !is_main;
     }
     sources.iter().filter(|(_, source, _)| !is_script[*source as usize]).map(|(node, _, _)| *node).collect()
+}
+
+/// What `meta.sourceProvenance` says, in short names: a list of these, or of sets that have them.
+fn short_names(value: &Value) -> Vec<String> {
+    let name = |value: &Value| value.as_str().or_else(|| value.get("shortName")?.as_str()).map(str::to_owned);
+    match value {
+        Value::Array(items) => items.iter().filter_map(name).collect(),
+        other => name(other).into_iter().collect(),
+    }
 }
 
 /// What facts come to, each.

@@ -5,6 +5,7 @@
 
 mod bytes;
 mod corpus;
+mod costs;
 mod diff;
 mod explain;
 mod inventory;
@@ -23,6 +24,7 @@ pub use corpus::{
     Addition, CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, load_corpus, read_layer,
     remove_from_corpus, shipped_layers,
 };
+pub use costs::{CostReport, CostsError, Origins, plan_costs};
 pub use diff::{Change, PlanDiff};
 pub use explain::{About, Explanation, explain};
 pub use inventory::{Diagnostic, Inventory};

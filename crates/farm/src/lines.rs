@@ -1,14 +1,16 @@
 //! Reads lines as `nix-eval-jobs` writes them: one JSON object a line, for a job, for an attribute that failed,
 //! or for a derivation that jobs are made of.
 //!
-//! Keys that are read: `attr`, `attrPath`, `error`, `drvPath`, `outputs`, `inputDrvs`, `meta.license`, and of
-//! lines that describe a graph `fixedOutput`, `preferLocalBuild`, `allowSubstitutes`, `inputSrcs` (local files)
-//! and `extraValue` (`license`, as the walker gives it, and `madeFrom`, the derivation of the package that
-//! a wrapper or a variant was made from). All others are passed over. Pure: text in, values out; who has files or pipes
-//! opens them.
+//! Keys that are read: `attr`, `attrPath`, `error`, `drvPath`, `outputs`, `inputDrvs`, `meta.license`,
+//! `meta.sourceProvenance`, and of lines that describe a graph `fixedOutput`, `preferLocalBuild`, `allowSubstitutes`,
+//! `inputSrcs` (local files), `mainSrcs` (those among them that the package is made from) and `extraValue`: `facts`, as the
+//! walker writes them where `--apply` carried it (derivations, each with its facts behind a space), or `license` and
+//! `provenance` of this derivation alone, and `madeFrom`, the derivation of the package that a wrapper or a variant was made
+//! from. All others are passed over. `narthex eval --format json` writes such lines. Pure: text in, values out; who has
+//! files or pipes opens them.
 
 use crate::inventory::{Filling, Inventory, Traits};
-use narthex_closure::FlatError;
+use narthex_closure::{FlatError, Graph, StorePath, parse_store_path};
 use narthex_nix::EvalError;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -59,6 +61,23 @@ impl Lines {
         self.read
     }
 
+    /// Derivations that lines name and that none describes.
+    pub fn undescribed(&self) -> Vec<StorePath> {
+        self.filling.builder.undescribed().filter_map(parse_store_path).collect()
+    }
+
+    /// Whether a line describes a derivation.
+    pub fn describes(&self, path: &StorePath) -> bool {
+        self.filling.builder.is_described(&path.to_string())
+    }
+
+    /// Adds derivations as their `.drv` files describe them.
+    pub fn derivations(&mut self, graph: &Graph) {
+        for (path, derivation) in graph.iter() {
+            self.filling.add_derivation(path, derivation);
+        }
+    }
+
     /// Everything that was read.
     pub fn finish(self) -> Inventory {
         self.filling.finish()
@@ -89,35 +108,68 @@ impl Lines {
         })?;
         self.filling.add_traits(node, line.traits);
         self.filling.made_from.extend(made_from.map(|of| (node, of)));
+        let main = line.main_sources.unwrap_or_default();
         for source in line.sources.iter().flatten() {
-            self.filling.add_source(node, source, false);
+            self.filling.add_source(node, source, main.contains(source));
         }
         if let Some(meta) = line.meta {
             // What is no set of fields may have hidden any license.
             match serde_json::from_str::<Meta<'_>>(meta.get()) {
                 Ok(meta) => {
                     if let Some(license) = meta.license {
-                        self.filling.say_license(node, license.get());
+                        let provenance = meta.source_provenance.map_or("", RawValue::get);
+                        self.filling.say_license(node, license.get(), provenance);
                     }
                 }
                 Err(_) if meta.get() == "null" => {}
-                Err(_) => self.filling.say_license(node, r#"{"malformed":"meta"}"#),
+                Err(_) => self.filling.say_license(node, r#"{"malformed":"meta"}"#, ""),
             }
         }
-        if let Some(license) = line.extra.and_then(|extra| extra.license) {
-            self.filling.say_license(node, license.get());
+        if let Some(extra) = line.extra {
+            if let Some(license) = extra.license {
+                let provenance = extra.provenance.map_or("", RawValue::get);
+                self.filling.say_license(node, license.get(), provenance);
+            }
+            for said in extra.facts.iter().flatten() {
+                self.said(said)?;
+            }
         }
         if let Some(attr) = attr {
             self.filling.jobs.push((attr, node));
         }
         Ok(())
     }
+
+    /// What the walker says of a derivation: its path, and its facts behind a space.
+    fn said(&mut self, text: &str) -> Result<(), LineError> {
+        let Some((path, facts)) = text.split_once(' ') else {
+            return Err(LineError::NotADerivation(text.to_owned()));
+        };
+        let node = self.filling.builder.mention(path).map_err(|_| LineError::NotADerivation(path.to_owned()))?;
+        let facts: Said<'_> = serde_json::from_str(facts)?;
+        if let Some(license) = facts.license {
+            let provenance = facts.provenance.map_or("", RawValue::get);
+            self.filling.say_license(node, license.get(), provenance);
+        }
+        Ok(())
+    }
 }
 
 #[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow)]
+    license: Option<&'a RawValue>,
+    #[serde(borrow)]
+    provenance: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Meta<'a> {
     #[serde(borrow)]
     license: Option<&'a RawValue>,
+    #[serde(borrow)]
+    source_provenance: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -126,11 +178,34 @@ struct Extra<'a> {
     #[serde(borrow)]
     license: Option<&'a RawValue>,
     #[serde(borrow)]
+    provenance: Option<&'a RawValue>,
+    #[serde(borrow)]
+    facts: Option<Vec<Cow<'a, str>>>,
+    #[serde(borrow)]
     made_from: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// What went wrong, as `nix-eval-jobs` says it, or as `narthex` does.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Message<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Object {
+        #[serde(borrow)]
+        message: Cow<'a, str>,
+    },
+}
+
+impl<'a> Message<'a> {
+    fn text(self) -> Cow<'a, str> {
+        match self {
+            Self::Text(text) | Self::Object { message: text } => text,
+        }
+    }
+}
 
 #[derive(Default)]
 struct Line<'a> {
@@ -141,6 +216,7 @@ struct Line<'a> {
     meta: Option<&'a RawValue>,
     extra: Option<Extra<'a>>,
     sources: Option<Vec<String>>,
+    main_sources: Option<Vec<String>>,
     traits: Traits,
 }
 
@@ -154,6 +230,7 @@ enum Key {
     Outputs,
     InputDrvs,
     InputSrcs,
+    MainSrcs,
     Meta,
     ExtraValue,
     FixedOutput,
@@ -187,7 +264,7 @@ impl<'de> Visitor<'de> for LineSeed<'_> {
             match key {
                 Key::Attr => line.attr = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
                 Key::AttrPath => line.attr_path = map.next_value()?,
-                Key::Error => line.error = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
+                Key::Error => line.error = map.next_value::<Option<Message<'de>>>()?.map(Message::text),
                 Key::DrvPath => line.derivation = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
                 Key::Outputs => map.next_value_seed(Pairs { filling: &mut *self.0, add: add_output })?,
                 Key::InputDrvs => map.next_value_seed(Pairs { filling: &mut *self.0, add: add_input })?,
@@ -197,6 +274,7 @@ impl<'de> Visitor<'de> for LineSeed<'_> {
                         line.traits.add(Traits::SOURCES_TOLD);
                     }
                 }
+                Key::MainSrcs => line.main_sources = map.next_value()?,
                 Key::Meta => line.meta = Some(map.next_value()?),
                 // Anybody's `--apply` may have written anything here; what is no facts says nothing.
                 Key::ExtraValue => {

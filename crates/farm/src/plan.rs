@@ -214,6 +214,21 @@ impl<'a> Plan<'a> {
         self.attrs[start..end].iter().map(|(_, index)| self.inventory.jobs()[*index as usize].0.as_str())
     }
 
+    /// Whether the plan is about it, by derivation.
+    pub(crate) fn scope(&self) -> &[bool] {
+        &self.in_scope
+    }
+
+    /// Every derivation that is not made of itself, after those that it is made of.
+    pub(crate) fn inputs_first(&self) -> &[Node] {
+        &self.settlement.order.inputs_first
+    }
+
+    /// The name of the policy.
+    pub(crate) fn policy(&self) -> &str {
+        self.rules.policy().name()
+    }
+
     /// All reasons for its verdict; the first one decides.
     pub fn reasons(&self, node: Node) -> Vec<Reason> {
         forecast(&self.case(node), &self.provenance(node), self.rules).1

@@ -8,10 +8,10 @@ use crate::learn::{Materials, learn_new, materials};
 use crate::package_set::{PackageSet, PackageSetError, Role};
 use crate::plan::{forecast_elsewhere, license_of, provenance};
 use narthex_audit::{Report, SCANNER_VERSION};
-use narthex_cache::{Cache, Catalog, CatalogError, PathMeta, PublishError, Record, State, StateError};
+use narthex_cache::{Build, Cache, Catalog, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
-use narthex_nix::{BuildOutcome, Dump, EvalError, EvalOptions, Expression, Nix, NixError, PathInfo, Target};
+use narthex_nix::{BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Nix, NixError, PathInfo, Target};
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -149,6 +149,7 @@ pub async fn run(
     let materials = materials(&set, rules);
     let infos = valid_paths(nix, &set, &roles, &materials).await?;
     let valid: Vec<StorePath> = infos.keys().cloned().collect();
+    cache.catalog().put_builds(&builds(&set, &outcome, &infos)).await?;
     let roots = state.fresh_roots()?;
     nix.protect(&valid, &roots).await?;
 
@@ -490,6 +491,22 @@ fn order(record: &Record) -> (bool, Option<&str>, &str, &StorePath) {
 
 fn is_built(set: &PackageSet, derivation: &StorePath, infos: &BTreeMap<StorePath, PathInfo>) -> bool {
     set.graph.get(derivation).is_some_and(|d| d.outputs.values().all(|output| infos.contains_key(output)))
+}
+
+/// How long what was built took. What is fetched by its hash is no build.
+fn builds(set: &PackageSet, outcome: &BuildOutcome, infos: &BTreeMap<StorePath, PathInfo>) -> Vec<Build> {
+    let built = outcome.times.iter().filter(|(path, _)| is_built(set, path, infos));
+    let build = |(path, time): (&StorePath, &BuildTime)| {
+        let derivation = set.graph.get(path).filter(|derivation| !derivation.fixed_output)?;
+        Some(Build {
+            derivation: path.clone(),
+            name: derivation.name.clone(),
+            system: derivation.system.clone(),
+            took: time.took,
+            ended: time.ended,
+        })
+    };
+    built.filter_map(build).collect()
 }
 
 /// Which jobs failed is read from the store: an output that is not valid was not built. Messages of

@@ -6,7 +6,7 @@
 
 use crate::table::{self, Row};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt;
 
 /// What license facts come to, from the most permissive to the least known.
@@ -92,6 +92,18 @@ impl License {
     /// What terms and policies call this license: its attribute in nixpkgs, else its own name.
     pub fn key(&self) -> &str {
         self.id.as_deref().unwrap_or(&self.name)
+    }
+
+    fn to_json(&self) -> Value {
+        match &self.id {
+            Some(id) => id.as_str().into(),
+            None => json!({
+                "shortName": self.name,
+                "spdxId": self.spdx_id,
+                "free": self.free,
+                "redistributable": self.redistributable,
+            }),
+        }
     }
 
     /// What this license comes to.
@@ -199,6 +211,25 @@ impl Expr {
         }
     }
 
+    /// The value in a form that [`Expr::from_json`] reads as the same.
+    pub fn to_json(&self) -> Value {
+        let all = |parts: &[Self]| parts.iter().map(Self::to_json).collect::<Value>();
+        let compound = |operator: &str, parts: &[Self]| json!({"licenseType": "compound", "operator": operator, "licenses": all(parts)});
+        match self {
+            Self::Absent => Value::Null,
+            Self::One(license) => license.to_json(),
+            Self::List(parts) => all(parts),
+            Self::All(parts) => compound("AND", parts),
+            Self::Any(parts) => compound("OR", parts),
+            Self::With(license, exception) => {
+                json!({"licenseType": "exception", "license": license.to_json(), "exception": exception})
+            }
+            Self::OrLater(license) => json!({"licenseType": "plus", "license": license.to_json()}),
+            Self::UnknownName(name) => name.as_str().into(),
+            Self::Malformed(what) => json!({"malformed": what}),
+        }
+    }
+
     /// What the value comes to under the strict reading.
     pub fn class(&self) -> Class {
         self.class_under(Reading::Strict)
@@ -266,7 +297,6 @@ impl fmt::Display for Expr {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
 
     fn check(value: Value, class: Class, text: &str) {
         let expr = Expr::from_json(&value);
@@ -336,6 +366,39 @@ mod tests {
         assert_eq!(both(json!([and, cuda(true)])), [Class::Restricted, Class::Redistributable]);
         assert_eq!(both(json!([])), [Class::Unknown; 2]);
         assert_eq!(both(json!(["no such license", mit()])), [Class::Unknown, Class::Free]);
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        let check = |value: Value| {
+            let expr = Expr::from_json(&value);
+            assert_eq!(Expr::from_json(&expr.to_json()), expr, "{value}");
+            let text = serde_json::to_string(&expr).unwrap();
+            assert_eq!(serde_json::from_str::<Expr>(&text).unwrap(), expr, "{value}");
+        };
+        for (id, row) in table::ROWS.iter() {
+            check(json!(id));
+            check(
+                json!({"shortName": row.short_name, "spdxId": row.spdx_id, "fullName": row.full_name, "free": row.free,
+                "redistributable": row.redistributable}),
+            );
+        }
+        for value in [
+            json!(null),
+            json!("GPL or so"),
+            json!({"shortName": "x", "free": false, "redistributable": true}),
+            json!({"fullName": "A License", "free": true}),
+            json!({"url": "x", "free": true, "spdxId": "Y"}),
+            json!([mit(), [cuda(true), "no license"], null]),
+            json!({"licenseType": "compound", "operator": "AND", "licenses": [mit(), cuda(false)]}),
+            json!({"licenseType": "compound", "operator": "OR", "licenses": [mit(), cuda(false)]}),
+            json!({"licenseType": "exception", "license": mit(), "exception": {"spdxId": "LLVM-exception"}}),
+            json!({"licenseType": "plus", "license": mit()}),
+            json!({"licenseType": "plus"}),
+            json!(3),
+        ] {
+            check(value);
+        }
     }
 
     proptest! {

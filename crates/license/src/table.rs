@@ -16,7 +16,7 @@ pub(crate) struct Row {
     pub(crate) redistributable: Option<bool>,
 }
 
-static ROWS: LazyLock<BTreeMap<String, Row>> = LazyLock::new(|| {
+pub(crate) static ROWS: LazyLock<BTreeMap<String, Row>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../data/nixpkgs-licenses.json"))
         .expect("the table is part of the program and a test reads it")
 });

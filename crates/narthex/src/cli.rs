@@ -5,6 +5,7 @@ mod policy;
 pub(crate) use policy::{AnswerArg, DecideArgs, PolicyCheckArgs, PolicyCommand, ReviewArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use narthex_closure::Share;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -99,13 +100,16 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     pub(crate) all: bool,
 
+    #[command(flatten)]
+    pub(crate) costs: CostArgs,
+
     /// The policy: a file, or the name of a shipped one; without it, `default`.
     #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Option<PathBuf>,
 
     /// Show only what the policy changes, and through which reasons: what another policy publishes or withholds is
     /// left out where this one does the same for the same reason.
-    #[arg(long, conflicts_with = "keep")]
+    #[arg(long, conflicts_with = "costs")]
     pub(crate) diff: bool,
 
     /// The policy that --diff compares with: a file, or the name of a shipped one; without it, `default`.
@@ -120,6 +124,31 @@ pub(crate) struct PlanArgs {
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+}
+
+/// What `plan` takes about costs.
+#[derive(Debug, Args)]
+pub(crate) struct CostArgs {
+    /// Show what the set costs as well, as far as sizes and times are known from earlier runs and the local store;
+    /// with --format json, instead of the derivations.
+    #[arg(long)]
+    pub(crate) costs: bool,
+
+    /// For --costs: users of the cache.
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "costs")]
+    pub(crate) users: u32,
+
+    /// For --costs: days after which each of them updates.
+    #[arg(long, value_name = "DAYS", default_value_t = 7, requires = "costs", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) update_every: u32,
+
+    /// For --costs: the share of the set, or of the targets, that each of them uses, from 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value = "1", requires = "costs")]
+    pub(crate) closure_share: Share,
+
+    /// For --costs: the share of it that changes between two updates, from 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value = "1", requires = "costs")]
+    pub(crate) change_share: Share,
 }
 
 /// What `run` takes.
@@ -178,8 +207,18 @@ pub(crate) enum Evaluator {
 
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    #[command(flatten)]
-    pub(crate) selection: Selection,
+    /// A Nix file, a folder with a default.nix, or a flake: `.#packages.x86_64-linux`, `github:OWNER/NAME`.
+    #[arg(value_name = "EXPR", required_unless_present = "print_apply")]
+    pub(crate) expression: Option<String>,
+
+    /// Only this attribute; may be given several times.
+    #[arg(short = 'A', long = "attr", value_name = "ATTR")]
+    pub(crate) attrs: Vec<String>,
+
+    /// Instead of evaluating, print the function that nix-eval-jobs takes with --apply, so that `narthex plan --from`
+    /// learns from its lines what every derivation is made from and under which license it is.
+    #[arg(long, exclusive = true)]
+    pub(crate) print_apply: bool,
 
     /// Who evaluates.
     #[arg(long = "with", value_enum, value_name = "PROGRAM", default_value_t = Evaluator::Nix)]

@@ -2,7 +2,7 @@
 
 use narthex_cache::{CatalogError, FolderError, PublishError, StateError};
 use narthex_client::{ClientError, SourceError};
-use narthex_farm::{CorpusFileError, PackageSetError, RecheckError, RunError};
+use narthex_farm::{CorpusFileError, CostsError, PackageSetError, RecheckError, RunError};
 use narthex_nix::NixError;
 use std::error::Error;
 
@@ -231,6 +231,7 @@ from_errors!(
     CatalogError,
     ClientError,
     CorpusFileError,
+    CostsError,
     FolderError,
     NixError,
     PackageSetError,

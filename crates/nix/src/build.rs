@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// What a command is to make valid.
@@ -34,6 +34,15 @@ impl Target {
     }
 }
 
+/// When a build ended, and after how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuildTime {
+    /// From its beginning to its end, by a clock on the wall.
+    pub took: Duration,
+    /// The end, in seconds since 1970.
+    pub ended: u64,
+}
+
 /// What a build command did. Which outputs are valid now is asked of the store, not read from here.
 #[derive(Clone, Debug, Default)]
 pub struct BuildOutcome {
@@ -41,6 +50,8 @@ pub struct BuildOutcome {
     pub success: bool,
     /// Derivations whose build began.
     pub built: BTreeSet<StorePath>,
+    /// How long each build took that began and ended, well or not.
+    pub times: BTreeMap<StorePath, BuildTime>,
     /// Paths that were fetched from a cache.
     pub fetched: BTreeSet<StorePath>,
     /// The last lines of each build's log.
@@ -194,7 +205,10 @@ impl Follow<'_> {
             }
             ("stop", _) => {
                 if let Some(Activity::Build(derivation, since)) = self.activities.remove(&line.id) {
-                    (self.sink)(Event::BuildStopped { derivation, took: since.elapsed() });
+                    let took = since.elapsed();
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                    self.outcome.times.insert(derivation.clone(), BuildTime { took, ended: now.as_secs() });
+                    (self.sink)(Event::BuildStopped { derivation, took });
                 }
             }
             ("msg", _) if line.level <= WARNING => {
@@ -249,6 +263,7 @@ mod tests {
         let drv: StorePath = drv.parse().unwrap();
         assert_eq!(outcome.errors, ["builder failed"]);
         assert_eq!(outcome.logs[&drv], ["hi"]);
+        assert!(outcome.times[&drv].ended > 1_000_000_000);
         let events = events.into_inner().unwrap();
         assert_eq!(events[0], Event::BuildStarted { derivation: drv.clone() });
         assert_eq!(events[1], Event::BuildProgress { done: 0, expected: 1, running: 1, failed: 0 });

@@ -37,6 +37,12 @@ pub struct Job {
     pub name: String,
 }
 
+/// The walker as the function that `nix-eval-jobs` takes with `--apply`: from a derivation to what is said of it and of
+/// all that it is made of.
+pub fn apply_function() -> String {
+    process::walker_text(None)
+}
+
 /// What the package set says of one derivation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DerivationFacts {

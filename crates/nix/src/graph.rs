@@ -48,6 +48,24 @@ pub fn read_graph(roots: impl IntoIterator<Item = StorePath>) -> Result<Graph, G
     Ok(graph)
 }
 
+/// Reads these derivations and all that they depend on, as far as their files are there and sound, except for those
+/// that are known already.
+pub fn read_present(roots: impl IntoIterator<Item = StorePath>, is_known: impl Fn(&StorePath) -> bool) -> Graph {
+    let mut graph = Graph::default();
+    let mut todo: Vec<StorePath> = roots.into_iter().collect();
+    let mut seen: BTreeSet<StorePath> = todo.iter().cloned().collect();
+    while let Some(path) = todo.pop() {
+        let Ok(derivation) = read(&path) else { continue };
+        for input in derivation.inputs.keys() {
+            if !is_known(input) && seen.insert(input.clone()) {
+                todo.push(input.clone());
+            }
+        }
+        graph.insert(path, derivation);
+    }
+    graph
+}
+
 fn read(path: &StorePath) -> Result<Derivation, GraphError> {
     let bytes = std::fs::read(path.to_string()).map_err(|source| GraphError::Read { path: path.clone(), source })?;
     let name = path.name().strip_suffix(".drv").unwrap_or(path.name());

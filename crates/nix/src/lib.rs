@@ -14,12 +14,12 @@ mod info;
 mod map;
 mod tree;
 
-pub use build::{BuildOutcome, Target};
+pub use build::{BuildOutcome, BuildTime, Target};
 pub use command::{Nix, NixError};
 pub use dump::Dump;
-pub use evaluate::{DerivationFacts, EvalError, EvalOptions, Evaluation, Evaluator, Job};
+pub use evaluate::{DerivationFacts, EvalError, EvalOptions, Evaluation, Evaluator, Job, apply_function};
 pub use expression::{Expression, parse_attr_path};
-pub use graph::{GraphError, read_graph};
+pub use graph::{GraphError, read_graph, read_present};
 pub use info::PathInfo;
 pub use map::Mapped;
 pub use tree::{Bytes, Tree, TreeFile, open_file};

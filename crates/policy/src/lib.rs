@@ -34,7 +34,7 @@ pub use evidence::{Coverage, Device, Evidence, Stubs};
 pub use matcher::Case;
 pub use policy::{Action, Policy, Rules, Treatment};
 pub use read::Mistake;
-pub use remedy::{By, Obstacle, Way, obstacles};
+pub use remedy::{By, Obstacle, Way, asked_then, obstacles};
 pub use review::{Answer, Answered};
 pub use terms::{Terms, TextStanding};
 pub use words::certainty;

@@ -5,7 +5,7 @@
 //! of a package, whoever answers for the policy has to know.
 
 use crate::decision::{Effect, Reason};
-use crate::{Code, Evidence};
+use crate::{Code, Evidence, Source};
 use serde::Serialize;
 
 /// Who can go a way.
@@ -71,6 +71,28 @@ pub fn obstacles(reasons: &[Reason]) -> Vec<Obstacle> {
         }
         _ => forbidding,
     }
+}
+
+/// What only explains now, because what is declared forbids the path anyway, and would be held against the terms and the
+/// policy if it no longer did.
+pub fn asked_then(reasons: &[Reason]) -> Vec<Code> {
+    const FOUND: [Code; 7] = [
+        Code::AuditModifiedCopy,
+        Code::AuditCopy,
+        Code::AuditStaticCode,
+        Code::AuditCudartStatic,
+        Code::AuditDeviceCode,
+        Code::AuditSuspected,
+        Code::AuditDriver,
+    ];
+    let declared = |reason: &Reason| {
+        reason.effect == Effect::Withhold && matches!(reason.source, Source::Declared | Source::Policy)
+    };
+    if !reasons.iter().any(declared) {
+        return Vec::new();
+    }
+    let notes = reasons.iter().filter(|reason| reason.effect == Effect::Note && FOUND.contains(&reason.code));
+    notes.map(|reason| reason.code).collect()
 }
 
 fn ways(reason: &Reason) -> Vec<Way> {
@@ -243,6 +265,10 @@ mod tests {
         ];
         assert_eq!(codes(&reasons), [Code::TermsFileNotListed, Code::AuditIncomplete]);
         assert_eq!(codes(&reasons[2..]), []);
+        // What only explains because the license forbids would be asked then.
+        let note = reason(Code::AuditCopy, Effect::Note);
+        assert_eq!(asked_then(&[reason(Code::LicenseRestricted, no), note.clone()]), [Code::AuditCopy]);
+        assert_eq!(asked_then(&[reason(Code::TermsModified, no), note]), []);
         // Nothing forbids and nothing permits.
         assert_eq!(codes(&reasons[3..]), [Code::AuditClean]);
         assert!(!obstacles(&reasons[3..])[0].ways.is_empty());

@@ -1,7 +1,7 @@
 //! Publishing, withholding and recovery, seen from the folder.
 
 use narthex_audit::Report;
-use narthex_cache::{Cache, ObjectName, PathMeta, PublishError, Record, State};
+use narthex_cache::{Build, Cache, Catalog, ObjectName, PathMeta, PublishError, Record, State};
 use narthex_closure::{NarHash, StorePath};
 use narthex_license::LicenseFacts;
 use narthex_policy::{Case, Date, Decision, Policy, Provenance, Rules, Subject, Verdict, decide, shipped};
@@ -290,4 +290,50 @@ async fn a_file_that_is_no_catalog_is_named() {
         .unwrap();
     let Err(error) = Cache::open(&State::open(dir.path()).unwrap()).await else { panic!("it was taken") };
     assert!(error.to_string().contains("catalog.sqlite"), "{error}");
+}
+
+/// What costs are estimated by: the newest row comes last, and a catalog of an earlier version has no times.
+#[tokio::test]
+async fn sizes_and_times_are_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = open(dir.path()).await;
+    for name in ["a", "c"] {
+        let file_size = publish(&cache, &path(name), "same").await.unwrap().file_size;
+        cache.catalog().put(&record(&decision(&path(name), nar_of("same").1, "mit"))).await.unwrap();
+        assert!(file_size > 0);
+    }
+    cache.catalog().put(&record(&decision(&path("d"), nar_of("closed").1, "unfree"))).await.unwrap();
+    let mut changed = record(&decision(&path("a"), nar_of("same").1, "mit"));
+    changed.references.clear();
+    cache.catalog().put(&changed).await.unwrap();
+    let build = |seconds| Build {
+        derivation: path("a.drv"),
+        name: "a-1.0".to_owned(),
+        system: "x86_64-linux".to_owned(),
+        took: std::time::Duration::from_millis(seconds),
+        ended: 1,
+    };
+    cache.catalog().put_builds(&[build(7)]).await.unwrap();
+    cache.catalog().put_builds(&[build(9)]).await.unwrap();
+    cache.catalog().close().await;
+
+    let read = || async { Catalog::open_read_only(&dir.path().join("catalog.sqlite")).await.unwrap() };
+    let (catalog, mut seen, mut files) = (read().await, Vec::new(), Vec::new());
+    let all = catalog.known_outputs(|row| {
+        seen.push((row.path.to_owned(), row.withheld, row.nar_size));
+        files.extend(row.file.map(|(name, _)| name.to_owned()));
+    });
+    all.await.unwrap();
+    let expected = [("c", false), ("d", true), ("a", false)];
+    assert_eq!(seen, expected.map(|(name, withheld)| (path(name).to_basename(), withheld, Some(1))));
+    assert_eq!((files.len(), &files[0]), (2, &files[1]));
+    let (d, mut among) = (path("d").to_basename(), 0);
+    catalog.known_outputs_among(&[&d, "absent"], |row| among += usize::from(row.path == d)).await.unwrap();
+    assert_eq!(among, 1);
+
+    let mut times = Vec::new();
+    catalog.builds(|drv, package, took| times.push((drv.to_owned(), package.to_owned(), took))).await.unwrap();
+    assert_eq!(times, [(path("a.drv").to_basename(), "a".to_owned(), 9)]);
+    sqlx::query("DROP TABLE builds").execute(&pool(dir.path()).await).await.unwrap();
+    read().await.builds(|_, _, _| panic!("there are none")).await.unwrap();
 }

@@ -192,6 +192,17 @@ impl FlatBuilder {
         self.graph.node(derivation).map(Node)
     }
 
+    /// Whether a derivation was described so far.
+    pub fn is_described(&self, derivation: &str) -> bool {
+        self.graph.find(derivation).is_some_and(|node| self.graph.is_described(node))
+    }
+
+    /// Derivations that were mentioned and not described so far: their paths, without the folder of the store.
+    pub fn undescribed(&self) -> impl Iterator<Item = &str> {
+        let is_open = |(_, row): &(u32, &u32)| **row == NONE;
+        (0..).zip(&self.graph.row_of).filter(is_open).map(|(number, _)| self.graph.derivations.text(number))
+    }
+
     /// The whole graph.
     pub fn finish(mut self) -> FlatGraph {
         self.forget();
@@ -328,6 +339,32 @@ impl FlatGraph {
     /// The paths that it makes, as far as they are known beforehand.
     pub fn output_paths(&self, node: Node) -> impl Iterator<Item = OutputPath> + '_ {
         self.outputs_of(node).iter().filter(|(_, path)| *path != NONE).map(|(_, path)| OutputPath(*path))
+    }
+
+    /// How many of its outputs have a path that only a build can tell.
+    pub fn outputs_without_path(&self, node: Node) -> usize {
+        self.outputs_of(node).iter().filter(|(_, path)| *path == NONE).count()
+    }
+
+    /// Finds an output by its path, with or without the folder of the store.
+    pub fn find_output(&self, path: &str) -> Option<OutputPath> {
+        self.output_paths.find(path.strip_prefix("/nix/store/").unwrap_or(path)).map(OutputPath)
+    }
+
+    /// The output path with this number.
+    pub fn output_path(&self, index: u32) -> Option<OutputPath> {
+        ((index as usize) < self.output_path_count()).then_some(OutputPath(index))
+    }
+
+    /// An output's path without the folder of the store.
+    pub fn output_base_name(&self, path: OutputPath) -> &str {
+        self.output_paths.text(path.0)
+    }
+
+    /// Names and paths of its outputs, as far as the paths are known beforehand.
+    pub fn named_output_paths(&self, node: Node) -> impl Iterator<Item = (&str, OutputPath)> {
+        let known = self.outputs_of(node).iter().filter(|(_, path)| *path != NONE);
+        known.map(|(name, path)| (self.output_names.text(*name), OutputPath(*path)))
     }
 
     /// How many output paths there are.

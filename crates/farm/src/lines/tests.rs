@@ -43,8 +43,13 @@ pub(crate) fn read(lines: &[String]) -> Inventory {
 
 /// Verdict and deciding code of a derivation.
 pub(crate) fn decided(inventory: &Inventory, name: &str) -> (Verdict, Code) {
-    let rules =
-        Rules::new(Policy::parse(shipped::DEFAULT_POLICY).unwrap(), Vec::new(), narthex_policy::Date::of_unix_time(0));
+    decided_under(inventory, name, "")
+}
+
+/// The same with more entries in the policy.
+pub(crate) fn decided_under(inventory: &Inventory, name: &str, entries: &str) -> (Verdict, Code) {
+    let policy = Policy::parse(&format!("{}{entries}", shipped::DEFAULT_POLICY)).unwrap();
+    let rules = Rules::new(policy, Vec::new(), narthex_policy::Date::of_unix_time(0));
     let plan = Plan::new(inventory, &rules, None);
     let outcome = plan.outcome_of(inventory.graph().find(&drv(name)).unwrap()).unwrap();
     (outcome.verdict, outcome.code)

@@ -1,7 +1,7 @@
 //! Each rule, and what keeps it from being used.
 
 use crate::inventory::Inventory;
-use crate::lines::tests::{decided, drv, line, mit, read};
+use crate::lines::tests::{decided, decided_under, drv, line, mit, read};
 use narthex_policy::{Code, Verdict};
 use serde_json::{Value, json};
 
@@ -122,6 +122,18 @@ fn sources_follow_what_is_made_from_them() {
     check(&[fetched("src"), user("a", mit())], "src", Verdict::Publish, Code::SourceOfPublished);
     check(&[fetched("src"), user("a", mit()), user("b", json!({}))], "src", Verdict::Withhold, Code::SourceOfWithheld);
     check(&[fetched("src")], "src", Verdict::Withhold, Code::LicenseUnknown);
+}
+
+/// Leave for a package is leave for what it is made from, as long as nobody else's package is made from it.
+#[test]
+fn sources_follow_a_grant() {
+    let grant = "[[grants]]\nagreement = \"x\"\npackage = [\"granted*\"]\nreason = \"r\"\nresponsible = \"a\"\nuntil = \"2030-01-01\"\n";
+    let user = |name: &str| line(name, &["src"], unfree());
+    let alone = read(&[fetched("src"), user("granted")]);
+    assert_eq!(decided_under(&alone, "src", grant), (Verdict::Publish, Code::SourceOfPublished));
+    assert_eq!(decided(&alone, "src"), (Verdict::Withhold, Code::SourceOfWithheld));
+    let shared = read(&[fetched("src"), user("granted"), user("other")]);
+    assert_eq!(decided_under(&shared, "src", grant), (Verdict::Withhold, Code::SourceOfWithheld));
 }
 
 /// A product that somebody names as a source is nobody's source.

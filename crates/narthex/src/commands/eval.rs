@@ -12,7 +12,11 @@ use std::process::ExitCode;
 
 /// Exit code 1 says that an attribute failed; what did not fail is shown all the same.
 pub(crate) async fn run(common: &Common, args: &EvalArgs) -> Result<ExitCode, CommandError> {
-    let expression = settings::expression(&args.selection.expression)?;
+    let Some(expression) = &args.expression else {
+        render::out(&narthex_nix::apply_function());
+        return Ok(ExitCode::SUCCESS);
+    };
+    let expression = settings::expression(expression)?;
     let nix = settings::nix(&common.options).await?;
     let evaluator = match args.evaluator {
         Evaluator::Nix => narthex_nix::Evaluator::Nix,
@@ -22,7 +26,7 @@ pub(crate) async fn run(common: &Common, args: &EvalArgs) -> Result<ExitCode, Co
     let progress = Progress::start();
     let sink = |event| progress.show(event);
     sink(Event::Evaluating { expression: expression.to_string() });
-    let evaluation = nix.evaluate(&expression, &args.selection.attrs, &options, &sink).await;
+    let evaluation = nix.evaluate(&expression, &args.attrs, &options, &sink).await;
     progress.finish();
     let evaluation = evaluation?;
     // Derivations that are named in a text only have no facts; they are there all the same.

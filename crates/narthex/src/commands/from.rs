@@ -5,6 +5,7 @@
 use crate::error::CommandError;
 use crate::render;
 use narthex_farm::{Inventory, Lines};
+use narthex_nix::read_present;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,12 @@ pub(crate) fn read(files: &[PathBuf]) -> Result<(Inventory, bool), CommandError>
     }
     if wrong > SHOWN {
         render::warning(&format!("… and {} more lines that cannot be used", wrong - SHOWN));
+    }
+    // What no line describes may have its file on this machine, and what that names as well.
+    let undescribed = lines.undescribed();
+    if !undescribed.is_empty() {
+        let graph = read_present(undescribed, |path| lines.describes(path));
+        lines.derivations(&graph);
     }
     Ok((lines.finish(), wrong == 0))
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod corpus;
+mod costs;
 mod decide;
 mod eval;
 mod from;

@@ -1,6 +1,7 @@
 //! `narthex plan`
 
-use super::{Common, set};
+use super::set::{self, Read};
+use super::{Common, costs};
 use crate::cli::{Format, PlanArgs};
 use crate::error::{CommandError, Kind};
 use crate::render;
@@ -15,40 +16,37 @@ pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, Co
     let rules = settings::rules(args.policy.as_deref())?;
     let against = if args.diff { Some(settings::rules(args.against.as_deref())?) } else { None };
     let selection = (args.expression.as_deref(), args.attrs.as_slice());
-    let (set, whole) = set::read(common, selection, &args.from, &args.limits).await?;
+    let Read { set, whole, nix } = set::read(common, selection, &args.from, &args.limits).await?;
     if args.keep {
         keep(common, &set.inventory()).await?;
     }
-    match against {
-        None => show(args, &set.under(&rules), &rules, whole),
-        Some(against) => {
-            let before = set.clone().under(&against);
-            compare(args, (&before, &against), (&set.under(&rules), &rules), whole)
-        }
+    if let Some(against) = against {
+        let before = set.clone().under(&against);
+        return compare(args, (&before, &against), (&set.under(&rules), &rules), whole);
     }
-}
-
-/// Writes into the state what the set says, before the policy puts it right.
-async fn keep(common: &Common, inventory: &Inventory) -> Result<(), CommandError> {
-    let state = settings::state(common.state.as_deref())?;
-    let _lock = state.lock()?;
-    let catalog = Catalog::open(&state.catalog()).await?;
-    keep_facts(&catalog, inventory, settings::now()).await?;
-    catalog.close().await;
-    Ok(())
-}
-
-/// Exit code 1 says that something was not evaluated, not read or not described.
-fn show(args: &PlanArgs, inventory: &Inventory, rules: &Rules, whole: bool) -> Result<ExitCode, CommandError> {
-    let plan = Plan::new(inventory, rules, targets(args, inventory)?.as_deref());
-    match args.format {
-        Format::Table => render::plan_table(&plan, args.all),
-        Format::Json => render::plan_json(&plan),
+    let inventory = set.under(&rules);
+    let targets = targets(args, &inventory)?;
+    let plan = Plan::new(&inventory, &rules, targets.as_deref());
+    // Asked for before anything is shown, since it may fail.
+    let costs = match args.costs.costs {
+        true => Some(costs::of(common, &plan, targets, nix.as_ref()).await?),
+        false => None,
+    };
+    match (args.format, &costs) {
+        (Format::Table, None) => render::plan_table(&plan, args.all),
+        (Format::Table, Some(costs)) => {
+            render::plan_table(&plan, args.all);
+            render::costs_table(costs, &costs::audience(&args.costs));
+        }
+        (Format::Json, None) => render::plan_json(&plan),
+        (Format::Json, Some(costs)) => {
+            render::costs_json(costs, &costs::audience(&args.costs), inventory.errors().len());
+        }
     }
     Ok(ended(&plan, whole))
 }
 
-/// Shows only what differs between two policies; exit code 1 as above.
+/// Shows only what differs between two policies.
 fn compare(
     args: &PlanArgs,
     (before, against): (&Inventory, &Rules),
@@ -67,20 +65,33 @@ fn compare(
     Ok(ended(&after, whole))
 }
 
-fn targets(args: &PlanArgs, inventory: &Inventory) -> Result<Option<Vec<Node>>, CommandError> {
-    if !args.targets.is_empty() {
-        let found = args.targets.iter().map(|target| find(inventory, target)).collect::<Result<Vec<_>, _>>()?;
-        return Ok(Some(found.concat()));
-    }
-    // What an expression describes beside its jobs only tells what else is made from a source.
-    let jobs = || inventory.jobs().iter().map(|(_, node)| *node).collect();
-    Ok(args.from.is_empty().then(jobs))
-}
-
+/// Exit code 1 says that something was not evaluated, not read or not described.
 fn ended(plan: &Plan<'_>, whole: bool) -> ExitCode {
     render::plan_warnings(plan);
     let sound = whole && plan.inventory().errors().is_empty() && plan.missing().is_empty() && plan.cyclic().is_empty();
     ExitCode::from(if sound { 0 } else { Kind::Failed.code() })
+}
+
+/// Writes into the state what the set says, before the policy puts it right.
+async fn keep(common: &Common, inventory: &Inventory) -> Result<(), CommandError> {
+    let state = settings::state(common.state.as_deref())?;
+    let _lock = state.lock()?;
+    let catalog = Catalog::open(&state.catalog()).await?;
+    keep_facts(&catalog, inventory, settings::now()).await?;
+    catalog.close().await;
+    Ok(())
+}
+
+/// What is to be shown, if not everything.
+fn targets(args: &PlanArgs, inventory: &Inventory) -> Result<Option<Vec<Node>>, CommandError> {
+    Ok(if !args.targets.is_empty() {
+        Some(args.targets.iter().map(|target| find(inventory, target)).collect::<Result<Vec<_>, _>>()?.concat())
+    } else if args.from.is_empty() {
+        // What an expression describes beside its jobs only tells what else is made from a source.
+        Some(inventory.jobs().iter().map(|(_, node)| *node).collect())
+    } else {
+        None
+    })
 }
 
 /// The derivations that a text names.

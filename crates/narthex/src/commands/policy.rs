@@ -1,6 +1,7 @@
 //! `narthex policy`: policies by themselves, and what nobody has decided.
 
-use super::{Common, decide, set};
+use super::set::{self, Read};
+use super::{Common, decide};
 use crate::cli::{Format, PolicyCheckArgs, PolicyCommand, ReviewArgs};
 use crate::error::{CommandError, Kind};
 use crate::render;
@@ -42,7 +43,7 @@ fn check(args: &PolicyCheckArgs) -> Result<ExitCode, CommandError> {
 async fn undecided(common: &Common, args: &ReviewArgs) -> Result<ExitCode, CommandError> {
     let rules = settings::rules(args.policy.as_deref())?;
     let selection = (args.expression.as_deref(), args.attrs.as_slice());
-    let (set, whole) = set::read(common, selection, &args.from, &args.limits).await?;
+    let Read { set, whole, .. } = set::read(common, selection, &args.from, &args.limits).await?;
     let seen = first_seen(common).await?;
     let inventory = set.under(&rules);
     // What an expression describes beside its jobs is not part of them.

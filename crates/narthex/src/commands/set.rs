@@ -6,6 +6,7 @@ use crate::error::CommandError;
 use crate::render::{self, Progress};
 use crate::settings;
 use narthex_farm::{Inventory, PackageSet};
+use narthex_nix::Nix;
 use narthex_policy::Rules;
 use std::path::PathBuf;
 
@@ -16,24 +17,32 @@ pub(crate) enum Set {
     Lines(Inventory),
 }
 
-/// Evaluates the expression, or reads the files where there is none. The second value says that every line could be
-/// used.
+/// What was read.
+pub(crate) struct Read {
+    pub(crate) set: Set,
+    /// Whether every line could be used.
+    pub(crate) whole: bool,
+    /// The Nix that evaluated it.
+    pub(crate) nix: Option<Nix>,
+}
+
+/// Evaluates the expression, or reads the files where there is none.
 pub(crate) async fn read(
     common: &Common,
     (expression, attrs): (Option<&str>, &[String]),
     files: &[PathBuf],
     limits: &LimitArgs,
-) -> Result<(Set, bool), CommandError> {
+) -> Result<Read, CommandError> {
     let Some(expression) = expression else {
         let (inventory, whole) = from::read(files)?;
-        return Ok((Set::Lines(inventory), whole));
+        return Ok(Read { set: Set::Lines(inventory), whole, nix: None });
     };
     let expression = settings::expression(expression)?;
     let nix = settings::nix(&common.options).await?;
     let progress = Progress::start();
     let set = PackageSet::evaluate(&nix, &expression, attrs, &limits.options(), &|event| progress.show(event)).await;
     progress.finish();
-    Ok((Set::Evaluated(set?), true))
+    Ok(Read { set: Set::Evaluated(set?), whole: true, nix: Some(nix) })
 }
 
 impl Set {

@@ -2,18 +2,20 @@
 
 use super::text::{columns, count, terminal_width};
 use super::{json, out, table};
-use narthex_closure::{Graph, StorePath};
+use narthex_closure::{Derivation, Graph, StorePath};
 use narthex_license::{Class, Expr, LicenseFacts};
 use narthex_nix::Evaluation;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One derivation of the set, with what is said of it, if anything is.
+#[derive(Clone, Copy)]
 struct Row<'a> {
     path: &'a StorePath,
     name: &'a str,
     attr: Option<&'a str>,
     facts: Option<&'a LicenseFacts>,
+    derivation: Option<&'a Derivation>,
 }
 
 impl Row<'_> {
@@ -25,6 +27,7 @@ impl Row<'_> {
         self.facts.map_or(Class::Unknown, LicenseFacts::class)
     }
 
+    /// A line as `nix-eval-jobs` writes them, with what it does not tell: `narthex plan --from` reads all of it.
     fn value(&self) -> Value {
         let mut value = json!({
             "drvPath": self.path.to_string(),
@@ -38,23 +41,48 @@ impl Row<'_> {
         if let Some(attr) = self.attr {
             value["attr"] = attr.into();
         }
+        if let Some(facts) = self.facts.filter(|_| self.license().is_some()) {
+            value["extraValue"] = json!({ "license": facts.license.to_json(), "provenance": facts.provenance });
+        }
+        if let Some(derivation) = self.derivation {
+            let paths = |paths: &BTreeSet<StorePath>| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let inputs = derivation.inputs.iter().map(|(path, outputs)| (path.to_string(), json!(outputs)));
+            let outputs = derivation.outputs.iter().map(|(name, path)| (name.clone(), path.to_string().into()));
+            value["system"] = derivation.system.as_str().into();
+            value["outputs"] = Value::Object(outputs.collect());
+            value["inputDrvs"] = Value::Object(inputs.collect());
+            value["inputSrcs"] = paths(&derivation.sources).into();
+            value["mainSrcs"] = paths(&derivation.main_sources).into();
+            value["fixedOutput"] = derivation.fixed_output.into();
+        }
         value
     }
 }
 
-/// Everything that was evaluated, and everything that it is made of.
+/// Everything that was evaluated, and everything that it is made of. What several attributes are has a row for each.
 fn rows<'a>(evaluation: &'a Evaluation, graph: &'a Graph) -> Vec<Row<'a>> {
-    let attrs: BTreeMap<&StorePath, &str> =
-        evaluation.jobs.iter().rev().map(|job| (&job.derivation, job.attr.as_str())).collect();
-    let mut known: BTreeMap<&StorePath, (&str, Option<&LicenseFacts>)> =
-        graph.iter().map(|(path, derivation)| (path, (derivation.name.as_str(), None))).collect();
-    for (path, said) in &evaluation.facts {
-        known.insert(path, (&said.name, Some(&said.facts)));
+    let mut attrs: BTreeMap<&StorePath, Vec<&str>> = BTreeMap::new();
+    for job in &evaluation.jobs {
+        attrs.entry(&job.derivation).or_default().push(&job.attr);
     }
-    known.into_iter().map(|(path, (name, facts))| Row { path, name, attr: attrs.get(path).copied(), facts }).collect()
+    let mut known: BTreeMap<&StorePath, Row<'a>> = BTreeMap::new();
+    for (path, derivation) in graph.iter() {
+        let (name, derivation) = (derivation.name.as_str(), Some(derivation));
+        known.insert(path, Row { path, name, attr: None, facts: None, derivation });
+    }
+    for (path, said) in &evaluation.facts {
+        let (name, facts, derivation) = (said.name.as_str(), Some(&said.facts), graph.get(path));
+        known.insert(path, Row { path, name, attr: None, facts, derivation });
+    }
+    let each = |row: Row<'a>| {
+        let named: Vec<Row<'a>> =
+            attrs.get(row.path).into_iter().flatten().map(|attr| Row { attr: Some(attr), ..row }).collect();
+        if named.is_empty() { vec![row] } else { named }
+    };
+    known.into_values().flat_map(each).collect()
 }
 
-/// First a line for each derivation, then one for each attribute that failed.
+/// First a line for each derivation and attribute, then one for each attribute that failed.
 pub(crate) fn eval_json(evaluation: &Evaluation, graph: &Graph) {
     for row in rows(evaluation, graph) {
         json::line(&row.value());
@@ -68,7 +96,8 @@ pub(crate) fn eval_table(evaluation: &Evaluation, graph: &Graph) {
 
 /// How many jobs and derivations stand under each license.
 fn text(evaluation: &Evaluation, graph: &Graph, width: Option<usize>) -> String {
-    let rows = rows(evaluation, graph);
+    let mut rows = rows(evaluation, graph);
+    rows.dedup_by_key(|row| row.path);
     let mut counts: BTreeMap<(Class, String), (usize, usize)> = BTreeMap::new();
     for row in &rows {
         let license = row.license().unwrap_or_else(|| "(nothing declared)".to_owned());

@@ -5,7 +5,7 @@ use super::out;
 use super::text::{size, visible};
 use narthex_cache::Record;
 use narthex_farm::{About, Explanation};
-use narthex_policy::{Evidence, Reason, Verdict};
+use narthex_policy::{Code, Evidence, Reason, Verdict, asked_then};
 use serde_json::{Value, json};
 
 /// Evidence shown for one reason, and items of each list; the rest is in the JSON.
@@ -74,6 +74,7 @@ fn why_value(explanation: &Explanation) -> Value {
     value["holes"] = explanation.holes.iter().map(short).collect();
     value["withheldPackages"] = explanation.packages.iter().map(short).collect();
     value["toPublish"] = json!(explanation.obstacles);
+    value["askedThen"] = json!(asked_then(explanation.about.reasons()));
     value
 }
 
@@ -116,7 +117,7 @@ fn tree(explanation: &Explanation) -> Branch {
     let mut root = Branch::default();
     for reason in explanation.about.reasons() {
         let mut branch = reason_branch(reason);
-        if reason.code == narthex_policy::Code::SourceOfWithheld {
+        if reason.code == Code::SourceOfWithheld {
             branch.below.extend(records(&explanation.packages));
         }
         root.below.push(branch);
@@ -185,6 +186,13 @@ fn obstacles_text(explanation: &Explanation) -> String {
         text.push_str(&format!("{}{any}\n", obstacle.reason));
         branch.draw("", &mut text);
     }
+    let then: Vec<&str> = asked_then(explanation.about.reasons()).into_iter().map(Code::as_str).collect();
+    if !then.is_empty() {
+        text.push_str(&format!(
+            "Then what was found would be held against the terms and the policy: {}\n",
+            then.join(", ")
+        ));
+    }
     text
 }
 
@@ -192,7 +200,7 @@ fn obstacles_text(explanation: &Explanation) -> String {
 mod tests {
     use super::*;
     use narthex_audit::Section;
-    use narthex_policy::{Code, Coverage, Effect, Source};
+    use narthex_policy::{Coverage, Effect, Source};
 
     #[test]
     fn evidence_is_shown_down_to_the_section_and_the_clause() {

@@ -6,7 +6,8 @@ pub(crate) fn size(bytes: u64) -> String {
         0..1000 => format!("{bytes} B"),
         1000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+        1_000_000_000..1_000_000_000_000 => format!("{:.1} GB", bytes as f64 / 1e9),
+        _ => format!("{:.1} TB", bytes as f64 / 1e12),
     }
 }
 
@@ -104,8 +105,8 @@ mod tests {
     #[test]
     fn sizes_are_decimal() {
         assert_eq!(
-            [size(999), size(1500), size(2_000_000), size(3_210_000_000)],
-            ["999 B", "1.5 kB", "2.0 MB", "3.2 GB"]
+            [size(999), size(1500), size(2_000_000), size(3_210_000_000), size(4_320_000_000_000)],
+            ["999 B", "1.5 kB", "2.0 MB", "3.2 GB", "4.3 TB"]
         );
     }
 }

@@ -35,6 +35,12 @@ fn what_a_package_set_says() {
             let again = eval(&["/extra", "--format", "json", "--workers", workers]).expect(1);
             assert_eq!(again.out, said.out, "{nix}: {workers} workers");
         }
+        // What was written down is planned as what is evaluated.
+        std::fs::write(world.extra().join("lines"), &said.out).unwrap();
+        let plan = |more: &[&str]| {
+            world.narthex(&store, &state, &[&["plan", "--format", "json"], more].concat()).expect(1).out
+        };
+        assert_eq!(plan(&["--from", "/extra/lines"]), plan(&["/extra"]), "{nix}");
         let table = eval(&["/extra", "-A", "package-3", "-A", "vendor"]).expect(0).out;
         assert!(table.contains("restricted"), "{nix}: {table}");
 
@@ -44,6 +50,49 @@ fn what_a_package_set_says() {
         let plan = world.narthex(&store, &state, &["plan", "path:/extra#vendor"]).expect(0).out;
         assert!(plan.contains("withhold"), "{nix}: {plan}");
     }
+}
+
+/// Lines of jobs alone, with what the walker says by way of `--apply`: what they are made of is read from the `.drv` files
+/// that are there, and one that is gone is named.
+#[test]
+fn lines_of_jobs_alone() {
+    let world = World::new("2.8");
+    let (store, state) = (world.empty_store("store"), world.folder("state"));
+    set(&world);
+    let narthex = |arguments: &[&str]| world.narthex(&store, &state, arguments);
+    let two = "{ inherit (import ./set.nix { size = 9; }) hello vendor; }";
+    std::fs::write(world.extra().join("two.nix"), two).unwrap();
+    let all = narthex(&["eval", "/extra/two.nix", "--format", "json"]).expect(0).rows();
+    // As `nix-eval-jobs --apply` writes them: each job with the facts of all that it is made of.
+    let facts = |row: &serde_json::Value| format!("{} {}", row["drvPath"].as_str().unwrap(), row["extraValue"]);
+    let facts: Vec<String> = all.iter().filter(|row| row["extraValue"].is_object()).map(facts).collect();
+    let mut lines = String::new();
+    for attr in ["hello", "vendor"] {
+        let row = all.iter().find(|row| row["attr"] == attr).unwrap();
+        let line = serde_json::json!({
+            "attr": attr, "attrPath": [attr], "drvPath": row["drvPath"], "inputDrvs": row["inputDrvs"], "inputSrcs": row["inputSrcs"],
+            "name": row["name"], "outputs": row["outputs"], "system": row["system"], "extraValue": { "facts": facts },
+        });
+        lines.push_str(&format!("{line}\n"));
+    }
+    std::fs::write(world.extra().join("lines"), lines).unwrap();
+    let plan = |more: &[&str]| narthex(&[&["plan", "--format", "json"], more].concat());
+    let expected = plan(&["/extra/two.nix"]).expect(0).out;
+    assert!(expected.lines().count() > 4, "{expected}");
+    assert_eq!(plan(&["--from", "/extra/lines"]).expect(0).out, expected);
+
+    // A `.drv` file that is gone is named, and what needs it is withheld.
+    let gone =
+        all.iter().find(|row| row["attr"] == "hello").unwrap()["inputDrvs"].as_object().unwrap().keys().next().unwrap();
+    world.remove(&store, gone);
+    let said = plan(&["--from", "/extra/lines"]).expect(1);
+    assert!(said.err.contains(&format!("{gone} is missing")), "{}", said.err);
+    assert!(said.out.contains("graph-incomplete"), "{}", said.out);
+
+    let function = narthex(&["eval", "--print-apply"]).expect(0).out;
+    let quoted = format!("builtins.isFunction ({function})");
+    let nix = world.enter(&store, &state, &["nix-instantiate", "--eval", "-E", &quoted]).output().unwrap();
+    assert_eq!(crate::world::success(nix).trim(), "true");
 }
 
 #[test]

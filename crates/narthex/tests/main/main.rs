@@ -8,6 +8,7 @@
 mod attack;
 mod bad_input;
 mod corpus;
+mod costs;
 mod eval;
 mod example;
 mod from;

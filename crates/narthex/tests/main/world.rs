@@ -95,6 +95,11 @@ impl World {
         Said::of(self.enter(store, state, &command).output().unwrap())
     }
 
+    /// Takes a file away without telling Nix.
+    pub(crate) fn remove(&self, store: &Store, path: &str) {
+        success(self.enter(store, &self.folder("state"), &["rm", "-f", path]).output().unwrap());
+    }
+
     /// Whether a path is valid in a store.
     pub(crate) fn is_valid(&self, store: &Store, path: &str) -> bool {
         let state = self.folder("state");
