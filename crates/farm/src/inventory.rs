@@ -4,6 +4,7 @@
 //! Pure: it is filled by its callers. What is shown of it does not depend on the order of filling.
 
 use crate::package_set::PackageSet;
+use crate::plan::ABSENT;
 use narthex_closure::{Added, Derivation, FlatBuilder, FlatError, FlatGraph, Node, StorePath};
 use narthex_license::{Class, Expr, LicenseFacts};
 use narthex_nix::EvalError;
@@ -11,6 +12,7 @@ use narthex_policy::{Case, Rules};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 /// Something that is wrong with what was read, and does not keep the rest from being used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,9 +66,10 @@ impl Traits {
 pub(crate) const NOTHING: u32 = u32::MAX;
 
 /// A set of derivations and what is known of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Inventory {
-    pub(crate) graph: FlatGraph,
+    /// Shared: an inventory is put right under several policies, and none of them changes the graph.
+    pub(crate) graph: Arc<FlatGraph>,
     traits: Vec<Traits>,
     pub(crate) facts: Vec<LicenseFacts>,
     /// By derivation, its place among the facts, or `NOTHING`.
@@ -114,15 +117,40 @@ impl Inventory {
         if traits.has(Traits::SOURCES_TOLD) { !traits.has(Traits::LOCAL_SOURCE) } else { traits.has(Traits::TRIVIAL) }
     }
 
-    /// The facts as a policy puts them right. Those of a set that was evaluated are right already.
+    /// The first attribute of each job.
+    fn first_attrs(&self) -> HashMap<Node, &str> {
+        self.jobs.iter().rev().map(|(attr, node)| (*node, attr.as_str())).collect()
+    }
+
+    /// Entries of the policy that are about nothing here. What is declared has to be right already.
+    pub fn idle_entries(&self, rules: &Rules) -> Vec<String> {
+        if !rules.has_entries() {
+            return Vec::new();
+        }
+        let (attrs, graph) = (self.first_attrs(), &self.graph);
+        let mut cases = Vec::new();
+        for node in graph.nodes().filter(|node| graph.is_described(*node)) {
+            let facts = self.declared(node).map(|facts| &self.facts[facts as usize]);
+            let case = Case { package: graph.name(node), attr: attrs.get(&node).copied(), output: None };
+            let outputs = graph.outputs(node).into_iter();
+            cases.extend(outputs.map(|(output, _)| (Case { output: Some(output), ..case }, facts)));
+        }
+        rules.idle(&cases)
+    }
+
+    /// The facts as a policy puts them right. Those of a set that was put right are so already.
     #[must_use]
     pub fn put_right(mut self, rules: &Rules) -> Self {
-        let attrs: HashMap<Node, &str> = self.jobs.iter().rev().map(|(attr, node)| (*node, attr.as_str())).collect();
+        let attrs = self.first_attrs();
         let mut corrected = Vec::new();
         for node in self.graph.nodes() {
-            let Some(declared) = self.declared(node) else { continue };
+            // A source that declares nothing goes by the packages made from it.
+            if !self.graph.is_described(node) || (self.is_fixed(node) && self.declared(node).is_none()) {
+                continue;
+            }
+            let declared = self.declared(node).map_or(&ABSENT, |declared| &self.facts[declared as usize]);
             let case = Case { package: self.graph.name(node), attr: attrs.get(&node).copied(), output: None };
-            if let Some(facts) = rules.correct(&case, &self.facts[declared as usize]) {
+            if let Some(facts) = rules.correct(&case, declared) {
                 corrected.push((node, facts));
             }
         }
@@ -306,7 +334,7 @@ impl Filling {
             jobs: self.jobs,
             errors: self.errors,
             diagnostics,
-            graph,
+            graph: Arc::new(graph),
         }
     }
 }

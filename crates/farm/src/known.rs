@@ -92,9 +92,9 @@ fn said(inventory: &Inventory, settlement: &Settlement, node: Node) -> Known {
         Standing::Original(original, place) => facts(place)
             .map_or(Known::Unknown, |facts| Known::Original { package: graph.name(original).to_owned(), facts }),
         Standing::MadeFromFree => Known::MadeFromFree,
-        Standing::Source => Known::Source {
-            users: settlement.users.of(node).into_iter().map(|user| graph.base_name(user).to_owned()).collect(),
-        },
+        Standing::Source => {
+            Known::Source { users: settlement.users.of(node).map(|user| graph.base_name(user).to_owned()).collect() }
+        }
         _ => Known::Unknown,
     }
 }

@@ -6,6 +6,7 @@
 mod bytes;
 mod corpus;
 mod costs;
+mod diff;
 mod explain;
 mod inventory;
 mod known;
@@ -15,6 +16,7 @@ mod package_set;
 mod plan;
 mod recheck;
 mod report;
+mod review;
 mod run;
 mod settle;
 
@@ -24,6 +26,7 @@ pub use corpus::{
     remove_from_corpus, shipped_layers,
 };
 pub use costs::{CostReport, CostsError, Origins, plan_costs};
+pub use diff::{Change, PlanDiff};
 pub use explain::{About, Explanation, explain};
 pub use inventory::{Diagnostic, Inventory};
 pub use known::{Recognized, keep_facts, recognize};
@@ -35,5 +38,6 @@ pub use report::{
     AuditState, Carried, ComplianceReport, Inclusion, NoticeText, Notices, PackageNotice, Presence, ReportError,
     ReportPath, ReportReason, TermsDocument, TextOrigin, UsedEntry, compliance_report, notices,
 };
+pub use review::{FirstSeen, Review, Undecided, review};
 pub use run::{BuildFailure, Counts, Row, RunError, RunReport, RunRequest, run};
 pub use settle::Rulings;

@@ -4,7 +4,7 @@ use crate::inventory::Inventory;
 use crate::package_set::{PackageSet, Role};
 use crate::settle::{Rulings, Settlement, Standing, settle};
 use narthex_closure::{Node, StorePath};
-use narthex_license::{Class, Expr};
+use narthex_license::{Class, Expr, LicenseFacts};
 use narthex_policy::{Action, Case, Code, Provenance, Reason, Rules, SourceUser, Verdict, forecast};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,7 +119,7 @@ impl<'a> Plan<'a> {
     }
 
     /// What the policy can name a derivation by. A forecast is about all outputs together.
-    fn case(&self, node: Node) -> Case<'_> {
+    pub(crate) fn case(&self, node: Node) -> Case<'_> {
         Case { package: self.inventory.graph.name(node), attr: self.attrs(node).next(), output: None }
     }
 
@@ -168,6 +168,20 @@ impl<'a> Plan<'a> {
             Standing::Disputed | Standing::Missing => Provenance::Output(None),
             Standing::OwnSource | Standing::NotFree | Standing::Untold => Provenance::Output(Some(&ABSENT)),
         }
+    }
+
+    /// What it is decided by.
+    pub fn rules(&self) -> &'a Rules {
+        self.rules
+    }
+
+    /// What is declared of a package, also where something else decides about it; of another build, that package's.
+    pub(crate) fn facts(&self, node: Node) -> Option<&LicenseFacts> {
+        let facts = match self.settlement.standing(node) {
+            Standing::Original(_, facts) => Some(facts),
+            _ => self.settlement.declared(node),
+        };
+        self.settlement.facts.get(facts? as usize)
     }
 
     /// What the plan is about.
@@ -294,8 +308,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-pub(crate) static ABSENT: narthex_license::LicenseFacts =
-    narthex_license::LicenseFacts { license: Expr::Absent, provenance: Vec::new(), position: None, correction: None };
+pub(crate) static ABSENT: LicenseFacts =
+    LicenseFacts { license: Expr::Absent, provenance: Vec::new(), position: None, correction: None };
 
 /// Derivations outside the jobs' graph that would be withheld. They are not built, and still tell what
 /// becomes of the sources that they share with the jobs.

@@ -107,7 +107,8 @@ impl Settlement {
         Rulings::count(inventory.graph.nodes().filter(|node| scope(*node)).map(|node| self.standing(node)))
     }
 
-    fn declared(&self, node: Node) -> Option<u32> {
+    /// The place of what holds for it as declared among the facts, whatever else may keep it from going by them.
+    pub(crate) fn declared(&self, node: Node) -> Option<u32> {
         Some(self.declared[node.index()]).filter(|facts| *facts != NOTHING)
     }
 

@@ -1,5 +1,9 @@
 //! The command line.
 
+mod policy;
+
+pub(crate) use policy::{AnswerArg, DecideArgs, PolicyCheckArgs, PolicyCommand, ReviewArgs};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use narthex_closure::Share;
 use std::net::SocketAddr;
@@ -42,7 +46,7 @@ pub(crate) enum Command {
     /// Show and change what restricted material is known by.
     #[command(subcommand)]
     Corpus(CorpusCommand),
-    /// Look at policies.
+    /// Look at policies, and at what nobody has decided.
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Serve the cache over HTTP.
@@ -104,6 +108,15 @@ pub(crate) struct PlanArgs {
     /// The policy: a file, or the name of a shipped one; without it, `default`.
     #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Option<PathBuf>,
+
+    /// Show only what the policy changes, and through which reasons: what another policy publishes or withholds is
+    /// left out where this one does the same for the same reason.
+    #[arg(long, conflicts_with = "costs")]
+    pub(crate) diff: bool,
+
+    /// The policy that --diff compares with: a file, or the name of a shipped one; without it, `default`.
+    #[arg(long, value_name = "POLICY", requires = "diff")]
+    pub(crate) against: Option<PathBuf>,
 
     /// Keep in the state what the set says of each derivation: for `why` and `policy review`, and for paths that
     /// arrive later without their set.
@@ -215,27 +228,6 @@ pub(crate) struct EvalArgs {
 
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-
-    /// How to print the result.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
-}
-
-/// The parts of `policy`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum PolicyCommand {
-    /// Show every mistake in a policy and in the terms that it names.
-    Check(PolicyCheckArgs),
-    /// Print the JSON schema of policy files.
-    Schema,
-}
-
-/// What `policy check` takes.
-#[derive(Debug, Args)]
-pub(crate) struct PolicyCheckArgs {
-    /// The policy's file.
-    #[arg(value_name = "FILE")]
-    pub(crate) policy: PathBuf,
 
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Table)]

@@ -16,6 +16,11 @@ pub(crate) fn existing_state(given: Option<&Path>) -> Result<State, CommandError
     Ok(State::existing(&state_folder(given)?)?)
 }
 
+/// A state folder that an earlier run filled, where there is one.
+pub(crate) fn state_if_any(given: Option<&Path>) -> Option<State> {
+    State::existing(&state_folder(given).ok()?).ok()
+}
+
 /// A state folder of which only the corpus is of interest; it need not be there.
 pub(crate) fn corpus_state(given: Option<&Path>) -> Option<State> {
     state_folder(given).ok().map(|folder| State::at(&folder))
@@ -113,6 +118,22 @@ fn policy_text(given: &Path) -> Result<(String, String), CommandError> {
     Ok((read(given, "policy").map_err(|error| error.hint(hint))?, given.display().to_string()))
 }
 
+/// The text of a policy's file.
+pub(crate) fn policy_file(file: &Path) -> Result<String, CommandError> {
+    read(file, "policy")
+        .map_err(|error| error.hint("`narthex policy show default > mine.toml` makes one to begin with"))
+}
+
+/// The text of a shipped policy.
+pub(crate) fn shipped_policy(name: &str) -> Result<&'static str, CommandError> {
+    let known: Vec<&str> = shipped::POLICIES.iter().map(|(name, _)| *name).collect();
+    let (_, text) = shipped::POLICIES.iter().find(|(known, _)| *known == name).ok_or_else(|| {
+        CommandError::usage(format!("no policy that ships is called {name}"))
+            .hint(format!("shipped are {}", known.join(", ")))
+    })?;
+    Ok(text)
+}
+
 /// The text of terms that a policy names, and what they are called.
 fn terms_text(policy: &Path, name: &str, named: &str) -> Result<(String, String), CommandError> {
     if let Some((_, text)) = shipped::TERMS.iter().find(|(id, _)| *id == named) {
@@ -140,7 +161,7 @@ pub(crate) fn terms(policy: Option<&Path>) -> Result<Vec<Terms>, CommandError> {
 }
 
 /// The day in UTC.
-fn today() -> Date {
+pub(crate) fn today() -> Date {
     Date::of_unix_time(now())
 }
 
@@ -168,7 +189,7 @@ fn read(file: &Path, what: &str) -> Result<String, CommandError> {
     })
 }
 
-fn mistaken(name: &str, mistakes: &[Mistake]) -> CommandError {
+pub(crate) fn mistaken(name: &str, mistakes: &[Mistake]) -> CommandError {
     let count = mistakes.len();
     let mut error = CommandError::usage(format!("{name} has {count} mistake{}", if count == 1 { "" } else { "s" }));
     error.causes = mistakes.iter().map(|mistake| format!("{name}:{mistake}")).collect();

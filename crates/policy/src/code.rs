@@ -62,6 +62,7 @@ codes! {
     GraphIncomplete = "graph-incomplete", Declared;
     SourceOfWithheld = "source-of-withheld", Declared;
     PolicyRule = "policy-rule", Policy;
+    PolicyReview = "policy-review", Policy;
     PolicyVendorCode = "policy-vendor-code", Policy;
     TermsFileNotListed = "terms-file-not-listed", Terms;
     TermsModified = "terms-modified", Terms;

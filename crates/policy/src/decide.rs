@@ -6,6 +6,7 @@ use crate::judge;
 use crate::lift::{Lifted, ruled};
 use crate::matcher::Case;
 use crate::policy::{Action, Rules};
+use crate::review;
 use crate::terms::Terms;
 use crate::{Code, Source};
 use narthex_audit::Report;
@@ -94,7 +95,7 @@ struct Declared<'r> {
 }
 
 /// In this order: corrections, which the facts have in them already; the class of the license, or the packages that
-/// a source is of; the operator's rules; exceptions and grants, which take the force from reasons that forbid.
+/// a source is of; the operator's rules and reviews; exceptions and grants, which take the force from reasons that forbid.
 fn declared<'r>(case: &Case<'_>, provenance: &Provenance<'_>, rules: &'r Rules) -> Declared<'r> {
     let facts = provenance.facts();
     let (mut terms, mut reasons) = match provenance {
@@ -111,6 +112,7 @@ fn declared<'r>(case: &Case<'_>, provenance: &Provenance<'_>, rules: &'r Rules) 
     for rule in policy.rules.iter().filter(|rule| !rule.about.asks_for_bytes() && rule.about.is_about(case, facts)) {
         reasons.push(ruled(rule, Vec::new()));
     }
+    reasons.extend(review::reasons(case, facts, rules));
     let mut lifted = Lifted::default();
     for reason in reasons.iter_mut().filter(|reason| reason.effect == Effect::Withhold) {
         let excepts =

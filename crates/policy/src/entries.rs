@@ -1,4 +1,4 @@
-//! The entries of a policy: rules, exceptions, grants and corrections.
+//! The entries of a policy: rules, exceptions, grants and corrections. Reviews are in a file of their own.
 //!
 //! A rule adds a reason. An exception or a grant takes the force from reasons that forbid, for as long as it
 //! lasts. A correction changes what a package set says, before anything is judged.
@@ -22,9 +22,9 @@ pub(crate) struct Warrant {
 }
 
 impl Warrant {
-    const FIELDS: [&str; 3] = ["reason", "responsible", "until"];
+    pub(crate) const FIELDS: [&str; 3] = ["reason", "responsible", "until"];
 
-    fn read<'a>(reader: &mut Reader<'a>, fields: &Fields<'_, 'a>, entry: &Range<usize>) -> Option<Self> {
+    pub(crate) fn read<'a>(reader: &mut Reader<'a>, fields: &Fields<'_, 'a>, entry: &Range<usize>) -> Option<Self> {
         let reason = text(reader, fields, "reason", entry);
         let responsible = text(reader, fields, "responsible", entry);
         let until = reader.required(fields, "until", entry.clone()).and_then(|value| reader.date(value));
@@ -168,9 +168,7 @@ impl Correction {
     pub(crate) fn read<'a>(reader: &mut Reader<'a>, value: &Value<'a>) -> Option<Self> {
         const ABOUT: [&str; 2] = ["package", "attribute"];
         let (fields, at) = entry(reader, value, &[&ABOUT, &["license", "reason", "source"]])?;
-        let only: Fields<'_, 'a> =
-            fields.iter().filter(|(name, _)| ABOUT.contains(name)).map(|(n, v)| (*n, *v)).collect();
-        let about = Matcher::read(reader, &only, at.clone());
+        let about = Matcher::read(reader, &only(&fields, &ABOUT), at.clone());
         let license = reader.required(&fields, "license", at.clone()).and_then(|value| {
             let names = reader.strings(value)?;
             for name in names.iter().filter(|name| !is_attribute(name)) {
@@ -192,7 +190,7 @@ impl Correction {
 }
 
 /// The fields of an entry, and where it stands.
-fn entry<'t, 'a>(
+pub(crate) fn entry<'t, 'a>(
     reader: &mut Reader<'a>,
     value: &'t Value<'a>,
     known: &[&[&str]],
@@ -201,8 +199,18 @@ fn entry<'t, 'a>(
     Some((reader.fields(table, &known.concat()), value.span()))
 }
 
+/// Those of the fields that have these names: an entry may have a field of its own that is called as a condition.
+pub(crate) fn only<'t, 'a>(fields: &Fields<'t, 'a>, names: &[&str]) -> Fields<'t, 'a> {
+    fields.iter().filter(|(name, _)| names.contains(name)).map(|(name, value)| (*name, *value)).collect()
+}
+
 /// A text that has to be there and say something.
-fn text<'a>(reader: &mut Reader<'a>, fields: &Fields<'_, 'a>, name: &str, entry: &Range<usize>) -> Option<String> {
+pub(crate) fn text<'a>(
+    reader: &mut Reader<'a>,
+    fields: &Fields<'_, 'a>,
+    name: &str,
+    entry: &Range<usize>,
+) -> Option<String> {
     let value = reader.required(fields, name, entry.clone())?;
     let text = reader.string(value)?;
     if text.trim().is_empty() {

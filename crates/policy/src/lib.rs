@@ -7,9 +7,11 @@
 //! exactly the NAR that the decision was about, and there is no other way to make one.
 
 mod code;
+mod compare;
 mod date;
 mod decide;
 mod decision;
+mod edit;
 mod entries;
 mod evidence;
 mod judge;
@@ -18,6 +20,7 @@ mod matcher;
 mod policy;
 mod read;
 mod remedy;
+mod review;
 pub mod schema;
 mod terms;
 mod words;
@@ -26,11 +29,13 @@ pub use code::{Code, Source};
 pub use date::{Date, NoDate};
 pub use decide::{Provenance, SourceUser, Subject, decide, decide_again, forecast};
 pub use decision::{Decision, Effect, Permit, Reason, Verdict};
+pub use edit::{EditError, Edited, Entry, NewAnswer, answer};
 pub use evidence::{Coverage, Device, Evidence, Stubs, TermsName};
 pub use matcher::Case;
 pub use policy::{Action, Policy, Rules, Treatment};
 pub use read::Mistake;
 pub use remedy::{By, Obstacle, Way, asked_then, obstacles};
+pub use review::{Answer, Answered};
 pub use terms::{Terms, TextStanding};
 pub use words::certainty;
 

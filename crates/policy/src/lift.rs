@@ -4,13 +4,18 @@ use crate::decide::effect;
 use crate::decision::{Effect, Reason};
 use crate::entries::{Exception, Grant, Rule};
 use crate::policy::Rules;
-use crate::{Code, Evidence};
+use crate::{Code, Date, Evidence};
 use std::collections::BTreeMap;
 
 /// The reason that a rule gives.
 pub(crate) fn ruled(rule: &Rule, evidence: Vec<Evidence>) -> Reason {
     let message = format!("a rule about {}: {}", rule.about.shown(), rule.reason);
     Reason::new(Code::PolicyRule, effect(rule.then), message, evidence)
+}
+
+/// That an entry no longer holds.
+pub(crate) fn ended(what: &str, until: Date, responsible: &str) -> String {
+    format!("{what} ended on {until}; ask {responsible}")
 }
 
 /// What was lifted, and what would have been if it had not ended.
@@ -64,8 +69,8 @@ impl Lifted {
         lifted
     }
 
-    fn ended(&mut self, what: String, until: crate::Date, responsible: &str) {
-        let message = format!("{what} ended on {until}; ask {responsible}");
+    fn ended(&mut self, what: String, until: Date, responsible: &str) {
+        let message = ended(&what, until, responsible);
         self.used.entry((Code::PolicyExpired, message)).or_default();
     }
 

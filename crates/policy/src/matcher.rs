@@ -133,6 +133,18 @@ impl Matcher {
         self.file.is_some() || self.finding.is_some()
     }
 
+    /// Whether it is about packages as a whole, which it names or whose license it names.
+    pub(crate) fn is_about_whole_packages(&self) -> bool {
+        let named = self.package.is_some() || self.attribute.is_some() || self.license.is_some();
+        named && self.output.is_none() && !self.asks_for_bytes()
+    }
+
+    /// Its patterns of package names, where it has no other condition.
+    pub(crate) fn only_packages(&self) -> Option<&[String]> {
+        let alone = Self { package: None, ..self.clone() } == Self::default();
+        self.package.as_ref().filter(|_| alone).map(|patterns| patterns.texts.as_slice())
+    }
+
     /// Whether it is about this package, whatever is in its files.
     pub(crate) fn is_about(&self, case: &Case<'_>, facts: Option<&LicenseFacts>) -> bool {
         let holds = |patterns: &Option<Patterns>, held: &dyn Fn(&Patterns) -> bool| patterns.as_ref().is_none_or(held);

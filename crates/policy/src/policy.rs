@@ -4,6 +4,7 @@ use crate::date::Date;
 use crate::entries::{Correction, Exception, Grant, Rule};
 use crate::matcher::{Case, Matcher};
 use crate::read::{Mistake, Reader, Value};
+use crate::review::Review;
 use crate::terms::Terms;
 use narthex_audit::Material;
 use narthex_license::{Class, LicenseFacts, Reading};
@@ -41,7 +42,8 @@ pub struct Policy {
     pub(crate) rules: Vec<Rule>,
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) grants: Vec<Grant>,
-    corrections: Vec<Correction>,
+    pub(crate) corrections: Vec<Correction>,
+    pub(crate) reviews: Vec<Review>,
 }
 
 /// What is done with each kind of finding. Where the version is not known, or the library is a driver's,
@@ -59,6 +61,18 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    /// What is asked of terms, or not, by key.
+    pub(crate) fn treated(&self) -> [(&'static str, Treatment); 5] {
+        let treatments = [self.copy, self.modified_copy, self.static_code, self.cudart_static, self.device_code];
+        std::array::from_fn(|index| (Self::TREATED[index], treatments[index]))
+    }
+
+    /// What has no terms, by key.
+    pub(crate) fn decided(&self) -> [(&'static str, Action); 3] {
+        let actions = [self.suspected, self.driver, self.not_fully_audited];
+        std::array::from_fn(|index| (Self::DECIDED[index], actions[index]))
+    }
+
     const TREATED: [&str; 5] = ["copy", "modified-copy", "static-code", "cudart-static", "device-code"];
     const DECIDED: [&str; 3] = ["suspected", "driver", "not-fully-audited"];
 
@@ -87,27 +101,43 @@ impl Findings {
 }
 
 /// A policy of before there was this class does not name it, and publishes nothing of it.
-const LATER_CLASS: (&str, Class) = ("made-from-free", Class::MadeFromFree);
-const CLASSES: [(&str, Class); 4] = [
+pub(crate) const LATER_CLASS: (&str, Class) = ("made-from-free", Class::MadeFromFree);
+pub(crate) const CLASSES: [(&str, Class); 4] = [
     ("free", Class::Free),
     ("redistributable", Class::Redistributable),
     ("restricted", Class::Restricted),
     ("unknown", Class::Unknown),
 ];
 pub(crate) const ACTIONS: [(&str, Action); 2] = [("publish", Action::Publish), ("withhold", Action::Withhold)];
-const TREATMENTS: [(&str, Treatment); 3] =
+pub(crate) const TREATMENTS: [(&str, Treatment); 3] =
     [("terms", Treatment::Terms), ("withhold", Treatment::Withhold), ("publish", Treatment::Publish)];
 
-const READINGS: [(&str, Reading); 2] = [("strict", Reading::Strict), ("lenient", Reading::Lenient)];
-const KNOWN: [&str; 10] =
-    ["version", "name", "terms", "lists", "classes", "findings", "rules", "exceptions", "grants", "corrections"];
+pub(crate) const READINGS: [(&str, Reading); 2] = [("strict", Reading::Strict), ("lenient", Reading::Lenient)];
+const KNOWN: [&str; 11] = [
+    "version",
+    "name",
+    "terms",
+    "lists",
+    "classes",
+    "findings",
+    "rules",
+    "exceptions",
+    "grants",
+    "corrections",
+    "reviews",
+];
 
 fn without_places<T>(entries: Vec<(T, Range<usize>)>) -> Vec<T> {
     entries.into_iter().map(|(entry, _)| entry).collect()
 }
 
 /// Two entries about the same that cannot both hold.
-fn contradictions(reader: &mut Reader<'_>, rules: &[(Rule, Range<usize>)], corrections: &[(Correction, Range<usize>)]) {
+fn contradictions(
+    reader: &mut Reader<'_>,
+    rules: &[(Rule, Range<usize>)],
+    corrections: &[(Correction, Range<usize>)],
+    reviews: &[(Review, Range<usize>)],
+) {
     for (number, (rule, at)) in rules.iter().enumerate() {
         if let Some((other, _)) = rules[..number].iter().find(|(other, _)| other.about == rule.about) {
             let what = if other.then == rule.then { "says the same as" } else { "contradicts" };
@@ -118,6 +148,12 @@ fn contradictions(reader: &mut Reader<'_>, rules: &[(Rule, Range<usize>)], corre
         if corrections[..number].iter().any(|(other, _)| other.about == correction.about) {
             let about = correction.about.shown();
             reader.mistake(at.clone(), format!("an earlier correction is about {about} as well"));
+        }
+    }
+    for (number, (review, at)) in reviews.iter().enumerate() {
+        if reviews[..number].iter().any(|(other, _)| other.about == review.about) {
+            let about = review.about.shown();
+            reader.mistake(at.clone(), format!("an earlier review is about {about} as well"));
         }
     }
 }
@@ -156,7 +192,8 @@ impl Policy {
             let exceptions = reader.entries(&fields, "exceptions", Exception::read);
             let grants = reader.entries(&fields, "grants", Grant::read);
             let corrections = reader.entries(&fields, "corrections", Correction::read);
-            contradictions(reader, &rules, &corrections);
+            let reviews = reader.entries(&fields, "reviews", Review::read);
+            contradictions(reader, &rules, &corrections, &reviews);
             let () = version?;
             Some(Self {
                 name: name?,
@@ -168,6 +205,7 @@ impl Policy {
                 exceptions: without_places(exceptions),
                 grants: without_places(grants),
                 corrections: without_places(corrections),
+                reviews: without_places(reviews),
             })
         })
     }
@@ -215,7 +253,7 @@ impl Rules {
     }
 
     /// The day.
-    pub(crate) fn today(&self) -> Date {
+    pub fn today(&self) -> Date {
         self.today
     }
 
@@ -234,7 +272,13 @@ impl Rules {
     /// Whether packages with the same facts may come to different decisions by what they are called.
     pub fn asks_for_names(&self) -> bool {
         let policy = &self.policy;
-        !(policy.rules.is_empty() && policy.exceptions.is_empty() && policy.grants.is_empty())
+        let lists = [policy.rules.len(), policy.exceptions.len(), policy.grants.len(), policy.reviews.len()];
+        lists.iter().any(|entries| *entries > 0)
+    }
+
+    /// Whether it has entries beside its classes and findings.
+    pub fn has_entries(&self) -> bool {
+        self.asks_for_names() || !self.policy.corrections.is_empty()
     }
 
     /// Entries that are about none of these packages: most often a pattern with a mistake in it.
@@ -244,7 +288,8 @@ impl Rules {
         let rules = policy.rules.iter().map(|rule| ("rule", &rule.about));
         let exceptions = policy.exceptions.iter().map(|exception| ("exception", &exception.about));
         let corrections = policy.corrections.iter().map(|correction| ("correction", &correction.about));
-        let all = rules.chain(exceptions).chain(corrections).filter(|(_, about)| is_idle(about));
+        let reviews = policy.reviews.iter().map(|review| ("review", &review.about));
+        let all = rules.chain(exceptions).chain(corrections).chain(reviews).filter(|(_, about)| is_idle(about));
         let named = all.map(|(what, about)| format!("the {what} about {} matches nothing", about.shown()));
         let grants =
             policy.grants.iter().filter(|grant| !packages.iter().any(|(case, facts)| grant.covers(case, *facts)));

@@ -135,6 +135,9 @@ fn ways(reason: &Reason) -> Vec<Way> {
         Code::PolicyRule => {
             vec![entry(By::Operator, "rules", "change the rule, which says why it is there".to_owned()), exception()]
         }
+        Code::PolicyReview => {
+            vec![entry(By::Operator, "reviews", "change the answer, which says why it is there".to_owned())]
+        }
         Code::PolicyVendorCode => vec![
             way(By::Package, &format!("leave out the vendor's material: {files}")),
             grant(format!("give leave to pass on {files}")),

@@ -22,7 +22,8 @@ mod tests {
     #[test]
     fn the_schema_knows_what_the_reader_knows() {
         let wrong = "nonsense = 1\n[classes]\nnonsense = 1\n[findings]\nnonsense = 1\n[[rules]]\nnonsense = 1\n\
-                     [[exceptions]]\nnonsense = 1\n[[grants]]\nnonsense = 1\n[[corrections]]\nnonsense = 1\n";
+                     [[exceptions]]\nnonsense = 1\n[[grants]]\nnonsense = 1\n[[corrections]]\nnonsense = 1\n\
+                     [[reviews]]\nnonsense = 1\nanswer = \"nonsense\"\n";
         let mistakes = crate::Policy::parse(wrong).unwrap_err();
         let known = |line: usize| -> Vec<String> {
             let found = mistakes.iter().find(|m| m.line == line && m.message.contains("known are ")).unwrap();
@@ -36,9 +37,15 @@ mod tests {
         for (name, line) in [("classes", 3), ("findings", 5)] {
             assert_eq!(keys(&part(name)), known(line), "{name}");
         }
-        for (name, line) in [("rules", 7), ("exceptions", 9), ("grants", 11), ("corrections", 13)] {
+        for (name, line) in [("rules", 7), ("exceptions", 9), ("grants", 11), ("corrections", 13), ("reviews", 15)] {
             assert_eq!(keys(&part(name)["items"]), known(line), "{name}");
         }
+        let answers = part("reviews")["items"]["properties"]["answer"]["enum"].clone();
+        let message = &mistakes.iter().find(|m| m.line == 16).unwrap().message;
+        for answer in answers.as_array().unwrap() {
+            assert!(message.contains(answer.as_str().unwrap()), "{message}");
+        }
+        assert_eq!(answers.as_array().unwrap().len(), crate::review::ANSWERS.len());
         let codes = part("exceptions")["items"]["properties"]["codes"]["items"]["enum"].clone();
         let text = "[[exceptions]]\ncodes = [\"nonsense\"]\n";
         let mistakes = crate::Policy::parse(text).unwrap_err();

@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what is not there is the failure")]
 
 mod nixpkgs;
+mod policies;
 mod report;

@@ -13,11 +13,11 @@ fn lines(name: &str) -> Vec<String> {
     String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
 }
 
-fn all_lines() -> Vec<String> {
+pub(crate) fn all_lines() -> Vec<String> {
     [lines("nixpkgs-jobs.jsonl.zst"), lines("nixpkgs-graph.jsonl.zst")].concat()
 }
 
-fn inventory<'l>(lines: impl IntoIterator<Item = &'l String>) -> Inventory {
+pub(crate) fn inventory<'l>(lines: impl IntoIterator<Item = &'l String>) -> Inventory {
     let mut read = Lines::default();
     lines.into_iter().for_each(|line| read.line(line).unwrap());
     read.finish()

@@ -3,6 +3,7 @@
 mod audit;
 mod corpus;
 mod costs;
+mod decide;
 mod eval;
 mod from;
 mod named;
@@ -12,6 +13,7 @@ mod realise;
 mod report;
 mod run;
 mod serve;
+mod set;
 mod why;
 
 use crate::cli::{Cli, Command};
@@ -29,7 +31,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Report(args) => report::run(&common, &args).await,
         Command::Audit(args) => audit::run(&common, &args).await,
         Command::Corpus(command) => corpus::run(&common, &command),
-        Command::Policy(command) => policy::run(&command),
+        Command::Policy(command) => policy::run(&common, &command).await,
         Command::Serve(args) => serve::run(&common, &args).await,
         Command::Realise(args) => realise::run(&common, &args).await,
     }

@@ -1,43 +1,30 @@
 //! `narthex plan`
 
-use super::{Common, costs, from};
+use super::set::{self, Read};
+use super::{Common, costs};
 use crate::cli::{Format, PlanArgs};
 use crate::error::{CommandError, Kind};
-use crate::render::{self, Progress};
+use crate::render;
 use crate::settings;
 use narthex_cache::Catalog;
 use narthex_closure::Node;
-use narthex_farm::{Inventory, PackageSet, Plan, keep_facts};
+use narthex_farm::{Inventory, Plan, PlanDiff, keep_facts};
+use narthex_policy::Rules;
 use std::process::ExitCode;
 
 pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, CommandError> {
     let rules = settings::rules(args.policy.as_deref())?;
-    let (inventory, whole, nix) = match &args.expression {
-        None => {
-            let (inventory, whole) = from::read(&args.from)?;
-            if args.keep {
-                keep(common, &inventory).await?;
-            }
-            (inventory.put_right(&rules), whole, None)
-        }
-        Some(expression) => {
-            let expression = settings::expression(expression)?;
-            let nix = settings::nix(&common.options).await?;
-            let progress = Progress::start();
-            let (attrs, options) = (&args.attrs, args.limits.options());
-            let set = PackageSet::evaluate(&nix, &expression, attrs, &options, &|event| progress.show(event)).await;
-            progress.finish();
-            let set = set?;
-            if args.keep {
-                keep(common, &Inventory::of_set(&set)).await?;
-            }
-            let set = set.put_right(&rules);
-            for entry in set.idle_entries(&rules) {
-                render::warning(&format!("the policy `{}`: {entry}", rules.policy().name()));
-            }
-            (Inventory::of_set(&set), true, Some(nix))
-        }
-    };
+    let against = if args.diff { Some(settings::rules(args.against.as_deref())?) } else { None };
+    let selection = (args.expression.as_deref(), args.attrs.as_slice());
+    let Read { set, whole, nix } = set::read(common, selection, &args.from, &args.limits).await?;
+    if args.keep {
+        keep(common, &set.inventory()).await?;
+    }
+    if let Some(against) = against {
+        let before = set.clone().under(&against);
+        return compare(args, (&before, &against), (&set.under(&rules), &rules), whole);
+    }
+    let inventory = set.under(&rules);
     let targets = targets(args, &inventory)?;
     let plan = Plan::new(&inventory, &rules, targets.as_deref());
     // Asked for before anything is shown, since it may fail.
@@ -56,10 +43,33 @@ pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, Co
             render::costs_json(costs, &costs::audience(&args.costs), inventory.errors().len());
         }
     }
-    render::plan_warnings(&plan);
-    // Exit code 1 says that something was not evaluated, not read or not described.
-    let sound = whole && inventory.errors().is_empty() && plan.missing().is_empty() && plan.cyclic().is_empty();
-    Ok(ExitCode::from(if sound { 0 } else { Kind::Failed.code() }))
+    Ok(ended(&plan, whole))
+}
+
+/// Shows only what differs between two policies.
+fn compare(
+    args: &PlanArgs,
+    (before, against): (&Inventory, &Rules),
+    (after, rules): (&Inventory, &Rules),
+    whole: bool,
+) -> Result<ExitCode, CommandError> {
+    // Both have the same graph, and a derivation the same number in both.
+    let targets = targets(args, after)?;
+    let before = Plan::new(before, against, targets.as_deref());
+    let after = Plan::new(after, rules, targets.as_deref());
+    let diff = PlanDiff::new(&before, &after);
+    match args.format {
+        Format::Table => render::diff_table(&diff, args.all),
+        Format::Json => render::diff_json(&diff),
+    }
+    Ok(ended(&after, whole))
+}
+
+/// Exit code 1 says that something was not evaluated, not read or not described.
+fn ended(plan: &Plan<'_>, whole: bool) -> ExitCode {
+    render::plan_warnings(plan);
+    let sound = whole && plan.inventory().errors().is_empty() && plan.missing().is_empty() && plan.cyclic().is_empty();
+    ExitCode::from(if sound { 0 } else { Kind::Failed.code() })
 }
 
 /// Writes into the state what the set says, before the policy puts it right.

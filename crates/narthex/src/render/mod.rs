@@ -3,6 +3,7 @@
 mod audit;
 mod corpus;
 mod costs;
+mod diff;
 mod eval;
 mod explain;
 mod json;
@@ -12,12 +13,14 @@ mod progress;
 mod realise;
 mod recheck;
 pub(crate) mod report;
+mod review;
 mod table;
 mod text;
 
 pub(crate) use audit::{Audited, audit_explained, audit_json, audit_sarif, audit_table};
 pub(crate) use corpus::{corpus_json, corpus_table};
 pub(crate) use costs::{costs_json, costs_table};
+pub(crate) use diff::{diff_json, diff_table};
 pub(crate) use eval::{eval_json, eval_table};
 pub(crate) use explain::{why, why_json};
 pub(crate) use json::run_json;
@@ -26,6 +29,7 @@ pub(crate) use policy::{policy_json, policy_table};
 pub(crate) use progress::{Progress, Scanning};
 pub(crate) use realise::{holes_remain, realise_plan, realised};
 pub(crate) use recheck::{recheck_json, recheck_table};
+pub(crate) use review::{review_json, review_table, review_warnings};
 pub(crate) use table::run_table;
 
 use crate::error::CommandError;

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// Sets of so many derivations are listed as a whole; a person reads no more.
 const SMALL: usize = 200;
 /// Of a group, so many are shown.
-const EXAMPLES: usize = 5;
+pub(super) const EXAMPLES: usize = 5;
 
 pub(crate) fn plan_table(plan: &Plan<'_>, all: bool) {
     out(&plan_text(plan, all, terminal_width()));
@@ -135,7 +135,7 @@ fn large(plan: &Plan<'_>, number: usize, all: bool, width: Option<usize>) -> Str
     text
 }
 
-fn push(text: &mut String, lines: &[String]) {
+pub(super) fn push(text: &mut String, lines: &[String]) {
     for line in lines {
         text.push_str(line);
         text.push('\n');
@@ -143,7 +143,7 @@ fn push(text: &mut String, lines: &[String]) {
 }
 
 /// A source can have hundreds of users; the JSON names them all.
-fn shortened(message: &str) -> String {
+pub(super) fn shortened(message: &str) -> String {
     const ROOM: usize = 160;
     let cut = message.chars().count() > ROOM;
     if cut { message.chars().take(ROOM - 1).chain(['…']).collect() } else { message.to_owned() }
@@ -170,36 +170,43 @@ fn holes(plan: &Plan<'_>, all: bool) -> String {
 
 /// One of a group: jobs by their attributes come before others by their names.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Member<'a> {
+pub(super) struct Member<'a> {
     other: bool,
-    attr: Option<&'a str>,
+    pub(super) attr: Option<&'a str>,
     name: &'a str,
     base_name: &'a str,
-    node: Node,
+    pub(super) node: Node,
 }
 
-/// The first members of each group. One pass; only as many are kept as are asked for.
-fn groups<'a>(plan: &'a Plan<'a>, most: usize) -> BTreeMap<(Verdict, Code), Vec<Member<'a>>> {
-    let graph = plan.inventory().graph();
+impl<'a> Member<'a> {
+    pub(super) fn of(plan: &Plan<'a>, node: Node) -> Self {
+        let (graph, attr) = (plan.inventory().graph(), plan.attrs(node).next());
+        Self { other: attr.is_none(), attr, name: graph.name(node), base_name: graph.base_name(node), node }
+    }
+}
+
+/// Adds one to those that may be among the first. Only about twice as many are kept as are asked for.
+pub(super) fn keep_first<'a>(members: &mut Vec<Member<'a>>, member: Member<'a>, most: usize) {
+    if members.len() < most.saturating_mul(2) {
+        members.push(member);
+        return;
+    }
+    // Half of a full list goes, so that each member costs one comparison on the whole.
+    if members.len() > most {
+        members.sort_unstable();
+        members.truncate(most);
+    }
+    if members.last().is_none_or(|last| member < *last) {
+        members.push(member);
+    }
+}
+
+/// The first members of each group, in one pass.
+fn groups<'a>(plan: &Plan<'a>, most: usize) -> BTreeMap<(Verdict, Code), Vec<Member<'a>>> {
     let mut groups: BTreeMap<(Verdict, Code), Vec<Member<'_>>> = BTreeMap::new();
     for node in plan.shown() {
         let Some(Outcome { verdict, code, .. }) = plan.outcome_of(node) else { continue };
-        let attr = plan.attrs(node).next();
-        let (name, base_name) = (graph.name(node), graph.base_name(node));
-        let member = Member { other: attr.is_none(), attr, name, base_name, node };
-        let members = groups.entry((verdict, code)).or_default();
-        if members.len() < most.saturating_mul(2) {
-            members.push(member);
-        } else {
-            // Half of a full list goes, so that each member costs one comparison on the whole.
-            if members.len() > most {
-                members.sort_unstable();
-                members.truncate(most);
-            }
-            if members.last().is_none_or(|last| member < *last) {
-                members.push(member);
-            }
-        }
+        keep_first(groups.entry((verdict, code)).or_default(), Member::of(plan, node), most);
     }
     for members in groups.values_mut() {
         members.sort_unstable();

@@ -13,6 +13,9 @@ fn help_of_every_command() {
     for command in ["run", "plan", "eval", "why", "report", "audit", "corpus", "serve", "realise"] {
         text.push_str(&format!("\n---- {command}\n{}", narthex(&[command, "--help"]).expect(0).out));
     }
+    for part in ["review", "decide"] {
+        text.push_str(&format!("\n---- policy {part}\n{}", narthex(&["policy", part, "--help"]).expect(0).out));
+    }
     insta::assert_snapshot!(text);
 }
 

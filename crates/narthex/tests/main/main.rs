@@ -16,5 +16,6 @@ mod help;
 mod http;
 mod kill;
 mod known;
+mod policies;
 mod report;
 mod world;

@@ -1,4 +1,4 @@
-//! What goes before what, as one table: classes, terms, findings, rules, exceptions, grants, corrections, dates.
+//! What goes before what, as one table: classes, terms, findings, rules, exceptions, grants, corrections, reviews, dates.
 
 use super::*;
 use crate::{Date, Policy, shipped};
@@ -15,6 +15,10 @@ fn exception(codes: &str, about: &str, until: &str) -> String {
 
 fn grant(covers: &str, until: &str) -> String {
     format!("[[grants]]\nagreement = \"NVIDIA, 2025\"\n{covers}\n{WARRANT}until = {until}\n")
+}
+
+fn review(answer: &str, until: &str) -> String {
+    format!("[[reviews]]\npackage = [\"torch\"]\nanswer = {answer}\n{WARRANT}until = {until}\n")
 }
 
 fn rules(more: &str) -> Rules {
@@ -143,6 +147,22 @@ fn the_strictest_reason_wins_unless_an_exception_or_a_grant_names_the_case() {
         (mit(), vec![ptxas(), suspected()], grant("license = [\"nvidia*\"]", "2027-06-30"), Withhold, AuditSuspected),
         (cuda(), vec![ptxas()], grant("license = [\"nvidiaCuda\"]", "2027-06-30"), Publish, PolicyGrant),
         (json!(null), vec![], grant("package = [\"torch\"]", "2027-06-30"), Withhold, LicenseUnknown),
+        // A review that withholds is lifted by nothing, also when its time is over; one that confirms permits nothing.
+        (mit(), vec![], review("\"from-vendor\"", "2027-06-30"), Withhold, PolicyReview),
+        (mit(), vec![], review("\"from-vendor\"", "2026-06-30"), Withhold, PolicyReview),
+        (mit(), vec![], review("\"confirmed\"", "2027-06-30"), Publish, LicenseFree),
+        (cuda(), vec![], review("\"confirmed\"", "2027-06-30"), Withhold, LicenseRestricted),
+        (json!(null), vec![], review("\"confirmed\"", "2027-06-30"), Withhold, LicenseUnknown),
+        (mit(), vec![ptxas()], review("\"confirmed\"", "2027-06-30"), Withhold, TermsFileNotListed),
+        (
+            cuda(),
+            vec![],
+            review("\"from-vendor\"", "2027-06-30") + &grant("license = [\"nvidiaCuda\"]", "2027-06-30"),
+            Withhold,
+            PolicyReview,
+        ),
+        (mit(), vec![], review("\"from-vendor\"", "2027-06-30") + PUBLISH_TORCH, Withhold, PolicyReview),
+        (cuda(), vec![], review("\"from-vendor\"", "2027-06-30"), Withhold, LicenseRestricted),
         // A correction comes before all of it.
         (mit(), vec![], correction("\"mit\", \"nvidiaCuda\""), Withhold, LicenseRestricted),
         (cuda(), vec![], correction("\"bsd3\""), Publish, LicenseFree),
@@ -235,8 +255,19 @@ fn mistakes_in_entries_are_shown_with_their_places() {
 fn entries_that_match_nothing_are_named() {
     let facts = LicenseFacts::from_json(&json!({ "license": "mit" }));
     let case = Case { package: "torch-2.1.0", attr: Some("torch"), output: None };
-    let more =
-        [WITHHOLD_TORCH, &WITHHOLD_TORCH.replace("torch", "trch"), &grant("license = [\"nvidia*\"]", "2027-06-30")];
+    let more = [
+        WITHHOLD_TORCH,
+        &WITHHOLD_TORCH.replace("torch", "trch"),
+        &grant("license = [\"nvidia*\"]", "2027-06-30"),
+        &review("\"confirmed\"", "2027-06-30").replace("torch", "jax"),
+    ];
     let idle = rules(&more.concat()).idle(&[(case, Some(&facts))]);
-    assert_eq!(idle, ["the rule about package trch matches nothing", "the grant `NVIDIA, 2025` covers nothing"]);
+    assert_eq!(
+        idle,
+        [
+            "the rule about package trch matches nothing",
+            "the review about package jax matches nothing",
+            "the grant `NVIDIA, 2025` covers nothing"
+        ]
+    );
 }

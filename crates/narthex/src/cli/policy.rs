@@ -1,0 +1,114 @@
+//! What `policy` takes.
+
+use super::{Format, LimitArgs};
+use clap::{Args, Subcommand, ValueEnum};
+use narthex_policy::Date;
+use std::path::PathBuf;
+
+/// The parts of `policy`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Show every mistake in a policy and in the terms that it names.
+    Check(PolicyCheckArgs),
+    /// List packages that are not plainly free and that nobody has decided about, newest first; exit code 3 says that
+    /// there are any.
+    Review(ReviewArgs),
+    /// Write into a policy what becomes of packages.
+    Decide(DecideArgs),
+    /// Print a shipped policy, as a beginning for one of your own.
+    Show {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Print the JSON schema of policy files.
+    Schema,
+}
+
+/// What `policy check` takes.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyCheckArgs {
+    /// The policy's file.
+    #[arg(value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// What `policy review` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ReviewArgs {
+    /// A Nix file, a folder with a default.nix, or a flake: `.#packages.x86_64-linux`, `github:OWNER/NAME`.
+    #[arg(value_name = "EXPR", required_unless_present = "from")]
+    pub(crate) expression: Option<String>,
+
+    /// Only this attribute and what it is made of; may be given several times.
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", conflicts_with = "from")]
+    pub(crate) attrs: Vec<String>,
+
+    /// Instead of evaluating, read lines that nix-eval-jobs wrote, compressed with zstd or not; - is the standard
+    /// input. May be given several times, for instance for jobs and for what they are made of.
+    #[arg(long, value_name = "FILE", conflicts_with = "expression")]
+    pub(crate) from: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+
+    /// The policy: a file, or the name of a shipped one; without it, `default`.
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) policy: Option<PathBuf>,
+
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// Where a package belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnswerArg {
+    /// Somebody made sure that it may be passed on. What its license forbids needs --agreement as well.
+    Confirmed,
+    /// Something else takes its place, and it is withheld.
+    Replaced,
+    /// Users fetch it from the vendor, and it is withheld.
+    FromVendor,
+}
+
+/// What `policy decide` takes.
+#[derive(Debug, Args)]
+pub(crate) struct DecideArgs {
+    /// The package's name as `policy review` shows it, with a version where only that one is meant, or a pattern; may
+    /// be given several times.
+    #[arg(value_name = "PACKAGE", required = true)]
+    pub(crate) packages: Vec<String>,
+
+    /// What becomes of it.
+    #[arg(long, value_enum)]
+    pub(crate) answer: AnswerArg,
+
+    /// What takes its place.
+    #[arg(long, value_name = "NAME", required_if_eq("answer", "replaced"))]
+    pub(crate) replacement: Option<String>,
+
+    /// The agreement with whoever holds the rights: then a grant is written, which lifts what their license forbids.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) agreement: Option<String>,
+
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+
+    /// Who answers for it.
+    #[arg(long, value_name = "WHO")]
+    pub(crate) responsible: String,
+
+    /// The last day on which it holds, such as 2027-01-31.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) until: Date,
+
+    /// The policy's file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+}

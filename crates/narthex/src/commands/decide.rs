@@ -1,0 +1,110 @@
+//! `narthex policy decide`: an answer into a policy's file, which is whole at every moment.
+
+use crate::cli::{AnswerArg, DecideArgs};
+use crate::error::CommandError;
+use crate::render;
+use crate::settings;
+use narthex_policy::{EditError, Entry, NewAnswer, answer, shipped};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(crate) fn run(args: &DecideArgs) -> Result<ExitCode, CommandError> {
+    let file = &args.policy;
+    if shipped::POLICIES.iter().any(|(name, _)| file.as_os_str() == *name) {
+        let name = file.display();
+        let error = CommandError::usage(format!("the shipped policy {name} cannot be changed"));
+        return Err(error.hint(format!("`narthex policy show {name} > mine.toml` makes a policy of your own from it")));
+    }
+    let entry = match (args.answer, &args.agreement, &args.replacement) {
+        (AnswerArg::Confirmed, None, None) => Entry::Confirmed,
+        (AnswerArg::Confirmed, Some(agreement), None) => Entry::Grant(agreement),
+        (AnswerArg::Replaced, None, Some(by)) => Entry::Replaced(by),
+        (AnswerArg::FromVendor, None, None) => Entry::FromVendor,
+        (_, Some(_), _) => return Err(CommandError::usage("--agreement goes with --answer confirmed only")),
+        _ => return Err(CommandError::usage("--replacement goes with --answer replaced only")),
+    };
+    let name = file.display().to_string();
+    let text = settings::policy_file(file)?;
+    let new = NewAnswer {
+        packages: &args.packages,
+        entry,
+        reason: &args.reason,
+        responsible: &args.responsible,
+        until: args.until,
+    };
+    let edited = answer(&text, &new, settings::today()).map_err(|error| refused(&name, error))?;
+    replace(file, &text, &edited.text).map_err(|error| {
+        CommandError::failed(format!("{name} cannot be written; it is as it was")).caused_by(&error)
+    })?;
+    render::out(&edited.entry);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refused(name: &str, error: EditError) -> CommandError {
+    let usage = |hint: &str| CommandError::usage(format!("{name}: {error}")).hint(hint);
+    match &error {
+        EditError::Before(mistakes) => settings::mistaken(name, mistakes),
+        EditError::After(mistakes) => {
+            let mut error = settings::mistaken(&format!("{name}, with this entry,"), mistakes);
+            error.hint = Some("nothing was written".to_owned());
+            error
+        }
+        EditError::Decided { .. } => usage("change that entry where it stands, or wait until it ends"),
+        EditError::StillWithheld { .. } => {
+            usage("change that entry where it stands: after its end it withholds all the same")
+        }
+        EditError::Over(_) => usage("give --until today or a later day, in UTC"),
+        EditError::OneLine(list) => usage(&format!("write its entries as [[{list}]]")),
+    }
+}
+
+/// Puts a new text in the place of the old one, in one step.
+fn replace(file: &Path, old: &str, new: &str) -> io::Result<()> {
+    // A link stays a link.
+    let file = file.canonicalize()?;
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let staged = folder.join(format!(".{name}.{}", std::process::id()));
+    let write = || {
+        let mut to = File::options().write(true).create_new(true).open(&staged)?;
+        to.write_all(new.as_bytes())?;
+        to.set_permissions(fs::metadata(&file)?.permissions())?;
+        to.sync_all()?;
+        if fs::read_to_string(&file)? != old {
+            return Err(io::Error::other("somebody else changed it meanwhile"));
+        }
+        fs::rename(&staged, &file)?;
+        File::open(folder)?.sync_all()
+    };
+    let result = write();
+    if result.is_err() {
+        let _ = fs::remove_file(&staged);
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_or_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("mine.toml"), dir.path().join("link.toml"));
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("mine.toml", &link).unwrap();
+        replace(&link, "old", "new").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        // Somebody else was faster.
+        let error = replace(&file, "old", "newer").unwrap_err();
+        assert_eq!(error.to_string(), "somebody else changed it meanwhile");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}

@@ -1,0 +1,245 @@
+//! `policy review`, `policy decide`, `policy show` and `plan --diff`, from lines and with a file of a policy.
+
+use crate::world::{Said, program};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn line(name: &str, more: &str) -> String {
+    let hash = &format!("{:0<32}", name.replace(|c: char| "etou-.".contains(c), "0"))[..32];
+    let path = format!("/nix/store/{hash}-{name}");
+    format!(r#"{{"drvPath":"{path}.drv","inputDrvs":{{}},"outputs":{{"out":"{path}"}},{more}}}"#) + "\n"
+}
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { folder: tempfile::tempdir().unwrap() };
+        let lines = [
+            line("hello-1", r#""attr":"hello","meta":{"license":"mit"}"#),
+            line("steam-1.0", r#""attr":"steam","meta":{"license":"unfree"}"#),
+            line("zoom-6.2", r#""attr":"zoom","meta":{"license":"unfreeRedistributable"}"#),
+        ];
+        std::fs::write(place.path("lines"), lines.concat()).unwrap();
+        let default = place.narthex(&["policy", "show", "default"]).expect(0).out;
+        std::fs::write(place.path("mine.toml"), default.replace("name = \"default\"", "name = \"mine\"")).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn narthex(&self, arguments: &[&str]) -> Said {
+        let mut command = Command::new(program());
+        command.args(arguments).current_dir(self.folder.path()).env("XDG_STATE_HOME", self.path("state"));
+        Said::of(command.output().unwrap())
+    }
+
+    fn review(&self, more: &[&str]) -> Said {
+        self.narthex(&[&["policy", "review", "--from", "lines", "--policy", "mine.toml"], more].concat())
+    }
+
+    fn decide(&self, more: &[&str]) -> Said {
+        let usual = ["policy", "decide", "--reason", "read it", "--responsible", "ann@example.org"];
+        self.narthex(&[&usual, more].concat())
+    }
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+const MINE: [&str; 4] = ["--policy", "mine.toml", "--until", "2999-12-31"];
+
+#[test]
+fn a_change_is_held_until_somebody_has_answered() {
+    let place = Place::new();
+    let said = place.review(&[]).expect(3);
+    insta::assert_snapshot!(said.out, @r#"
+    FIRST SEEN  PACKAGE  VERSION  CLASS            TODAY                               LICENSE                           ATTRIBUTES
+    –           steam    1.0      restricted       withheld: license-restricted        LicenseRef-unfree                 steam
+    –           zoom     6.2      redistributable  published: license-redistributable  LicenseRef-unfreeRedistributable  zoom
+
+    2 packages that nobody has decided about
+    "#);
+    assert!(!place.path("state").exists(), "a review makes no state");
+    let rows = place.review(&["--format", "json"]).expect(3).rows();
+    let keys: Vec<String> = rows[0].as_object().unwrap().keys().cloned().collect();
+    let mut expected = vec![
+        "attrs",
+        "class",
+        "drvPaths",
+        "ended",
+        "firstSeen",
+        "licenses",
+        "package",
+        "reasons",
+        "verdict",
+        "versions",
+    ];
+    expected.sort();
+    assert_eq!(keys, expected);
+    assert_eq!((&rows[1]["package"], &rows[1]["verdict"]), (&"zoom".into(), &"publish".into()));
+
+    let before = read(&place.path("mine.toml"));
+    let written = place.decide(&[&["steam", "--answer", "from-vendor"], &MINE[..]].concat()).expect(0).out;
+    assert_eq!(read(&place.path("mine.toml")), format!("{before}\n{written}"));
+    assert!(written.starts_with("[[reviews]]\npackage = [\"steam\"]\nanswer = \"from-vendor\"\n"), "{written}");
+    assert_eq!(place.review(&["--format", "json"]).expect(3).rows().len(), 1);
+    place.decide(&[&["zoom", "--answer", "confirmed"], &MINE[..]].concat()).expect(0);
+    let said = place.review(&[]).expect(0);
+    insta::assert_snapshot!(said.out, @r#"
+    every package that declares a license which is not plainly free is decided about
+    decided: 1 confirmed, 1 from the vendor or withheld by a rule
+    "#);
+    place.narthex(&["policy", "check", "mine.toml"]).expect(0);
+
+    // What could not be read may hide a package: 1, unless something is undecided anyhow.
+    std::fs::write(place.path("lines"), read(&place.path("lines")) + "{").unwrap();
+    assert!(place.review(&[]).expect(1).err.contains("lines:4: "));
+}
+
+#[test]
+fn what_is_confirmed_and_withheld_is_said() {
+    let place = Place::new();
+    place.decide(&[&["steam", "zoom", "--answer", "confirmed"], &MINE[..]].concat()).expect(0);
+    let said = place.review(&[]).expect(0);
+    assert!(
+        said.err.contains("steam is confirmed by the review about package steam or zoom, and withheld all the same"),
+        "{}",
+        said.err
+    );
+    // With an agreement it is a grant, and it is published.
+    let place = Place::new();
+    let agreement = ["steam", "--answer", "confirmed", "--agreement", "Valve, 2026"];
+    let written = place.decide(&[&agreement, &MINE[..]].concat()).expect(0).out;
+    assert!(written.starts_with("[[grants]]\nagreement = \"Valve, 2026\"\n"), "{written}");
+    let plan = place.narthex(&["plan", "--from", "lines", "--policy", "mine.toml"]).expect(0);
+    assert!(plan.out.contains("publish   steam-1.0  policy-grant"), "{}", plan.out);
+}
+
+#[test]
+fn what_cannot_be_decided_changes_nothing() {
+    let place = Place::new();
+    place.decide(&[&["steam", "--answer", "from-vendor"], &MINE[..]].concat()).expect(0);
+    let before = read(&place.path("mine.toml"));
+    let check = |arguments: &[&str], expected: &str| {
+        let said = place.decide(arguments).expect(2);
+        assert!(said.err.contains(expected), "{arguments:?}\n{}", said.err);
+        assert_eq!(read(&place.path("mine.toml")), before, "{arguments:?}");
+    };
+    let with = |more: &[&'static str]| [more, &MINE[..]].concat();
+    let confirmed = |package: &'static str| with(&[package, "--answer", "confirmed"]);
+    check(&confirmed("steam"), "steam is decided already, by the review about package steam");
+    check(&confirmed("["), "mine.toml, with this entry, has 1 mistake");
+    check(&with(&["zoom", "--answer", "replaced"]), "--replacement");
+    check(&with(&["zoom", "--answer", "confirmed", "--replacement", "x"]), "--replacement goes with");
+    check(&with(&["zoom", "--answer", "from-vendor", "--agreement", "x"]), "--agreement goes with");
+    check(&["zoom", "--answer", "confirmed", "--until", "2020-01-01", "--policy", "mine.toml"], "2020-01-01 is over");
+    check(&["zoom", "--answer", "confirmed", "--until", "soon", "--policy", "mine.toml"], "--until");
+    let shipped = ["zoom", "--answer", "confirmed", "--until", "2999-01-01", "--policy", "strict"];
+    check(&shipped, "`narthex policy show strict > mine.toml`");
+    check(&["zoom", "--answer", "confirmed", "--until", "2999-01-01", "--policy", "no.toml"], "no.toml cannot be read");
+    assert!(place.narthex(&["policy", "show", "lax"]).expect(2).err.contains("shipped are default, strict"));
+}
+
+#[test]
+fn the_newest_come_first() {
+    let place = Place::new();
+    place.narthex(&["plan", "--from", "lines", "--keep"]).expect(0);
+    let more = line("abacus-1", r#""attr":"abacus","meta":{"license":"unfree"}"#);
+    let newer = line("zoom-6.3", r#""attr":"zoomNew","meta":{"license":"unfreeRedistributable"}"#);
+    std::fs::write(place.path("lines"), read(&place.path("lines")) + &more + &newer).unwrap();
+    let rows = place.review(&["--format", "json"]).expect(3).rows();
+    let order: Vec<_> = rows.iter().map(|row| (row["package"].as_str().unwrap(), row["firstSeen"].is_null())).collect();
+    assert_eq!(order, [("abacus", true), ("zoom", true), ("steam", false)]);
+}
+
+#[test]
+fn only_what_a_policy_changes_is_shown() {
+    let place = Place::new();
+    let diff = |more: &[&str]| place.narthex(&[&["plan", "--from", "lines", "--diff"], more].concat());
+    let same = diff(&["--policy", "default"]).expect(0);
+    insta::assert_snapshot!(same.out, @r#"
+    `default` → `default`, 3 derivations
+    the two policies say the same
+
+    by license alone: nothing changes
+    "#);
+    assert_eq!(diff(&["--policy", "default", "--format", "json"]).expect(0).out, "");
+    place.decide(&[&["zoom", "--answer", "from-vendor"], &MINE[..]].concat()).expect(0);
+    place.decide(&[&["steam", "--answer", "confirmed", "--agreement", "Valve"], &MINE[..]].concat()).expect(0);
+    insta::assert_snapshot!(diff(&["--policy", "mine.toml"]).expect(0).out, @r#"
+    `default` → `mine`, 3 derivations
+
+    what the policies say differently:
+      the grant `Valve`: only after
+      the review about package zoom: only after
+
+    CHANGE              DERIVATIONS  ATTRIBUTES  BEFORE                   AFTER
+    publish → withhold            1           1  license-redistributable  policy-review
+    withhold → publish            1           1  license-restricted       policy-grant
+
+    publish → withhold: license-redistributable → policy-review
+      zoom  zoom-6.2  before: LicenseRef-unfreeRedistributable is not free, but may be passed on
+                      after:  a review about package zoom, until 2999-12-31: users fetch it from the vendor: read it (ann@example.org)
+
+    withhold → publish: license-restricted → policy-grant
+      steam  steam-1.0  before: LicenseRef-unfree may not be passed on
+                        after:  the grant `Valve` covers it until 2999-12-31: read it (ann@example.org)
+
+    by license alone: 1 derivation would be withheld that is published, 1 would be published, and 0 for another reason
+    "#);
+    insta::assert_snapshot!(diff(&["--policy", "strict", "--against", "mine.toml", "--all"]).expect(0).out, @r#"
+    `mine` → `strict`, 3 derivations
+
+    what the policies say differently:
+      findings.copy: terms → withhold
+      findings.modified-copy: terms → withhold
+      findings.static-code: terms → withhold
+      findings.cudart-static: terms → withhold
+      findings.device-code: terms → withhold
+      the grant `Valve`: only before
+      the review about package zoom: only before
+
+    CHANGE              DERIVATIONS  ATTRIBUTES  BEFORE         AFTER
+    publish → withhold            1           1  policy-grant   license-restricted
+    withhold → publish            1           1  policy-review  license-redistributable
+
+    publish → withhold: policy-grant → license-restricted
+      steam  steam-1.0  before: the grant `Valve` covers it until 2999-12-31: read it (ann@example.org)
+                        after:  LicenseRef-unfree may not be passed on
+
+    withhold → publish: policy-review → license-redistributable
+      zoom  zoom-6.2  before: a review about package zoom, until 2999-12-31: users fetch it from the vendor: read it (ann@example.org)
+                      after:  LicenseRef-unfreeRedistributable is not free, but may be passed on
+
+    by license alone: 1 derivation would be withheld that is published, 1 would be published, and 0 for another reason
+    findings are made in the bytes, which a plan does not know: a run may change more
+    "#);
+    // Where the reason stays, the class is what the policies differ about.
+    let private = diff(&["--policy", "private"]).expect(0).out;
+    let line = "  steam  steam-1.0  classes.restricted differs: LicenseRef-unfree may not be passed on\n";
+    assert!(private.contains(line), "{private}");
+    let rows = diff(&["--policy", "mine.toml", "--format", "json"]).expect(0).rows();
+    let steam = rows.iter().find(|row| row["attr"] == "steam").unwrap();
+    assert_eq!(
+        (rows.len(), &steam["before"]["verdict"], &steam["after"]["verdict"]),
+        (2, &"withhold".into(), &"publish".into())
+    );
+    assert_eq!(steam["after"]["reasons"][0]["code"], "policy-grant");
+    let one = diff(&["--policy", "mine.toml", "--target", "zoom", "--format", "json"]).expect(0).rows();
+    assert_eq!((one.len(), &one[0]["attr"]), (1, &"zoom".into()));
+    assert_eq!(place.narthex(&["plan", "--from", "lines", "--against", "strict"]).code, Some(2));
+}
+
+#[test]
+fn entries_about_nothing_are_a_warning_for_lines_as_well() {
+    let place = Place::new();
+    place.decide(&[&["stem", "--answer", "from-vendor"], &MINE[..]].concat()).expect(0);
+    let said = place.narthex(&["plan", "--from", "lines", "--policy", "mine.toml"]).expect(0);
+    assert!(said.err.contains("the policy `mine`: the review about package stem matches nothing"), "{}", said.err);
+}

@@ -1,0 +1,231 @@
+//! Writes an answer into the text of a policy.
+//!
+//! An answer grows the text at its end, and what stands before it stays byte for byte. One exception: where a review
+//! of the same packages has ended, that one is edited, since ended reviews go on to withhold. Pure: who has the file
+//! writes it.
+
+use crate::date::Date;
+use crate::matcher::Case;
+use crate::policy::{Policy, Rules};
+use crate::read::Mistake;
+use crate::review::{Answer, Review};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, value};
+
+/// What is to be written.
+#[derive(Clone, Debug)]
+pub struct NewAnswer<'a> {
+    /// Patterns of package names.
+    pub packages: &'a [String],
+    /// What the entry says.
+    pub entry: Entry<'a>,
+    /// Why.
+    pub reason: &'a str,
+    /// Who answers for it.
+    pub responsible: &'a str,
+    /// The last day on which it holds.
+    pub until: Date,
+}
+
+/// What an entry says.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry<'a> {
+    /// A review: the rights are confirmed.
+    Confirmed,
+    /// A grant under this agreement.
+    Grant(&'a str),
+    /// A review: this takes the packages' place.
+    Replaced(&'a str),
+    /// A review: users fetch the packages from the vendor.
+    FromVendor,
+}
+
+/// A policy with an answer in it.
+#[derive(Clone, Debug)]
+pub struct Edited {
+    /// The whole text.
+    pub text: String,
+    /// The entry that is new in it.
+    pub entry: String,
+}
+
+/// Why an answer cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// The policy has mistakes.
+    #[error("the policy has mistakes")]
+    Before(Vec<Mistake>),
+    /// The policy would have mistakes.
+    #[error("the policy would have mistakes")]
+    After(Vec<Mistake>),
+    /// An entry that lasts answers already.
+    #[error("{package} is decided already, by {by}")]
+    Decided {
+        /// The package.
+        package: String,
+        /// The entry.
+        by: String,
+    },
+    /// The answer would end before it begins.
+    #[error("{0} is over")]
+    Over(Date),
+    /// The answer would not hold, since an entry with patterns of its own has ended and goes on to withhold.
+    #[error("{package} is still withheld by {by}, which has ended")]
+    StillWithheld {
+        /// The package.
+        package: String,
+        /// The entry.
+        by: String,
+    },
+    /// The entries of this name are one list, to which tables cannot be added.
+    #[error("`{0}` is a list in one line")]
+    OneLine(&'static str),
+}
+
+/// Writes an answer into the text of a policy. Nothing comes back that is no valid policy, or in which the packages are
+/// not decided on this day.
+///
+/// # Errors
+/// When the packages are decided already, or cannot be decided by such an entry.
+pub fn answer(text: &str, new: &NewAnswer<'_>, today: Date) -> Result<Edited, EditError> {
+    let before = rules(text, today).map_err(EditError::Before)?;
+    for package in new.packages {
+        if let Some(answered) = before.answered(&named(package), None) {
+            return Err(EditError::Decided { package: package.clone(), by: answered.by });
+        }
+    }
+    if new.until < today {
+        return Err(EditError::Over(new.until));
+    }
+    let entry = table(new);
+    let list = if matches!(new.entry, Entry::Grant(_)) { "grants" } else { "reviews" };
+    let (mut edited, taken) = without_ended(text, before.policy(), new, today);
+    if !taken {
+        if has_one_line(&edited, list) {
+            return Err(EditError::OneLine(list));
+        }
+        let gap = if edited.is_empty() || edited.ends_with("\n\n") {
+            ""
+        } else if edited.ends_with('\n') {
+            "\n"
+        } else {
+            "\n\n"
+        };
+        edited.push_str(gap);
+        edited.push_str(&shown(list, entry.clone()));
+    }
+    let after = rules(&edited, today).map_err(EditError::After)?;
+    let permits = matches!(new.entry, Entry::Confirmed | Entry::Grant(_));
+    for package in new.packages {
+        let case = named(package);
+        let mut ended = after.policy().reviews.iter().filter(|review| !review.warrant.holds_on(today));
+        let held = ended.find(|review| review.withholds() && review.about.is_about(&case, None));
+        if let Some(review) = held.filter(|_| permits) {
+            return Err(EditError::StillWithheld { package: package.clone(), by: review.shown() });
+        }
+    }
+    Ok(Edited { text: edited, entry: shown(list, entry) })
+}
+
+fn rules(text: &str, today: Date) -> Result<Rules, Vec<Mistake>> {
+    Ok(Rules::new(Policy::parse(text)?, Vec::new(), today))
+}
+
+fn named(package: &str) -> Case<'_> {
+    Case { package, attr: None, output: None }
+}
+
+/// Takes the packages out of reviews that have ended and that name nothing but packages. One that is about no others
+/// becomes the new review; the second value says that this happened.
+fn without_ended(text: &str, policy: &Policy, new: &NewAnswer<'_>, today: Date) -> (String, bool) {
+    let is_named = |package: &String| new.packages.contains(package);
+    let ended = |review: &Review| {
+        let packages = review.about.only_packages().filter(|_| !review.warrant.holds_on(today))?;
+        packages.iter().any(is_named).then(|| packages.iter().all(is_named))
+    };
+    let touched: Vec<(usize, bool)> =
+        policy.reviews.iter().enumerate().filter_map(|(number, review)| Some((number, ended(review)?))).collect();
+    let mut taken = false;
+    // What could be read as a policy can be read as TOML.
+    let Ok(mut document) = text.parse::<DocumentMut>() else { return (text.to_owned(), false) };
+    let Some(reviews) = document.get_mut("reviews").and_then(Item::as_array_of_tables_mut) else {
+        return (text.to_owned(), false);
+    };
+    if touched.is_empty() {
+        return (text.to_owned(), false);
+    }
+    for (number, whole) in touched.into_iter().rev() {
+        let Some(review) = reviews.get_mut(number) else { continue };
+        match whole {
+            true if taken || matches!(new.entry, Entry::Grant(_)) => {
+                reviews.remove(number);
+            }
+            true => {
+                review.remove("replacement");
+                for (key, item) in table(new).iter() {
+                    let mut item = item.clone();
+                    // A comment behind the old value stays.
+                    let old = review.get(key).and_then(Item::as_value).map(|value| value.decor().clone());
+                    if let (Some(old), Some(value)) = (old, item.as_value_mut()) {
+                        *value.decor_mut() = old;
+                    }
+                    review.insert(key, item);
+                }
+                taken = true;
+            }
+            false => {
+                if let Some(packages) = review.get_mut("package").and_then(Item::as_array_mut) {
+                    packages.retain(|package| !package.as_str().is_some_and(|text| is_named(&text.to_owned())));
+                    // The space behind a comma that is no longer there.
+                    if let Some(first) = packages.get_mut(0)
+                        && first.decor().prefix().and_then(RawString::as_str) == Some(" ")
+                    {
+                        first.decor_mut().set_prefix("");
+                    }
+                }
+            }
+        }
+    }
+    (document.to_string(), taken)
+}
+
+/// Whether the entries are written as a list in one line, behind which no table of the same name may stand.
+fn has_one_line(text: &str, list: &str) -> bool {
+    text.parse::<DocumentMut>().is_ok_and(|document| document.get(list).is_some_and(|item| item.as_array().is_some()))
+}
+
+/// The fields of the new entry.
+fn table(new: &NewAnswer<'_>) -> Table {
+    let mut table = Table::new();
+    let mut text = |name: &str, text: &str| table.insert(name, value(text));
+    if let Entry::Grant(agreement) = new.entry {
+        text("agreement", agreement);
+    }
+    table.insert("package", value(new.packages.iter().map(String::as_str).collect::<Array>()));
+    let answer = match new.entry {
+        Entry::Grant(_) => None,
+        Entry::Confirmed => Some((Answer::Confirmed, None)),
+        Entry::Replaced(by) => Some((Answer::Replaced, Some(by))),
+        Entry::FromVendor => Some((Answer::FromVendor, None)),
+    };
+    let mut text = |name: &str, text: &str| table.insert(name, value(text));
+    if let Some((answer, replacement)) = answer {
+        text("answer", answer.as_str());
+        replacement.map(|by| text("replacement", by));
+    }
+    text("reason", new.reason);
+    text("responsible", new.responsible);
+    let until = new.until.to_string();
+    // A date of ours is one of TOML's.
+    table.insert("until", until.parse::<toml_edit::Datetime>().map_or_else(|_| value(until), value));
+    table
+}
+
+/// An entry as it stands in a file.
+fn shown(list: &str, entry: Table) -> String {
+    let mut document = DocumentMut::new();
+    document.insert(list, Item::ArrayOfTables(ArrayOfTables::from_iter([entry])));
+    document.to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! What is written, what stays as it is, and what is refused.
+
+use super::*;
+use crate::shipped;
+
+fn today() -> Date {
+    Date::new(2026, 11, 22).unwrap()
+}
+
+fn new<'a>(packages: &'a [String], entry: Entry<'a>) -> NewAnswer<'a> {
+    let until = Date::new(2027, 6, 30).unwrap();
+    NewAnswer { packages, entry, reason: "read \"it\"", responsible: "ann@example.org", until }
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn policy(more: &str) -> String {
+    format!("{}\n{more}", shipped::DEFAULT_POLICY)
+}
+
+fn review(package: &str, answer: &str, until: &str) -> String {
+    format!(
+        "# About {package}.\n[[reviews]]\npackage = [{package}] # these\nanswer = \"{answer}\"\nreason = \"x\"\n\
+         responsible = \"y\"\nuntil = {until} # last day\n"
+    )
+}
+
+#[test]
+fn an_answer_stands_at_the_end_and_all_else_stays() {
+    let check = |entry: Entry<'_>| {
+        let text = policy("# Nothing yet.");
+        let edited = answer(&text, &new(&names(&["cuda_nvcc", "steam-*"]), entry), today()).unwrap();
+        assert_eq!(edited.text, format!("{text}\n\n{}", edited.entry));
+        // The next one stands behind it, with a line between.
+        let more = answer(&edited.text, &new(&names(&["zoom"]), entry), today()).unwrap();
+        assert_eq!(more.text, format!("{}\n{}", edited.text, more.entry));
+        edited.entry
+    };
+    let entries = [Entry::Confirmed, Entry::Grant("NVIDIA, 2025"), Entry::Replaced("zluda"), Entry::FromVendor];
+    insta::assert_snapshot!(entries.map(check).join("\n"), @r#"
+    [[reviews]]
+    package = ["cuda_nvcc", "steam-*"]
+    answer = "confirmed"
+    reason = 'read "it"'
+    responsible = "ann@example.org"
+    until = 2027-06-30
+
+    [[grants]]
+    agreement = "NVIDIA, 2025"
+    package = ["cuda_nvcc", "steam-*"]
+    reason = 'read "it"'
+    responsible = "ann@example.org"
+    until = 2027-06-30
+
+    [[reviews]]
+    package = ["cuda_nvcc", "steam-*"]
+    answer = "replaced"
+    replacement = "zluda"
+    reason = 'read "it"'
+    responsible = "ann@example.org"
+    until = 2027-06-30
+
+    [[reviews]]
+    package = ["cuda_nvcc", "steam-*"]
+    answer = "from-vendor"
+    reason = 'read "it"'
+    responsible = "ann@example.org"
+    until = 2027-06-30
+    "#);
+}
+
+#[test]
+fn an_ended_review_becomes_the_new_one() {
+    let old = review("\"steam\"", "replaced", "2026-01-31").replace("reason", "replacement = \"z\"\nreason");
+    let text = policy(&(old + "\n# The end.\n"));
+    let edited = answer(&text, &new(&names(&["steam"]), Entry::Confirmed), today()).unwrap();
+    insta::assert_snapshot!(edited.text[text.find("# About").unwrap()..], @r#"
+    # About "steam".
+    [[reviews]]
+    package = ["steam"] # these
+    answer = "confirmed"
+    reason = 'read "it"'
+    responsible = "ann@example.org"
+    until = 2027-06-30 # last day
+
+    # The end.
+    "#);
+    assert!(edited.text.starts_with(&text[..text.find("# About").unwrap()]));
+    // Of others it is still an ended review.
+    let text = policy(&review("\"steam\", \"zoom\"", "from-vendor", "2026-01-31"));
+    let edited = answer(&text, &new(&names(&["steam"]), Entry::Grant("Valve, 2026")), today()).unwrap();
+    insta::assert_snapshot!(edited.text[text.find("# About").unwrap()..], @r#"
+    # About "steam", "zoom".
+    [[reviews]]
+    package = ["zoom"] # these
+    answer = "from-vendor"
+    reason = "x"
+    responsible = "y"
+    until = 2026-01-31 # last day
+
+    [[grants]]
+    agreement = "Valve, 2026"
+    package = ["steam"]
+    reason = 'read "it"'
+    responsible = "ann@example.org"
+    until = 2027-06-30
+    "#);
+    // A grant beside an ended review that withholds would not help.
+    let text = policy(&review("\"steam\"", "from-vendor", "2026-01-31"));
+    let edited = answer(&text, &new(&names(&["steam"]), Entry::Grant("Valve, 2026")), today()).unwrap();
+    assert!(!edited.text.contains("[[reviews]]"), "{}", edited.text);
+}
+
+#[test]
+fn what_cannot_be_written_is_refused() {
+    let check = |text: &str, package: &str, entry: Entry<'_>, expected: &str| {
+        let error = answer(text, &new(&names(&["fine", package]), entry), today()).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    };
+    let living = policy(&review("\"steam\"", "from-vendor", "2026-11-22"));
+    let by = "by the review about package steam";
+    check(&living, "steam", Entry::Confirmed, &format!("steam is decided already, {by}"));
+    check(&living, "steam-1.0", Entry::FromVendor, &format!("steam-1.0 is decided already, {by}"));
+    let wide = policy(&review("\"ste*\"", "from-vendor", "2026-01-31"));
+    check(
+        &wide,
+        "steam",
+        Entry::Confirmed,
+        "steam is still withheld by the review about package ste*, which has ended",
+    );
+    let line = shipped::DEFAULT_POLICY.replace("version = 1", "version = 1\nreviews = []");
+    check(&line, "steam", Entry::Confirmed, "`reviews` is a list in one line");
+    assert!(answer(&line, &new(&names(&["steam"]), Entry::Grant("x")), today()).is_ok());
+    check("version = 1", "steam", Entry::Confirmed, "the policy has mistakes");
+    check(shipped::DEFAULT_POLICY, "[", Entry::Confirmed, "the policy would have mistakes");
+    let over = NewAnswer { until: Date::new(2026, 11, 21).unwrap(), ..new(&[], Entry::Confirmed) };
+    assert_eq!(answer(&living, &over, today()).unwrap_err(), EditError::Over(over.until));
+}
+
+/// Quotes, line ends and control characters stay what they are, and no text ends an entry.
+#[test]
+fn texts_come_back_as_they_were_given() {
+    for reason in ["a \"quoted\" 'one' \\ #", "two\nlines\n[[rules]]", "\u{1b}[2J\u{7f} ä \"\"\" '''"] {
+        let packages = names(&["steam"]);
+        let new = NewAnswer { reason, ..new(&packages, Entry::FromVendor) };
+        let edited = answer(shipped::DEFAULT_POLICY, &new, today()).unwrap();
+        let policy = Policy::parse(&edited.text).unwrap();
+        assert_eq!((policy.reviews[0].warrant.reason.as_str(), policy.rules.len()), (reason, 0));
+    }
+}
