@@ -189,6 +189,12 @@ impl ReportPath {
         self.verdict == Verdict::Publish && matches!(self.presence, Presence::Published(_))
     }
 
+    /// Whether it is what others are made from, and was not built.
+    pub fn is_source(&self) -> bool {
+        let of_source = |reason: &ReportReason| matches!(reason.code, Code::SourceOfPublished | Code::SourceOfWithheld);
+        self.output.is_none() || self.reasons.iter().any(of_source)
+    }
+
     /// The reason that decides.
     pub fn deciding(&self) -> Option<&ReportReason> {
         self.reasons.first()

@@ -68,9 +68,8 @@ fn name(path: &ReportPath) -> String {
 }
 
 fn component(path: &ReportPath) -> Value {
-    let is_source = path.output.is_none();
     let mut component = json!({
-        "type": if is_source { "file" } else { "application" },
+        "type": if path.is_source() { "file" } else { "application" },
         "bom-ref": name(path),
         "name": visible(&path.name),
         "purl": purl(&path.name, &path.version),

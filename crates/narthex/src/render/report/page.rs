@@ -142,20 +142,22 @@ impl Page<'_, '_> {
         let report = self.report;
         self.section("summary")?;
         self.html.table("Counts; a package can have several paths.", &["What", "Paths", "Size"])?;
-        let rows: [(&str, &dyn Fn(&&ReportPath) -> bool); 4] = [
-            ("published", &|path| path.is_published()),
-            ("of these, with a vendor’s material inside", &|path| {
-                path.is_published() && path.inclusions().next().is_some()
-            }),
-            ("permitted, and not in the cache", &|path| path.verdict == Verdict::Publish && !path.is_published()),
-            ("withheld", &|path| path.verdict == Verdict::Withhold),
+        let mut rows = [
+            ("published", 0u32, 0u64),
+            ("of these, with a vendor’s material inside", 0, 0),
+            ("permitted, and not in the cache", 0, 0),
+            ("withheld", 0, 0),
         ];
-        for (what, fits) in rows {
-            let (number, bytes) = report
-                .paths
-                .iter()
-                .filter(fits)
-                .fold((0, 0), |(number, bytes), path| (number + 1, path.nar_size.saturating_add(bytes)));
+        for path in &report.paths {
+            let inside = path.is_published() && path.inclusions().next().is_some();
+            let withheld = path.verdict == Verdict::Withhold;
+            let fits = [path.is_published(), inside, !withheld && !path.is_published(), withheld];
+            for (row, _) in rows.iter_mut().zip(fits).filter(|(_, fits)| *fits) {
+                row.1 += 1;
+                row.2 = row.2.saturating_add(path.nar_size);
+            }
+        }
+        for (what, number, bytes) in rows {
             self.html.row_head()?;
             self.html.text(what)?;
             self.html.fixed("</th><td class=\"number\">")?;

@@ -129,7 +129,8 @@ fn package(path: &ReportPath, created: &str) -> Value {
     }
     if let (Some(output), Some(deriver)) = (&path.output, &path.deriver) {
         package["sourceInfo"] = format!("output `{}` of {deriver}", visible(output)).into();
-    } else if path.deriver.is_none() || path.output.is_none() {
+    }
+    if path.is_source() {
         package["primaryPackagePurpose"] = "SOURCE".into();
     }
     if let Some(said) = path.license.as_deref().filter(|_| declared(path) == "NOASSERTION") {
