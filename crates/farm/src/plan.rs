@@ -18,8 +18,10 @@ pub struct Plan<'a> {
     /// By derivation; `None` where nobody described it.
     outcomes: Vec<Option<Outcome>>,
     in_scope: Vec<bool>,
-    /// Attributes by derivation, in the order of derivations and attributes.
-    attrs: Vec<(Node, u32)>,
+    /// Places of attributes among the jobs, in the order of derivations and attributes.
+    attrs: Vec<u32>,
+    /// By derivation, where its attributes begin; one more for the end.
+    attr_starts: Vec<u32>,
 }
 
 /// What a derivation comes to.
@@ -45,13 +47,21 @@ impl<'a> Plan<'a> {
         let jobs = inventory.jobs().iter().zip(0u32..);
         let mut attrs: Vec<(Node, u32)> = jobs.map(|((_, node), index)| (*node, index)).collect();
         attrs.sort_unstable();
+        let mut attr_starts = vec![0; graph.len() + 1];
+        attrs.iter().for_each(|(node, _)| attr_starts[node.index() + 1] += 1);
+        let mut total = 0;
+        for start in &mut attr_starts {
+            total += *start;
+            *start = total;
+        }
         let mut plan = Self {
             inventory,
             rules,
             settlement: settle(inventory),
             outcomes: vec![None; graph.len()],
             in_scope,
-            attrs,
+            attrs: attrs.into_iter().map(|(_, index)| index).collect(),
+            attr_starts,
         };
         plan.decide();
         plan
@@ -184,7 +194,8 @@ impl<'a> Plan<'a> {
         self.inventory.graph.sorted(self.shown())
     }
 
-    fn shown(&self) -> impl Iterator<Item = Node> + '_ {
+    /// The same in an order that only says how they were read; in a large set this is much faster.
+    pub fn shown(&self) -> impl Iterator<Item = Node> + '_ {
         self.inventory.graph.nodes().filter(|node| self.in_scope[node.index()] && self.outcomes[node.index()].is_some())
     }
 
@@ -209,9 +220,8 @@ impl<'a> Plan<'a> {
 
     /// The attributes of the jobs that are this derivation, in their order.
     pub fn attrs(&self, node: Node) -> impl ExactSizeIterator<Item = &'a str> + '_ {
-        let start = self.attrs.partition_point(|(one, _)| *one < node);
-        let end = self.attrs.partition_point(|(one, _)| *one <= node);
-        self.attrs[start..end].iter().map(|(_, index)| self.inventory.jobs()[*index as usize].0.as_str())
+        let range = self.attr_starts[node.index()] as usize..self.attr_starts[node.index() + 1] as usize;
+        self.attrs[range].iter().map(|index| self.inventory.jobs()[*index as usize].0.as_str())
     }
 
     /// Whether the plan is about it, by derivation.

@@ -165,6 +165,7 @@ pub(crate) fn settle(inventory: &Inventory) -> Settlement {
         settlement.standings[node.index()] = Standing::Disputed;
     }
     let originals = Originals::of(inventory, &settlement);
+    let mut environments = Environments(vec![None; graph.len()]);
     let order = std::mem::take(&mut settlement.order.inputs_first);
     for node in &order {
         let disputed = settlement.standing(*node) == Standing::Disputed;
@@ -175,7 +176,7 @@ pub(crate) fn settle(inventory: &Inventory) -> Settlement {
             _ if disputed => Standing::Disputed,
             (_, Some(facts)) => Standing::Declared(facts),
             _ if inventory.is_fixed(*node) => Standing::Source,
-            _ => by_rule(inventory, &mut settlement, &originals, *node),
+            _ => by_rule(inventory, &mut settlement, &originals, &mut environments, *node),
         };
     }
     settlement.order.inputs_first = order;
@@ -206,6 +207,7 @@ fn by_rule<'i>(
     inventory: &'i Inventory,
     settlement: &mut Settlement,
     originals: &Originals<'i>,
+    environments: &mut Environments,
     node: Node,
 ) -> Standing {
     if let Some((original, facts)) = originals.find(inventory, settlement, node) {
@@ -217,12 +219,23 @@ fn by_rule<'i>(
     if !inventory.has_no_local_source(node) {
         return Standing::Untold;
     }
-    let harmless = |input: Node| settlement.is_free(input) || is_environment(inventory, settlement, input);
-    if inventory.graph.inputs(node).all(harmless) { Standing::MadeFromFree } else { Standing::NotFree }
+    let settlement: &Settlement = settlement;
+    let mut harmless = |input: Node| settlement.is_free(input) || environments.has(inventory, settlement, input);
+    if inventory.graph.inputs(node).all(&mut harmless) { Standing::MadeFromFree } else { Standing::NotFree }
 }
 
 fn has_fixed_source(inventory: &Inventory, node: Node) -> bool {
     inventory.graph.inputs(node).any(|input| inventory.is_fixed(input))
+}
+
+/// Which derivations are standard environments, as far as it was asked: nearly everything asks for the same ones, and what
+/// is settled is settled for good.
+struct Environments(Vec<Option<bool>>);
+
+impl Environments {
+    fn has(&mut self, inventory: &Inventory, settlement: &Settlement, node: Node) -> bool {
+        *self.0[node.index()].get_or_insert_with(|| is_environment(inventory, settlement, node))
+    }
 }
 
 /// Whether it is a standard environment of nixpkgs, final or of a stage before. One that something went into that is

@@ -35,22 +35,29 @@ impl Interner {
         self.probe(text, hash(text)).ok()
     }
 
-    /// The number of a text, and whether it is a new one. `None` when there are no numbers left.
-    pub(crate) fn intern(&mut self, text: &str) -> Option<(u32, bool)> {
+    /// The number of a text. `None` when there are no numbers left.
+    pub(crate) fn intern(&mut self, text: &str) -> Option<u32> {
+        self.intern_if(text, || Ok::<(), ()>(())).ok().flatten()
+    }
+
+    /// The same, where a text that is not known yet is let in by `check` only.
+    pub(crate) fn intern_if<E>(&mut self, text: &str, check: impl FnOnce() -> Result<(), E>) -> Result<Option<u32>, E> {
         if self.slots.len() < 2 * (self.ends.len() + 1) {
             self.grow();
         }
         let hash = hash(text);
-        match self.probe(text, hash) {
-            Ok(number) => Some((number, false)),
-            Err(slot) => {
-                let number = u32::try_from(self.ends.len()).ok().filter(|number| *number != NONE)?;
-                self.bytes.push_str(text);
-                self.ends.push(self.bytes.len());
-                self.slots[slot] = entry(number, hash);
-                Some((number, true))
-            }
-        }
+        let slot = match self.probe(text, hash) {
+            Ok(number) => return Ok(Some(number)),
+            Err(slot) => slot,
+        };
+        check()?;
+        let Some(number) = u32::try_from(self.ends.len()).ok().filter(|number| *number != NONE) else {
+            return Ok(None);
+        };
+        self.bytes.push_str(text);
+        self.ends.push(self.bytes.len());
+        self.slots[slot] = entry(number, hash);
+        Ok(Some(number))
     }
 
     /// The numbers of many texts at once, `NONE` where one is not known or does not lie in its first slot.
@@ -140,7 +147,7 @@ mod tests {
         #[test]
         fn equal_texts_have_equal_numbers(texts in proptest::collection::vec("[ab]{0,6}", 0..300)) {
             let mut interner = Interner::default();
-            let numbers: Vec<u32> = texts.iter().map(|text| interner.intern(text).unwrap().0).collect();
+            let numbers: Vec<u32> = texts.iter().map(|text| interner.intern(text).unwrap()).collect();
             for (text, number) in texts.iter().zip(&numbers) {
                 prop_assert_eq!(interner.text(*number), text);
                 prop_assert_eq!(interner.find(text), Some(*number));

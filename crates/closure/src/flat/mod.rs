@@ -101,12 +101,15 @@ impl FlatBuilder {
         Ok(())
     }
 
-    /// Gives all inputs that were noted their numbers.
-    fn number_inputs(&mut self) -> Result<(), FlatError> {
+    /// Gives all inputs that were noted their numbers, and then the derivation that has them.
+    fn number_inputs(&mut self, derivation: &str) -> Result<u32, FlatError> {
+        let base = derivation.strip_prefix("/nix/store/").unwrap_or(derivation);
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let texts: Vec<&str> =
+        let mut texts: Vec<&str> =
             starts.zip(&self.ends).map(|(start, end)| self.noted.get(start..*end).unwrap_or_default()).collect();
+        texts.push(base);
         self.graph.derivations.find_many(&texts, &mut self.found);
+        texts.pop();
         for (text, found) in texts.iter().zip(&self.found) {
             let number = match *found {
                 NONE => self.graph.node(text).map_err(|_| FlatError::Input((*text).to_owned()))?,
@@ -114,7 +117,10 @@ impl FlatBuilder {
             };
             self.graph.inputs.push(number);
         }
-        Ok(())
+        match self.found.last() {
+            Some(number) if *number != NONE => Ok(*number),
+            _ => self.graph.node(derivation),
+        }
     }
 
     /// Notes an output of the derivation that is described next; without a path where only a build can tell.
@@ -122,7 +128,7 @@ impl FlatBuilder {
     /// # Errors
     /// When the path is none of the store.
     pub fn output(&mut self, name: &str, path: Option<&str>) -> Result<(), FlatError> {
-        let (name, _) = self.graph.output_names.intern(name).ok_or(FlatError::TooMany)?;
+        let name = self.graph.output_names.intern(name).ok_or(FlatError::TooMany)?;
         let path = match path {
             None => NONE,
             Some(path) => intern_path(&mut self.graph.output_paths, path, |_| true)?,
@@ -136,7 +142,7 @@ impl FlatBuilder {
     /// # Errors
     /// When the text is no derivation's path; what was noted is forgotten then.
     pub fn describe(&mut self, derivation: &str) -> Result<(Node, Added), FlatError> {
-        let node = match self.number_inputs().and_then(|()| self.graph.node(derivation)) {
+        let node = match self.number_inputs(derivation) {
             Ok(node) => node as usize,
             Err(error) => {
                 self.forget();
@@ -227,14 +233,11 @@ fn sorted_tail<T: Ord + Copy>(list: &mut Vec<T>, from: usize) -> Range<usize> {
 /// Paths are kept without the folder of the store. What is known already was checked then.
 fn intern_path(paths: &mut Interner, text: &str, check: impl Fn(&str) -> bool) -> Result<u32, FlatError> {
     let base = text.strip_prefix("/nix/store/").unwrap_or(text);
-    if let Some(known) = paths.find(base) {
-        return Ok(known);
-    }
-    parse_store_path(base).ok_or(FlatError::NotAPath)?;
-    if !check(base) {
-        return Err(FlatError::NotADerivation);
-    }
-    paths.intern(base).map(|(number, _)| number).ok_or(FlatError::TooMany)
+    let sound = || {
+        parse_store_path(base).ok_or(FlatError::NotAPath)?;
+        if check(base) { Ok(()) } else { Err(FlatError::NotADerivation) }
+    };
+    paths.intern_if(base, sound)?.ok_or(FlatError::TooMany)
 }
 
 /// Derivations, what they are made of and what they make.

@@ -39,8 +39,9 @@ pub(crate) fn plan_warnings(plan: &Plan<'_>) {
 }
 
 fn plan_text(plan: &Plan<'_>, all: bool, width: Option<usize>) -> String {
-    let nodes = plan.derivations();
-    let mut text = if nodes.len() <= SMALL { small(plan, &nodes, width) } else { large(plan, &nodes, all, width) };
+    let number = plan.shown().count();
+    let mut text =
+        if number <= SMALL { small(plan, &plan.derivations(), width) } else { large(plan, number, all, width) };
     text.push_str(&errors(plan.inventory().errors()));
     text
 }
@@ -90,12 +91,12 @@ fn small(plan: &Plan<'_>, nodes: &[Node], width: Option<usize>) -> String {
 }
 
 /// Counts first, then each group with some examples.
-fn large(plan: &Plan<'_>, nodes: &[Node], all: bool, width: Option<usize>) -> String {
+fn large(plan: &Plan<'_>, number: usize, all: bool, width: Option<usize>) -> String {
     let counts = plan.counts();
     let total = |verdict| counts.iter().filter(|((v, _), _)| *v == verdict).map(|(_, (n, _))| n).sum::<usize>();
     let attrs: usize = counts.values().map(|(_, attrs)| attrs).sum();
     let failed = plan.inventory().errors().len();
-    let mut text = format!("{}, {} among them", count(nodes.len(), "derivation"), count(attrs, "attribute"));
+    let mut text = format!("{}, {} among them", count(number, "derivation"), count(attrs, "attribute"));
     if failed > 0 {
         text.push_str(&format!("; {} did not evaluate", count(failed, "attribute")));
     }
@@ -106,7 +107,7 @@ fn large(plan: &Plan<'_>, nodes: &[Node], all: bool, width: Option<usize>) -> St
     };
     let lines: Vec<Vec<String>> = std::iter::once(heading).chain(counts.iter().map(line)).collect();
     push(&mut text, &columns(&lines, &[1, 2], width));
-    for (key, members) in groups(plan, nodes, if all { usize::MAX } else { EXAMPLES }) {
+    for (key, members) in groups(plan, if all { usize::MAX } else { EXAMPLES }) {
         let (verdict, code) = key;
         let (derivations, _) = counts.get(&key).copied().unwrap_or_default();
         text.push_str(&format!("\n{}, {code}:\n", forecast(verdict)));
@@ -201,11 +202,11 @@ pub(super) fn keep_first<'a>(members: &mut Vec<Member<'a>>, member: Member<'a>, 
 }
 
 /// The first members of each group, in one pass.
-fn groups<'a>(plan: &Plan<'a>, nodes: &[Node], most: usize) -> BTreeMap<(Verdict, Code), Vec<Member<'a>>> {
+fn groups<'a>(plan: &Plan<'a>, most: usize) -> BTreeMap<(Verdict, Code), Vec<Member<'a>>> {
     let mut groups: BTreeMap<(Verdict, Code), Vec<Member<'_>>> = BTreeMap::new();
-    for node in nodes {
-        let Some(Outcome { verdict, code, .. }) = plan.outcome_of(*node) else { continue };
-        keep_first(groups.entry((verdict, code)).or_default(), Member::of(plan, *node), most);
+    for node in plan.shown() {
+        let Some(Outcome { verdict, code, .. }) = plan.outcome_of(node) else { continue };
+        keep_first(groups.entry((verdict, code)).or_default(), Member::of(plan, node), most);
     }
     for members in groups.values_mut() {
         members.sort_unstable();
