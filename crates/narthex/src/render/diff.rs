@@ -18,7 +18,7 @@ pub(crate) fn diff_table(diff: &PlanDiff<'_, '_>, all: bool) {
 fn diff_text(diff: &PlanDiff<'_, '_>, all: bool, width: Option<usize>) -> String {
     let (before, after) = (diff.before().rules(), diff.after().rules());
     let names = format!("`{}` → `{}`", before.policy().name(), after.policy().name());
-    let mut text = format!("{names}, {}\n", count(diff.after().derivations().len(), "derivation"));
+    let mut text = format!("{names}, {}\n", count(diff.after().shown().count(), "derivation"));
     let differences = before.differences(after);
     if differences.is_empty() {
         text.push_str("the two policies say the same\n");
