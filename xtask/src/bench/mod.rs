@@ -3,6 +3,7 @@
 //! Every time is a ratio against another command on the same input in the same run: the two take turns,
 //! and of each the fastest turn counts. Nothing here is a test: a slow machine fails nobody.
 
+mod catalog;
 mod inputs;
 mod measure;
 mod plan;

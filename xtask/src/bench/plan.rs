@@ -1,5 +1,6 @@
 //! `cargo xtask bench plan`: how long a plan takes from lines of text, and how that grows.
 
+use super::catalog::{million, walker};
 use super::folder;
 use super::measure::{peak, take_turns};
 use crate::machine::{cargo, install, needed, root, run, target, write};
@@ -16,13 +17,19 @@ const LARGE: usize = 1_000_000;
 
 /// Measures, and writes a page below `target/bench`.
 pub(crate) fn plan() -> Outcome {
-    install(&[needed("zstd", "zstd"), needed("jq", "jq"), needed("time", "time")])?;
+    install(&[
+        needed("zstd", "zstd"),
+        needed("jq", "jq"),
+        needed("time", "time"),
+        needed("sqlite3", "sqlite3"),
+        needed("nix-instantiate", "nix-bin"),
+    ])?;
     run(&mut cargo(&["build", "--release", "--package", "narthex"]))?;
     let program = target().join("release/narthex");
     let data = root().join("crates/farm/tests/data");
     let files = [data.join("nixpkgs-jobs.jsonl.zst"), data.join("nixpkgs-graph.jsonl.zst")];
     let mut page = String::from(
-        "# Plans from lines of text\n\nOf each command the fastest of five turns counts, in turns with the other one of its \
+        "## Licenses, plans and questions\n\nMade by `cargo xtask bench plan`. Of each command the fastest of five turns counts, in turns with the other one of its \
          line.\n\n| what | measured | goal |\n| --- | --- | --- |\n",
     );
     for (format, note) in [("table", "groups and counts"), ("json", "one object a derivation")] {
@@ -45,6 +52,8 @@ pub(crate) fn plan() -> Outcome {
     let _ = writeln!(page, "| the same, memory | {memory:.0} MB | ≤ 2,000 MB |");
     let _ = writeln!(page, "| 10,000 derivations of the same shape | {:.3} s | |", turns.second);
     let _ = writeln!(page, "| growth from 10,000 to 1,000,000, against a straight line | {growth:.2} | ≤ 1.2 |");
+    walker(&program, &mut page)?;
+    million(&program, &large[0], &mut page)?;
     let file = folder().join("benchmarks-plan.md");
     write(&file, &page)?;
     say(&page);

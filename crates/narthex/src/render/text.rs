@@ -17,9 +17,15 @@ pub(crate) fn count(number: usize, one: &str) -> String {
 }
 
 /// A text of somebody else's without control characters: names and messages come from package sets, files
-/// and other people's caches, and must not move the cursor or begin a line of their own.
+/// and other people's caches, and must not move the cursor, begin a line of their own or turn the direction in
+/// which others are read.
 pub(crate) fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if (c.is_control() && c != '\t') || turns(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a character does nothing but say in which direction the text beside it is shown.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Every line with something before it, and a newline at the end.
@@ -84,6 +90,11 @@ pub(crate) fn terminal_width() -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn foreign_texts_neither_move_the_cursor_nor_turn_the_line() {
+        assert_eq!(visible("a\tb\u{1b}[2J\u{202e}gpj.\u{2066}ü"), "a\tb\u{fffd}[2J\u{fffd}gpj.\u{fffd}ü");
+    }
 
     #[test]
     fn columns_line_up_and_the_last_is_wrapped_to_the_terminal() {

@@ -1,0 +1,82 @@
+//! Questions about one path of a very large catalog, and what the walker adds to an evaluation.
+
+use super::folder;
+use super::measure::{peak, take_turns};
+use crate::machine::{output, root, write};
+use crate::{Failure, Outcome, say};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TURNS: usize = 5;
+/// Packages of the set that is evaluated; there are about twice as many derivations.
+const PACKAGES: usize = 2_000;
+
+/// `why` of one path among a million, and `policy check`.
+pub(super) fn million(program: &Path, lines: &Path, page: &mut String) -> Outcome {
+    let state = catalog(program, lines)?;
+    let database = state.join("catalog.sqlite");
+    let sql = |sql: &str| output(Command::new("sqlite3").arg(&database).arg(sql)).map(|text| text.trim().to_owned());
+    let paths = sql("SELECT count(*) FROM decisions")?;
+    let path = sql("SELECT path FROM decisions WHERE name LIKE 'package-777778-%'")?;
+    let mut why = Command::new(program);
+    why.arg("--state").arg(&state).args(["why", &path]);
+    let mut by_attr = Command::new(program);
+    by_attr.arg("--state").arg(&state).args(["why", "package-777776"]);
+    let turns = take_turns(TURNS, &mut why, &mut by_attr)?;
+    let _ = writeln!(page, "| `why PATH` on a catalog of {paths} paths | {:.3} s | ≤ 0.1 s |", turns.first);
+    let _ = writeln!(page, "| `why ATTR` on the same | {:.3} s | ≤ 0.1 s |", turns.second);
+    let mut check = Command::new(program);
+    check.args(["policy", "check", "default"]);
+    let turns = take_turns(TURNS, &mut check, &mut Command::new("true"))?;
+    let _ = writeln!(page, "| `policy check`, with ten files of terms | {:.3} s | ≤ 0.1 s |", turns.first);
+    Ok(())
+}
+
+/// A state whose catalog knows what the lines describe, and has a decision about each path, as many runs would have made
+/// them.
+fn catalog(program: &Path, lines: &Path) -> Outcome<PathBuf> {
+    let (state, staged) = (folder().join("million"), folder().join("million.new"));
+    if state.exists() {
+        return Ok(state);
+    }
+    say("making a catalog of a million paths");
+    let _ = fs::remove_dir_all(&staged);
+    let mut keep = Command::new(program);
+    keep.arg("--state").arg(&staged).args(["plan", "--keep", "--from"]).arg(lines);
+    // Attributes that do not evaluate make the program end with 1; there are none in these lines.
+    output(&mut keep)?;
+    let reasons =
+        r#"[{"code":"license-free","source":"declared","effect":"publish","message":"MIT is free","evidence":[]}]"#;
+    let sql = format!(
+        "INSERT INTO decisions (path, name, attr, output, deriver, nar_hash, nar_size, refs, license, verdict, reasons, policy) \
+         SELECT path, substr(path, 34), (SELECT attr FROM fact_attrs WHERE fact_attrs.derivation = fact_outputs.derivation), \
+         output, derivation, 'sha256:0000000000000000000000000000000000000000000000000000', 1000, '[]', 'MIT', 'publish', \
+         '{reasons}', 'default' FROM fact_outputs;"
+    );
+    output(Command::new("sqlite3").arg(staged.join("catalog.sqlite")).arg(sql))?;
+    fs::rename(&staged, &state).map_err(|error| Failure::new(format!("{}: {error}", state.display())))?;
+    Ok(state)
+}
+
+/// `narthex eval` against `nix-instantiate`, of the same attributes and in one process each.
+pub(super) fn walker(program: &Path, page: &mut String) -> Outcome {
+    let file = folder().join("set.nix");
+    let set = root().join("crates/nix/tests/data/set.nix");
+    write(&file, &format!("import {} {{ size = {PACKAGES}; }}\n", set.display()))?;
+    let mut ours = Command::new(program);
+    ours.args(["eval", "--workers", "1"]).arg(&file);
+    let mut plain = Command::new("nix-instantiate");
+    plain.arg(&file);
+    let derivations = output(Command::new(program).args(["eval", "--format", "json"]).arg(&file))?.lines().count();
+    let turns = take_turns(TURNS, &mut ours, &mut plain)?;
+    let (time, memory) = (turns.first / turns.second, peak(&mut ours)? / peak(&mut plain)?);
+    let _ = writeln!(
+        page,
+        "| `narthex eval` of a set with {derivations} derivations ({:.2} s), against `nix-instantiate` ({:.2} s) | {time:.2} × time | ≤ 1.5 |\n\
+         | the same, memory | {memory:.2} × | ≤ 1.5 |",
+        turns.first, turns.second
+    );
+    Ok(())
+}
