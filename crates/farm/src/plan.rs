@@ -57,7 +57,7 @@ impl<'a> Plan<'a> {
         let mut plan = Self {
             inventory,
             rules,
-            settlement: settle(inventory),
+            settlement: settle(inventory).read_as(rules.policy().lists()),
             outcomes: vec![None; graph.len()],
             in_scope,
             attrs: attrs.into_iter().map(|(_, index)| index).collect(),

@@ -14,7 +14,7 @@
 
 use crate::inventory::{Inventory, NOTHING, classes};
 use narthex_closure::{Node, Order, OutputPath, Users};
-use narthex_license::{Class, LicenseFacts};
+use narthex_license::{Class, LicenseFacts, Reading};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What a derivation goes by.
@@ -101,6 +101,15 @@ impl Settlement {
             Standing::MadeFromFree => Class::MadeFromFree,
             _ => Class::Unknown,
         }
+    }
+
+    /// The same with classes as a policy reads lists of licenses. What is made from free inputs was settled by the strict
+    /// reading: nobody can choose a license for what went into it.
+    pub(crate) fn read_as(mut self, reading: Reading) -> Self {
+        if reading != Reading::Strict {
+            self.classes = self.facts.iter().map(|facts| facts.class_under(reading)).collect();
+        }
+        self
     }
 
     pub(crate) fn rulings(&self, inventory: &Inventory, scope: impl Fn(Node) -> bool) -> Rulings {

@@ -2,7 +2,9 @@
 
 use crate::inventory::Inventory;
 use crate::lines::tests::{decided, decided_under, drv, line, mit, read};
-use narthex_policy::{Code, Verdict};
+use crate::plan::Plan;
+use narthex_license::Class;
+use narthex_policy::{Code, Date, Policy, Rules, Verdict, shipped};
 use serde_json::{Value, json};
 
 fn fetched(name: &str) -> String {
@@ -134,6 +136,24 @@ fn sources_follow_a_grant() {
     assert_eq!(decided(&alone, "src"), (Verdict::Withhold, Code::SourceOfWithheld));
     let shared = read(&[fetched("src"), user("granted"), user("other")]);
     assert_eq!(decided_under(&shared, "src", grant), (Verdict::Withhold, Code::SourceOfWithheld));
+}
+
+/// A class that is shown is that of the reading that decides.
+#[test]
+fn a_policy_reads_lists_as_it_says() {
+    let both = json!({"meta": {"license": ["mit", "unfree"]}});
+    let inventory = read(&[line("x", &[], both)]);
+    let lenient = "lists = \"lenient\"\n";
+    let policy =
+        Policy::parse(&shipped::DEFAULT_POLICY.replacen("\nterms =", &format!("\n{lenient}terms ="), 1)).unwrap();
+    let strict = Policy::parse(shipped::DEFAULT_POLICY).unwrap();
+    let outcome = |policy: Policy| {
+        let rules = Rules::new(policy, Vec::new(), Date::of_unix_time(0));
+        Plan::new(&inventory, &rules, None).outcome_of(inventory.graph().find(&drv("x")).unwrap()).unwrap()
+    };
+    let (strict, lenient) = (outcome(strict), outcome(policy));
+    assert_eq!((strict.class, strict.verdict), (Class::Restricted, Verdict::Withhold));
+    assert_eq!((lenient.class, lenient.verdict), (Class::Free, Verdict::Publish));
 }
 
 /// A product that somebody names as a source is nobody's source.
