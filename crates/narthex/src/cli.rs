@@ -75,9 +75,9 @@ pub(crate) struct Selection {
     pub(crate) attrs: Vec<String>,
 }
 
-/// What `plan` takes.
+/// A package set that only licenses are asked of: an expression, or lines that were written before.
 #[derive(Debug, Args)]
-pub(crate) struct PlanArgs {
+pub(crate) struct SetOrLines {
     /// A Nix file, a folder with a default.nix, or a flake: `.#packages.x86_64-linux`, `github:OWNER/NAME`.
     #[arg(value_name = "EXPR", required_unless_present = "from")]
     pub(crate) expression: Option<String>,
@@ -91,12 +91,19 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "expression")]
     pub(crate) from: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// What `plan` takes.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) set: SetOrLines,
+
     /// Show only this store path, attribute or .drv file and what it is made of; may be given several times.
     #[arg(long = "target", value_name = "PATH|ATTR|DRV")]
     pub(crate) targets: Vec<String>,
-
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
 
     /// List every derivation, however many there are.
     #[arg(long)]

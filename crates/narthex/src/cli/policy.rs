@@ -1,6 +1,6 @@
 //! What `policy` takes.
 
-use super::{Format, LimitArgs};
+use super::{Format, SetOrLines};
 use clap::{Args, Subcommand, ValueEnum};
 use narthex_policy::Date;
 use std::path::PathBuf;
@@ -40,21 +40,8 @@ pub(crate) struct PolicyCheckArgs {
 /// What `policy review` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ReviewArgs {
-    /// A Nix file, a folder with a default.nix, or a flake: `.#packages.x86_64-linux`, `github:OWNER/NAME`.
-    #[arg(value_name = "EXPR", required_unless_present = "from")]
-    pub(crate) expression: Option<String>,
-
-    /// Only this attribute and what it is made of; may be given several times.
-    #[arg(short = 'A', long = "attr", value_name = "ATTR", conflicts_with = "from")]
-    pub(crate) attrs: Vec<String>,
-
-    /// Instead of evaluating, read lines that nix-eval-jobs wrote, compressed with zstd or not; - is the standard
-    /// input. May be given several times, for instance for jobs and for what they are made of.
-    #[arg(long, value_name = "FILE", conflicts_with = "expression")]
-    pub(crate) from: Vec<PathBuf>,
-
     #[command(flatten)]
-    pub(crate) limits: LimitArgs,
+    pub(crate) set: SetOrLines,
 
     /// The policy: a file, or the name of a shipped one; without it, `default`.
     #[arg(long, value_name = "POLICY")]

@@ -15,8 +15,7 @@ use std::process::ExitCode;
 pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, CommandError> {
     let rules = settings::rules(args.policy.as_deref())?;
     let against = if args.diff { Some(settings::rules(args.against.as_deref())?) } else { None };
-    let selection = (args.expression.as_deref(), args.attrs.as_slice());
-    let Read { set, whole, nix } = set::read(common, selection, &args.from, &args.limits).await?;
+    let Read { set, whole, nix } = set::read(common, &args.set).await?;
     if args.keep {
         keep(common, &set.inventory()).await?;
     }
@@ -86,7 +85,7 @@ async fn keep(common: &Common, inventory: &Inventory) -> Result<(), CommandError
 fn targets(args: &PlanArgs, inventory: &Inventory) -> Result<Option<Vec<Node>>, CommandError> {
     Ok(if !args.targets.is_empty() {
         Some(args.targets.iter().map(|target| find(inventory, target)).collect::<Result<Vec<_>, _>>()?.concat())
-    } else if args.from.is_empty() {
+    } else if args.set.from.is_empty() {
         // What an expression describes beside its jobs only tells what else is made from a source.
         Some(inventory.jobs().iter().map(|(_, node)| *node).collect())
     } else {

@@ -42,13 +42,12 @@ fn check(args: &PolicyCheckArgs) -> Result<ExitCode, CommandError> {
 /// Exit code 3 says that something is undecided; 1, that nothing is among what could be read, and not all could.
 async fn undecided(common: &Common, args: &ReviewArgs) -> Result<ExitCode, CommandError> {
     let rules = settings::rules(args.policy.as_deref())?;
-    let selection = (args.expression.as_deref(), args.attrs.as_slice());
-    let Read { set, whole, .. } = set::read(common, selection, &args.from, &args.limits).await?;
+    let Read { set, whole, .. } = set::read(common, &args.set).await?;
     let seen = first_seen(common).await?;
     let inventory = set.under(&rules);
     // What an expression describes beside its jobs is not part of them.
     let jobs: Vec<Node> = inventory.jobs().iter().map(|(_, node)| *node).collect();
-    let plan = Plan::new(&inventory, &rules, args.from.is_empty().then_some(jobs.as_slice()));
+    let plan = Plan::new(&inventory, &rules, args.set.from.is_empty().then_some(jobs.as_slice()));
     let review = review(&plan, &seen);
     match args.format {
         Format::Table => render::review_table(&plan, &review),

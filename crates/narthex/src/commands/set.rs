@@ -1,14 +1,13 @@
 //! Sets of derivations that only licenses are asked of: evaluated, or read from lines.
 
 use super::{Common, from};
-use crate::cli::LimitArgs;
+use crate::cli::SetOrLines;
 use crate::error::CommandError;
 use crate::render::{self, Progress};
 use crate::settings;
 use narthex_farm::{Inventory, PackageSet};
 use narthex_nix::Nix;
 use narthex_policy::Rules;
-use std::path::PathBuf;
 
 /// A set as it was said, before any policy puts it right.
 #[derive(Clone)]
@@ -27,20 +26,16 @@ pub(crate) struct Read {
 }
 
 /// Evaluates the expression, or reads the files where there is none.
-pub(crate) async fn read(
-    common: &Common,
-    (expression, attrs): (Option<&str>, &[String]),
-    files: &[PathBuf],
-    limits: &LimitArgs,
-) -> Result<Read, CommandError> {
-    let Some(expression) = expression else {
-        let (inventory, whole) = from::read(files)?;
+pub(crate) async fn read(common: &Common, wanted: &SetOrLines) -> Result<Read, CommandError> {
+    let Some(expression) = &wanted.expression else {
+        let (inventory, whole) = from::read(&wanted.from)?;
         return Ok(Read { set: Set::Lines(inventory), whole, nix: None });
     };
     let expression = settings::expression(expression)?;
     let nix = settings::nix(&common.options).await?;
     let progress = Progress::start();
-    let set = PackageSet::evaluate(&nix, &expression, attrs, &limits.options(), &|event| progress.show(event)).await;
+    let (attrs, options) = (&wanted.attrs, wanted.limits.options());
+    let set = PackageSet::evaluate(&nix, &expression, attrs, &options, &|event| progress.show(event)).await;
     progress.finish();
     Ok(Read { set: Set::Evaluated(set?), whole: true, nix: Some(nix) })
 }

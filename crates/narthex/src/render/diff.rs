@@ -2,7 +2,7 @@
 
 use super::json::{errors as json_errors, line};
 use super::out;
-use super::plan::{EXAMPLES, Member, keep_first, push, shortened};
+use super::plan::{EXAMPLES, Member, holes, keep_first, push, shortened};
 use super::table::{errors, short};
 use super::text::{columns, count, terminal_width};
 use narthex_closure::Node;
@@ -124,22 +124,6 @@ fn groups<'d>(diff: &'d PlanDiff<'_, '_>, most: usize) -> BTreeMap<Group, Vec<Me
         members.truncate(most);
     }
     groups
-}
-
-fn holes(plan: &Plan<'_>, what: &str, mut holes: Vec<(Node, usize)>, all: bool) -> String {
-    if holes.is_empty() {
-        return String::new();
-    }
-    holes.sort_by_key(|(_, referrers)| std::cmp::Reverse(*referrers));
-    let mut text = format!("\n{} that {what}:\n", count(holes.len(), "hole"));
-    let shown = if all { holes.len() } else { EXAMPLES };
-    for (node, referrers) in holes.iter().take(shown) {
-        text.push_str(&format!("  {} ← {}\n", plan.inventory().graph().name(*node), count(*referrers, "derivation")));
-    }
-    if holes.len() > shown {
-        text.push_str(&format!("  … and {} more\n", holes.len() - shown));
-    }
-    text
 }
 
 /// One object a derivation that changes.

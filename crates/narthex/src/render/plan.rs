@@ -126,7 +126,7 @@ fn large(plan: &Plan<'_>, number: usize, all: bool, width: Option<usize>) -> Str
     let rulings: Vec<Vec<String>> =
         plan.rulings().iter().map(|(rule, count)| vec![format!("  {count}"), rule.to_owned()]).collect();
     push(&mut text, &columns(&rulings, &[0], width));
-    text.push_str(&holes(plan, all));
+    text.push_str(&holes(plan, "published derivations are made of, and may refer to", plan.all_holes(), all));
     text.push_str(&format!(
         "\nby license alone: {} could be published, {} would be withheld; the audit of the bytes may withhold more\n",
         count(total(Verdict::Publish), "derivation"),
@@ -149,15 +149,13 @@ pub(super) fn shortened(message: &str) -> String {
     if cut { message.chars().take(ROOM - 1).chain(['…']).collect() } else { message.to_owned() }
 }
 
-fn holes(plan: &Plan<'_>, all: bool) -> String {
-    let mut holes = plan.all_holes();
+/// Holes, those first that most depends on; of equals, the order of paths holds.
+pub(super) fn holes(plan: &Plan<'_>, what: &str, mut holes: Vec<(Node, usize)>, all: bool) -> String {
     if holes.is_empty() {
         return String::new();
     }
-    // Those that most depends on; of equals, the order of paths holds.
     holes.sort_by_key(|(_, referrers)| std::cmp::Reverse(*referrers));
-    let mut text =
-        format!("\n{} that published derivations are made of, and may refer to:\n", count(holes.len(), "hole"));
+    let mut text = format!("\n{} that {what}:\n", count(holes.len(), "hole"));
     let shown = if all { holes.len() } else { EXAMPLES };
     for (node, referrers) in holes.iter().take(shown) {
         text.push_str(&format!("  {} ← {}\n", plan.inventory().graph().name(*node), count(*referrers, "derivation")));
