@@ -1,6 +1,7 @@
 //! Which packages that are not plainly free nobody has decided about.
 //!
-//! A package is all derivations of one name, whatever their version, of which something is declared. What is answered
+//! A package is all derivations of one name, whatever their version, of which something is declared, and jobs of which
+//! nothing is. What is answered
 //! is asked of the policy for each derivation by itself, so that an answer for one version leaves the others open.
 //! Pure: when a package was first seen is for the caller to find out.
 
@@ -65,9 +66,6 @@ pub struct Review {
     /// Packages of which an entry says that they may be passed on, and that are withheld all the same: name, entry and
     /// the reason that decides.
     pub unheeded: Vec<(String, String, Reason)>,
-    /// Jobs that declare no license and that no rule settles, which are no part of the list: how many are published,
-    /// and how many withheld.
-    pub undeclared: (usize, usize),
 }
 
 /// Goes through the packages of a plan that are not plainly free.
@@ -76,25 +74,23 @@ pub fn review(plan: &Plan<'_>, seen: &FirstSeen) -> Review {
     let mut undecided: BTreeMap<String, Undecided> = BTreeMap::new();
     let mut decided: BTreeSet<(Answer, String)> = BTreeSet::new();
     let mut unheeded: BTreeMap<String, (String, Reason)> = BTreeMap::new();
-    let mut undeclared = (0, 0);
     for node in plan.derivations() {
         let Some(outcome) = plan.outcome_of(node) else { continue };
-        let Some(facts) = plan.facts(node) else {
-            if outcome.class == Class::Unknown && !plan.is_source(node) {
-                let (published, withheld) = &mut undeclared;
-                let count = if outcome.verdict == Verdict::Publish { published } else { withheld };
-                *count += plan.attrs(node).len();
-            }
+        let facts = plan.facts(node);
+        // A job that declares nothing is a package that nobody knows the license of; sources, and what jobs are made of,
+        // go by rules.
+        let is_silent = || outcome.class == Class::Unknown && !plan.is_source(node) && plan.attrs(node).len() > 0;
+        if facts.is_none() && !is_silent() {
             continue;
-        };
-        let class = rules.class(Some(facts));
+        }
+        let class = rules.class(facts);
         if matches!(class, Class::Free | Class::MadeFromFree) {
             continue;
         }
         let (case, full_name) = (plan.case(node), graph.name(node));
         let Material { name, version, .. } = Material::of_package(full_name, Vec::new());
         let mut reasons = plan.reasons(node);
-        if let Some(answered) = rules.answered(&case, Some(facts)) {
+        if let Some(answered) = rules.answered(&case, facts) {
             decided.insert((answered.answer, name.clone()));
             if answered.answer == Answer::Confirmed && outcome.verdict == Verdict::Withhold && !reasons.is_empty() {
                 unheeded.entry(name).or_insert_with(|| (answered.by, reasons.remove(0)));
@@ -116,12 +112,12 @@ pub fn review(plan: &Plan<'_>, seen: &FirstSeen) -> Review {
         });
         package.versions.insert(version);
         package.attrs.extend(plan.attrs(node).map(str::to_owned));
-        package.licenses.insert(facts.license.to_string());
+        package.licenses.extend(facts.map(|facts| facts.license.to_string()));
         package.class = package.class.max(class);
         if outcome.verdict > package.verdict {
             (package.verdict, package.reasons) = (outcome.verdict, reasons);
         }
-        package.ended.extend(rules.ended_answers(&case, Some(facts)));
+        package.ended.extend(rules.ended_answers(&case, facts));
         // What was never seen is newer than all that was.
         package.first_seen = package.first_seen.zip(first_seen).map(|(one, other)| one.max(other));
         package.derivations.push(node);
@@ -132,7 +128,7 @@ pub fn review(plan: &Plan<'_>, seen: &FirstSeen) -> Review {
     // Of equals, the order of names holds.
     undecided.sort_by_key(|package| std::cmp::Reverse(package.first_seen.unwrap_or(u64::MAX)));
     let unheeded = unheeded.into_iter().map(|(name, (by, reason))| (name, by, reason)).collect();
-    Review { undecided, decided: counts, unheeded, undeclared }
+    Review { undecided, decided: counts, unheeded }
 }
 
 #[cfg(test)]

@@ -285,7 +285,12 @@ impl<'i> Originals<'i> {
         let graph = &inventory.graph;
         let said = inventory.made_from.get(&node).filter(|of| settlement.declared(**of).is_some());
         let originals: Vec<Node> = match said {
-            Some(original) => vec![*original],
+            // With a source that the package has not, it is something else.
+            Some(original) => {
+                let theirs = sources(inventory, *original);
+                let is_alike = sources(inventory, node).iter().all(|source| theirs.contains(source));
+                is_alike.then(|| vec![*original])?
+            }
             None => self.declared.get(&(graph.name(node), sources(inventory, node)))?.clone(),
         };
         let unfree = graph.inputs(node).filter(|input| settlement.is_declared_unfree(*input));

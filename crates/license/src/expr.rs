@@ -108,7 +108,8 @@ impl License {
 
     /// What this license comes to.
     pub fn class(&self) -> Class {
-        if self.free {
+        // What calls itself free and forbids to be passed on contradicts itself: then the stricter holds.
+        if self.free && self.redistributable {
             Class::Free
         } else if self.redistributable {
             Class::Redistributable
@@ -320,6 +321,7 @@ mod tests {
         check(cuda(false), Class::Restricted, "LicenseRef-nvidiaCuda");
         check(cuda(true), Class::Redistributable, "LicenseRef-nvidiaCudaRedist");
         check(json!({"shortName": "x", "free": false}), Class::Restricted, "LicenseRef-x");
+        check(json!({"shortName": "x", "free": true, "redistributable": false}), Class::Restricted, "LicenseRef-x");
         check(json!({"shortName": "mine"}), Class::Unknown, "NOASSERTION");
         check(json!({"spdxId": "MIT"}), Class::Free, "MIT");
         check(json!({"spdxId": "GPL-2.0+", "shortName": "gpl2Plus", "free": null}), Class::Free, "GPL-2.0-or-later");

@@ -36,7 +36,15 @@ fn main() -> ExitCode {
         }
     };
     match runtime.block_on(commands::run(cli)) {
-        Ok(code) => code,
+        Ok(code) => match render::unwritten() {
+            None => code,
+            Some(error) => {
+                render::error(
+                    &error::CommandError::failed("the standard output cannot be written to").caused_by(&error),
+                );
+                ExitCode::from(error::Kind::Failed.code())
+            }
+        },
         Err(error) => {
             render::error(&error);
             ExitCode::from(error.kind.code())

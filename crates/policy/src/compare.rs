@@ -70,7 +70,6 @@ mod tests {
         insta::assert_snapshot!(default.differences(&rules(&more)).join("\n"), @r#"
         lists: strict → lenient
         classes.restricted: withhold → publish
-        classes.made-from-free: publish → withhold
         findings.copy: terms → publish
         findings.modified-copy: terms → publish
         findings.static-code: terms → publish

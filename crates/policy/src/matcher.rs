@@ -36,6 +36,10 @@ impl Patterns {
         let (mut set, mut texts) = (GlobSetBuilder::new(), Vec::new());
         for item in reader.array(value)? {
             let text = reader.string(item)?;
+            if text.is_empty() {
+                reader.mistake(item.span(), "an empty pattern matches nothing".to_owned());
+                return None;
+            }
             match Glob::new(&text) {
                 Ok(glob) => set.add(glob),
                 Err(error) => {

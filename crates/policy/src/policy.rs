@@ -266,7 +266,9 @@ impl Rules {
     /// these.
     pub fn correct(&self, case: &Case<'_>, facts: &LicenseFacts) -> Option<LicenseFacts> {
         let about = |correction: &&Correction| correction.about.is_about(case, Some(facts));
-        self.policy.corrections.iter().find(about).map(|correction| correction.correct(facts))
+        let corrected = self.policy.corrections.iter().filter(about).map(|correction| correction.correct(facts));
+        // Of equals, the first one.
+        corrected.reduce(|first, next| if self.class(Some(&next)) > self.class(Some(&first)) { next } else { first })
     }
 
     /// Whether packages with the same facts may come to different decisions by what they are called.

@@ -116,6 +116,9 @@ fn what_is_said_to_be_made_from_a_package_takes_its_facts() {
     check(&[package(unfree()), wrapper(&["p"])], "w", Verdict::Withhold, Code::LicenseOfOriginal);
     let plugin = line("plugin", &[], unfree());
     check(&[package(mit()), plugin, wrapper(&["p", "plugin"])], "w", Verdict::Withhold, Code::LicenseUnknown);
+    // Nor is it where it has a source of its own.
+    let other = wrapper(&["p", "src"]);
+    check(&[package(mit()), fetched("src"), other], "w", Verdict::Withhold, Code::LicenseUnknown);
 }
 
 #[test]

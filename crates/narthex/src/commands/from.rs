@@ -44,6 +44,9 @@ pub(crate) fn read(files: &[PathBuf]) -> Result<(Inventory, bool), CommandError>
             scope.spawn(move || pieces(input, &sender));
             understand(&receiver, &mut lines, &mut number, &mut complain);
         });
+        if number == 0 {
+            complain(None, "it is empty: did what should have written it fail?");
+        }
     }
     if wrong > SHOWN {
         render::warning(&format!("… and {} more lines that cannot be used", wrong - SHOWN));

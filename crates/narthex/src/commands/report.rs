@@ -27,8 +27,8 @@ pub(crate) async fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, 
         (Some(format), Some(file)) => whole(file, &*document(&state, &report, format)?),
         (Some(format), None) => {
             let write = document(&state, &report, format)?;
-            render::stream(&*write)
-                .map_err(|error| CommandError::failed("the standard output cannot be written to").caused_by(&error))
+            render::stream(&*write);
+            Ok(())
         }
         (None, Some(folder)) => everything(&state, &report, folder),
         (None, None) => Err(CommandError::usage("neither --format nor --output was given")),
@@ -87,8 +87,18 @@ fn expect_new(folder: &Path) -> Result<(), CommandError> {
         .hint("name a new folder, or one document with --format"))
 }
 
-/// Writes a file that is there whole or not at all.
+/// Writes a file that is there whole or not at all. A link stays a link, and what is no regular file is written to.
 fn whole(file: &Path, write: &Writer<'_>) -> Result<(), CommandError> {
+    let target = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    if target.metadata().is_ok_and(|known| !known.is_file()) {
+        let written = File::options().write(true).open(&target).and_then(|opened| {
+            let mut out = BufWriter::with_capacity(1 << 20, opened);
+            write(&mut out)?;
+            out.flush()
+        });
+        return written.map_err(|error| cannot_write(file, &error));
+    }
+    let file = target.as_path();
     let mut partial = file.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);

@@ -7,7 +7,7 @@ use crate::render;
 use crate::settings;
 use narthex_cache::Catalog;
 use narthex_closure::StorePath;
-use narthex_farm::explain;
+use narthex_farm::{About, explain};
 use std::process::ExitCode;
 
 pub(crate) async fn run(common: &Common, args: &WhyArgs) -> Result<ExitCode, CommandError> {
@@ -26,6 +26,11 @@ pub(crate) async fn run(common: &Common, args: &WhyArgs) -> Result<ExitCode, Com
         for path in &paths {
             explanations.push(explain(catalog, path, &rules).await?.ok_or_else(|| nothing_known(path))?);
         }
+    }
+    if args.policy.is_some() && explanations.iter().any(|one| matches!(one.about, About::Decided(_))) {
+        render::note(
+            "what was decided is shown as it was: --policy is for what was not built yet; `narthex run` decides anew",
+        );
     }
     for (index, explanation) in explanations.iter().enumerate() {
         match args.format {

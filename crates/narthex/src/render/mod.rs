@@ -35,22 +35,29 @@ pub(crate) use table::run_table;
 use crate::error::CommandError;
 use narthex_server::Served;
 use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
 
-/// Writes data to stdout. A reader that has gone away (`| head`) ends the program quietly.
+/// Why stdout takes nothing more. Commands end with an exit code of their own, which must not depend on who reads them.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Writes data to stdout. What could not be written is told at the end: see [`unwritten`].
 pub(crate) fn out(text: &str) {
-    let mut stdout = io::stdout().lock();
-    if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
-        std::process::exit(0);
+    stream(&|stdout| stdout.write_all(text.as_bytes()));
+}
+
+/// Writes data to stdout piece by piece.
+pub(crate) fn stream(write: &dyn Fn(&mut dyn Write) -> io::Result<()>) {
+    let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+    if lost.is_none() {
+        let mut stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+        *lost = write(&mut stdout).and_then(|()| stdout.flush()).err();
     }
 }
 
-/// Writes data to stdout piece by piece. A reader that has gone away ends the program quietly.
-pub(crate) fn stream(write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut stdout = io::BufWriter::with_capacity(1 << 20, io::stdout().lock());
-    match write(&mut stdout).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-        written => written,
-    }
+/// Why data was lost on its way to stdout. A reader that went away (`| head`) wanted no more, and lost nothing.
+pub(crate) fn unwritten() -> Option<io::Error> {
+    let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner).take();
+    lost.filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
 }
 
 /// Writes to stderr; where nobody listens, nothing is lost.

@@ -61,9 +61,17 @@ fn small(plan: &Plan<'_>, nodes: &[Node], width: Option<usize>) -> String {
     for node in nodes {
         let Some(outcome) = plan.outcome_of(*node) else { continue };
         let reason = deciding(&plan.reasons(*node));
-        for (_, path) in graph.outputs(*node) {
-            let path = path.unwrap_or_else(|| graph.path(*node));
-            let name = path.strip_prefix("/nix/store/").and_then(|base| base.get(33..)).unwrap_or(&path).to_owned();
+        // Where only a build can tell the path, and where no output is described, the derivation stands for it.
+        let mut paths: Vec<Option<String>> = graph.outputs(*node).into_iter().map(|(_, path)| path).collect();
+        if paths.is_empty() {
+            paths.push(None);
+        }
+        for path in paths {
+            let name = match &path {
+                Some(path) => path.strip_prefix("/nix/store/").and_then(|base| base.get(33..)).unwrap_or(path),
+                None => graph.name(*node),
+            };
+            let (name, path) = (name.to_owned(), path.unwrap_or_else(|| graph.path(*node)));
             let line = vec![forecast(outcome.verdict).to_owned(), short(&name), reason.clone()];
             rows.push((plan.attrs(*node).len() == 0, name, path, line));
             verdicts.push(outcome.verdict);

@@ -34,20 +34,13 @@ fn review_text(review: &Review, width: Option<usize>) -> String {
         text.push('\n');
     }
     text.push_str(&match review.undecided.len() {
-        0 => "every package that declares a license which is not plainly free is decided about\n".to_owned(),
+        0 => "every package that is not plainly free, of those that were read, is decided about\n".to_owned(),
         number => format!("{} that nobody has decided about\n", count(number, "package")),
     });
     let decided: Vec<String> =
         review.decided.iter().map(|(answer, number)| format!("{number} {}", words(*answer))).collect();
     if !decided.is_empty() {
         text.push_str(&format!("decided: {}\n", decided.join(", ")));
-    }
-    let (published, withheld) = review.undeclared;
-    if published + withheld > 0 {
-        text.push_str(&format!(
-            "not listed: {} without any license, {withheld} withheld and {published} published\n",
-            count(published + withheld, "job")
-        ));
     }
     text
 }
@@ -68,7 +61,7 @@ fn row(package: &Undecided) -> Vec<String> {
         some(&package.versions),
         package.class.to_string(),
         format!("{}{today}", verdict(package.verdict)),
-        short(&some(&package.licenses)),
+        if package.licenses.is_empty() { "none declared".to_owned() } else { short(&some(&package.licenses)) },
         some(&package.attrs),
     ]
 }
@@ -156,7 +149,6 @@ mod tests {
                 Undecided { ended, ..package("zoom", &["6.2"], Some(1_798_761_600)) },
             ],
             decided: [(Answer::Confirmed, 3), (Answer::FromVendor, 1)].into(),
-            undeclared: (0, 12),
             ..Review::default()
         };
         insta::assert_snapshot!(review_text(&review, None), @r#"
@@ -167,10 +159,9 @@ mod tests {
 
         2 packages that nobody has decided about
         decided: 3 confirmed, 1 from the vendor or withheld by a rule
-        not listed: 12 jobs without any license, 12 withheld and 0 published
         "#);
         insta::assert_snapshot!(review_text(&Review::default(), None), @r#"
-        every package that declares a license which is not plainly free is decided about
+        every package that is not plainly free, of those that were read, is decided about
         "#);
     }
 }

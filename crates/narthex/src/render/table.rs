@@ -1,7 +1,7 @@
 //! The tables of `run` and `plan`.
 
 use super::out;
-use super::text::{columns, count, indent, quote, size, terminal_width};
+use super::text::{columns, count, indent, quote, size, terminal_width, visible};
 use narthex_closure::StorePath;
 use narthex_farm::{Counts, Row, RunReport};
 use narthex_nix::EvalError;
@@ -105,7 +105,7 @@ fn holes(holes: &BTreeMap<StorePath, BTreeSet<StorePath>>) -> String {
 pub(super) fn errors(errors: &[EvalError]) -> String {
     let mut text = String::new();
     for error in errors {
-        text.push_str(&format!("\n`{}` does not evaluate:\n", error.attr));
+        text.push_str(&format!("\n`{}` does not evaluate:\n", visible(&error.attr)));
         text.push_str(&indent(&error.message, "  "));
     }
     text

@@ -49,6 +49,34 @@ fn whole_and_compressed() {
     assert!(said.err.contains("nothing is called nobody there"), "{}", said.err);
 }
 
+/// Who holds back a change until somebody has answered must not be told that all is well because nothing was read, or
+/// because nobody takes the answer.
+#[test]
+fn nothing_read_and_nobody_listening() {
+    let narthex = |arguments: &[&str], input: &str, out: Stdio| {
+        let mut command = Command::new(program());
+        command.args(arguments).stdin(Stdio::piped()).stdout(out).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Said::of(child.wait_with_output().unwrap())
+    };
+    let review = ["policy", "review", "--from", "-"];
+    for arguments in [&review[..], &["plan", "--from", "-"]] {
+        let said = narthex(arguments, "", Stdio::piped()).expect(1);
+        assert!(said.err.contains("standard input: it is empty"), "{}", said.err);
+    }
+    let lines = text(&[CLOSED]).replace("\"drvPath\"", "\"attr\":\"closed\",\"drvPath\"");
+    narthex(&review, &lines, Stdio::piped()).expect(3);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let said = narthex(&review, &lines, full.into()).expect(1);
+    assert!(said.err.contains("error: the standard output cannot be written to"), "{}", said.err);
+    // A reader that went away wanted no more, and changes nothing about what is decided.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let said = narthex(&review, &lines, writer.into()).expect(3);
+    assert!(!said.err.contains("error"), "{}", said.err);
+}
+
 /// What was read is shown, what was not is named, and the exit code tells.
 #[test]
 fn cut_and_broken() {

@@ -92,7 +92,7 @@ fn a_change_is_held_until_somebody_has_answered() {
     place.decide(&[&["zoom", "--answer", "confirmed"], &MINE[..]].concat()).expect(0);
     let said = place.review(&[]).expect(0);
     insta::assert_snapshot!(said.out, @r#"
-    every package that declares a license which is not plainly free is decided about
+    every package that is not plainly free, of those that were read, is decided about
     decided: 1 confirmed, 1 from the vendor or withheld by a rule
     "#);
     place.narthex(&["policy", "check", "mine.toml"]).expect(0);
