@@ -73,6 +73,13 @@ pub(crate) fn rules(given: Option<&Path>) -> Result<Rules, CommandError> {
     let given = given.unwrap_or(Path::new("default"));
     let (text, name) = policy_text(given)?;
     let policy = Policy::parse(&text).map_err(|mistakes| mistaken(&name, &mistakes))?;
+    // Decisions and reports name the policy and nothing else of it.
+    if shipped::POLICIES.iter().any(|(known, shipped)| *known == policy.name() && *shipped != text) {
+        let called = policy.name();
+        crate::render::warning(&format!(
+            "{name} calls itself `{called}` as a shipped policy does, and says something else: give it a `name` of its own"
+        ));
+    }
     let mut terms = Vec::new();
     for named in policy.terms() {
         let (text, name) = terms_text(given, &name, named)?;

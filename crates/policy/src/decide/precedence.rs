@@ -217,6 +217,17 @@ fn what_a_policy_did_is_shown() {
     "#);
 }
 
+/// Of several corrections the strictest counts, in whatever order they stand.
+#[test]
+fn a_looser_correction_hides_no_stricter_one() {
+    let wide = correction("\"mit\"").replace("\"torch\"", "\"tor*\"");
+    let narrow = correction("\"nvidiaCuda\"");
+    for entries in [format!("{wide}{narrow}"), format!("{narrow}{wide}")] {
+        let decision = decided(json!("bsd3"), vec![], &rules(&entries));
+        assert_eq!(decision.reasons()[0].code, Code::LicenseRestricted, "{entries}");
+    }
+}
+
 #[test]
 fn mistakes_in_entries_are_shown_with_their_places() {
     let text = format!(
