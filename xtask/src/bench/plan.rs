@@ -53,8 +53,10 @@ pub(crate) fn plan() -> Outcome {
     let _ = writeln!(page, "| 10,000 derivations of the same shape | {:.3} s | |", turns.second);
     let _ = writeln!(page, "| growth from 10,000 to 1,000,000, against a straight line | {growth:.2} | ≤ 1.2 |");
     walker(&program, &mut page)?;
-    million(&program, &large[0], &mut page)?;
     let file = folder().join("benchmarks-plan.md");
+    // Making the catalog takes minutes, and may be stopped.
+    write(&file, &page)?;
+    million(&program, &large[0], &mut page)?;
     write(&file, &page)?;
     say(&page);
     say(&format!("written to {}", file.display()));
