@@ -154,6 +154,12 @@ impl Catalog {
         self.pool.close().await;
     }
 
+    /// Whether there is a table: a catalog of an earlier version, opened for reading only, lacks some.
+    pub(crate) async fn has_table(&self, name: &str) -> Result<bool, CatalogError> {
+        let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?";
+        Ok(sqlx::query(sql).bind(name).fetch_optional(&self.pool).await?.is_some())
+    }
+
     /// Writes a decision down in place of an earlier one about the same path.
     ///
     /// # Errors
@@ -369,21 +375,20 @@ impl Catalog {
 }
 
 pub(crate) fn record(row: &SqliteRow) -> Result<Record, CatalogError> {
-    let path = |text: String| parse_store_path(&text).ok_or(CatalogError::Row(text));
     let json = |error: serde_json::Error| CatalogError::Row(error.to_string());
     let references: Vec<String> = serde_json::from_str(row.try_get("refs")?).map_err(json)?;
     let verdict: String = row.try_get("verdict")?;
     Ok(Record {
-        path: path(row.try_get("path")?)?,
+        path: store_path(row.try_get("path")?)?,
         attr: row.try_get("attr")?,
         output: row.try_get("output")?,
-        deriver: row.try_get::<Option<String>, _>("deriver")?.map(path).transpose()?,
+        deriver: row.try_get::<Option<String>, _>("deriver")?.map(store_path).transpose()?,
         nar_hash: row
             .try_get::<String, _>("nar_hash")?
             .parse()
             .map_err(|error: narthex_closure::NarHashError| CatalogError::Row(error.to_string()))?,
         nar_size: row.try_get::<i64, _>("nar_size")? as u64,
-        references: references.into_iter().map(path).collect::<Result<_, _>>()?,
+        references: references.into_iter().map(store_path).collect::<Result<_, _>>()?,
         license: row.try_get("license")?,
         verdict: match verdict.as_str() {
             "publish" => Verdict::Publish,
@@ -393,4 +398,9 @@ pub(crate) fn record(row: &SqliteRow) -> Result<Record, CatalogError> {
         reasons: serde_json::from_str(row.try_get("reasons")?).map_err(json)?,
         policy: row.try_get("policy")?,
     })
+}
+
+/// Reads a path as the catalog has it.
+pub(crate) fn store_path(text: String) -> Result<StorePath, CatalogError> {
+    parse_store_path(&text).ok_or(CatalogError::Row(text))
 }

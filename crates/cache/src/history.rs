@@ -117,8 +117,7 @@ impl Catalog {
     /// # Errors
     /// When the catalog fails.
     pub async fn builds(&self, mut each: impl FnMut(&str, &str, u64)) -> Result<(), CatalogError> {
-        let table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'builds'";
-        if sqlx::query(table).fetch_optional(&self.pool).await?.is_none() {
+        if !self.has_table("builds").await? {
             return Ok(());
         }
         let sql = "SELECT rowid, derivation, package, milliseconds FROM builds WHERE rowid > ? ORDER BY rowid LIMIT ?";

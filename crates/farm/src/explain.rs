@@ -97,7 +97,7 @@ pub async fn explain(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Resu
         }
     }
     let mut packages = Vec::new();
-    for user in recognized.iter().flat_map(Recognized::users) {
+    for user in recognized.iter().flat_map(Recognized::withheld_users) {
         let outputs = catalog.outputs_of(user).await?;
         packages.extend(outputs.into_iter().filter(|record| record.verdict == Verdict::Withhold));
     }

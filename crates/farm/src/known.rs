@@ -50,9 +50,8 @@ impl Known {
     }
 }
 
-/// Two texts of the catalog about one derivation, together. What cannot be read tells nothing.
+/// Two texts of the catalog about one derivation, together.
 fn merge(earlier: &str, later: &str) -> String {
-    let read = |text| serde_json::from_str(text).unwrap_or(Known::Unknown);
     serde_json::to_string(&read(earlier).merge(read(later))).unwrap_or_else(|_| later.to_owned())
 }
 
@@ -139,13 +138,13 @@ impl Recognized {
         }
     }
 
-    /// Of a source, the derivations that are made from it.
-    pub(crate) fn users(&self) -> impl Iterator<Item = &StorePath> {
+    /// Of a source, the derivations that are made from it and of which an output was withheld.
+    pub(crate) fn withheld_users(&self) -> impl Iterator<Item = &StorePath> {
         let users = match &self.facts {
             Owned::Source(users) => users.as_slice(),
             _ => &[],
         };
-        users.iter().map(|(user, _)| user)
+        users.iter().filter(|(_, user)| user.withheld).map(|(path, _)| path)
     }
 
     /// The declared license as an SPDX expression; of another build of a package, that one's.
@@ -165,7 +164,7 @@ pub async fn recognize(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Re
     let derivations = catalog.known(path).await?;
     let Some(first) = derivations.first() else { return Ok(None) };
     let output = first.outputs.iter().find(|(_, made)| *made == path).map(|(name, _)| name.clone());
-    let said = derivations.iter().map(read).reduce(Known::merge).unwrap_or(Known::Unknown);
+    let said = derivations.iter().map(|known| read(&known.facts)).reduce(Known::merge).unwrap_or(Known::Unknown);
     let case = Case { package: &first.name, attr: first.attrs.first().map(String::as_str), output: output.as_deref() };
     let right = |facts: LicenseFacts| rules.correct(&case, &facts).unwrap_or(facts);
     let facts = match said {
@@ -179,8 +178,9 @@ pub async fn recognize(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Re
     Ok(Some(Recognized { output, facts, derivations }))
 }
 
-fn read(known: &KnownDerivation) -> Known {
-    serde_json::from_str(&known.facts).unwrap_or(Known::Unknown)
+/// A text of the catalog. What cannot be read tells nothing.
+fn read(text: &str) -> Known {
+    serde_json::from_str(text).unwrap_or(Known::Unknown)
 }
 
 /// The packages made from a source: by what they declare, and by what was decided about them.
@@ -190,11 +190,10 @@ async fn source_users(
     rules: &Rules,
 ) -> Result<Vec<(StorePath, SourceUser)>, CatalogError> {
     let users: Vec<StorePath> = users.iter().filter_map(|user| parse_store_path(user)).collect();
-    let withheld = catalog.withheld_among(&users).await?;
+    let (withheld, said) = (catalog.withheld_among(&users).await?, catalog.facts_of(&users).await?);
     let mut known = Vec::with_capacity(users.len());
     for user in &users {
-        let said = catalog.known(user).await?.into_iter().find(|one| one.derivation == *user);
-        let facts = said.as_ref().map_or(Known::Unknown, read);
+        let facts = said.get(user).map_or(Known::Unknown, |text| read(text));
         let name = user.name().trim_end_matches(".drv");
         let case = Case { package: name, attr: None, output: None };
         let (class, permitted) = match &facts {
