@@ -170,6 +170,7 @@ impl Inventory {
         for (path, _) in set.graph.iter() {
             if let (Some(facts), Ok(node)) = (set.facts(path), filling.builder.mention(&path.to_string())) {
                 filling.say_facts(node, facts.clone());
+                filling.made_from.extend(set.made_from(path).map(|origin| (node, origin.to_string())));
             }
         }
         for job in &set.jobs {
@@ -196,7 +197,8 @@ pub(crate) struct Filling {
     said: Vec<(Node, u32)>,
     sources: Vec<(Node, u32, bool)>,
     source_numbers: HashMap<String, u32>,
-    pub(crate) made_from: Vec<(Node, Node)>,
+    /// What packages were made from, by path: nothing else has to speak of those.
+    pub(crate) made_from: Vec<(Node, String)>,
     pub(crate) jobs: Vec<(String, Node)>,
     pub(crate) errors: Vec<EvalError>,
     diagnostics: Vec<Diagnostic>,
@@ -323,6 +325,7 @@ impl Filling {
                 }
             }
         }
+        let made_from = self.made_from.iter().filter_map(|(node, of)| Some((*node, graph.find(of)?)));
         self.errors.sort_by(|a, b| (&a.attr, &a.message).cmp(&(&b.attr, &b.message)));
         diagnostics.sort();
         diagnostics.dedup();
@@ -330,7 +333,7 @@ impl Filling {
             traits: self.traits,
             facts: self.facts,
             declared,
-            made_from: self.made_from.into_iter().collect(),
+            made_from: made_from.collect(),
             jobs: self.jobs,
             errors: self.errors,
             diagnostics,

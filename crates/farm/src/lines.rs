@@ -10,7 +10,7 @@
 //! files or pipes opens them.
 
 use crate::inventory::{Filling, Inventory, Traits};
-use narthex_closure::{FlatError, Graph, StorePath, parse_store_path};
+use narthex_closure::{FlatError, Graph, Node, StorePath, parse_store_path};
 use narthex_nix::EvalError;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -95,19 +95,16 @@ impl Lines {
             return Ok(());
         }
         let path = line.derivation.ok_or(LineError::Nothing)?;
-        let made_from = match line.extra.as_ref().and_then(|extra| extra.made_from.as_deref()) {
-            None => None,
-            Some(of) => {
-                let node = self.filling.builder.mention(of);
-                Some(node.map_err(|_| LineError::NotADerivation(of.to_owned()))?)
-            }
-        };
+        let made_from = line.extra.as_ref().and_then(|extra| extra.made_from.as_deref());
+        if let Some(of) = made_from.filter(|of| !parse_store_path(of).is_some_and(|path| path.is_derivation())) {
+            return Err(LineError::NotADerivation(of.to_owned()));
+        }
         let node = self.filling.describe(&path).map_err(|error| match error {
             FlatError::Input(input) => LineError::NotADerivation(input),
             _ => LineError::NotADerivation(path.clone().into_owned()),
         })?;
         self.filling.add_traits(node, line.traits);
-        self.filling.made_from.extend(made_from.map(|of| (node, of)));
+        self.filling.made_from.extend(made_from.map(|of| (node, of.to_owned())));
         let main = line.main_sources.unwrap_or_default();
         for source in line.sources.iter().flatten() {
             self.filling.add_source(node, source, main.contains(source));
@@ -115,21 +112,13 @@ impl Lines {
         if let Some(meta) = line.meta {
             // What is no set of fields may have hidden any license.
             match serde_json::from_str::<Meta<'_>>(meta.get()) {
-                Ok(meta) => {
-                    if let Some(license) = meta.license {
-                        let provenance = meta.source_provenance.map_or("", RawValue::get);
-                        self.filling.say_license(node, license.get(), provenance);
-                    }
-                }
+                Ok(meta) => self.say(node, meta.license, meta.source_provenance),
                 Err(_) if meta.get() == "null" => {}
                 Err(_) => self.filling.say_license(node, r#"{"malformed":"meta"}"#, ""),
             }
         }
         if let Some(extra) = line.extra {
-            if let Some(license) = extra.license {
-                let provenance = extra.provenance.map_or("", RawValue::get);
-                self.filling.say_license(node, license.get(), provenance);
-            }
+            self.say(node, extra.license, extra.provenance);
             for said in extra.facts.iter().flatten() {
                 self.said(said)?;
             }
@@ -147,20 +136,27 @@ impl Lines {
         };
         let node = self.filling.builder.mention(path).map_err(|_| LineError::NotADerivation(path.to_owned()))?;
         let facts: Said<'_> = serde_json::from_str(facts)?;
-        if let Some(license) = facts.license {
-            let provenance = facts.provenance.map_or("", RawValue::get);
-            self.filling.say_license(node, license.get(), provenance);
-        }
+        self.say(node, facts.license, facts.provenance);
+        self.filling.made_from.extend(facts.made_from.map(|of| (node, of.into_owned())));
         Ok(())
+    }
+
+    fn say(&mut self, node: Node, license: Option<&RawValue>, provenance: Option<&RawValue>) {
+        if let Some(license) = license {
+            self.filling.say_license(node, license.get(), provenance.map_or("", RawValue::get));
+        }
     }
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Said<'a> {
     #[serde(borrow)]
     license: Option<&'a RawValue>,
     #[serde(borrow)]
     provenance: Option<&'a RawValue>,
+    #[serde(borrow)]
+    made_from: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]

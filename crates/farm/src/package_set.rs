@@ -119,6 +119,11 @@ impl PackageSet {
         self.facts.get(derivation).map(|known| &known.facts)
     }
 
+    /// The package that a derivation is said to be made from.
+    pub(crate) fn made_from(&self, derivation: &StorePath) -> Option<&StorePath> {
+        self.facts.get(derivation)?.made_from.as_ref()
+    }
+
     /// The facts as a policy puts them right. Everything that is decided and learned goes by these.
     #[must_use]
     pub fn put_right(mut self, rules: &Rules) -> Self {

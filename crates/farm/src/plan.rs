@@ -5,6 +5,7 @@ use crate::package_set::{PackageSet, Role};
 use crate::settle::{Rulings, Settlement, Standing, settle};
 use narthex_closure::{Node, StorePath};
 use narthex_license::{Class, Expr, LicenseFacts};
+use narthex_nix::EvalError;
 use narthex_policy::{Action, Case, Code, Provenance, Reason, Rules, SourceUser, Verdict, forecast};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,8 @@ pub struct Plan<'a> {
     inventory: &'a Inventory,
     rules: &'a Rules,
     settlement: Settlement,
+    /// What is not there and should be.
+    errors: &'a [EvalError],
     /// By derivation; `None` where nobody described it.
     outcomes: Vec<Option<Outcome>>,
     in_scope: Vec<bool>,
@@ -57,6 +60,7 @@ impl<'a> Plan<'a> {
         let mut plan = Self {
             inventory,
             rules,
+            errors: inventory.errors(),
             settlement: settle(inventory).read_as(rules.policy().lists()),
             outcomes: vec![None; graph.len()],
             in_scope,
@@ -65,6 +69,11 @@ impl<'a> Plan<'a> {
         };
         plan.decide();
         plan
+    }
+
+    /// The same about nothing else than the targets, so that attributes that did not evaluate are of no interest.
+    pub fn narrowed(inventory: &'a Inventory, rules: &'a Rules, targets: &[Node]) -> Self {
+        Self { errors: &[], ..Self::new(inventory, rules, Some(targets)) }
     }
 
     fn decide(&mut self) {
@@ -197,6 +206,16 @@ impl<'a> Plan<'a> {
     /// The same in an order that only says how they were read; in a large set this is much faster.
     pub fn shown(&self) -> impl Iterator<Item = Node> + '_ {
         self.inventory.graph.nodes().filter(|node| self.in_scope[node.index()] && self.outcomes[node.index()].is_some())
+    }
+
+    /// Attributes that did not evaluate and that might belong to what is shown.
+    pub fn errors(&self) -> &'a [EvalError] {
+        self.errors
+    }
+
+    /// Whether nothing is lacking of what it is about: all evaluated, all described, and nothing is made of itself.
+    pub fn is_whole(&self) -> bool {
+        self.errors.is_empty() && self.missing().is_empty() && self.cyclic().is_empty()
     }
 
     /// Derivations that something shown is made of and that nobody described, in the order of their paths.

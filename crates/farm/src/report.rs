@@ -224,10 +224,17 @@ impl ComplianceReport {
         found
     }
 
-    /// Entries of policies that had a part in decisions: corrections, exceptions, grants, rules, and what has ended.
+    /// Entries of policies that had a part in decisions: corrections, exceptions, grants, rules, reviews, and what
+    /// has ended.
     pub fn entries(&self) -> Vec<UsedEntry<'_>> {
-        const KINDS: [Code; 5] =
-            [Code::PolicyCorrection, Code::PolicyException, Code::PolicyGrant, Code::PolicyRule, Code::PolicyExpired];
+        const KINDS: [Code; 6] = [
+            Code::PolicyCorrection,
+            Code::PolicyException,
+            Code::PolicyGrant,
+            Code::PolicyRule,
+            Code::PolicyReview,
+            Code::PolicyExpired,
+        ];
         let mut used: std::collections::BTreeMap<(usize, &str), Vec<usize>> = std::collections::BTreeMap::new();
         for (place, path) in self.paths.iter().enumerate() {
             for reason in &path.reasons {

@@ -283,19 +283,26 @@ impl<'i> Originals<'i> {
 
     fn find(&self, inventory: &'i Inventory, settlement: &mut Settlement, node: Node) -> Option<(Node, u32)> {
         let graph = &inventory.graph;
-        let said = inventory.made_from.get(&node).filter(|of| settlement.declared(**of).is_some());
-        let originals: Vec<Node> = match said {
+        let originals: Vec<Node> = match said_original(inventory, settlement, node) {
             // With a source that the package has not, it is something else.
             Some(original) => {
-                let theirs = sources(inventory, *original);
-                let is_alike = sources(inventory, node).iter().all(|source| theirs.contains(source));
-                is_alike.then(|| vec![*original])?
+                let theirs = sources(inventory, original);
+                let is_alike = sources(inventory, node).iter().all(|source| theirs.contains(source))
+                    && inventory.has_no_local_source(node);
+                is_alike.then(|| vec![original])?
             }
             None => self.declared.get(&(graph.name(node), sources(inventory, node)))?.clone(),
         };
         let unfree = graph.inputs(node).filter(|input| settlement.is_declared_unfree(*input));
         for input in unfree {
-            let of = |original: &Node| *original == input || graph.inputs(*original).any(|of| of == input);
+            // Another build of the package is the package.
+            let builds = match settlement.standing(input) {
+                Standing::Original(original, _) => original,
+                _ => input,
+            };
+            let of = |original: &Node| {
+                *original == input || *original == builds || graph.inputs(*original).any(|of| of == input)
+            };
             if !originals.iter().all(of) {
                 return None;
             }
@@ -304,6 +311,14 @@ impl<'i> Originals<'i> {
         let facts = settlement.merged(facts)?;
         Some((*graph.sorted(originals).first()?, facts))
     }
+}
+
+/// The package that a derivation is said to be made from, which declares something: that of a wrapper of a wrapper, too.
+fn said_original(inventory: &Inventory, settlement: &Settlement, node: Node) -> Option<Node> {
+    const LONGEST: usize = 8;
+    let made_from = |node: &Node| inventory.made_from.get(node).copied();
+    let mut chain = std::iter::successors(made_from(&node), made_from).take(LONGEST);
+    chain.find(|of| settlement.declared(*of).is_some())
 }
 
 /// The paths of its fetched sources. The same source fetched by two derivations is one path.

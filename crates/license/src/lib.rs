@@ -11,4 +11,4 @@ mod table;
 
 pub use expr::{Class, Expr, License, Reading};
 pub use facts::{Correction, LicenseFacts};
-pub use table::is_attribute;
+pub use table::{attributes, is_attribute};

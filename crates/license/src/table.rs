@@ -55,6 +55,11 @@ pub fn is_attribute(name: &str) -> bool {
     ROWS.contains_key(name)
 }
 
+/// The attributes of all of them.
+pub fn attributes() -> impl Iterator<Item = &'static str> {
+    ROWS.keys().map(String::as_str)
+}
+
 /// What nixpkgs knows of a license whose attribute, in the letters that SPDX takes, is `name`: its full name and its URL.
 pub(crate) fn about(name: &str) -> Option<(&'static str, Option<&'static str>)> {
     let plain =

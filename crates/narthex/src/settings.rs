@@ -1,6 +1,7 @@
 //! From arguments and files to what the use cases take.
 
 use crate::error::CommandError;
+use crate::render;
 use narthex_cache::State;
 use narthex_nix::{Expression, Nix};
 use narthex_policy::{Date, Mistake, Policy, Rules, Terms, shipped};
@@ -76,22 +77,28 @@ pub(crate) fn rules(given: Option<&Path>) -> Result<Rules, CommandError> {
     // Decisions and reports name the policy and nothing else of it.
     if shipped::POLICIES.iter().any(|(known, shipped)| *known == policy.name() && *shipped != text) {
         let called = policy.name();
-        crate::render::warning(&format!(
+        render::warning(&format!(
             "{name} calls itself `{called}` as a shipped policy does, and says something else: give it a `name` of its own"
         ));
     }
+    let of_policy = |mistakes: &[Mistake]| mistakes.iter().map(|mistake| format!("{name}:{mistake}")).collect();
+    render::warnings(of_policy(policy.warnings()));
     let mut terms = Vec::new();
     for named in policy.terms() {
         let (text, name) = terms_text(given, &name, named)?;
         terms.push(Terms::parse(&text).map_err(|mistakes| mistaken(&name, &mistakes))?);
     }
-    Ok(Rules::new(policy, terms, today()))
+    let rules = Rules::new(policy, terms, today());
+    render::warnings(of_policy(&rules.ended()));
+    Ok(rules)
 }
 
-/// A file of a policy, and the mistakes in it.
+/// A file of a policy, and what is wrong with it.
 pub(crate) struct Checked {
     pub(crate) name: String,
     pub(crate) mistakes: Vec<Mistake>,
+    /// What is allowed and perhaps not meant, and entries that have ended.
+    pub(crate) warnings: Vec<Mistake>,
 }
 
 /// Looks for mistakes in a policy and in the terms that it names. Terms that are not there are a mistake of the
@@ -102,10 +109,22 @@ pub(crate) fn check(given: &Path) -> Result<Vec<Checked>, CommandError> {
         Ok(policy) => (Some(policy), Vec::new()),
         Err(mistakes) => (None, mistakes),
     };
-    let mut files = vec![Checked { name: name.clone(), mistakes }];
+    let warnings = match &policy {
+        Some(policy) => {
+            let ended = Rules::new(policy.clone(), Vec::new(), today()).ended();
+            let mut warnings = [policy.warnings(), &ended].concat();
+            warnings.sort_by_key(|warning| (warning.line, warning.column));
+            warnings
+        }
+        None => Vec::new(),
+    };
+    let mut files = vec![Checked { name: name.clone(), mistakes, warnings }];
     for named in policy.iter().flat_map(Policy::terms) {
         match terms_text(given, &name, named) {
-            Ok((text, name)) => files.push(Checked { name, mistakes: Terms::parse(&text).err().unwrap_or_default() }),
+            Ok((text, name)) => {
+                let mistakes = Terms::parse(&text).err().unwrap_or_default();
+                files.push(Checked { name, mistakes, warnings: Vec::new() });
+            }
             Err(error) => {
                 let at = text.find(&format!("\"{named}\"")).unwrap_or(0);
                 files[0].mistakes.push(Mistake::at(&text, at, error.message));

@@ -50,6 +50,8 @@ pub struct DerivationFacts {
     pub name: String,
     /// Its license facts. Where it has no `meta.license`, the license is absent.
     pub facts: LicenseFacts,
+    /// The derivation of the package that its value was made from: of a wrapper that declares nothing, where it tells.
+    pub made_from: Option<StorePath>,
 }
 
 /// An attribute that did not evaluate.

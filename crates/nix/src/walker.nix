@@ -26,7 +26,8 @@
 #   MARK root { kind, names }     first; `kind` is "derivation" | "set" | "other" | "throws", and `names` are the
 #                                 attributes of a set
 #   MARK facts DRVPATH FACTS      what the values of a derivation say of it: { license, declared, position,
-#                                 provenance: [short name] }; once for each derivation that was reached, and again
+#                                 provenance: [short name] }, and where no license is declared madeFrom, the DRVPATH
+#                                 of the package that this is a wrapper of, if that is known; once for each derivation that was reached, and again
 #                                 where another value of the same derivation says something else
 #   MARK path { attrPath, outcome: "job" | "set" | "other" | "missing" | "throws", … }
 #                                 for each path, in their order; facts before it belong to it
@@ -207,8 +208,10 @@ let
       declared = lost || meta ? license;
       position = unsafeGetAttrPos "license" meta;
       given = if meta ? position then plainOrNull meta.position else null;
+      # Asked only where it matters: most derivations declare a license.
+      origin = if declared then null else originOf value;
     in
-    {
+    (if origin == null then { } else { madeFrom = origin; }) // {
       inherit declared;
       license =
         if lost then malformed "throws"
@@ -229,6 +232,20 @@ let
           filter (name: name != null) names
         );
     };
+
+  # The package that a value was made from, as far as values tell: wrappers of nixpkgs keep it as `unwrapped`, and what
+  # joins a single package has it in `paths`.
+  originOf = value:
+    let
+      isOne = candidate: isAttrs candidate && isDerivation candidate;
+      unwrapped = value.unwrapped or null;
+      paths = value.paths or null;
+    in
+    catch null (
+      if isOne unwrapped then drvPathOf unwrapped
+      else if isList paths && length paths == 1 && isOne (head paths) then drvPathOf (head paths)
+      else null
+    );
 
   # The derivation's path, or null where it throws. Forcing it is what writes the `.drv` file.
   drvPathOf = value:

@@ -5,7 +5,7 @@
 //! writes it.
 
 use crate::date::Date;
-use crate::matcher::Case;
+use crate::matcher::{Case, Patterns, glob_matches};
 use crate::policy::{Policy, Rules};
 use crate::read::Mistake;
 use crate::review::{Answer, Review};
@@ -46,6 +46,8 @@ pub struct Edited {
     pub text: String,
     /// The entry that is new in it.
     pub entry: String,
+    /// Entries about some of the packages that the new one is about: of answers that differ, one that withholds holds.
+    pub beside: Vec<String>,
 }
 
 /// Why an answer cannot be written.
@@ -123,7 +125,18 @@ pub fn answer(text: &str, new: &NewAnswer<'_>, today: Date) -> Result<Edited, Ed
             return Err(EditError::StillWithheld { package: package.clone(), by: review.shown() });
         }
     }
-    Ok(Edited { text: edited, entry: shown(list, entry) })
+    Ok(Edited { text: edited, entry: shown(list, entry), beside: beside(before.policy(), new.packages) })
+}
+
+/// Entries with patterns that new ones cover: `cuda_*` covers `cuda_nvcc`.
+fn beside(policy: &Policy, packages: &[String]) -> Vec<String> {
+    let reviews = policy.reviews.iter().map(|review| (review.shown(), review.about.patterns().collect::<Vec<_>>()));
+    let grants = policy.grants.iter().map(|grant| (grant.shown(), grant.patterns().collect()));
+    let covers = |text: &String| packages.iter().any(|new| new != text && glob_matches(new, text));
+    let of_packages =
+        |(field, patterns): &(&str, &Patterns)| *field == "package" && patterns.texts().iter().any(covers);
+    let all = reviews.chain(grants).filter(|(_, patterns)| patterns.iter().any(of_packages));
+    all.map(|(shown, _)| shown).collect()
 }
 
 fn rules(text: &str, today: Date) -> Result<Rules, Vec<Mistake>> {

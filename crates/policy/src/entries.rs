@@ -7,7 +7,7 @@ use crate::Code;
 use crate::date::Date;
 use crate::matcher::{Case, Matcher, Patterns};
 use crate::policy::{ACTIONS, Action};
-use crate::read::{Fields, Reader, Value};
+use crate::read::{Fields, Place, Reader, Value};
 use narthex_audit::Material;
 use narthex_license::{Correction as Corrected, Expr, LicenseFacts, is_attribute};
 use std::ops::Range;
@@ -19,6 +19,8 @@ pub(crate) struct Warrant {
     pub(crate) responsible: String,
     /// The last day on which it holds.
     pub(crate) until: Date,
+    /// Where that stands.
+    pub(crate) place: Place,
 }
 
 impl Warrant {
@@ -27,8 +29,9 @@ impl Warrant {
     pub(crate) fn read<'a>(reader: &mut Reader<'a>, fields: &Fields<'_, 'a>, entry: &Range<usize>) -> Option<Self> {
         let reason = text(reader, fields, "reason", entry);
         let responsible = text(reader, fields, "responsible", entry);
-        let until = reader.required(fields, "until", entry.clone()).and_then(|value| reader.date(value));
-        Some(Self { reason: reason?, responsible: responsible?, until: until? })
+        let value = reader.required(fields, "until", entry.clone())?;
+        let until = reader.date(value);
+        Some(Self { reason: reason?, responsible: responsible?, until: until?, place: reader.place(value.span()) })
     }
 
     pub(crate) fn holds_on(&self, today: Date) -> bool {
@@ -103,6 +106,11 @@ impl Rule {
 }
 
 impl Exception {
+    /// What it is about, for people.
+    pub(crate) fn shown(&self) -> String {
+        format!("the exception about {}", self.about.shown())
+    }
+
     pub(crate) fn read<'a>(reader: &mut Reader<'a>, value: &Value<'a>) -> Option<Self> {
         let (fields, at) = entry(reader, value, &[&Matcher::FIELDS, &["codes"], &Warrant::FIELDS])?;
         let about = Matcher::read(reader, &fields, at.clone());
@@ -121,10 +129,14 @@ impl Grant {
     pub(crate) fn read<'a>(reader: &mut Reader<'a>, value: &Value<'a>) -> Option<Self> {
         let (fields, at) = entry(reader, value, &[&["agreement", "license", "package"], &Warrant::FIELDS])?;
         let agreement = text(reader, &fields, "agreement", &at);
-        let [licenses, packages] =
-            ["license", "package"].map(|name| fields.get(name).map(|value| Patterns::read(reader, value)));
+        let licenses = fields.get("license").map(|value| Patterns::read_licenses(reader, value));
+        let packages = fields.get("package").map(|value| Patterns::read(reader, value));
         if licenses.is_none() && packages.is_none() {
             reader.mistake(at.clone(), "it covers nothing: `license` or `package` is missing".to_owned());
+        }
+        let given = || licenses.iter().chain(&packages);
+        if given().next().is_some() && given().all(|read| read.as_ref().is_some_and(Patterns::has_everything)) {
+            reader.mistake(at.clone(), "it covers everything, which no agreement does".to_owned());
         }
         let warrant = Warrant::read(reader, &fields, &at);
         Some(Self {
@@ -156,6 +168,12 @@ impl Grant {
 
     pub(crate) fn lifts(code: Code) -> bool {
         GRANTABLE.contains(&code)
+    }
+
+    /// Its patterns by the names of their fields.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = (&'static str, &Patterns)> {
+        let fields = [("license", &self.licenses), ("package", &self.packages)];
+        fields.into_iter().filter_map(|(name, field)| Some((name, field.as_ref()?)))
     }
 
     /// What it covers, for people.

@@ -14,6 +14,7 @@ mod decision;
 mod edit;
 mod entries;
 mod evidence;
+mod idle;
 mod judge;
 mod lift;
 mod matcher;

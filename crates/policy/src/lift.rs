@@ -4,7 +4,7 @@ use crate::decide::effect;
 use crate::decision::{Effect, Reason};
 use crate::entries::{Exception, Grant, Rule};
 use crate::policy::Rules;
-use crate::{Code, Date, Evidence};
+use crate::{Code, Date, Evidence, Mistake};
 use std::collections::BTreeMap;
 
 /// The reason that a rule gives.
@@ -16,6 +16,18 @@ pub(crate) fn ruled(rule: &Rule, evidence: Vec<Evidence>) -> Reason {
 /// That an entry no longer holds.
 pub(crate) fn ended(what: &str, until: Date, responsible: &str) -> String {
     format!("{what} ended on {until}; ask {responsible}")
+}
+
+impl Rules {
+    /// The entries that no longer hold, each where it says until when it did.
+    pub fn ended(&self) -> Vec<Mistake> {
+        let policy = self.policy();
+        let grants = policy.grants.iter().map(|grant| (grant.shown(), &grant.warrant));
+        let exceptions = policy.exceptions.iter().map(|exception| (exception.shown(), &exception.warrant));
+        let reviews = policy.reviews.iter().map(|review| (review.shown(), &review.warrant));
+        let all = exceptions.chain(grants).chain(reviews).filter(|(_, warrant)| !warrant.holds_on(self.today()));
+        all.map(|(what, warrant)| warrant.place.mistake(ended(&what, warrant.until, &warrant.responsible))).collect()
+    }
 }
 
 /// What was lifted, and what would have been if it had not ended.

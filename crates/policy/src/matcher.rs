@@ -3,7 +3,7 @@
 use crate::read::{Fields, Reader, Value};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use narthex_audit::{Finding, Material, Place};
-use narthex_license::LicenseFacts;
+use narthex_license::{LicenseFacts, attributes};
 
 /// The path that a decision is about, as a policy can name it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,8 +61,40 @@ impl Patterns {
         }
     }
 
+    /// Reads patterns of licenses. A package set may have licenses of its own, so that one that nixpkgs does not have is
+    /// no mistake.
+    pub(crate) fn read_licenses<'a>(reader: &mut Reader<'a>, value: &Value<'a>) -> Option<Self> {
+        let read = Self::read(reader, value)?;
+        let mut known = vec![false; read.texts.len()];
+        for license in attributes() {
+            read.set.matches(license).into_iter().for_each(|index| known[index] = true);
+        }
+        for (item, known) in reader.array(value)?.into_iter().zip(known) {
+            if let (false, Some(text)) = (known, reader.string(item)) {
+                let message = format!("`{text}` is no license of nixpkgs, by the name of its attribute");
+                reader.warning(item.span(), message);
+            }
+        }
+        Some(read)
+    }
+
     pub(crate) fn is_match(&self, text: &str) -> bool {
         self.set.is_match(text)
+    }
+
+    /// Which of the patterns match a text.
+    pub(crate) fn matching(&self, text: &str) -> Vec<usize> {
+        self.set.matches(text)
+    }
+
+    /// The patterns as they were given.
+    pub(crate) fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// Whether one of the patterns leaves nothing out.
+    pub(crate) fn has_everything(&self) -> bool {
+        self.texts.iter().any(|text| text.chars().all(|c| c == '*'))
     }
 
     pub(crate) fn any<'t>(&self, mut texts: impl Iterator<Item = &'t str>) -> bool {
@@ -103,7 +135,7 @@ impl Matcher {
     ) -> Option<Self> {
         let [license, package, attribute, output, provenance, file, finding] = Self::FIELDS.map(|name| {
             let value = fields.get(name).copied()?;
-            Some(Patterns::read(reader, value))
+            Some(if name == "license" { Patterns::read_licenses(reader, value) } else { Patterns::read(reader, value) })
         });
         let given = [&license, &package, &attribute, &output, &provenance, &file, &finding];
         if given.iter().all(|field| field.is_none()) {
@@ -178,18 +210,21 @@ impl Matcher {
         self.finding.is_none() && self.file.as_ref().is_some_and(|files| files.is_match(file))
     }
 
-    /// Its patterns, for people.
-    pub(crate) fn shown(&self) -> String {
+    /// Its patterns by the names of their fields.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = (&'static str, &Patterns)> {
         let fields =
             [&self.license, &self.package, &self.attribute, &self.output, &self.provenance, &self.file, &self.finding];
-        let given = Self::FIELDS.iter().zip(fields).filter_map(|(name, field)| {
-            field.as_ref().map(|patterns| format!("{name} {}", patterns.texts.join(" or ")))
-        });
+        Self::FIELDS.into_iter().zip(fields).filter_map(|(name, field)| Some((name, field.as_ref()?)))
+    }
+
+    /// Its patterns, for people.
+    pub(crate) fn shown(&self) -> String {
+        let given = self.patterns().map(|(name, patterns)| format!("{name} {}", patterns.texts.join(" or ")));
         given.collect::<Vec<_>>().join(", ")
     }
 }
 
-fn glob_matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn glob_matches(pattern: &str, text: &str) -> bool {
     Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(text))
 }
 

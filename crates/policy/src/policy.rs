@@ -2,7 +2,7 @@
 
 use crate::date::Date;
 use crate::entries::{Correction, Exception, Grant, Rule};
-use crate::matcher::{Case, Matcher};
+use crate::matcher::Case;
 use crate::read::{Mistake, Reader, Value};
 use crate::review::Review;
 use crate::terms::Terms;
@@ -44,6 +44,7 @@ pub struct Policy {
     pub(crate) grants: Vec<Grant>,
     pub(crate) corrections: Vec<Correction>,
     pub(crate) reviews: Vec<Review>,
+    warnings: Vec<Mistake>,
 }
 
 /// What is done with each kind of finding. Where the version is not known, or the library is a driver's,
@@ -206,6 +207,7 @@ impl Policy {
                 grants: without_places(grants),
                 corrections: without_places(corrections),
                 reviews: without_places(reviews),
+                warnings: reader.take_warnings(),
             })
         })
     }
@@ -218,6 +220,11 @@ impl Policy {
     /// The terms it reads: ids of shipped ones, or paths of files relative to the policy's.
     pub fn terms(&self) -> &[String] {
         &self.terms
+    }
+
+    /// What is no mistake and perhaps not meant, in the order of the entries.
+    pub fn warnings(&self) -> &[Mistake] {
+        &self.warnings
     }
 
     /// How lists of licenses are read.
@@ -283,21 +290,6 @@ impl Rules {
         self.asks_for_names() || !self.policy.corrections.is_empty()
     }
 
-    /// Entries that are about none of these packages: most often a pattern with a mistake in it.
-    pub fn idle<'c>(&self, packages: &[(Case<'c>, Option<&'c LicenseFacts>)]) -> Vec<String> {
-        let is_idle = |matcher: &Matcher| !packages.iter().any(|(case, facts)| matcher.is_about(case, *facts));
-        let policy = &self.policy;
-        let rules = policy.rules.iter().map(|rule| ("rule", &rule.about));
-        let exceptions = policy.exceptions.iter().map(|exception| ("exception", &exception.about));
-        let corrections = policy.corrections.iter().map(|correction| ("correction", &correction.about));
-        let reviews = policy.reviews.iter().map(|review| ("review", &review.about));
-        let all = rules.chain(exceptions).chain(corrections).chain(reviews).filter(|(_, about)| is_idle(about));
-        let named = all.map(|(what, about)| format!("the {what} about {} matches nothing", about.shown()));
-        let grants =
-            policy.grants.iter().filter(|grant| !packages.iter().any(|(case, facts)| grant.covers(case, *facts)));
-        named.chain(grants.map(|grant| format!("{} covers nothing", grant.shown()))).collect()
-    }
-
     /// The policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
@@ -358,6 +350,7 @@ mod tests {
             let (_, text) = shipped::POLICIES.iter().find(|(known, _)| *known == name).unwrap();
             let policy = Policy::parse(text).unwrap();
             assert_eq!(policy.name(), name);
+            assert!(policy.warnings().is_empty(), "{name}: {:?}", policy.warnings());
             assert_eq!(policy.terms(), terms, "{name}");
             for class in [Class::Free, Class::Redistributable] {
                 assert_eq!(policy.action(class), Action::Publish, "{name}");

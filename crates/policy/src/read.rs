@@ -36,6 +36,19 @@ impl fmt::Display for Mistake {
 
 pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
 
+/// Where something stands in a file, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    line: usize,
+    column: usize,
+}
+
+impl Place {
+    pub(crate) fn mistake(self, message: String) -> Mistake {
+        Mistake { line: self.line, column: self.column, message }
+    }
+}
+
 /// Fields of one table; what is taken out is known.
 pub(crate) type Fields<'t, 'a> = BTreeMap<&'t str, &'t Value<'a>>;
 
@@ -43,6 +56,8 @@ pub(crate) type Fields<'t, 'a> = BTreeMap<&'t str, &'t Value<'a>>;
 pub(crate) struct Reader<'a> {
     text: &'a str,
     mistakes: Vec<Mistake>,
+    /// What is allowed and perhaps not meant.
+    warnings: Vec<Mistake>,
 }
 
 impl<'a> Reader<'a> {
@@ -54,7 +69,7 @@ impl<'a> Reader<'a> {
         text: &'a str,
         read: impl for<'t> FnOnce(&mut Self, &'t Spanned<DeTable<'a>>) -> Option<T>,
     ) -> Result<T, Vec<Mistake>> {
-        let mut reader = Self { text, mistakes: Vec::new() };
+        let mut reader = Self { text, mistakes: Vec::new(), warnings: Vec::new() };
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             reader.mistake(error.span().unwrap_or(0..0), error.message().to_owned());
@@ -72,6 +87,21 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn mistake(&mut self, at: Range<usize>, message: String) {
         self.mistakes.push(Mistake::at(self.text, at.start, message));
+    }
+
+    pub(crate) fn warning(&mut self, at: Range<usize>, message: String) {
+        self.warnings.push(Mistake::at(self.text, at.start, message));
+    }
+
+    /// The warnings so far.
+    pub(crate) fn take_warnings(&mut self) -> Vec<Mistake> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// A line and a column for what is found out later.
+    pub(crate) fn place(&self, at: Range<usize>) -> Place {
+        let Mistake { line, column, .. } = Mistake::at(self.text, at.start, String::new());
+        Place { line, column }
     }
 
     /// Whether a mistake begins at a place.

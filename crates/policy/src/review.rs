@@ -80,7 +80,7 @@ impl Review {
     }
 
     fn message(&self, living: bool) -> String {
-        let Warrant { reason, responsible, until } = &self.warrant;
+        let Warrant { reason, responsible, until, .. } = &self.warrant;
         let answer = match (self.answer, &self.replacement) {
             (Answer::Confirmed, _) => "the rights are confirmed".to_owned(),
             (Answer::FromVendor, _) => "users fetch it from the vendor".to_owned(),
@@ -137,10 +137,7 @@ impl Rules {
             let asked = exception.codes.contains(&Code::LicenseUnknown) && self.class(facts) == Class::Unknown;
             asked && exception.warrant.holds_on(today) && is_about(&exception.about)
         });
-        let exceptions = exceptions.map(|exception| Answered {
-            answer: Answer::Confirmed,
-            by: format!("the exception about {}", exception.about.shown()),
-        });
+        let exceptions = exceptions.map(|exception| Answered { answer: Answer::Confirmed, by: exception.shown() });
         let all: Vec<Answered> = reviews.chain(rules).chain(grants).chain(exceptions).collect();
         all.iter().find(|answered| answered.answer.withholds()).or(all.first()).cloned()
     }
@@ -157,8 +154,7 @@ impl Rules {
                 && exception.about.is_about_whole_packages()
                 && exception.about.is_about(case, facts)
         });
-        let exceptions = exceptions
-            .map(|exception| (format!("the exception about {}", exception.about.shown()), &exception.warrant));
+        let exceptions = exceptions.map(|exception| (exception.shown(), &exception.warrant));
         let ended_one = |(what, warrant): (String, &Warrant)| ended(&what, warrant.until, &warrant.responsible);
         let all = reviews.chain(grants).chain(exceptions);
         all.filter(|(_, warrant)| !warrant.holds_on(self.today())).map(ended_one).collect()

@@ -364,12 +364,6 @@ impl FlatGraph {
         self.output_paths.text(path.0)
     }
 
-    /// Names and paths of its outputs, as far as the paths are known beforehand.
-    pub fn named_output_paths(&self, node: Node) -> impl Iterator<Item = (&str, OutputPath)> {
-        let known = self.outputs_of(node).iter().filter(|(_, path)| *path != NONE);
-        known.map(|(name, path)| (self.output_names.text(*name), OutputPath(*path)))
-    }
-
     /// How many output paths there are.
     pub fn output_path_count(&self) -> usize {
         self.output_paths.len()

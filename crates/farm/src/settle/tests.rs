@@ -110,15 +110,27 @@ fn another_build_takes_the_facts_of_the_package() {
 
 #[test]
 fn what_is_said_to_be_made_from_a_package_takes_its_facts() {
-    let wrapper = |inputs: &[&str]| line("w", inputs, json!({"extraValue": {"madeFrom": drv("p")}}));
+    let made_from = |of: &str| json!({"extraValue": {"madeFrom": drv(of)}, "preferLocalBuild": true});
+    let wrapper = |inputs: &[&str]| line("w", inputs, made_from("p"));
     let package = |more: Value| line("p", &[], more);
     check(&[package(mit()), wrapper(&["p"])], "w", Verdict::Publish, Code::LicenseOfOriginal);
     check(&[package(unfree()), wrapper(&["p"])], "w", Verdict::Withhold, Code::LicenseOfOriginal);
+    // A wrapper of a wrapper, and one that says that it is made from itself.
+    let outer = line("outer", &["w"], made_from("w"));
+    check(&[package(unfree()), wrapper(&["p"]), outer], "outer", Verdict::Withhold, Code::LicenseOfOriginal);
+    check(&[package(unfree()), line("w", &["p"], made_from("w"))], "w", Verdict::Withhold, Code::LicenseUnknown);
+    // The package is not described.
+    check(&[line("w", &[], made_from("p"))], "w", Verdict::Publish, Code::MadeFromFreeInputs);
     let plugin = line("plugin", &[], unfree());
     check(&[package(mit()), plugin, wrapper(&["p", "plugin"])], "w", Verdict::Withhold, Code::LicenseUnknown);
-    // Nor is it where it has a source of its own.
+    // Nor is it where it has a source of its own, or where that is not told.
     let other = wrapper(&["p", "src"]);
     check(&[package(mit()), fetched("src"), other], "w", Verdict::Withhold, Code::LicenseUnknown);
+    let local = json!({"extraValue": {"madeFrom": drv("p")}, "inputSrcs": ["/nix/store/00000000000000000000000000000000-blob"]});
+    let untold = json!({"extraValue": {"madeFrom": drv("p")}});
+    for more in [local, untold] {
+        check(&[package(mit()), line("w", &["p"], more)], "w", Verdict::Withhold, Code::LicenseUnknown);
+    }
 }
 
 #[test]

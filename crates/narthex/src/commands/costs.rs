@@ -22,8 +22,7 @@ pub(crate) async fn of(
     if wanted.is_empty() {
         wanted = plan.derivations();
     }
-    let state = settings::corpus_state(common.state.as_deref()).filter(|state| state.catalog().exists());
-    let catalog = match state {
+    let catalog = match settings::state_if_any(common.state.as_deref()) {
         Some(state) => Some(Catalog::open_read_only(&state.catalog()).await?),
         None => None,
     };

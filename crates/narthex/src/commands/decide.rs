@@ -39,6 +39,8 @@ pub(crate) fn run(args: &DecideArgs) -> Result<ExitCode, CommandError> {
         CommandError::failed(format!("{name} cannot be written; it is as it was")).caused_by(&error)
     })?;
     render::out(&edited.entry);
+    let beside = |entry| format!("{entry} speaks of some of these as well; where one withholds, that one holds");
+    render::warnings(edited.beside.iter().map(beside).collect());
     Ok(ExitCode::SUCCESS)
 }
 

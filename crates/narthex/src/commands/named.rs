@@ -7,19 +7,16 @@ use crate::settings;
 use narthex_cache::Catalog;
 use narthex_closure::{StorePath, parse_store_path};
 use narthex_nix::{EvalOptions, Expression, Nix, read_graph};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// The store paths that the arguments stand for, each once and in their order.
 pub(crate) async fn store_paths(common: &Common, named: &Named) -> Result<Vec<StorePath>, CommandError> {
-    let mut paths: Vec<StorePath> = Vec::new();
+    let mut paths = Vec::new();
     for name in &named.names {
-        for path in resolve(common, name, &named.attrs).await? {
-            if !paths.contains(&path) {
-                paths.push(path);
-            }
-        }
+        paths.extend(resolve(common, name, &named.attrs).await?);
     }
-    Ok(paths)
+    Ok(once(paths))
 }
 
 /// The same, where the catalog is asked first: it knows attributes and derivations as `narthex run` last saw them, whether
@@ -29,25 +26,25 @@ pub(crate) async fn known_paths(
     catalog: Option<&Catalog>,
     named: &Named,
 ) -> Result<Vec<StorePath>, CommandError> {
-    let mut paths: Vec<StorePath> = Vec::new();
+    let mut paths = Vec::new();
     for name in &named.names {
         let known = match catalog {
             Some(catalog) if named.attrs.is_empty() => of_catalog(catalog, name).await?,
             _ => Vec::new(),
         };
-        let found = if known.is_empty() { asked_of_nix(common, name, &named.attrs).await? } else { known };
-        for path in found {
-            if !paths.contains(&path) {
-                paths.push(path);
-            }
-        }
+        paths.extend(if known.is_empty() { asked_of_nix(common, name, &named.attrs).await? } else { known });
     }
-    Ok(paths)
+    Ok(once(paths))
+}
+
+fn once(paths: Vec<StorePath>) -> Vec<StorePath> {
+    let mut seen = HashSet::new();
+    paths.into_iter().filter(|path| seen.insert(path.clone())).collect()
 }
 
 /// The outputs of a derivation or of a job, as the catalog knows them. A derivation may be gone from the store.
 async fn of_catalog(catalog: &Catalog, name: &str) -> Result<Vec<StorePath>, CommandError> {
-    let (mut records, known) = match in_store(name) {
+    let (records, known) = match in_store(name) {
         Some(path) if path.is_derivation() => {
             let known = catalog.known(&path).await?.into_iter().find(|known| known.derivation == path);
             (catalog.outputs_of(&path).await?, known)
@@ -60,13 +57,12 @@ async fn of_catalog(catalog: &Catalog, name: &str) -> Result<Vec<StorePath>, Com
             None => (catalog.by_attr(name).await?, None),
         },
     };
-    let mut paths: Vec<StorePath> = records.drain(..).map(|record| record.path).collect();
-    for path in known.into_iter().flat_map(|known| known.outputs.into_values()) {
-        if !paths.contains(&path) {
-            paths.push(path);
-        }
+    if let (true, None, Some((attr, output))) = (records.is_empty(), &known, name.rsplit_once('.')) {
+        let known = catalog.known_by_attr(attr).await?;
+        return Ok(known.and_then(|mut known| known.outputs.remove(output)).into_iter().collect());
     }
-    Ok(paths)
+    let known = known.into_iter().flat_map(|known| known.outputs.into_values());
+    Ok(once(records.into_iter().map(|record| record.path).chain(known).collect()))
 }
 
 async fn asked_of_nix(common: &Common, name: &str, attrs: &[String]) -> Result<Vec<StorePath>, CommandError> {
@@ -76,7 +72,7 @@ async fn asked_of_nix(common: &Common, name: &str, attrs: &[String]) -> Result<V
             "give an attribute as `narthex run` saw it, a path in /nix/store, a .drv file, FLAKE#ATTR, or a Nix file with -A ATTR",
         ));
     }
-    store_paths(common, &Named { names: vec![name.to_owned()], attrs: attrs.to_vec() }).await
+    resolve(common, name, attrs).await
 }
 
 async fn resolve(common: &Common, name: &str, attrs: &[String]) -> Result<Vec<StorePath>, CommandError> {

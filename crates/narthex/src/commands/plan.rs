@@ -25,7 +25,7 @@ pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, Co
     }
     let inventory = set.under(&rules);
     let targets = targets(args, &inventory)?;
-    let plan = Plan::new(&inventory, &rules, targets.as_deref());
+    let plan = plan(args, &inventory, &rules, targets.as_deref());
     // Asked for before anything is shown, since it may fail.
     let costs = match args.costs.costs {
         true => Some(costs::of(common, &plan, targets, nix.as_ref()).await?),
@@ -39,10 +39,17 @@ pub(crate) async fn run(common: &Common, args: &PlanArgs) -> Result<ExitCode, Co
         }
         (Format::Json, None) => render::plan_json(&plan),
         (Format::Json, Some(costs)) => {
-            render::costs_json(costs, &costs::audience(&args.costs), inventory.errors().len());
+            render::costs_json(costs, &costs::audience(&args.costs), plan.errors().len());
         }
     }
     Ok(ended(&plan, whole))
+}
+
+fn plan<'a>(args: &PlanArgs, inventory: &'a Inventory, rules: &'a Rules, targets: Option<&[Node]>) -> Plan<'a> {
+    match targets {
+        Some(targets) if !args.targets.is_empty() => Plan::narrowed(inventory, rules, targets),
+        targets => Plan::new(inventory, rules, targets),
+    }
 }
 
 /// Shows only what differs between two policies.
@@ -54,8 +61,8 @@ fn compare(
 ) -> Result<ExitCode, CommandError> {
     // Both have the same graph, and a derivation the same number in both.
     let targets = targets(args, after)?;
-    let before = Plan::new(before, against, targets.as_deref());
-    let after = Plan::new(after, rules, targets.as_deref());
+    let before = plan(args, before, against, targets.as_deref());
+    let after = plan(args, after, rules, targets.as_deref());
     let diff = PlanDiff::new(&before, &after);
     match args.format {
         Format::Table => render::diff_table(&diff, args.all),
@@ -67,8 +74,7 @@ fn compare(
 /// Exit code 1 says that something was not evaluated, not read or not described.
 fn ended(plan: &Plan<'_>, whole: bool) -> ExitCode {
     render::plan_warnings(plan);
-    let sound = whole && plan.inventory().errors().is_empty() && plan.missing().is_empty() && plan.cyclic().is_empty();
-    ExitCode::from(if sound { 0 } else { Kind::Failed.code() })
+    ExitCode::from(if whole && plan.is_whole() { 0 } else { Kind::Failed.code() })
 }
 
 /// Writes into the state what the set says, before the policy puts it right.
@@ -99,8 +105,18 @@ fn find(inventory: &Inventory, target: &str) -> Result<Vec<Node>, CommandError> 
     if let Some(node) = graph.find(target) {
         return Ok(vec![node]);
     }
-    let jobs = inventory.jobs().iter().filter(|(attr, _)| attr == target).map(|(_, node)| *node);
-    let found: Vec<Node> = jobs.chain(graph.makers(target)).collect();
+    let jobs = |name: &str| {
+        let jobs = inventory.jobs().iter().filter(move |(attr, _)| attr == name);
+        jobs.map(|(_, node)| *node).collect::<Vec<_>>()
+    };
+    let mut found: Vec<Node> = jobs(target).into_iter().chain(graph.makers(target)).collect();
+    if let (true, Some((attr, output))) = (found.is_empty(), target.rsplit_once('.')) {
+        let has_output = |node: &Node| graph.outputs(*node).iter().any(|(name, _)| *name == output);
+        found = jobs(attr).into_iter().filter(has_output).collect();
+    }
+    if let Some(error) = inventory.errors().iter().find(|error| error.attr == target) {
+        return Err(CommandError::failed(format!("{target} did not evaluate: {}", error.message)));
+    }
     if found.is_empty() {
         let error = CommandError::usage(format!("nothing is called {target} there"));
         return Err(error.hint("give --target an attribute, the path of a .drv file or of an output"));

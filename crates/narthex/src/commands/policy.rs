@@ -55,8 +55,7 @@ async fn undecided(common: &Common, args: &ReviewArgs) -> Result<ExitCode, Comma
     }
     render::plan_warnings(&plan);
     render::review_warnings(&review);
-    let sound = whole && inventory.errors().is_empty() && plan.missing().is_empty() && plan.cyclic().is_empty();
-    Ok(match (review.undecided.is_empty(), sound) {
+    Ok(match (review.undecided.is_empty(), whole && plan.is_whole()) {
         (false, _) => ExitCode::from(Kind::Refused.code()),
         (true, false) => ExitCode::from(Kind::Failed.code()),
         (true, true) => ExitCode::SUCCESS,

@@ -56,9 +56,8 @@ impl Set {
             Self::Evaluated(set) => Inventory::of_set(&set.put_right(rules)),
             Self::Lines(inventory) => inventory.put_right(rules),
         };
-        for entry in inventory.idle_entries(rules) {
-            render::warning(&format!("the policy `{}`: {entry}", rules.policy().name()));
-        }
+        let idle = inventory.idle_entries(rules).into_iter();
+        render::warnings(idle.map(|entry| format!("the policy `{}`: {entry}", rules.policy().name())).collect());
         inventory
     }
 }

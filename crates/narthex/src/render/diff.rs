@@ -45,7 +45,7 @@ fn diff_text(diff: &PlanDiff<'_, '_>, all: bool, width: Option<usize>) -> String
     if differences.iter().any(|line| line.starts_with("findings.")) {
         text.push_str("findings are made in the bytes, which a plan does not know: a run may change more\n");
     }
-    text.push_str(&errors(diff.after().inventory().errors()));
+    text.push_str(&errors(diff.after().errors()));
     text
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn diff_json(diff: &PlanDiff<'_, '_>) {
     for (node, _) in diff.changed() {
         line(&changed_json(diff, *node));
     }
-    json_errors(diff.after().inventory().errors());
+    json_errors(diff.after().errors());
 }
 
 fn changed_json(diff: &PlanDiff<'_, '_>, node: Node) -> Value {

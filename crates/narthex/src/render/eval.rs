@@ -15,6 +15,7 @@ struct Row<'a> {
     name: &'a str,
     attr: Option<&'a str>,
     facts: Option<&'a LicenseFacts>,
+    made_from: Option<&'a StorePath>,
     derivation: Option<&'a Derivation>,
 }
 
@@ -44,6 +45,9 @@ impl Row<'_> {
         if let Some(facts) = self.facts.filter(|_| self.license().is_some()) {
             value["extraValue"] = json!({ "license": facts.license.to_json(), "provenance": facts.provenance });
         }
+        if let Some(origin) = self.made_from {
+            value["extraValue"] = json!({ "madeFrom": origin.to_string() });
+        }
         if let Some(derivation) = self.derivation {
             let paths = |paths: &BTreeSet<StorePath>| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
             let inputs = derivation.inputs.iter().map(|(path, outputs)| (path.to_string(), json!(outputs)));
@@ -68,11 +72,11 @@ fn rows<'a>(evaluation: &'a Evaluation, graph: &'a Graph) -> Vec<Row<'a>> {
     let mut known: BTreeMap<&StorePath, Row<'a>> = BTreeMap::new();
     for (path, derivation) in graph.iter() {
         let (name, derivation) = (derivation.name.as_str(), Some(derivation));
-        known.insert(path, Row { path, name, attr: None, facts: None, derivation });
+        known.insert(path, Row { path, name, attr: None, facts: None, made_from: None, derivation });
     }
     for (path, said) in &evaluation.facts {
         let (name, facts, derivation) = (said.name.as_str(), Some(&said.facts), graph.get(path));
-        known.insert(path, Row { path, name, attr: None, facts, derivation });
+        known.insert(path, Row { path, name, attr: None, facts, made_from: said.made_from.as_ref(), derivation });
     }
     let each = |row: Row<'a>| {
         let named: Vec<Row<'a>> =
@@ -136,7 +140,7 @@ mod tests {
         let mut evaluation = Evaluation::default();
         let mut add = |name: &str, license: Value| {
             let facts = LicenseFacts::from_json(&json!({"license": license, "position": "a.nix:3", "provenance": []}));
-            evaluation.facts.insert(path(name), DerivationFacts { name: name.to_owned(), facts });
+            evaluation.facts.insert(path(name), DerivationFacts { name: name.to_owned(), facts, made_from: None });
         };
         add("hello", json!("mit"));
         add("bash", json!("gpl3Plus"));

@@ -75,6 +75,17 @@ pub(crate) fn warning(text: &str) {
     err(&format!("warning: {}\n", text::visible(text)));
 }
 
+/// So many warnings of one kind are shown.
+const WARNINGS: usize = 5;
+
+/// Several of one kind; of many, some.
+pub(crate) fn warnings(texts: Vec<String>) {
+    texts.iter().take(WARNINGS).for_each(|text| warning(text));
+    if texts.len() > WARNINGS {
+        warning(&format!("… and {} more of this kind", texts.len() - WARNINGS));
+    }
+}
+
 /// Shows an error: the thing, what led to it, and the way out.
 pub(crate) fn error(error: &CommandError) {
     let mut text = format!("error: {}\n", error.message);

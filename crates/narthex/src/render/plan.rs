@@ -3,7 +3,7 @@
 use super::json::errors as json_errors;
 use super::table::{deciding, errors, short};
 use super::text::{columns, count, terminal_width};
-use super::{out, warning};
+use super::{out, warning, warnings};
 use narthex_closure::Node;
 use narthex_farm::{Outcome, Plan};
 use narthex_license::Class;
@@ -23,16 +23,10 @@ pub(crate) fn plan_table(plan: &Plan<'_>, all: bool) {
 /// What is wrong with what was read, and is no part of the result.
 pub(crate) fn plan_warnings(plan: &Plan<'_>) {
     let graph = plan.inventory().graph();
-    let few = |diagnostics: Vec<String>| {
-        diagnostics.iter().take(EXAMPLES).for_each(|text| warning(text));
-        if diagnostics.len() > EXAMPLES {
-            warning(&format!("… and {} more of this kind", diagnostics.len() - EXAMPLES));
-        }
-    };
-    few(plan.inventory().diagnostics().iter().map(ToString::to_string).collect());
-    few(plan.cyclic().into_iter().map(|node| format!("{} is made of itself", graph.path(node))).collect());
+    warnings(plan.inventory().diagnostics().iter().map(ToString::to_string).collect());
+    warnings(plan.cyclic().into_iter().map(|node| format!("{} is made of itself", graph.path(node))).collect());
     let missing = plan.missing();
-    few(missing.iter().map(|node| format!("{} is missing: no line describes it", graph.path(*node))).collect());
+    warnings(missing.iter().map(|node| format!("{} is missing: no line describes it", graph.path(*node))).collect());
     if !missing.is_empty() {
         warning("what depends on missing derivations is withheld; give their lines with another --from");
     }
@@ -42,7 +36,7 @@ fn plan_text(plan: &Plan<'_>, all: bool, width: Option<usize>) -> String {
     let number = plan.shown().count();
     let mut text =
         if number <= SMALL { small(plan, &plan.derivations(), width) } else { large(plan, number, all, width) };
-    text.push_str(&errors(plan.inventory().errors()));
+    text.push_str(&errors(plan.errors()));
     text
 }
 
@@ -103,7 +97,7 @@ fn large(plan: &Plan<'_>, number: usize, all: bool, width: Option<usize>) -> Str
     let counts = plan.counts();
     let total = |verdict| counts.iter().filter(|((v, _), _)| *v == verdict).map(|(_, (n, _))| n).sum::<usize>();
     let attrs: usize = counts.values().map(|(_, attrs)| attrs).sum();
-    let failed = plan.inventory().errors().len();
+    let failed = plan.errors().len();
     let mut text = format!("{}, {} among them", count(number, "derivation"), count(attrs, "attribute"));
     if failed > 0 {
         text.push_str(&format!("; {} did not evaluate", count(failed, "attribute")));
@@ -253,7 +247,7 @@ pub(crate) fn plan_json(plan: &Plan<'_>) {
         }
     }
     out(&text);
-    json_errors(plan.inventory().errors());
+    json_errors(plan.errors());
 }
 
 fn derivation_json(plan: &Plan<'_>, node: Node) -> Option<String> {

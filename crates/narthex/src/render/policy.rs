@@ -1,34 +1,42 @@
 //! `narthex policy check`: mistakes as compilers show theirs.
 
 use super::out;
-use super::text::visible;
+use super::text::{count, visible};
 use crate::settings::Checked;
+use narthex_policy::Mistake;
 use serde_json::json;
 
-/// A line for each mistake, `FILE:LINE:COLUMN: what`, and one in the end.
+/// A line for each mistake and each warning, `FILE:LINE:COLUMN: what`, and one in the end.
 pub(crate) fn policy_table(files: &[Checked]) {
     for file in files {
-        for mistake in &file.mistakes {
-            out(&format!("{}:{}\n", visible(&file.name), visible(&mistake.to_string())));
+        let mistakes = file.mistakes.iter().map(|mistake| (mistake, ""));
+        for (mistake, level) in mistakes.chain(file.warnings.iter().map(|warning| (warning, " (a warning)"))) {
+            out(&format!("{}:{}{level}\n", visible(&file.name), visible(&mistake.to_string())));
         }
     }
-    let mistakes: usize = files.iter().map(|file| file.mistakes.len()).sum();
-    let plural = if mistakes == 1 { "" } else { "s" };
+    let number = |of: &dyn Fn(&Checked) -> usize| files.iter().map(of).sum::<usize>();
+    let mistakes = match number(&|file| file.mistakes.len()) {
+        0 => "no mistakes".to_owned(),
+        mistakes => count(mistakes, "mistake"),
+    };
+    let warnings = match number(&|file| file.warnings.len()) {
+        0 => String::new(),
+        warnings => format!(", {}", count(warnings, "warning")),
+    };
     let terms = files.len() - 1;
     let read = format!("{} and {terms} file{} of terms", visible(&files[0].name), if terms == 1 { "" } else { "s" });
-    out(&match mistakes {
-        0 => format!("{read}: no mistakes\n"),
-        _ => format!("{read}: {mistakes} mistake{plural}\n"),
-    });
+    out(&format!("{read}: {mistakes}{warnings}\n"));
 }
 
-/// One object a mistake: `file`, `line`, `column`, `message`.
+/// One object a mistake or warning: `file`, `line`, `column`, `level`, `message`.
 pub(crate) fn policy_json(files: &[Checked]) {
     for file in files {
-        for mistake in &file.mistakes {
-            let (line, column, message) = (mistake.line, mistake.column, &mistake.message);
-            let row = json!({ "file": file.name, "line": line, "column": column, "message": message });
-            out(&format!("{row}\n"));
+        for (level, mistakes) in [("mistake", &file.mistakes), ("warning", &file.warnings)] {
+            for Mistake { line, column, message } in mistakes {
+                let (file, level) = (&file.name, level);
+                let row = json!({ "file": file, "line": line, "column": column, "level": level, "message": message });
+                out(&format!("{row}\n"));
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ const EXAMPLES: usize = 3;
 
 pub(crate) fn review_table(plan: &Plan<'_>, review: &Review) {
     let mut text = review_text(review, terminal_width());
-    text.push_str(&errors(plan.inventory().errors()));
+    text.push_str(&errors(plan.errors()));
     out(&text);
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn review_json(plan: &Plan<'_>, review: &Review) {
             "drvPaths": package.derivations.iter().map(|node| graph.path(*node)).collect::<Vec<_>>(),
         }));
     }
-    json_errors(plan.inventory().errors());
+    json_errors(plan.errors());
 }
 
 #[cfg(test)]

@@ -135,6 +135,7 @@ fn what_cannot_be_decided_changes_nothing() {
     let confirmed = |package: &'static str| with(&[package, "--answer", "confirmed"]);
     check(&confirmed("steam"), "steam is decided already, by the review about package steam");
     check(&confirmed("["), "mine.toml, with this entry, has 1 mistake");
+    check(&with(&["*", "--answer", "confirmed", "--agreement", "x"]), "it covers everything, which no agreement does");
     check(&with(&["zoom", "--answer", "replaced"]), "--replacement");
     check(&with(&["zoom", "--answer", "confirmed", "--replacement", "x"]), "--replacement goes with");
     check(&with(&["zoom", "--answer", "from-vendor", "--agreement", "x"]), "--agreement goes with");
@@ -144,6 +145,39 @@ fn what_cannot_be_decided_changes_nothing() {
     check(&shipped, "`narthex policy show strict > mine.toml`");
     check(&["zoom", "--answer", "confirmed", "--until", "2999-01-01", "--policy", "no.toml"], "no.toml cannot be read");
     assert!(place.narthex(&["policy", "show", "lax"]).expect(2).err.contains("shipped are default, strict"));
+}
+
+#[test]
+fn what_may_not_be_meant_is_a_warning() {
+    let place = Place::new();
+    place.decide(&[&["steam", "--answer", "from-vendor"], &MINE[..]].concat()).expect(0);
+    let wider = place.decide(&[&["st*", "--answer", "confirmed"], &MINE[..]].concat()).expect(0);
+    let beside = "warning: the review about package steam speaks of some of these as well; where one withholds";
+    assert!(wider.err.starts_with(beside), "{}", wider.err);
+
+    let more = "[[rules]]\nlicense = [\"mit\", \"cuda\"]\nthen = \"withhold\"\nreason = \"x\"\n\
+                [[grants]]\nagreement = \"Valve, 2020\"\npackage = [\"steam\"]\nreason = \"x\"\n\
+                responsible = \"ann@example.org\"\nuntil = 2020-12-31\n";
+    let lines = read(&place.path("mine.toml")).lines().count();
+    std::fs::write(place.path("mine.toml"), read(&place.path("mine.toml")) + more).unwrap();
+    let (license, grant) = (
+        "`cuda` is no license of nixpkgs, by the name of its attribute",
+        "the grant `Valve, 2020` ended on 2020-12-31; ask ann@example.org",
+    );
+    let (first, second) =
+        (format!("mine.toml:{}:19: {license}", lines + 2), format!("mine.toml:{}:9: {grant}", lines + 10));
+    let checked = place.narthex(&["policy", "check", "mine.toml"]).expect(0).out;
+    let expected = format!(
+        "{first} (a warning)\n{second} (a warning)\nmine.toml and 10 files of terms: no mistakes, 2 warnings\n"
+    );
+    assert_eq!(checked, expected);
+    let rows = place.narthex(&["policy", "check", "mine.toml", "--format", "json"]).expect(0).rows();
+    let levels: Vec<_> = rows.iter().map(|row| (&row["level"], &row["message"])).collect();
+    assert_eq!(levels, [(&"warning".into(), &license.into()), (&"warning".into(), &grant.into())]);
+    // So does everything else that reads the policy.
+    let plan = place.narthex(&["plan", "--from", "lines", "--policy", "mine.toml"]).expect(0).err;
+    let idle = "the policy `mine`: of the rule about license mit or cuda, license cuda matches nothing";
+    assert_eq!(plan, format!("warning: {first}\nwarning: {second}\nwarning: {idle}\n"));
 }
 
 #[test]

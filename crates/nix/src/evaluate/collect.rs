@@ -118,7 +118,9 @@ impl<'a> Collected<'a> {
         self.jobs.sort_by(|a, b| a.attr.cmp(&b.attr));
         self.errors.sort_by(|a, b| a.attr.cmp(&b.attr));
         let of = |(derivation, said): (StorePath, BTreeSet<String>)| {
-            let facts = DerivationFacts { name: name_of(&derivation), facts: merged(&said) };
+            // What is no JSON becomes a license that nobody understands.
+            let said: Vec<Value> = said.iter().map(|text| serde_json::from_str(text).unwrap_or_default()).collect();
+            let facts = DerivationFacts { name: name_of(&derivation), facts: merged(&said), made_from: origin(&said) };
             (derivation, facts)
         };
         Evaluation { jobs: self.jobs, errors: self.errors, facts: self.facts.into_iter().map(of).collect() }
@@ -131,14 +133,19 @@ fn name_of(derivation: &StorePath) -> String {
 
 /// What several values of one derivation say of it. Those that declare nothing (an output to which its package set did
 /// not attach `meta`) do not count where another one does; where several declare something, all of it holds.
-fn merged(said: &BTreeSet<String>) -> LicenseFacts {
-    // What is no JSON becomes a license that nobody understands.
-    let values: Vec<Value> = said.iter().map(|text| serde_json::from_str(text).unwrap_or_default()).collect();
+fn merged(said: &[Value]) -> LicenseFacts {
     let declares = |value: &&Value| value["declared"] != Value::Bool(false);
-    let declaring = values.iter().any(|value| declares(&value));
-    let counts = values.iter().filter(|value| !declaring || declares(value));
+    let declaring = said.iter().any(|value| declares(&value));
+    let counts = said.iter().filter(|value| !declaring || declares(value));
     let merged = counts.map(LicenseFacts::from_json).reduce(LicenseFacts::merge);
     merged.unwrap_or_else(|| LicenseFacts::from_json(&Value::Null))
+}
+
+/// The package that the values were made from, where those that say one say the same.
+fn origin(said: &[Value]) -> Option<StorePath> {
+    let mut origins = said.iter().filter_map(|value| value["madeFrom"].as_str());
+    let first = origins.next()?;
+    if origins.all(|other| other == first) { parse_store_path(first) } else { None }
 }
 
 #[cfg(test)]
@@ -149,7 +156,10 @@ mod tests {
     #[test]
     fn what_declares_nothing_does_not_count_beside_what_does() {
         let check = |said: &[&str], class: Class, position: Option<&str>| {
-            let merged = merged(&said.iter().map(|text| (*text).to_owned()).collect());
+            let said: BTreeSet<&str> = said.iter().copied().collect();
+            let said: Vec<Value> =
+                said.into_iter().map(|text| serde_json::from_str(text).unwrap_or_default()).collect();
+            let merged = merged(&said);
             assert_eq!((merged.class(), merged.position.as_deref()), (class, position), "{said:?}");
         };
         let free = r#"{"declared":true,"license":{"spdxId":"MIT","free":true},"position":"b:1","provenance":[]}"#;
@@ -159,7 +169,7 @@ mod tests {
         check(&[free, unfree], Class::Restricted, Some("a:1"));
         check(&[silent], Class::Unknown, Some("0:1"));
         check(&["no JSON", free], Class::Unknown, Some("b:1"));
-        assert!(matches!(merged(&BTreeSet::from(["no JSON".to_owned()])).license, Expr::Absent | Expr::Malformed(_)));
+        assert!(matches!(merged(&[Value::Null]).license, Expr::Absent | Expr::Malformed(_)));
     }
 
     #[test]

@@ -52,6 +52,10 @@ let
     }) { };
     symlinkJoin = { name, paths }: bare { inherit name paths; preferLocalBuild = true; allowSubstitutes = false; };
     joined = final.symlinkJoin { name = "joined"; paths = [ final.hello final.wrapped final.vendor ]; };
+    # Wrappers that say nothing of themselves, and of which the value tells what is inside.
+    joinedAlone = final.symlinkJoin { name = "joined-alone"; paths = [ final.vendor ]; };
+    unwrapping = final.symlinkJoin { name = "unwrapping"; paths = [ final.hello final.wrapped ]; }
+      // { unwrapped = final.hello; };
     vendor = final.callPackage ({ stdenv, fetchurl }: stdenv.mkDerivation {
       pname = "vendor";
       version = "1";

@@ -67,6 +67,14 @@ async fn what_is_said_of_derivations() {
     check("stage3-gcc", "GPL-3.0-or-later", Class::Free, &[]);
     check("joined", "NOASSERTION", Class::Unknown, &[]);
     check("vendor.run", "NOASSERTION", Class::Unknown, &[]);
+    let made_from = |name: &str| {
+        let known = evaluation.facts.values().find(|known| known.name == name);
+        let origin = known.unwrap_or_else(|| panic!("nothing about {name}")).made_from.as_ref();
+        origin.map(|origin| evaluation.facts[origin].name.as_str())
+    };
+    assert_eq!(made_from("joined-alone"), Some("vendor-1"));
+    assert_eq!(made_from("unwrapping"), Some("hello-2.12"));
+    assert_eq!(made_from("joined"), None, "of several nobody can say");
 }
 
 #[tokio::test]

@@ -271,14 +271,19 @@ fn entries_that_match_nothing_are_named() {
         &WITHHOLD_TORCH.replace("torch", "trch"),
         &grant("license = [\"nvidia*\"]", "2027-06-30"),
         &review("\"confirmed\"", "2027-06-30").replace("torch", "jax"),
+        // Of these, one pattern each is needed.
+        &exception("\"policy-rule\"", "package = [\"torch\", \"torhc\"]", "2027-06-30"),
+        &grant("package = [\"tensorflow\", \"t?rch-2*\"]", "2027-06-30"),
     ];
     let idle = rules(&more.concat()).idle(&[(case, Some(&facts))]);
     assert_eq!(
         idle,
         [
             "the rule about package trch matches nothing",
+            "of the exception about package torch or torhc, package torhc matches nothing",
             "the review about package jax matches nothing",
-            "the grant `NVIDIA, 2025` covers nothing"
+            "the grant `NVIDIA, 2025` matches nothing",
+            "of the grant `NVIDIA, 2025`, package tensorflow matches nothing"
         ]
     );
 }

@@ -233,7 +233,7 @@ impl Page<'_, '_> {
         let entries = report.entries();
         if entries.is_empty() {
             return self.html.paragraph(
-                "None of these decisions rests on a correction, an exception, a grant or a rule of the operator’s own.",
+                "None of these decisions rests on a correction, an exception, a grant, a rule or a review of the operator’s own.",
             );
         }
         self.html.table(
@@ -247,6 +247,7 @@ impl Page<'_, '_> {
                 Code::PolicyException => "exception",
                 Code::PolicyGrant => "grant",
                 Code::PolicyExpired => "has ended",
+                Code::PolicyReview => "review",
                 _ => "rule",
             })?;
             self.html.fixed("</th><td>")?;
