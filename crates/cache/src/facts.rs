@@ -123,6 +123,22 @@ impl Catalog {
         facts(&mut *self.pool.acquire().await?, derivations).await
     }
 
+    /// The attributes that are known of derivations, in their order.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn attrs_of(
+        &self,
+        derivations: impl IntoIterator<Item = &StorePath>,
+    ) -> Result<BTreeMap<StorePath, Vec<String>>, CatalogError> {
+        let sql = "SELECT derivation, attr FROM fact_attrs WHERE derivation IN (SELECT value FROM json_each(?)) ORDER BY attr";
+        let mut attrs: BTreeMap<StorePath, Vec<String>> = BTreeMap::new();
+        for row in sqlx::query(sql).bind(list(derivations)).fetch_all(&self.pool).await? {
+            attrs.entry(store_path(row.try_get(0)?)?).or_default().push(row.try_get(1)?);
+        }
+        Ok(attrs)
+    }
+
     /// When each derivation was first seen, in seconds since 1970.
     ///
     /// # Errors

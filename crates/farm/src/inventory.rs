@@ -76,6 +76,9 @@ pub struct Inventory {
     declared: Vec<u32>,
     pub(crate) made_from: BTreeMap<Node, Node>,
     jobs: Vec<(String, Node)>,
+    /// The attributes that a policy can name a derivation by, in their order: of its jobs, and of jobs that were not
+    /// asked for.
+    names: HashMap<Node, Vec<String>>,
     errors: Vec<EvalError>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -117,9 +120,9 @@ impl Inventory {
         if traits.has(Traits::SOURCES_TOLD) { !traits.has(Traits::LOCAL_SOURCE) } else { traits.has(Traits::TRIVIAL) }
     }
 
-    /// The first attribute of each job.
-    fn first_attrs(&self) -> HashMap<Node, &str> {
-        self.jobs.iter().rev().map(|(attr, node)| (*node, attr.as_str())).collect()
+    /// What a policy can name a derivation by.
+    pub(crate) fn case(&self, node: Node) -> Case<'_> {
+        Case { package: self.graph.name(node), attrs: self.names.get(&node).map_or(&[], Vec::as_slice), output: None }
     }
 
     /// Entries of the policy that are about nothing here. What is declared has to be right already.
@@ -127,11 +130,11 @@ impl Inventory {
         if !rules.has_entries() {
             return Vec::new();
         }
-        let (attrs, graph) = (self.first_attrs(), &self.graph);
+        let graph = &self.graph;
         let mut cases = Vec::new();
         for node in graph.nodes().filter(|node| graph.is_described(*node)) {
             let facts = self.declared(node).map(|facts| &self.facts[facts as usize]);
-            let case = Case { package: graph.name(node), attr: attrs.get(&node).copied(), output: None };
+            let case = self.case(node);
             let outputs = graph.outputs(node).into_iter();
             cases.extend(outputs.map(|(output, _)| (Case { output: Some(output), ..case }, facts)));
         }
@@ -141,7 +144,6 @@ impl Inventory {
     /// The facts as a policy puts them right. Those of a set that was put right are so already.
     #[must_use]
     pub fn put_right(mut self, rules: &Rules) -> Self {
-        let attrs = self.first_attrs();
         let mut corrected = Vec::new();
         for node in self.graph.nodes() {
             // A source that declares nothing goes by the packages made from it.
@@ -149,8 +151,7 @@ impl Inventory {
                 continue;
             }
             let declared = self.declared(node).map_or(&ABSENT, |declared| &self.facts[declared as usize]);
-            let case = Case { package: self.graph.name(node), attr: attrs.get(&node).copied(), output: None };
-            if let Some(facts) = rules.correct(&case, declared) {
+            if let Some(facts) = rules.correct(&self.case(node), declared) {
                 corrected.push((node, facts));
             }
         }
@@ -178,6 +179,11 @@ impl Inventory {
                 filling.jobs.push((job.attr.clone(), node));
             }
         }
+        for (derivation, attrs) in set.names() {
+            if let Ok(node) = filling.builder.mention(&derivation.to_string()) {
+                filling.names.extend(attrs.iter().map(|attr| (attr.clone(), node)));
+            }
+        }
         filling.errors.clone_from(&set.errors);
         filling.finish()
     }
@@ -200,6 +206,8 @@ pub(crate) struct Filling {
     /// What packages were made from, by path: nothing else has to speak of those.
     pub(crate) made_from: Vec<(Node, String)>,
     pub(crate) jobs: Vec<(String, Node)>,
+    /// Attributes of derivations that are no jobs here.
+    names: Vec<(String, Node)>,
     pub(crate) errors: Vec<EvalError>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -325,6 +333,14 @@ impl Filling {
                 }
             }
         }
+        let mut names: HashMap<Node, Vec<String>> = HashMap::new();
+        for (attr, node) in self.jobs.iter().chain(&self.names) {
+            names.entry(*node).or_default().push(attr.clone());
+        }
+        for attrs in names.values_mut() {
+            attrs.sort_unstable();
+            attrs.dedup();
+        }
         let made_from = self.made_from.iter().filter_map(|(node, of)| Some((*node, graph.find(of)?)));
         self.errors.sort_by(|a, b| (&a.attr, &a.message).cmp(&(&b.attr, &b.message)));
         diagnostics.sort();
@@ -335,6 +351,7 @@ impl Filling {
             declared,
             made_from: made_from.collect(),
             jobs: self.jobs,
+            names,
             errors: self.errors,
             diagnostics,
             graph: Arc::new(graph),

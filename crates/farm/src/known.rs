@@ -105,6 +105,8 @@ pub struct Recognized {
     pub derivations: Vec<KnownDerivation>,
     /// The name of its output.
     pub output: Option<String>,
+    /// The attributes of all of them.
+    attrs: Vec<String>,
     facts: Owned,
 }
 
@@ -120,12 +122,8 @@ enum Owned {
 impl Recognized {
     /// What a policy can name it by.
     pub fn case(&self) -> Case<'_> {
-        let first = self.derivations.first();
-        Case {
-            package: first.map_or("", |first| &first.name),
-            attr: first.and_then(|first| first.attrs.first()).map(String::as_str),
-            output: self.output.as_deref(),
-        }
+        let package = self.derivations.first().map_or("", |first| &first.name);
+        Case { package, attrs: &self.attrs, output: self.output.as_deref() }
     }
 
     /// What a decision about it goes by.
@@ -165,7 +163,8 @@ pub async fn recognize(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Re
     let Some(first) = derivations.first() else { return Ok(None) };
     let output = first.outputs.iter().find(|(_, made)| *made == path).map(|(name, _)| name.clone());
     let said = derivations.iter().map(|known| read(&known.facts)).reduce(Known::merge).unwrap_or(Known::Unknown);
-    let case = Case { package: &first.name, attr: first.attrs.first().map(String::as_str), output: output.as_deref() };
+    let attrs: Vec<String> = derivations.iter().flat_map(|known| known.attrs.iter().cloned()).collect();
+    let case = Case { package: &first.name, attrs: &attrs, output: output.as_deref() };
     let right = |facts: LicenseFacts| rules.correct(&case, &facts).unwrap_or(facts);
     let facts = match said {
         Known::Declared { facts } => Owned::Output(Some(right(facts))),
@@ -175,7 +174,7 @@ pub async fn recognize(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Re
         Known::MadeFromFree | Known::Unknown => Owned::Output(Some(ABSENT.clone())),
         Known::Source { users } => Owned::Source(source_users(catalog, &users, rules).await?),
     };
-    Ok(Some(Recognized { output, facts, derivations }))
+    Ok(Some(Recognized { output, attrs, facts, derivations }))
 }
 
 /// A text of the catalog. What cannot be read tells nothing.
@@ -191,11 +190,12 @@ async fn source_users(
 ) -> Result<Vec<(StorePath, SourceUser)>, CatalogError> {
     let users: Vec<StorePath> = users.iter().filter_map(|user| parse_store_path(user)).collect();
     let (withheld, said) = (catalog.withheld_among(&users).await?, catalog.facts_of(&users).await?);
+    let attrs = catalog.attrs_of(&users).await?;
     let mut known = Vec::with_capacity(users.len());
     for user in &users {
         let facts = said.get(user).map_or(Known::Unknown, |text| read(text));
         let name = user.name().trim_end_matches(".drv");
-        let case = Case { package: name, attr: None, output: None };
+        let case = Case { package: name, attrs: attrs.get(user).map_or(&[], Vec::as_slice), output: None };
         let (class, permitted) = match &facts {
             Known::Declared { facts } | Known::Original { facts, .. } => {
                 let right = rules.correct(&case, facts);

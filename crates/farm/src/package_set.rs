@@ -34,6 +34,8 @@ pub struct PackageSet {
     facts: BTreeMap<StorePath, DerivationFacts>,
     /// Derivation → attribute of the first job that it is.
     attrs: BTreeMap<StorePath, String>,
+    /// Derivation → all attributes in the whole expression that a policy can name it by.
+    names: BTreeMap<StorePath, Vec<String>>,
     /// The jobs and all that they are made of. The graph may hold more.
     scope: BTreeSet<StorePath>,
     /// What declares nothing and goes by a rule all the same.
@@ -84,9 +86,13 @@ impl PackageSet {
         sink(Event::Evaluating { expression: expression.to_string() });
         let mut evaluation = nix.evaluate(expression, attrs, options, sink).await?;
         let mut others = Vec::new();
+        let mut names: BTreeMap<StorePath, Vec<String>> = BTreeMap::new();
         if !attrs.is_empty() {
             let whole = nix.evaluate(expression, &[], options, sink).await?;
-            others.extend(whole.jobs.into_iter().map(|job| job.derivation));
+            for job in whole.jobs {
+                names.entry(job.derivation.clone()).or_default().push(job.attr);
+                others.push(job.derivation);
+            }
             for (path, said) in whole.facts {
                 evaluation.add_facts(path, said);
             }
@@ -103,8 +109,14 @@ impl PackageSet {
         let selected: Vec<StorePath> = jobs.iter().map(|job| job.derivation.clone()).collect();
         let scope = graph.closure(selected);
         sink(Event::Evaluated { jobs: jobs.len(), derivations: scope.len(), errors: errors.len() });
+        for job in &jobs {
+            let known = names.entry(job.derivation.clone()).or_default();
+            if !known.contains(&job.attr) {
+                known.push(job.attr.clone());
+            }
+        }
         let attrs = jobs.iter().rev().map(|job| (job.derivation.clone(), job.attr.clone())).collect();
-        let mut set = Self { jobs, errors, graph, facts, attrs, scope, settled: BTreeMap::new() };
+        let mut set = Self { jobs, errors, graph, facts, attrs, names, scope, settled: BTreeMap::new() };
         set.settled = settled(&Inventory::of_set(&set));
         Ok(set)
     }
@@ -143,12 +155,18 @@ impl PackageSet {
     pub(crate) fn case<'a>(&'a self, path: &'a StorePath) -> Case<'a> {
         match self.graph.producer(path) {
             Some(producer) => self.case_of(&producer.derivation, Some(&producer.output)),
-            None => Case { package: path.name(), attr: None, output: None },
+            None => Case { package: path.name(), attrs: &[], output: None },
         }
     }
 
-    fn case_of<'a>(&'a self, derivation: &'a StorePath, output: Option<&'a str>) -> Case<'a> {
-        Case { package: self.name(derivation), attr: self.attr(derivation), output }
+    pub(crate) fn case_of<'a>(&'a self, derivation: &'a StorePath, output: Option<&'a str>) -> Case<'a> {
+        let attrs = self.names.get(derivation).map_or(&[] as &[String], Vec::as_slice);
+        Case { package: self.name(derivation), attrs, output }
+    }
+
+    /// The attributes by which a policy can name derivations.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&StorePath, &[String])> {
+        self.names.iter().map(|(derivation, attrs)| (derivation, attrs.as_slice()))
     }
 
     /// Entries of the policy that are about nothing in this set.

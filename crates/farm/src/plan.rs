@@ -129,7 +129,7 @@ impl<'a> Plan<'a> {
 
     /// What the policy can name a derivation by. A forecast is about all outputs together.
     pub(crate) fn case(&self, node: Node) -> Case<'_> {
-        Case { package: self.inventory.graph.name(node), attr: self.attrs(node).next(), output: None }
+        self.inventory.case(node)
     }
 
     /// Those that use a source, whichever derivation fetches it.
@@ -334,10 +334,8 @@ pub(crate) static ABSENT: LicenseFacts =
 /// becomes of the sources that they share with the jobs.
 pub(crate) fn forecast_elsewhere(set: &PackageSet, rules: &Rules) -> BTreeSet<StorePath> {
     let elsewhere = set.graph.iter().map(|(path, _)| path).filter(|path| !set.in_scope(path));
-    let withheld = |path: &&StorePath| {
-        let case = Case { package: set.name(path), attr: set.attr(path), output: None };
-        forecast(&case, &set.own_provenance(path), rules).0 == Verdict::Withhold
-    };
+    let withheld =
+        |path: &&StorePath| forecast(&set.case_of(path, None), &set.own_provenance(path), rules).0 == Verdict::Withhold;
     elsewhere.filter(withheld).cloned().collect()
 }
 
@@ -365,10 +363,7 @@ pub(crate) fn provenance<'a>(
         Role::Source(users) => {
             let user = |user: &&StorePath| {
                 let class = set.class(user, rules);
-                let forecast = || {
-                    let case = Case { package: set.name(user), attr: set.attr(user), output: None };
-                    forecast(&case, &set.own_provenance(user), rules).0
-                };
+                let forecast = || forecast(&set.case_of(user, None), &set.own_provenance(user), rules).0;
                 SourceUser {
                     name: set.name(user).to_owned(),
                     class,

@@ -57,7 +57,7 @@ pub async fn recheck(state: &State, rules: &Rules, sink: Sink<'_>) -> Result<Rec
         sink(Event::Audited { path: record.path.clone(), findings: report.findings.len() });
         let text = serde_json::to_string(&report).map_err(|error| CatalogError::Row(error.to_string()))?;
         let package = record.deriver.as_ref().map_or(record.path.name(), |d| d.name().trim_end_matches(".drv"));
-        let case = Case { package, attr: record.attr.as_deref(), output: record.output.as_deref() };
+        let case = Case { package, attrs: record.attr.as_slice(), output: record.output.as_deref() };
         let decision = decide_again(&record.path, &case, record.nar_hash, &record.reasons, &report, rules);
         let changed = Record {
             verdict: decision.verdict(),

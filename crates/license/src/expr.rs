@@ -175,11 +175,14 @@ impl Expr {
                     (Some("compound"), Some("AND")) => Self::All(parts()),
                     (Some("compound"), Some("OR")) => Self::Any(parts()),
                     (Some("compound"), _) => Self::Malformed("a compound license without AND or OR".to_owned()),
-                    (Some("exception"), _) => {
-                        Self::With(Box::new(Self::from_json(part("license"))), name_of(part("exception")))
+                    (Some("exception"), _) => Self::from_json(part("license")).with(part("exception")),
+                    (Some("plus"), _) => {
+                        Self::from_json(part("license")).each(&|license| Self::OrLater(Box::new(license)))
                     }
-                    (Some("plus"), _) => Self::OrLater(Box::new(Self::from_json(part("license")))),
-                    _ => Self::simple(value),
+                    (None | Some("simple"), _) if part("licenseType").is_null() || part("licenseType").is_string() => {
+                        Self::simple(value)
+                    }
+                    _ => Self::Malformed(format!("a license of the unknown kind {}", part("licenseType"))),
                 }
             }
             Value::Bool(_) => Self::Malformed("a boolean".to_owned()),
@@ -192,6 +195,34 @@ impl Expr {
         let mut parts: Vec<Self> =
             names.into_iter().map(|name| Self::from_json(&Value::String(name.to_owned()))).collect();
         if parts.len() == 1 { parts.remove(0) } else { Self::All(parts) }
+    }
+
+    /// The same with an exception, which only ever permits more; one that calls itself unfree applies as well.
+    fn with(self, exception: &Value) -> Self {
+        let named = ["spdxId", "shortName", "fullName"].iter().find_map(|key| exception.get(key)?.as_str());
+        let Some(name) = named.or(exception.as_str()).filter(|name| !name.is_empty()) else {
+            return Self::All(vec![self, Self::Malformed("an exception without a name".to_owned())]);
+        };
+        let forbids =
+            |key: &str| exception.get(key).is_some_and(|value| !value.is_null() && *value != Value::Bool(true));
+        if forbids("free") || forbids("redistributable") {
+            return Self::All(vec![self, Self::simple(exception)]);
+        }
+        self.each(&|license| Self::With(Box::new(license), name.to_owned()))
+    }
+
+    /// Puts something around each license of an expression: SPDX has no place for it around the whole.
+    fn each(self, around: &dyn Fn(Self) -> Self) -> Self {
+        let all = |parts: Vec<Self>| parts.into_iter().map(|part| part.each(around)).collect();
+        match self {
+            Self::List(parts) if !parts.is_empty() => Self::List(all(parts)),
+            Self::All(parts) if !parts.is_empty() => Self::All(all(parts)),
+            Self::Any(parts) if !parts.is_empty() => Self::Any(all(parts)),
+            // To say more of what nobody knows tells nothing; that something is declared stays.
+            Self::Absent => Self::Malformed("an expression without its license".to_owned()),
+            unknown @ (Self::UnknownName(_) | Self::Malformed(_)) => unknown,
+            license => around(license),
+        }
     }
 
     fn simple(value: &Value) -> Self {
@@ -208,6 +239,11 @@ impl Expr {
                 .flatten()
                 .filter_map(|name| table::by_name(name))
                 .reduce(|known, next| if next.class() > known.class() { next } else { known })
+                // What is said all the same counts.
+                .map(|known| License {
+                    redistributable: known.redistributable && row.redistributable != Some(false),
+                    ..known
+                })
                 .map_or_else(|| Self::Malformed("a license without a name or without `free`".to_owned()), Self::One),
         }
     }
@@ -238,14 +274,43 @@ impl Expr {
 
     /// What the value comes to under a reading of lists.
     pub fn class_under(&self, reading: Reading) -> Class {
-        let of = |parts: &[Self]| parts.iter().map(|part| part.class_under(reading)).collect::<Vec<_>>();
+        self.read(reading).0
+    }
+
+    /// Whether something that is not understood applies as well, whatever the class: beside what is restricted, another
+    /// license that nobody knows has to be answered for by itself.
+    pub fn has_unknown_under(&self, reading: Reading) -> bool {
+        self.read(reading).1
+    }
+
+    /// The class, and whether there is something unknown that applies.
+    fn read(&self, reading: Reading) -> (Class, bool) {
+        let of = |parts: &[Self]| parts.iter().map(|part| part.read(reading)).collect::<Vec<_>>();
+        let nothing = (Class::Unknown, true);
         match self {
-            Self::One(license) => license.class(),
-            Self::List(parts) if reading == Reading::Lenient => of(parts).into_iter().min().unwrap_or(Class::Unknown),
-            Self::List(parts) | Self::All(parts) => of(parts).into_iter().max().unwrap_or(Class::Unknown),
-            Self::Any(parts) => of(parts).into_iter().min().unwrap_or(Class::Unknown),
-            Self::With(license, _) | Self::OrLater(license) => license.class_under(reading),
-            Self::Absent | Self::UnknownName(_) | Self::Malformed(_) => Class::Unknown,
+            Self::One(license) => (license.class(), false),
+            Self::List(parts) if reading == Reading::Lenient => of(parts).into_iter().min().unwrap_or(nothing),
+            Self::Any(parts) => of(parts).into_iter().min().unwrap_or(nothing),
+            Self::List(parts) | Self::All(parts) => {
+                let parts = of(parts);
+                let unknown = parts.iter().any(|(_, unknown)| *unknown);
+                // What is known to forbid does so whatever the rest says.
+                let restricted = parts.iter().find(|(class, _)| *class == Class::Restricted);
+                let class = restricted.or(parts.iter().max()).map_or(Class::Unknown, |(class, _)| *class);
+                (class, unknown || parts.is_empty())
+            }
+            Self::With(license, _) | Self::OrLater(license) => license.read(reading),
+            Self::Absent | Self::UnknownName(_) | Self::Malformed(_) => nothing,
+        }
+    }
+
+    /// What is wrong with the value, where a part of it is no license.
+    pub fn malformed(&self) -> Option<&str> {
+        match self {
+            Self::Malformed(what) => Some(what),
+            Self::List(parts) | Self::All(parts) | Self::Any(parts) => parts.iter().find_map(Self::malformed),
+            Self::With(license, _) | Self::OrLater(license) => license.malformed(),
+            Self::Absent | Self::One(_) | Self::UnknownName(_) => None,
         }
     }
 
@@ -258,11 +323,6 @@ impl Expr {
             Self::Absent | Self::UnknownName(_) | Self::Malformed(_) => Vec::new(),
         }
     }
-}
-
-fn name_of(value: &Value) -> String {
-    let named = ["spdxId", "shortName", "fullName"].iter().find_map(|key| value.get(key)?.as_str());
-    named.or(value.as_str()).unwrap_or("unnamed exception").to_owned()
 }
 
 impl fmt::Display for Expr {
@@ -287,7 +347,15 @@ impl fmt::Display for Expr {
             Self::List(parts) | Self::All(parts) => join(f, parts, "AND"),
             Self::Any(parts) => join(f, parts, "OR"),
             Self::With(license, exception) => write!(f, "{license} WITH {exception}"),
-            Self::OrLater(license) => write!(f, "{license}+"),
+            Self::OrLater(license) => {
+                // The names of GNU licenses say it by themselves.
+                let name = license.to_string();
+                match name.strip_suffix("-only") {
+                    Some(version) => write!(f, "{version}-or-later"),
+                    None if name.ends_with("-or-later") => f.write_str(&name),
+                    None => write!(f, "{name}+"),
+                }
+            }
             Self::Absent | Self::Malformed(_) => f.write_str("NOASSERTION"),
             Self::UnknownName(name) => write!(f, "NOASSERTION ({name:?})"),
         }
@@ -352,6 +420,46 @@ mod tests {
             "MIT WITH LLVM-exception",
         );
         check(json!({"licenseType": "plus", "license": mit()}), Class::Free, "MIT+");
+        let plus = |license: Value| json!({"licenseType": "plus", "license": license});
+        check(plus(json!("gpl2Only")), Class::Free, "GPL-2.0-or-later");
+        check(plus(json!("gpl2Plus")), Class::Free, "GPL-2.0-or-later");
+        check(plus(compound("AND", vec![mit(), json!("bsd3")])), Class::Free, "MIT+ AND BSD-3-Clause+");
+        let llvm = json!({"licenseType": "exception", "license": compound("OR", vec![mit(), cuda(false)]),
+                          "exception": {"spdxId": "LLVM-exception", "free": true}});
+        check(llvm, Class::Free, "MIT WITH LLVM-exception OR LicenseRef-nvidiaCuda WITH LLVM-exception");
+    }
+
+    #[test]
+    fn what_is_not_understood_never_makes_a_license_free() {
+        let exception =
+            |exception: Value| json!({"licenseType": "exception", "license": mit(), "exception": exception});
+        check(exception(json!(null)), Class::Unknown, "MIT AND NOASSERTION");
+        check(exception(json!({"malformed": "lambda"})), Class::Unknown, "MIT AND NOASSERTION");
+        check(exception(json!(3)), Class::Unknown, "MIT AND NOASSERTION");
+        let commons = json!({"shortName": "commons-clause", "free": false});
+        check(exception(commons), Class::Restricted, "MIT AND LicenseRef-commons-clause");
+        check(exception(json!({"shortName": "x", "free": "no"})), Class::Unknown, "MIT AND NOASSERTION");
+        let strange = json!({"licenseType": "disjunction", "shortName": "x", "free": true, "licenses": ["unfree"]});
+        check(strange, Class::Unknown, "NOASSERTION");
+        check(json!({"licenseType": 3, "shortName": "mit", "free": true}), Class::Unknown, "NOASSERTION");
+        check(json!({"licenseType": "simple", "shortName": "x", "free": true}), Class::Free, "LicenseRef-x");
+        check(json!({"shortName": "mit", "redistributable": false}), Class::Restricted, "MIT");
+        check(json!({"licenseType": "plus"}), Class::Unknown, "NOASSERTION");
+    }
+
+    #[test]
+    fn what_is_restricted_stays_so_beside_what_nobody_knows() {
+        let both = |value: Value| {
+            let expr = Expr::from_json(&value);
+            (expr.class(), expr.has_unknown_under(Reading::Strict))
+        };
+        assert_eq!(both(json!(["unfree", "no such license"])), (Class::Restricted, true));
+        assert_eq!(both(json!(["unfree", "mit"])), (Class::Restricted, false));
+        assert_eq!(both(json!(["unfreeRedistributable", "no such license"])), (Class::Unknown, true));
+        assert_eq!(both(json!(["mit", [null, "unfree"]])), (Class::Restricted, true));
+        assert_eq!(both(json!(null)), (Class::Unknown, true));
+        let or = json!({"licenseType": "compound", "operator": "OR", "licenses": ["mit", "no such license"]});
+        assert_eq!(both(or), (Class::Free, false));
     }
 
     #[test]
@@ -404,11 +512,21 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a package set writes, reading it neither panics nor makes it free by accident.
+        /// Whatever a package set writes, reading it neither panics nor makes it free by accident: only a name that a free
+        /// row of the table has does.
         #[test]
-        fn strings_are_free_only_by_the_table(text in ".{0,40}") {
+        fn strings_are_free_only_by_the_table(text in prop_oneof![".{0,40}", "(A|L|)GPL-[123]\\.[01](\\+|-only|-or-later|)"]) {
+            let table: Value = serde_json::from_str(include_str!("../data/nixpkgs-licenses.json")).unwrap();
+            let has = |row: &Value, name: &str| ["spdxId", "shortName", "fullName"].iter().any(|key| row[key] == name);
+            let named = |name: &str| {
+                table.as_object().unwrap().iter().any(|(id, row)| id == name || (has(row, name) && row["free"] == true))
+            };
+            let today = match text.strip_suffix('+') {
+                Some(version) => format!("{version}-or-later"),
+                None => format!("{text}-only"),
+            };
             let expr = Expr::from_json(&Value::String(text.clone()));
-            prop_assert_eq!(expr.class() == Class::Free, crate::table::by_name(&text).is_some_and(|l| l.class() == Class::Free));
+            prop_assert!(expr.class() != Class::Free || named(&text) || named(&today), "{text}");
         }
     }
 }

@@ -144,7 +144,7 @@ fn rules(text: &str, today: Date) -> Result<Rules, Vec<Mistake>> {
 }
 
 fn named(package: &str) -> Case<'_> {
-    Case { package, attr: None, output: None }
+    Case { package, attrs: &[], output: None }
 }
 
 /// Takes the packages out of reviews that have ended and that name nothing but packages. One that is about no others

@@ -72,7 +72,7 @@ fn texts<'c>(field: &str, (case, facts): &Package<'c>) -> Vec<Cow<'c, str>> {
             facts.iter().flat_map(|facts| facts.license.licenses()).map(|license| license.key().into()).collect()
         }
         "package" => vec![case.package.into(), Material::of_package(case.package, Vec::new()).name.into()],
-        "attribute" => case.attr.map(Cow::from).into_iter().collect(),
+        "attribute" => case.attrs.iter().map(Cow::from).collect(),
         "output" => case.output.map(Cow::from).into_iter().collect(),
         "provenance" => facts.iter().flat_map(|facts| &facts.provenance).map(Cow::from).collect(),
         _ => Vec::new(),

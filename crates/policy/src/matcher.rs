@@ -10,8 +10,8 @@ use narthex_license::{LicenseFacts, attributes};
 pub struct Case<'a> {
     /// The derivation's name, for instance `torch-2.1.0`; of a source, the name of its path.
     pub package: &'a str,
-    /// The attribute of its job, where it is one.
-    pub attr: Option<&'a str>,
+    /// The attributes of its jobs, where it is one: an entry may name any of them.
+    pub attrs: &'a [String],
     /// The output's name, where it is an output.
     pub output: Option<&'a str>,
 }
@@ -188,7 +188,7 @@ impl Matcher {
         let provenance = || facts.into_iter().flat_map(|facts| facts.provenance.iter().map(String::as_str));
         holds(&self.license, &|patterns| patterns.any(licenses().map(|license| license.key())))
             && holds(&self.package, &|patterns| patterns.is_package(case.package))
-            && holds(&self.attribute, &|patterns| patterns.any(case.attr.into_iter()))
+            && holds(&self.attribute, &|patterns| patterns.any(case.attrs.iter().map(String::as_str)))
             && holds(&self.output, &|patterns| patterns.any(case.output.into_iter()))
             && holds(&self.provenance, &|patterns| patterns.any(provenance()))
     }

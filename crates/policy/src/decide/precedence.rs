@@ -57,7 +57,8 @@ fn gap() -> Finding {
 }
 
 fn decided(license: serde_json::Value, findings: Vec<Finding>, rules: &Rules) -> Decision {
-    let case = Case { package: "torch-2.1.0", attr: Some("python3Packages.torch"), output: Some("out") };
+    let attrs = ["alias".to_owned(), "python3Packages.torch".to_owned()];
+    let case = Case { package: "torch-2.1.0", attrs: &attrs, output: Some("out") };
     let said = LicenseFacts::from_json(&json!({ "license": license, "provenance": ["binaryNativeCode"] }));
     let facts = rules.correct(&case, &said).unwrap_or(said);
     let files = ["bin/x", "lib/libx.so", "share/a.rar", "bin/app"].map(str::to_owned).to_vec();
@@ -265,7 +266,8 @@ fn mistakes_in_entries_are_shown_with_their_places() {
 #[test]
 fn entries_that_match_nothing_are_named() {
     let facts = LicenseFacts::from_json(&json!({ "license": "mit" }));
-    let case = Case { package: "torch-2.1.0", attr: Some("torch"), output: None };
+    let attrs = ["torch".to_owned()];
+    let case = Case { package: "torch-2.1.0", attrs: &attrs, output: None };
     let more = [
         WITHHOLD_TORCH,
         &WITHHOLD_TORCH.replace("torch", "trch"),

@@ -3,6 +3,7 @@
 use crate::{Case, Code, Date, Policy, Provenance, Rules, Verdict, forecast, shipped};
 use narthex_license::LicenseFacts;
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 
 const TODAY: (u16, u8, u8) = (2026, 11, 22);
 
@@ -20,7 +21,8 @@ fn review(about: &str, answer: &str, until: &str) -> String {
 }
 
 const TORCH: &str = "package = [\"torch\"]";
-const CASE: Case<'_> = Case { package: "torch-2.1.0", attr: Some("python3Packages.torch"), output: None };
+static ATTRS: LazyLock<Vec<String>> = LazyLock::new(|| vec!["alias".to_owned(), "python3Packages.torch".to_owned()]);
+static CASE: LazyLock<Case<'static>> = LazyLock::new(|| Case { package: "torch-2.1.0", attrs: &ATTRS, output: None });
 
 /// Who answers, and what becomes of the package, with all reasons of the operator's.
 fn said(license: Value, more: &str) -> String {
