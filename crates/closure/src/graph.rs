@@ -19,6 +19,8 @@ pub struct Derivation {
     /// Store paths in `src` and `srcs`: what the package is made from, as opposed to patches, tools and
     /// dependencies that are fetched as well.
     pub main_sources: BTreeSet<StorePath>,
+    /// Sources that the builder takes as its arguments: the scripts that it builds with.
+    pub build_scripts: BTreeSet<StorePath>,
     /// Whether the output's content was fixed beforehand by its hash, as fetched sources are.
     pub fixed_output: bool,
 }

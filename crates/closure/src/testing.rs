@@ -26,6 +26,7 @@ pub(crate) fn graph(nodes: &[(&str, &[&str])]) -> Graph {
                 inputs: inputs.iter().map(|input| (path(&format!("{input}.drv")), ["out".to_owned()].into())).collect(),
                 sources: [].into(),
                 main_sources: [].into(),
+                build_scripts: [].into(),
                 fixed_output: false,
             },
         );

@@ -6,11 +6,11 @@
 use crate::package_set::PackageSet;
 use crate::plan::ABSENT;
 use narthex_closure::{Added, Derivation, FlatBuilder, FlatError, FlatGraph, Node, StorePath};
-use narthex_license::{Class, Expr, LicenseFacts};
+use narthex_license::{Class, LicenseFacts};
 use narthex_nix::EvalError;
 use narthex_policy::{Case, Rules};
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -23,6 +23,10 @@ pub enum Diagnostic {
     SeveralLicenses(String, String),
     /// Two descriptions of one derivation differ; inputs and outputs of both count.
     Different(String),
+    /// The license of a derivation is none: its attribute or its path, and what is wrong.
+    Malformed(String, String),
+    /// Of a derivation it is not told what it is made from.
+    InputsUntold(String),
 }
 
 impl fmt::Display for Diagnostic {
@@ -34,6 +38,10 @@ impl fmt::Display for Diagnostic {
             }
             Self::Different(path) => {
                 write!(f, "{path} is described in two ways; the inputs and outputs of both count")
+            }
+            Self::Malformed(what, why) => write!(f, "{what} has a license that cannot be read: {why}"),
+            Self::InputsUntold(path) => {
+                write!(f, "what {path} is made from is not told: `nix-eval-jobs --show-input-drvs` writes `inputDrvs`")
             }
         }
     }
@@ -52,6 +60,14 @@ impl Traits {
     pub(crate) const SOURCES_TOLD: Self = Self(4);
     /// One of its local files is a source of its own.
     const LOCAL_SOURCE: Self = Self(8);
+    /// One of its local files is no script.
+    const LOCAL_FILE: Self = Self(16);
+    /// What it is made from is known.
+    pub(crate) const INPUTS_TOLD: Self = Self(32);
+    /// An evaluation came across its value, so that it had the chance to declare something.
+    pub(crate) const REACHED: Self = Self(64);
+    /// The evaluation did not, although it looked for values: only a text names it.
+    pub(crate) const UNREACHED: Self = Self(128);
 
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -75,6 +91,8 @@ pub struct Inventory {
     /// By derivation, its place among the facts, or `NOTHING`.
     declared: Vec<u32>,
     pub(crate) made_from: BTreeMap<Node, Node>,
+    /// Its own local sources, by numbers, in their order.
+    local: HashMap<Node, Vec<u32>>,
     jobs: Vec<(String, Node)>,
     /// The attributes that a policy can name a derivation by, in their order: of its jobs, and of jobs that were not
     /// asked for.
@@ -113,11 +131,39 @@ impl Inventory {
         Some(self.declared[node.index()]).filter(|facts| *facts != NOTHING)
     }
 
+    /// What it declares.
+    pub(crate) fn facts_of(&self, node: Node) -> Option<&LicenseFacts> {
+        self.facts.get(self.declared(node)? as usize)
+    }
+
     /// Whether it is known that no file of its own went into it. Where local files are not told, only what
     /// calls itself trivial counts as made of nothing else than its inputs.
     pub(crate) fn has_no_local_source(&self, node: Node) -> bool {
         let traits = self.traits[node.index()];
         if traits.has(Traits::SOURCES_TOLD) { !traits.has(Traits::LOCAL_SOURCE) } else { traits.has(Traits::TRIVIAL) }
+    }
+
+    /// Whether no local file is known to have gone into it that a package has not.
+    pub(crate) fn has_local_sources_of(&self, node: Node, package: Node) -> bool {
+        let theirs = self.local.get(&package).map_or(&[] as &[u32], Vec::as_slice);
+        self.local.get(&node).is_none_or(|own| own.iter().all(|source| theirs.contains(source)))
+    }
+
+    pub(crate) fn are_local_sources_told(&self, node: Node) -> bool {
+        self.traits[node.index()].has(Traits::SOURCES_TOLD)
+    }
+
+    pub(crate) fn has_local_file(&self, node: Node) -> bool {
+        self.traits[node.index()].has(Traits::LOCAL_FILE)
+    }
+
+    pub(crate) fn are_inputs_told(&self, node: Node) -> bool {
+        self.traits[node.index()].has(Traits::INPUTS_TOLD)
+    }
+
+    /// Whether it declares nothing only because nothing could ask it.
+    pub(crate) fn is_unreached(&self, node: Node) -> bool {
+        self.traits[node.index()].has(Traits::UNREACHED)
     }
 
     /// What a policy can name a derivation by.
@@ -146,12 +192,15 @@ impl Inventory {
     pub fn put_right(mut self, rules: &Rules) -> Self {
         let mut corrected = Vec::new();
         for node in self.graph.nodes() {
-            // A source that declares nothing goes by the packages made from it.
-            if !self.graph.is_described(node) || (self.is_fixed(node) && self.declared(node).is_none()) {
+            if !self.graph.is_described(node) {
                 continue;
             }
             let declared = self.declared(node).map_or(&ABSENT, |declared| &self.facts[declared as usize]);
-            if let Some(facts) = rules.correct(&self.case(node), declared) {
+            let Some(facts) = rules.correct(&self.case(node), declared) else { continue };
+            // A source that declares nothing goes by the packages made from it, some of which a correction may not be
+            // about. It can be put right to something stricter only.
+            let is_plain_source = self.is_fixed(node) && self.declared(node).is_none();
+            if !is_plain_source || rules.class(Some(&facts)) == Class::Restricted {
                 corrected.push((node, facts));
             }
         }
@@ -165,6 +214,7 @@ impl Inventory {
     /// What an evaluation found.
     pub fn of_set(set: &PackageSet) -> Self {
         let mut filling = Filling::default();
+        filling.walked = true;
         for (path, derivation) in set.graph.iter() {
             filling.add_derivation(path, derivation);
         }
@@ -172,6 +222,7 @@ impl Inventory {
             if let (Some(facts), Ok(node)) = (set.facts(path), filling.builder.mention(&path.to_string())) {
                 filling.say_facts(node, facts.clone());
                 filling.made_from.extend(set.made_from(path).map(|origin| (node, origin.to_string())));
+                filling.add_traits(node, Traits::REACHED);
             }
         }
         for job in &set.jobs {
@@ -201,7 +252,8 @@ pub(crate) struct Filling {
     by_raw: HashMap<Box<str>, u32>,
     raw: String,
     said: Vec<(Node, u32)>,
-    sources: Vec<(Node, u32, bool)>,
+    /// Local files of derivations, and what they are to them.
+    sources: Vec<(Node, u32, Part)>,
     source_numbers: HashMap<String, u32>,
     /// What packages were made from, by path: nothing else has to speak of those.
     pub(crate) made_from: Vec<(Node, String)>,
@@ -210,15 +262,34 @@ pub(crate) struct Filling {
     names: Vec<(String, Node)>,
     pub(crate) errors: Vec<EvalError>,
     diagnostics: Vec<Diagnostic>,
+    /// Whether an evaluation said which values it came across.
+    pub(crate) walked: bool,
 }
 
-/// A script that so many derivations have among their files, and none as its source, is a tool of building.
+/// What a local file is to a derivation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It is named as what the package is made from.
+    Main,
+    /// It is an argument of the builder.
+    BuildScript,
+    /// Anything else.
+    Other,
+}
+
+/// A script that so many derivations are built with, and that is nothing else to any of them, is a tool of building.
 const SHARED_SCRIPT: usize = 8;
 
 impl Filling {
-    pub(crate) fn describe(&mut self, path: &str) -> Result<Node, FlatError> {
+    /// Describes a derivation with what was noted; `told` says whether its inputs are among that.
+    pub(crate) fn describe(&mut self, path: &str, told: bool) -> Result<Node, FlatError> {
         let (node, added) = self.builder.describe(path)?;
-        if added == Added::Different {
+        let was_told = self.traits.get(node.index()).is_some_and(|traits| traits.has(Traits::INPUTS_TOLD));
+        if told {
+            self.add_traits(node, Traits::INPUTS_TOLD);
+        }
+        // What says less is no other description.
+        if added == Added::Different && told && was_told {
             self.diagnostics.push(Diagnostic::Different(path.to_owned()));
         }
         Ok(node)
@@ -233,14 +304,24 @@ impl Filling {
         for (name, output) in &derivation.outputs {
             let _ = self.builder.output(name, Some(&output.to_string()));
         }
-        let Ok(node) = self.describe(&path.to_string()) else { return };
+        let Ok(node) = self.describe(&path.to_string(), true) else { return };
         self.add_traits(node, Traits::SOURCES_TOLD);
         if derivation.fixed_output {
             self.add_traits(node, Traits::FIXED);
         }
         for source in &derivation.sources {
-            self.add_source(node, &source.to_string(), derivation.main_sources.contains(source));
+            let main = derivation.main_sources.contains(source);
+            self.add_source(node, &source.to_string(), main, derivation.build_scripts.contains(source));
         }
+    }
+
+    /// Derivations of which lines do not say what they are made from: their paths, without the folder of the store.
+    pub(crate) fn untold(&self) -> impl Iterator<Item = &str> {
+        let is_untold = |node: &Node| {
+            let traits = self.traits.get(node.index()).copied().unwrap_or_default();
+            self.builder.is_node_described(*node) && !traits.has(Traits::INPUTS_TOLD)
+        };
+        self.builder.nodes().filter(is_untold).map(|node| self.builder.base_name(node))
     }
 
     pub(crate) fn add_traits(&mut self, node: Node, traits: Traits) {
@@ -250,11 +331,17 @@ impl Filling {
         self.traits[node.index()].add(traits);
     }
 
-    /// Notes a local file of a derivation; `main` says that it is named as what the package is made from.
-    pub(crate) fn add_source(&mut self, node: Node, path: &str, main: bool) {
+    /// Notes a local file of a derivation: whether it is named as what the package is made from, and whether the builder
+    /// takes it as an argument.
+    pub(crate) fn add_source(&mut self, node: Node, path: &str, main: bool, build_script: bool) {
         let next = self.source_numbers.len() as u32;
         let number = *self.source_numbers.entry(path.to_owned()).or_insert(next);
-        self.sources.push((node, number, main));
+        let part = match (main, build_script) {
+            (true, _) => Part::Main,
+            (false, true) => Part::BuildScript,
+            (false, false) => Part::Other,
+        };
+        self.sources.push((node, number, part));
     }
 
     /// Notes a license in the shape of `meta.license`, as JSON, and where the code is from in the shape of
@@ -266,12 +353,12 @@ impl Filling {
         let number = match self.by_raw.get(self.raw.as_str()) {
             Some(number) => *number,
             None => {
-                let facts = LicenseFacts {
-                    license: Expr::from_json(&serde_json::from_str(license).unwrap_or(Value::Null)),
-                    provenance: short_names(&serde_json::from_str(provenance).unwrap_or(Value::Null)),
-                    position: None,
-                    correction: None,
+                // JSON may be right in its form and have a value all the same that nothing can hold.
+                let read = |text: &str| match text {
+                    "" => Value::Null,
+                    text => serde_json::from_str(text).unwrap_or_else(|error| json!({"malformed": error.to_string()})),
                 };
+                let facts = LicenseFacts::said(&read(license), &read(provenance));
                 let number = self.fact(facts);
                 self.by_raw.insert(self.raw.as_str().into(), number);
                 number
@@ -286,7 +373,7 @@ impl Filling {
     }
 
     fn fact(&mut self, facts: LicenseFacts) -> u32 {
-        if facts.license == Expr::Absent {
+        if facts.is_silent() {
             return NOTHING;
         }
         let text = format!("{facts:?}");
@@ -303,8 +390,17 @@ impl Filling {
     pub(crate) fn finish(mut self) -> Inventory {
         let graph = self.builder.finish();
         self.traits.resize(graph.len(), Traits::default());
-        for node in own_sources(&self.sources, &self.source_numbers) {
+        let local = own_sources(&self.sources, &self.source_numbers);
+        for node in local.keys() {
             self.traits[node.index()].add(Traits::LOCAL_SOURCE);
+        }
+        let mut is_script = vec![false; self.source_numbers.len()];
+        self.source_numbers.iter().for_each(|(path, number)| is_script[*number as usize] = path.ends_with(".sh"));
+        for (node, ..) in self.sources.iter().filter(|(_, source, _)| !is_script[*source as usize]) {
+            self.traits[node.index()].add(Traits::LOCAL_FILE);
+        }
+        for traits in self.traits.iter_mut().filter(|traits| self.walked && !traits.has(Traits::REACHED)) {
+            traits.add(Traits::UNREACHED);
         }
         let mut diagnostics = self.diagnostics;
         self.jobs.sort_unstable_by(|(a, one), (b, other)| {
@@ -343,6 +439,17 @@ impl Filling {
         }
         let made_from = self.made_from.iter().filter_map(|(node, of)| Some((*node, graph.find(of)?)));
         self.errors.sort_by(|a, b| (&a.attr, &a.message).cmp(&(&b.attr, &b.message)));
+        let attr_of = |node: Node| names.get(&node).and_then(|attrs| attrs.first()).map(|attr| format!("`{attr}`"));
+        let declared_of = |node: Node| self.facts.get(declared[node.index()] as usize);
+        for node in graph.nodes() {
+            if let Some(what) = declared_of(node).and_then(|facts| facts.license.malformed()) {
+                let called = attr_of(node).unwrap_or_else(|| graph.path(node));
+                diagnostics.push(Diagnostic::Malformed(called, what.to_owned()));
+            }
+            if graph.is_described(node) && !self.traits[node.index()].has(Traits::INPUTS_TOLD) {
+                diagnostics.push(Diagnostic::InputsUntold(graph.path(node)));
+            }
+        }
         diagnostics.sort();
         diagnostics.dedup();
         Inventory {
@@ -350,6 +457,7 @@ impl Filling {
             facts: self.facts,
             declared,
             made_from: made_from.collect(),
+            local,
             jobs: self.jobs,
             names,
             errors: self.errors,
@@ -359,30 +467,25 @@ impl Filling {
     }
 }
 
-/// The derivations among whose files is a source. The scripts that nixpkgs builds everything with are none: they
-/// end in `.sh`, many derivations share them, and nobody names them as what it is made from.
-fn own_sources(sources: &[(Node, u32, bool)], numbers: &HashMap<String, u32>) -> BTreeSet<Node> {
-    let mut users: Vec<(usize, bool)> = vec![(0, false); numbers.len()];
-    for (_, source, main) in sources {
-        let (count, is_main) = &mut users[*source as usize];
+/// The local files of derivations that are sources of their own. The scripts that nixpkgs builds everything with are
+/// none: they end in `.sh`, and many derivations give them to their builder.
+fn own_sources(sources: &[(Node, u32, Part)], numbers: &HashMap<String, u32>) -> HashMap<Node, Vec<u32>> {
+    let mut users: Vec<(usize, bool)> = vec![(0, true); numbers.len()];
+    for (_, source, part) in sources {
+        let (count, is_build_script) = &mut users[*source as usize];
         *count += 1;
-        *is_main |= main;
+        *is_build_script &= *part == Part::BuildScript;
     }
-    let mut is_script = vec![false; numbers.len()];
+    let mut is_tool = vec![false; numbers.len()];
     for (path, number) in numbers {
-        let (count, is_main) = users[*number as usize];
-        is_script[*number as usize] = path.ends_with(".sh") && count >= SHARED_SCRIPT && !is_main;
+        let (count, is_build_script) = users[*number as usize];
+        is_tool[*number as usize] = path.ends_with(".sh") && count >= SHARED_SCRIPT && is_build_script;
     }
-    sources.iter().filter(|(_, source, _)| !is_script[*source as usize]).map(|(node, _, _)| *node).collect()
-}
-
-/// What `meta.sourceProvenance` says, in short names: a list of these, or of sets that have them.
-fn short_names(value: &Value) -> Vec<String> {
-    let name = |value: &Value| value.as_str().or_else(|| value.get("shortName")?.as_str()).map(str::to_owned);
-    match value {
-        Value::Array(items) => items.iter().filter_map(name).collect(),
-        other => name(other).into_iter().collect(),
+    let mut own: HashMap<Node, Vec<u32>> = HashMap::new();
+    for (node, source, _) in sources.iter().filter(|(_, source, _)| !is_tool[*source as usize]) {
+        own.entry(*node).or_default().push(*source);
     }
+    own
 }
 
 /// What facts come to, each.

@@ -21,8 +21,13 @@ use std::collections::{BTreeMap, BTreeSet};
 enum Known {
     /// It declares this.
     Declared { facts: LicenseFacts },
-    /// It is a source of these derivations; some may have been described elsewhere.
-    Source { users: BTreeSet<String> },
+    /// It is a source of these derivations; some may have been described elsewhere. Another set may declare something of
+    /// it as well.
+    Source {
+        users: BTreeSet<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        facts: Option<LicenseFacts>,
+    },
     /// It declares nothing, has no source of its own, and all that it is made from is free.
     MadeFromFree,
     /// It declares nothing, and is another build of this package.
@@ -37,11 +42,22 @@ impl Known {
         match (self, other) {
             (one, two) if one == two => one,
             (Self::Declared { facts }, Self::Declared { facts: more }) => Self::Declared { facts: facts.merge(more) },
-            (declared @ Self::Declared { .. }, _) | (_, declared @ Self::Declared { .. }) => declared,
-            (Self::Source { mut users }, Self::Source { users: more }) => {
+            (Self::Source { mut users, facts }, Self::Source { users: more, facts: others }) => {
                 users.extend(more);
-                Self::Source { users }
+                Self::Source { users, facts: facts.into_iter().chain(others).reduce(LicenseFacts::merge) }
             }
+            (Self::Source { users, facts }, Self::Declared { facts: more })
+            | (Self::Declared { facts: more }, Self::Source { users, facts }) => {
+                Self::Source { users, facts: facts.into_iter().chain([more]).reduce(LicenseFacts::merge) }
+            }
+            // What one set takes for another build of a package is declared in the other: both hold.
+            (Self::Declared { facts }, Self::Original { facts: more, .. })
+            | (Self::Original { facts: more, .. }, Self::Declared { facts }) => {
+                Self::Declared { facts: facts.merge(more) }
+            }
+            // What is silent yields to what declares something.
+            (declared @ Self::Declared { .. }, Self::MadeFromFree | Self::Unknown)
+            | (Self::MadeFromFree | Self::Unknown, declared @ Self::Declared { .. }) => declared,
             (Self::Original { package, facts }, Self::Original { package: other, facts: more }) if package == other => {
                 Self::Original { package, facts: facts.merge(more) }
             }
@@ -92,7 +108,8 @@ fn said(inventory: &Inventory, settlement: &Settlement, node: Node) -> Known {
             .map_or(Known::Unknown, |facts| Known::Original { package: graph.name(original).to_owned(), facts }),
         Standing::MadeFromFree => Known::MadeFromFree,
         Standing::Source => {
-            Known::Source { users: settlement.users.of(node).map(|user| graph.base_name(user).to_owned()).collect() }
+            let users = settlement.users.of(node).map(|user| graph.base_name(user).to_owned()).collect();
+            Known::Source { users, facts: None }
         }
         _ => Known::Unknown,
     }
@@ -168,11 +185,27 @@ pub async fn recognize(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Re
     let right = |facts: LicenseFacts| rules.correct(&case, &facts).unwrap_or(facts);
     let facts = match said {
         Known::Declared { facts } => Owned::Output(Some(right(facts))),
-        Known::Original { package, facts } => Owned::Original(package, right(facts)),
+        Known::Original { package, facts } => match rules.correct(&case, &ABSENT) {
+            Some(facts) => Owned::Output(Some(facts)),
+            None => {
+                let right = right_original(rules, &case, &package, &facts);
+                Owned::Original(package, right.unwrap_or(facts))
+            }
+        },
         // What a correction says of one of the inputs cannot be told from here.
         Known::MadeFromFree if !rules.policy().corrects() => Owned::MadeFromFree,
         Known::MadeFromFree | Known::Unknown => Owned::Output(Some(ABSENT.clone())),
-        Known::Source { users } => Owned::Source(source_users(catalog, &users, rules).await?),
+        Known::Source { users, facts } => {
+            let users = source_users(catalog, &users, rules).await?;
+            // Of what is declared and of what is made from it, what withholds.
+            let facts = facts.map(right);
+            let withholds =
+                |facts: &LicenseFacts| forecast(&case, &Provenance::Output(Some(facts)), rules).0 == Verdict::Withhold;
+            match facts.filter(withholds) {
+                Some(facts) => Owned::Output(Some(facts)),
+                None => Owned::Source(users),
+            }
+        }
     };
     Ok(Some(Recognized { output, attrs, facts, derivations }))
 }
@@ -180,6 +213,12 @@ pub async fn recognize(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Re
 /// A text of the catalog. What cannot be read tells nothing.
 fn read(text: &str) -> Known {
     serde_json::from_str(text).unwrap_or(Known::Unknown)
+}
+
+/// The facts of another build of a package as a policy puts them right: by its own name, or by that of the package.
+fn right_original(rules: &Rules, case: &Case<'_>, package: &str, facts: &LicenseFacts) -> Option<LicenseFacts> {
+    let of_package = || rules.correct(&Case { package, ..Case::default() }, facts);
+    rules.correct(case, &ABSENT).or_else(of_package)
 }
 
 /// The packages made from a source: by what they declare, and by what was decided about them.
@@ -193,12 +232,15 @@ async fn source_users(
     let attrs = catalog.attrs_of(&users).await?;
     let mut known = Vec::with_capacity(users.len());
     for user in &users {
-        let facts = said.get(user).map_or(Known::Unknown, |text| read(text));
+        let known_of = said.get(user).map_or(Known::Unknown, |text| read(text));
         let name = user.name().trim_end_matches(".drv");
         let case = Case { package: name, attrs: attrs.get(user).map_or(&[], Vec::as_slice), output: None };
-        let (class, permitted) = match &facts {
+        let (class, permitted) = match &known_of {
             Known::Declared { facts } | Known::Original { facts, .. } => {
-                let right = rules.correct(&case, facts);
+                let right = match &known_of {
+                    Known::Original { package, facts } => right_original(rules, &case, package, facts),
+                    _ => rules.correct(&case, facts),
+                };
                 let facts = right.as_ref().unwrap_or(facts);
                 let verdict = forecast(&case, &Provenance::Output(Some(facts)), rules).0;
                 (rules.class(Some(facts)), verdict == Verdict::Publish)
@@ -222,14 +264,15 @@ mod tests {
     }
 
     fn source(users: &[&str]) -> Known {
-        Known::Source { users: users.iter().map(|user| (*user).to_owned()).collect() }
+        Known::Source { users: users.iter().map(|user| (*user).to_owned()).collect(), facts: None }
     }
 
     fn class(known: &Known) -> Class {
         match known {
             Known::Declared { facts } | Known::Original { facts, .. } => facts.class(),
             Known::MadeFromFree => Class::MadeFromFree,
-            Known::Source { .. } | Known::Unknown => Class::Unknown,
+            Known::Source { facts: Some(facts), .. } => facts.class(),
+            Known::Source { facts: None, .. } | Known::Unknown => Class::Unknown,
         }
     }
 
@@ -257,6 +300,16 @@ mod tests {
         check(&original, &original, Class::Free);
         check(&source(&["a"]), &Known::MadeFromFree, Class::Unknown);
         assert_eq!(source(&["a"]).merge(source(&["b"])), source(&["a", "b"]));
+        // What is a source in one set and declared in the other is both.
+        check(&source(&["a"]), &declared("unfree"), Class::Restricted);
+        let Known::Source { users, .. } = declared("mit").merge(source(&["a"])) else { panic!("no source any more") };
+        assert_eq!(users, BTreeSet::from(["a".to_owned()]));
+        let of_unfree = Known::Original {
+            package: "x".to_owned(),
+            facts: LicenseFacts::from_json(&json!({ "license": "unfree" })),
+        };
+        check(&of_unfree, &declared("mit"), Class::Restricted);
+        check(&original, &declared("mit"), Class::Free);
     }
 
     #[test]

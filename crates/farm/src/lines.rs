@@ -3,7 +3,8 @@
 //!
 //! Keys that are read: `attr`, `attrPath`, `error`, `drvPath`, `outputs`, `inputDrvs`, `meta.license`,
 //! `meta.sourceProvenance`, and of lines that describe a graph `fixedOutput`, `preferLocalBuild`, `allowSubstitutes`,
-//! `inputSrcs` (local files), `mainSrcs` (those among them that the package is made from) and `extraValue`: `facts`, as the
+//! `inputSrcs` (local files), `mainSrcs` and `buildScripts` (those among them that the package is made from, or that its
+//! builder takes as arguments), `reached` (whether an evaluation came across its value) and `extraValue`: `facts`, as the
 //! walker writes them where `--apply` carried it (derivations, each with its facts behind a space), or `license` and
 //! `provenance` of this derivation alone, and `madeFrom`, the derivation of the package that a wrapper or a variant was made
 //! from. All others are passed over. `narthex eval --format json` writes such lines. Pure: text in, values out; who has
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Why a line could not be used.
@@ -61,9 +63,10 @@ impl Lines {
         self.read
     }
 
-    /// Derivations that lines name and that none describes.
+    /// Derivations that lines name, and of which none says what they are made from.
     pub fn undescribed(&self) -> Vec<StorePath> {
-        self.filling.builder.undescribed().filter_map(parse_store_path).collect()
+        let untold = self.filling.untold();
+        self.filling.builder.undescribed().chain(untold).filter_map(parse_store_path).collect()
     }
 
     /// Whether a line describes a derivation.
@@ -95,19 +98,27 @@ impl Lines {
             return Ok(());
         }
         let path = line.derivation.ok_or(LineError::Nothing)?;
+        // All that can be wrong is found before anything of the line counts.
+        let facts = line.extra.iter().flat_map(|extra| extra.facts.iter().flatten());
+        let facts: Vec<(&str, Said<'_>)> = facts.map(|text| said(text)).collect::<Result<_, _>>()?;
         let made_from = line.extra.as_ref().and_then(|extra| extra.made_from.as_deref());
         if let Some(of) = made_from.filter(|of| !parse_store_path(of).is_some_and(|path| path.is_derivation())) {
             return Err(LineError::NotADerivation(of.to_owned()));
         }
-        let node = self.filling.describe(&path).map_err(|error| match error {
+        let told = line.traits.has(Traits::INPUTS_TOLD);
+        let node = self.filling.describe(&path, told).map_err(|error| match error {
             FlatError::Input(input) => LineError::NotADerivation(input),
             _ => LineError::NotADerivation(path.clone().into_owned()),
         })?;
         self.filling.add_traits(node, line.traits);
+        if line.extra.as_ref().is_some_and(|extra| extra.facts.is_some()) {
+            self.filling.walked = true;
+            self.filling.add_traits(node, Traits::REACHED);
+        }
         self.filling.made_from.extend(made_from.map(|of| (node, of.to_owned())));
-        let main = line.main_sources.unwrap_or_default();
+        let (main, scripts) = (line.main_sources.unwrap_or_default(), line.build_scripts.unwrap_or_default());
         for source in line.sources.iter().flatten() {
-            self.filling.add_source(node, source, main.contains(source));
+            self.filling.add_source(node, source, main.contains(source), scripts.contains(source));
         }
         if let Some(meta) = line.meta {
             // What is no set of fields may have hidden any license.
@@ -117,11 +128,18 @@ impl Lines {
                 Err(_) => self.filling.say_license(node, r#"{"malformed":"meta"}"#, ""),
             }
         }
-        if let Some(extra) = line.extra {
+        if line.is_extra_malformed {
+            self.filling.say_license(node, r#"{"malformed":"extraValue"}"#, "");
+        }
+        for (path, said) in &facts {
+            // Their paths were looked at.
+            let Ok(node) = self.filling.builder.mention(path) else { continue };
+            self.filling.add_traits(node, Traits::REACHED);
+            self.say(node, said.license, said.provenance);
+            self.filling.made_from.extend(said.made_from.as_ref().map(|of| (node, of.clone().into_owned())));
+        }
+        if let Some(extra) = &line.extra {
             self.say(node, extra.license, extra.provenance);
-            for said in extra.facts.iter().flatten() {
-                self.said(said)?;
-            }
         }
         if let Some(attr) = attr {
             self.filling.jobs.push((attr, node));
@@ -129,23 +147,21 @@ impl Lines {
         Ok(())
     }
 
-    /// What the walker says of a derivation: its path, and its facts behind a space.
-    fn said(&mut self, text: &str) -> Result<(), LineError> {
-        let Some((path, facts)) = text.split_once(' ') else {
-            return Err(LineError::NotADerivation(text.to_owned()));
-        };
-        let node = self.filling.builder.mention(path).map_err(|_| LineError::NotADerivation(path.to_owned()))?;
-        let facts: Said<'_> = serde_json::from_str(facts)?;
-        self.say(node, facts.license, facts.provenance);
-        self.filling.made_from.extend(facts.made_from.map(|of| (node, of.into_owned())));
-        Ok(())
-    }
-
     fn say(&mut self, node: Node, license: Option<&RawValue>, provenance: Option<&RawValue>) {
-        if let Some(license) = license {
-            self.filling.say_license(node, license.get(), provenance.map_or("", RawValue::get));
+        if license.is_some() || provenance.is_some() {
+            let text = |value: Option<&RawValue>| value.map_or("", RawValue::get).to_owned();
+            self.filling.say_license(node, &text(license), &text(provenance));
         }
     }
+}
+
+/// What the walker says of a derivation: its path, and its facts behind a space.
+fn said(text: &str) -> Result<(&str, Said<'_>), LineError> {
+    let (path, facts) = text.split_once(' ').unwrap_or((text, "null"));
+    if !parse_store_path(path).is_some_and(|path| path.is_derivation()) {
+        return Err(LineError::NotADerivation(path.to_owned()));
+    }
+    Ok((path, serde_json::from_str(facts)?))
 }
 
 #[derive(Deserialize)]
@@ -213,10 +229,12 @@ struct Line<'a> {
     extra: Option<Extra<'a>>,
     sources: Option<Vec<String>>,
     main_sources: Option<Vec<String>>,
+    build_scripts: Option<Vec<String>>,
+    is_extra_malformed: bool,
     traits: Traits,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(field_identifier, rename_all = "camelCase")]
 enum Key {
     Attr,
@@ -227,6 +245,8 @@ enum Key {
     InputDrvs,
     InputSrcs,
     MainSrcs,
+    BuildScripts,
+    Reached,
     Meta,
     ExtraValue,
     FixedOutput,
@@ -256,14 +276,23 @@ impl<'de> Visitor<'de> for LineSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut line = Line::default();
-        while let Some(key) = map.next_key()? {
+        let mut seen = 0u32;
+        while let Some(key) = map.next_key::<Key>()? {
+            let bit = 1 << key as u32;
+            if seen & bit != 0 && !matches!(key, Key::Other) {
+                return Err(A::Error::custom("a key is there twice"));
+            }
+            seen |= bit;
             match key {
                 Key::Attr => line.attr = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
                 Key::AttrPath => line.attr_path = map.next_value()?,
                 Key::Error => line.error = map.next_value::<Option<Message<'de>>>()?.map(Message::text),
                 Key::DrvPath => line.derivation = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
                 Key::Outputs => map.next_value_seed(Pairs { filling: &mut *self.0, add: add_output })?,
-                Key::InputDrvs => map.next_value_seed(Pairs { filling: &mut *self.0, add: add_input })?,
+                Key::InputDrvs => {
+                    map.next_value_seed(Pairs { filling: &mut *self.0, add: add_input })?;
+                    line.traits.add(Traits::INPUTS_TOLD);
+                }
                 Key::InputSrcs => {
                     line.sources = map.next_value()?;
                     if line.sources.is_some() {
@@ -271,11 +300,19 @@ impl<'de> Visitor<'de> for LineSeed<'_> {
                     }
                 }
                 Key::MainSrcs => line.main_sources = map.next_value()?,
+                Key::BuildScripts => line.build_scripts = map.next_value()?,
+                Key::Reached if map.next_value::<Option<bool>>()? == Some(false) => {
+                    line.traits.add(Traits::UNREACHED);
+                }
                 Key::Meta => line.meta = Some(map.next_value()?),
                 // Anybody's `--apply` may have written anything here; what is no facts says nothing.
                 Key::ExtraValue => {
                     let value: &RawValue = map.next_value()?;
-                    line.extra = serde_json::from_str(value.get()).ok();
+                    match serde_json::from_str(value.get()) {
+                        Ok(extra) => line.extra = extra,
+                        // What has our keys and says something else with them may hide any license.
+                        Err(_) => line.is_extra_malformed = speaks_of_facts(value.get()),
+                    }
                 }
                 Key::FixedOutput if map.next_value::<Option<bool>>()? == Some(true) => line.traits.add(Traits::FIXED),
                 Key::PreferLocalBuild if map.next_value::<Option<bool>>()? == Some(true) => {
@@ -284,7 +321,7 @@ impl<'de> Visitor<'de> for LineSeed<'_> {
                 Key::AllowSubstitutes if map.next_value::<Option<bool>>()? == Some(false) => {
                     line.traits.add(Traits::TRIVIAL);
                 }
-                Key::FixedOutput | Key::PreferLocalBuild | Key::AllowSubstitutes => {}
+                Key::FixedOutput | Key::PreferLocalBuild | Key::AllowSubstitutes | Key::Reached => {}
                 Key::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -292,6 +329,12 @@ impl<'de> Visitor<'de> for LineSeed<'_> {
         }
         Ok(line)
     }
+}
+
+/// Whether a value is an object with one of the keys that facts have.
+fn speaks_of_facts(text: &str) -> bool {
+    let fields: BTreeMap<Cow<'_, str>, IgnoredAny> = serde_json::from_str(text).unwrap_or_default();
+    ["license", "provenance", "facts", "madeFrom"].iter().any(|key| fields.contains_key(*key))
 }
 
 /// The pairs of an object, each handed on as it is read.

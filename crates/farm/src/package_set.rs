@@ -1,10 +1,11 @@
 //! An evaluated package set: jobs, the graph below them, and what is declared of each part.
 
 use crate::inventory::Inventory;
+use crate::plan::ABSENT;
 use crate::settle::{Standing, settle};
 use narthex_closure::{Derivation, Graph, StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
-use narthex_license::{Class, Expr, LicenseFacts};
+use narthex_license::{Class, LicenseFacts};
 use narthex_nix::{
     DerivationFacts, EvalError, EvalOptions, Evaluation, Expression, GraphError, Job, Nix, NixError, read_graph,
 };
@@ -38,15 +39,22 @@ pub struct PackageSet {
     names: BTreeMap<StorePath, Vec<String>>,
     /// The jobs and all that they are made of. The graph may hold more.
     scope: BTreeSet<StorePath>,
-    /// What declares nothing and goes by a rule all the same.
+    /// What each derivation goes by.
     settled: BTreeMap<StorePath, Settled>,
 }
 
-/// By which rule a derivation is settled that declares nothing.
+/// What a derivation goes by.
 #[derive(Clone, Debug)]
 enum Settled {
+    Declared(LicenseFacts),
+    Source,
     MadeFromFree,
-    Original { name: String, facts: LicenseFacts },
+    Original {
+        name: String,
+        facts: LicenseFacts,
+    },
+    /// It declares nothing, and no rule is about it.
+    Silent,
 }
 
 /// How a store path comes into a package set.
@@ -139,15 +147,17 @@ impl PackageSet {
     /// The facts as a policy puts them right. Everything that is decided and learned goes by these.
     #[must_use]
     pub fn put_right(mut self, rules: &Rules) -> Self {
-        let corrected: Vec<(StorePath, LicenseFacts)> = (self.graph.iter())
-            .filter_map(|(path, _)| Some((path.clone(), rules.correct(&self.case_of(path, None), self.facts(path)?)?)))
-            .collect();
-        for (path, facts) in corrected {
-            if let Some(known) = self.facts.get_mut(&path) {
-                known.facts = facts;
+        let inventory = Inventory::of_set(&self).put_right(rules);
+        for (path, derivation) in self.graph.iter() {
+            let node = inventory.graph().find(&path.to_string());
+            let facts = node.and_then(|node| inventory.facts_of(node)).filter(|facts| facts.correction.is_some());
+            if let Some(facts) = facts {
+                let (name, made_from) = (derivation.name.clone(), None);
+                let said = DerivationFacts { name, facts: facts.clone(), made_from };
+                self.facts.entry(path.clone()).or_insert(said).facts = facts.clone();
             }
         }
-        self.settled = settled(&Inventory::of_set(&self));
+        self.settled = settled(&inventory);
         self
     }
 
@@ -185,8 +195,8 @@ impl PackageSet {
     pub(crate) fn class(&self, derivation: &StorePath, rules: &Rules) -> Class {
         match self.settled.get(derivation) {
             Some(Settled::MadeFromFree) => Class::MadeFromFree,
-            Some(Settled::Original { facts, .. }) => rules.class(Some(facts)),
-            None => rules.class(self.facts(derivation)),
+            Some(Settled::Declared(facts) | Settled::Original { facts, .. }) => rules.class(Some(facts)),
+            Some(Settled::Source | Settled::Silent) | None => Class::Unknown,
         }
     }
 
@@ -195,15 +205,16 @@ impl PackageSet {
         match self.settled.get(derivation) {
             Some(Settled::MadeFromFree) => Provenance::MadeFromFree,
             Some(Settled::Original { name, facts }) => Provenance::Original { name, facts },
-            None => Provenance::Output(self.facts(derivation)),
+            Some(Settled::Declared(facts)) => Provenance::Output(Some(facts)),
+            Some(Settled::Source | Settled::Silent) => Provenance::Output(Some(&ABSENT)),
+            None => Provenance::Output(None),
         }
     }
 
     /// Whether a derivation is a source that takes the facts of the packages made from it. One that
     /// says something of itself is taken at its word.
     pub(crate) fn is_plain_source(&self, path: &StorePath) -> bool {
-        let fixed = self.graph.get(path).is_some_and(|derivation| derivation.fixed_output);
-        fixed && self.facts(path).is_none_or(|facts| facts.license == Expr::Absent)
+        matches!(self.settled.get(path), Some(Settled::Source))
     }
 
     /// The name of a derivation, for people.
@@ -245,13 +256,16 @@ impl PackageSet {
 fn settled(inventory: &Inventory) -> BTreeMap<StorePath, Settled> {
     let settlement = settle(inventory);
     let graph = inventory.graph();
+    let facts = |place: u32| settlement.facts.get(place as usize).cloned();
     let of = |node| match settlement.standing(node) {
+        Standing::Declared(place) => Some(Settled::Declared(facts(place)?)),
+        Standing::Source => Some(Settled::Source),
         Standing::MadeFromFree => Some(Settled::MadeFromFree),
-        Standing::Original(original, facts) => {
-            let facts = settlement.facts.get(facts as usize)?.clone();
-            Some(Settled::Original { name: graph.name(original).to_owned(), facts })
+        Standing::Original(original, place) => {
+            Some(Settled::Original { name: graph.name(original).to_owned(), facts: facts(place)? })
         }
-        _ => None,
+        Standing::OwnSource | Standing::NotFree | Standing::Untold => Some(Settled::Silent),
+        Standing::Unreached | Standing::Disputed | Standing::Incomplete(_) | Standing::Missing => None,
     };
     graph.nodes().filter_map(|node| Some((parse_store_path(graph.base_name(node))?, of(node)?))).collect()
 }
@@ -264,12 +278,8 @@ fn add_role<'a>(roles: &mut BTreeMap<StorePath, Role<'a>>, path: &StorePath, rol
     };
     match (known, role) {
         (Role::Source(users), Role::Source(more)) => users.extend(more),
-        (Role::Output(known), Role::Output(said)) => {
-            let class = |facts: Option<&LicenseFacts>| facts.map_or(Class::Unknown, LicenseFacts::class);
-            if class(said) > class(*known) {
-                *known = said;
-            }
-        }
+        // What several declare holds together already.
+        (Role::Output(known), Role::Output(said)) if *known == said => {}
         // A source of one package and the product of another: nobody can say what it is.
         (known, _) => *known = Role::Output(None),
     }

@@ -174,7 +174,7 @@ impl<'a> Plan<'a> {
                 };
                 Provenance::Source(self.source_users(node).into_iter().map(user).collect())
             }
-            Standing::Disputed | Standing::Missing => Provenance::Output(None),
+            Standing::Disputed | Standing::Missing | Standing::Unreached => Provenance::Output(None),
             Standing::OwnSource | Standing::NotFree | Standing::Untold => Provenance::Output(Some(&ABSENT)),
         }
     }

@@ -4,7 +4,8 @@
 //! - Another build of a package (the same name from the same sources, or one that is said to be made from it)
 //!   takes the facts of that package, unless something that is not free went in that the package does not have.
 //! - What has no source of its own, and is made from free packages alone, is *made from free inputs*.
-//! - All else is unknown, and so is what depends on a derivation that is missing or made of itself.
+//! - All else is unknown: what depends on a derivation that is missing or made of itself, and what an evaluation never came
+//!   across, since it may well declare something.
 //!
 //! A source of one's own is a fixed-output derivation among the direct inputs, or a local file. Where local files are
 //! not told, only what calls itself trivial to build counts as having none. What a standard environment is made
@@ -15,7 +16,9 @@
 use crate::inventory::{Inventory, NOTHING, classes};
 use narthex_closure::{Node, Order, OutputPath, Users};
 use narthex_license::{Class, LicenseFacts, Reading};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 /// What a derivation goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +35,10 @@ pub(crate) enum Standing {
     OwnSource,
     /// It has no source of its own, but something that is not known to be free went in.
     NotFree,
-    /// Whether it has a source of its own cannot be told.
+    /// Whether it has a source of its own, or what it is made from, cannot be told.
     Untold,
+    /// Only a text led to it, so that nobody could ask what it declares.
+    Unreached,
     /// One of its paths is made by another derivation as well, of which something else holds.
     Disputed,
     /// It needs this derivation, which is missing or made of itself.
@@ -63,6 +68,7 @@ impl Rulings {
                 Standing::OwnSource => "unknown: has a source and declares no license",
                 Standing::NotFree => "unknown: no source of its own, but inputs that are not known to be free",
                 Standing::Untold => "unknown: whether it has a source of its own is not told",
+                Standing::Unreached => "unknown: only a text names it, so that what it declares is not told",
                 Standing::Disputed => "unknown: shares a path with another derivation",
                 Standing::Incomplete(_) => "unknown: needs something that is missing or made of itself",
                 Standing::Missing => "missing",
@@ -87,6 +93,7 @@ pub(crate) struct Settlement {
     /// Derivations that make one path together with others.
     pub(crate) together: HashMap<OutputPath, Vec<Node>>,
     merged: HashMap<Vec<u32>, u32>,
+    tainted: Vec<bool>,
 }
 
 impl Settlement {
@@ -148,9 +155,19 @@ impl Settlement {
         matches!(self.class(node), Class::Free | Class::MadeFromFree)
     }
 
-    fn is_declared_unfree(&self, node: Node) -> bool {
-        let declared = matches!(self.standing(node), Standing::Declared(_) | Standing::Original(..));
-        declared && matches!(self.class(node), Class::Redistributable | Class::Restricted)
+    /// Whether something that is declared not to be free went into it, through nothing that declares a license.
+    fn is_tainted(&self, node: Node) -> bool {
+        self.tainted[node.index()]
+    }
+
+    fn taint(&mut self, inventory: &Inventory, node: Node) {
+        self.tainted[node.index()] = match self.standing(node) {
+            Standing::Declared(_) | Standing::Original(..) => {
+                matches!(self.class(node), Class::Redistributable | Class::Restricted)
+            }
+            Standing::Source => false,
+            _ => inventory.graph.inputs(node).any(|input| self.is_tainted(input)),
+        };
     }
 }
 
@@ -167,13 +184,14 @@ pub(crate) fn settle(inventory: &Inventory) -> Settlement {
         together: together(inventory),
         declared: graph.nodes().map(|node| inventory.declared(node).unwrap_or(NOTHING)).collect(),
         merged: HashMap::new(),
+        tainted: vec![false; graph.len()],
         order,
     };
     share(inventory, &mut settlement);
     for node in disputed(inventory, &settlement) {
         settlement.standings[node.index()] = Standing::Disputed;
     }
-    let originals = Originals::of(inventory, &settlement);
+    let mut originals = Originals::of(inventory, &settlement);
     let mut environments = Environments(vec![None; graph.len()]);
     let order = std::mem::take(&mut settlement.order.inputs_first);
     for node in &order {
@@ -185,8 +203,9 @@ pub(crate) fn settle(inventory: &Inventory) -> Settlement {
             _ if disputed => Standing::Disputed,
             (_, Some(facts)) => Standing::Declared(facts),
             _ if inventory.is_fixed(*node) => Standing::Source,
-            _ => by_rule(inventory, &mut settlement, &originals, &mut environments, *node),
+            _ => by_rule(inventory, &mut settlement, &mut originals, &mut environments, *node),
         };
+        settlement.taint(inventory, *node);
     }
     settlement.order.inputs_first = order;
     for node in settlement.order.cyclic.clone() {
@@ -215,17 +234,20 @@ fn fault(inventory: &Inventory, settlement: &Settlement, node: Node) -> Option<N
 fn by_rule<'i>(
     inventory: &'i Inventory,
     settlement: &mut Settlement,
-    originals: &Originals<'i>,
+    originals: &mut Originals<'i>,
     environments: &mut Environments,
     node: Node,
 ) -> Standing {
-    if let Some((original, facts)) = originals.find(inventory, settlement, node) {
+    if inventory.is_unreached(node) {
+        return Standing::Unreached;
+    }
+    if let Some((original, facts)) = originals.find(inventory, settlement, environments, node) {
         return Standing::Original(original, facts);
     }
     if has_fixed_source(inventory, node) {
         return Standing::OwnSource;
     }
-    if !inventory.has_no_local_source(node) {
+    if !inventory.has_no_local_source(node) || !inventory.are_inputs_told(node) {
         return Standing::Untold;
     }
     let settlement: &Settlement = settlement;
@@ -248,18 +270,52 @@ impl Environments {
 }
 
 /// Whether it is a standard environment of nixpkgs, final or of a stage before. One that something went into that is
-/// declared not to be free is asked like everything else.
+/// declared not to be free, or a local file that is no script, is asked like everything else.
 fn is_environment(inventory: &Inventory, settlement: &Settlement, node: Node) -> bool {
     let name = inventory.graph.name(node);
     (name == "stdenv" || name.starts_with("stdenv-") || name.starts_with("bootstrap-stage"))
         && settlement.declared(node).is_none()
         && !has_fixed_source(inventory, node)
-        && !inventory.graph.inputs(node).any(|input| settlement.is_declared_unfree(input))
+        && !inventory.has_local_file(node)
+        && !inventory.graph.inputs(node).any(|input| settlement.is_tainted(input))
 }
 
 /// Declared packages by name and sources, as far as there are other derivations with that name.
 struct Originals<'i> {
-    declared: HashMap<(&'i str, Vec<OutputPath>), Vec<Node>>,
+    declared: HashMap<(&'i str, Vec<OutputPath>), Rc<Kin>>,
+}
+
+/// Packages that something else may be another build of.
+#[derive(Default)]
+struct Kin {
+    packages: Vec<Node>,
+    /// What holds for it: worked out when it is first asked for.
+    holds: OnceCell<Option<Holds>>,
+}
+
+/// What all packages of a kin have.
+struct Holds {
+    first: Node,
+    facts: u32,
+    inputs: HashSet<Node>,
+}
+
+impl Kin {
+    fn holds(&self, inventory: &Inventory, settlement: &mut Settlement) -> Option<&Holds> {
+        self.holds.get_or_init(|| {
+            let graph = &inventory.graph;
+            let facts = self.packages.iter().filter_map(|package| settlement.declared(*package)).collect();
+            let facts = settlement.merged(facts)?;
+            let first = *graph.sorted(self.packages.iter().copied()).first()?;
+            let mut inputs: HashSet<Node> = graph.inputs(first).collect();
+            for package in &self.packages {
+                let theirs: HashSet<Node> = graph.inputs(*package).collect();
+                inputs.retain(|input| theirs.contains(input));
+            }
+            Some(Holds { first, facts, inputs })
+        });
+        self.holds.get()?.as_ref()
+    }
 }
 
 impl<'i> Originals<'i> {
@@ -268,57 +324,85 @@ impl<'i> Originals<'i> {
         let package = |node: &Node| graph.is_described(*node) && !inventory.is_fixed(*node);
         let silent = graph.nodes().filter(|node| settlement.declared(*node).is_none()).filter(package);
         let wanted: HashSet<&str> = silent.map(|node| graph.name(node)).collect();
-        let mut declared: HashMap<_, Vec<Node>> = HashMap::new();
+        let mut declared: HashMap<_, Kin> = HashMap::new();
         for node in graph.nodes().filter(package).filter(|node| settlement.declared(*node).is_some()) {
             let name = graph.name(node);
             if wanted.contains(name) {
                 let sources = sources(inventory, node);
                 if !sources.is_empty() {
-                    declared.entry((name, sources)).or_default().push(node);
+                    declared.entry((name, sources)).or_default().packages.push(node);
                 }
             }
         }
-        Self { declared }
+        Self { declared: declared.into_iter().map(|(key, kin)| (key, Rc::new(kin))).collect() }
     }
 
-    fn find(&self, inventory: &'i Inventory, settlement: &mut Settlement, node: Node) -> Option<(Node, u32)> {
+    /// The package that something is another build of, and the facts that it goes by.
+    fn find(
+        &mut self,
+        inventory: &'i Inventory,
+        settlement: &mut Settlement,
+        environments: &mut Environments,
+        node: Node,
+    ) -> Option<(Node, u32)> {
         let graph = &inventory.graph;
-        let originals: Vec<Node> = match said_original(inventory, settlement, node) {
+        let kin = match said_original(inventory, settlement, node) {
             // With a source that the package has not, it is something else.
             Some(original) => {
                 let theirs = sources(inventory, original);
                 let is_alike = sources(inventory, node).iter().all(|source| theirs.contains(source))
-                    && inventory.has_no_local_source(node);
-                is_alike.then(|| vec![original])?
+                    && (inventory.has_no_local_source(node) || inventory.are_local_sources_told(node));
+                is_alike.then(|| Rc::new(Kin { packages: vec![original], holds: OnceCell::new() }))?
             }
-            None => self.declared.get(&(graph.name(node), sources(inventory, node)))?.clone(),
+            None => Rc::clone(self.declared.get(&(graph.name(node), sources(inventory, node)))?),
         };
-        let unfree = graph.inputs(node).filter(|input| settlement.is_declared_unfree(*input));
-        for input in unfree {
-            // Another build of the package is the package.
-            let builds = match settlement.standing(input) {
-                Standing::Original(original, _) => original,
-                _ => input,
+        if !kin.packages.iter().all(|package| inventory.has_local_sources_of(node, *package)) {
+            return None;
+        }
+        let holds = kin.holds(inventory, settlement)?;
+        let settlement: &Settlement = settlement;
+        // What standard environments are made from is not asked, and the early stages are built with it.
+        let mut seeds: Option<HashSet<Node>> = None;
+        for input in graph.inputs(node).filter(|input| !holds.inputs.contains(input)) {
+            let is_kin = match settlement.standing(input) {
+                Standing::Original(original, _) => kin.packages.contains(&original),
+                _ => kin.packages.contains(&input),
             };
-            let of = |original: &Node| {
-                *original == input || *original == builds || graph.inputs(*original).any(|of| of == input)
+            let is_another_build = || {
+                let name = graph.name(input);
+                !settlement.is_tainted(input) && holds.inputs.iter().any(|theirs| graph.name(*theirs) == name)
             };
-            if !originals.iter().all(of) {
+            let harmless = is_kin
+                || inventory.is_fixed(input)
+                || settlement.is_free(input)
+                || environments.has(inventory, settlement, input)
+                || is_another_build()
+                || seeds
+                    .get_or_insert_with(|| {
+                        let environments =
+                            graph.inputs(node).filter(|input| environments.has(inventory, settlement, *input));
+                        environments.flat_map(|environment| graph.inputs(environment)).collect()
+                    })
+                    .contains(&input);
+            if !harmless {
                 return None;
             }
         }
-        let facts = originals.iter().filter_map(|original| settlement.declared(*original)).collect();
-        let facts = settlement.merged(facts)?;
-        Some((*graph.sorted(originals).first()?, facts))
+        Some((holds.first, holds.facts))
     }
 }
 
-/// The package that a derivation is said to be made from, which declares something: that of a wrapper of a wrapper, too.
+/// The package that a derivation is said to be made from, and is made from: that of a wrapper of a wrapper, too.
 fn said_original(inventory: &Inventory, settlement: &Settlement, node: Node) -> Option<Node> {
-    const LONGEST: usize = 8;
-    let made_from = |node: &Node| inventory.made_from.get(node).copied();
-    let mut chain = std::iter::successors(made_from(&node), made_from).take(LONGEST);
-    chain.find(|of| settlement.declared(*of).is_some())
+    let of = *inventory.made_from.get(&node)?;
+    if !inventory.graph.inputs(node).any(|input| input == of) {
+        return None;
+    }
+    match settlement.standing(of) {
+        Standing::Declared(_) => Some(of),
+        Standing::Original(original, _) => Some(original),
+        _ => None,
+    }
 }
 
 /// The paths of its fetched sources. The same source fetched by two derivations is one path.
@@ -347,15 +431,27 @@ fn together(inventory: &Inventory) -> HashMap<OutputPath, Vec<Node>> {
 }
 
 /// What makes the same path is the same build, but for how its sources are fetched: what one declares holds
-/// for all, and what several declare holds together.
+/// for all, and what several declare holds together. So it is with what shares a path with one of these.
 fn share(inventory: &Inventory, settlement: &mut Settlement) {
-    for makers in settlement.together.values().cloned().collect::<Vec<_>>() {
-        if makers.iter().any(|node| inventory.is_fixed(*node)) {
-            continue;
+    let mut makers: Vec<Vec<Node>> = settlement.together.values().cloned().collect();
+    makers.retain(|makers| !makers.iter().any(|node| inventory.is_fixed(*node)));
+    // By numbers of the groups that each derivation is in, which lead from one group to the next.
+    let mut groups: HashMap<Node, Vec<usize>> = HashMap::new();
+    for (number, makers) in makers.iter().enumerate() {
+        makers.iter().for_each(|node| groups.entry(*node).or_default().push(number));
+    }
+    let mut is_done = vec![false; makers.len()];
+    for first in 0..makers.len() {
+        let (mut todo, mut all) = (vec![first], Vec::new());
+        while let Some(group) = todo.pop() {
+            if !std::mem::replace(&mut is_done[group], true) {
+                all.extend(&makers[group]);
+                todo.extend(makers[group].iter().flat_map(|node| &groups[node]));
+            }
         }
-        let said = makers.iter().filter_map(|node| settlement.declared(*node)).collect();
+        let said = all.iter().filter_map(|node| settlement.declared(*node)).collect();
         if let Some(facts) = settlement.merged(said) {
-            makers.iter().for_each(|node| settlement.declared[node.index()] = facts);
+            all.iter().for_each(|node| settlement.declared[node.index()] = facts);
         }
     }
 }

@@ -42,16 +42,11 @@ impl LicenseFacts {
             #[serde(default)]
             license: Value,
             #[serde(default)]
-            provenance: Vec<String>,
+            provenance: Value,
             position: Option<String>,
         }
         match Raw::deserialize(value) {
-            Ok(raw) => Self {
-                license: Expr::from_json(&raw.license),
-                provenance: raw.provenance,
-                position: raw.position,
-                correction: None,
-            },
+            Ok(raw) => Self { position: raw.position, ..Self::said(&raw.license, &raw.provenance) },
             Err(error) => Self {
                 license: Expr::Malformed(error.to_string()),
                 provenance: Vec::new(),
@@ -59,6 +54,32 @@ impl LicenseFacts {
                 correction: None,
             },
         }
+    }
+
+    /// Reads `meta.license` and `meta.sourceProvenance`: short names, or sets that have them. Where it cannot be told where
+    /// the code is from, something stands beside the license that nobody understands.
+    pub fn said(license: &Value, provenance: &Value) -> Self {
+        let name = |value: &Value| value.as_str().or_else(|| value.get("shortName")?.as_str()).map(str::to_owned);
+        let names: Option<Vec<String>> = match provenance {
+            Value::Null => Some(Vec::new()),
+            Value::Array(items) => items.iter().map(name).collect(),
+            other => name(other).map(|name| vec![name]),
+        };
+        let license = Expr::from_json(license);
+        let license = match (&names, license) {
+            (Some(_), license) => license,
+            (None, license) => {
+                let unclear = Expr::Malformed("a sourceProvenance that cannot be read".to_owned());
+                if license == Expr::Absent { unclear } else { Expr::All(vec![license, unclear]) }
+            }
+        };
+        Self { license, provenance: names.unwrap_or_default(), position: None, correction: None }
+    }
+
+    /// Whether nothing is said that a decision could go by. That the code is its author's own source says nothing of
+    /// licenses.
+    pub fn is_silent(&self) -> bool {
+        self.license == Expr::Absent && self.provenance.iter().all(|name| name == "fromSource")
     }
 
     /// What two places say of one derivation, together: what is silent yields, and where both speak and
@@ -99,6 +120,29 @@ impl LicenseFacts {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn where_code_is_from_is_read_or_nobody_knows() {
+        let check = |provenance: Value, names: &[&str], class: Class| {
+            let facts = LicenseFacts::said(&json!("mit"), &provenance);
+            assert_eq!(
+                (facts.provenance.as_slice(), facts.class()),
+                (names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().as_slice(), class),
+                "{provenance}"
+            );
+        };
+        check(json!(null), &[], Class::Free);
+        check(json!(["binaryNativeCode"]), &["binaryNativeCode"], Class::Free);
+        check(json!([{"shortName": "fromSource"}, "x"]), &["fromSource", "x"], Class::Free);
+        check(json!({"shortName": "binaryFirmware", "isSource": false}), &["binaryFirmware"], Class::Free);
+        for unclear in [json!(3), json!([3]), json!({"malformed": "throws"}), json!([{"isSource": true}])] {
+            check(unclear, &[], Class::Unknown);
+        }
+        let silent = |license: Value, provenance: Value| LicenseFacts::said(&license, &provenance).is_silent();
+        assert!(silent(json!(null), json!(null)) && silent(json!(null), json!(["fromSource"])));
+        assert!(!silent(json!(null), json!(["binaryNativeCode"])) && !silent(json!(null), json!(3)));
+        assert!(!silent(json!("mit"), json!(null)));
+    }
 
     #[test]
     fn two_declarations_of_one_derivation_both_apply() {

@@ -83,6 +83,7 @@ fn read(path: &StorePath) -> Result<Derivation, GraphError> {
             .collect(),
         sources: derivation.input_sources().clone(),
         main_sources: main_sources(&derivation),
+        build_scripts: build_scripts(&derivation),
         fixed_output: derivation.is_fixed_output().map_err(parse)?,
     })
 }
@@ -102,6 +103,13 @@ fn main_sources(derivation: &nix_derivation::Derivation) -> BTreeSet<StorePath> 
     words.filter_map(path).collect()
 }
 
+/// The sources that are an argument of the builder by themselves.
+fn build_scripts(derivation: &nix_derivation::Derivation) -> BTreeSet<StorePath> {
+    let arguments = derivation.arguments().iter().filter_map(|argument| argument.strip_prefix("/nix/store/"));
+    let paths = arguments.filter_map(parse_store_path);
+    paths.filter(|path| derivation.input_sources().contains(path)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +125,8 @@ mod tests {
         let json = serde_json::json!({"srcs": [a, b], "patches": []}).to_string();
         assert_eq!(sources(builder().structured_attrs(StructuredAttrs::from_json_bytes(json).unwrap())), both);
         assert_eq!(sources(builder().environment("patches", a)), BTreeSet::new());
+        let script = builder().input_source(a.parse().unwrap()).argument("-e").argument(a).argument(b);
+        let scripts = build_scripts(&script.environment("installer", b).build().unwrap().into_derivation());
+        assert_eq!(scripts, [a.parse().unwrap()].into());
     }
 }

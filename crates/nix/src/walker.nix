@@ -26,7 +26,7 @@
 #   MARK root { kind, names }     first; `kind` is "derivation" | "set" | "other" | "throws", and `names` are the
 #                                 attributes of a set
 #   MARK facts DRVPATH FACTS      what the values of a derivation say of it: { license, declared, position,
-#                                 provenance: [short name] }, and where no license is declared madeFrom, the DRVPATH
+#                                 provenance: [short name], or { malformed } }, and where no license is declared madeFrom, the DRVPATH
 #                                 of the package that this is a wrapper of, if that is known; once for each derivation that was reached, and again
 #                                 where another value of the same derivation says something else
 #   MARK path { attrPath, outcome: "job" | "set" | "other" | "missing" | "throws", … }
@@ -202,8 +202,8 @@ let
   factsOf = value:
     let
       attempt = tryEval (value.meta or null);
-      # A `meta` that throws may have hidden any license.
-      lost = !attempt.success;
+      # A `meta` that throws, or that is something else than a set, may have hidden any license.
+      lost = !attempt.success || (attempt.value != null && !isAttrs attempt.value);
       meta = if !lost && isAttrs attempt.value then attempt.value else { };
       declared = lost || meta ? license;
       position = unsafeGetAttrPos "license" meta;
@@ -214,7 +214,7 @@ let
     (if origin == null then { } else { madeFrom = origin; }) // {
       inherit declared;
       license =
-        if lost then malformed "throws"
+        if lost then malformed (if attempt.success then "a meta of the kind ${typeOf attempt.value}" else "throws")
         else if declared then catch (malformed "throws") (cleanLicense 0 meta.license)
         else null;
       # nixpkgs sets `position` itself. Elsewhere the place where the license was written is of more use.
@@ -223,13 +223,16 @@ let
         else plainOrNull "${position.file}:${toString position.line}";
       provenance =
         if !(meta ? sourceProvenance) then [ ]
-        else catch [ ] (
+        else catch (malformed "throws") (
           let
             provenance = meta.sourceProvenance;
-            names = map (one: plainOrNull (one.shortName or null))
-              (if isList provenance then provenance else [ provenance ]);
+            nameOf = one: if isString one then plain one else plain one.shortName;
+            isNamed = one: isString one || (isAttrs one && isString (one.shortName or null));
+            all = if isList provenance then provenance else [ provenance ];
           in
-          filter (name: name != null) names
+          if provenance == null then [ ]
+          else if filter (one: !isNamed one) all == [ ] then map nameOf all
+          else malformed "something without a short name"
         );
     };
 

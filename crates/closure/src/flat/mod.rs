@@ -203,6 +203,21 @@ impl FlatBuilder {
         self.graph.find(derivation).is_some_and(|node| self.graph.is_described(node))
     }
 
+    /// All derivations so far.
+    pub fn nodes(&self) -> impl Iterator<Item = Node> + use<> {
+        self.graph.nodes()
+    }
+
+    /// Whether a derivation was described so far.
+    pub fn is_node_described(&self, node: Node) -> bool {
+        self.graph.is_described(node)
+    }
+
+    /// The path of a derivation without the folder of the store.
+    pub fn base_name(&self, node: Node) -> &str {
+        self.graph.base_name(node)
+    }
+
     /// Derivations that were mentioned and not described so far: their paths, without the folder of the store.
     pub fn undescribed(&self) -> impl Iterator<Item = &str> {
         let is_open = |(_, row): &(u32, &u32)| **row == NONE;

@@ -68,10 +68,17 @@ fn scripts_that_many_share_are_no_sources() {
     let script = "/nix/store/00000000000000000000000000000000-default-builder.sh";
     let lines = |count: usize| -> Vec<String> {
         let names = ["a", "b", "c", "d", "f", "g", "h", "i"];
-        names[..count].iter().map(|name| line(name, &[], json!({"inputSrcs": [script]}))).collect()
+        let more = json!({"inputSrcs": [script], "buildScripts": [script]});
+        names[..count].iter().map(|name| line(name, &[], more.clone())).collect()
     };
     check(&lines(8), "a", Verdict::Publish, Code::MadeFromFreeInputs);
     check(&lines(7), "a", Verdict::Withhold, Code::LicenseUnknown);
+    // One that has it among its files and does not build with it: it may be what it hands on.
+    let mut installed = lines(8);
+    installed.push(line("installer", &[], json!({"inputSrcs": [script]})));
+    for name in ["a", "installer"] {
+        check(&installed, name, Verdict::Withhold, Code::LicenseUnknown);
+    }
 }
 
 /// The same name from the same source; the source may be fetched by another derivation.

@@ -1,9 +1,10 @@
 //! A plan for 5,089 jobs of nixpkgs and the 18,064 derivations that they are made of, against a computation that
-//! shares nothing with it: no flat graph, no license expressions, no order, only values and a fixed point.
+//! shares nothing with it: no flat graph, no license expressions, no order, only values and recursion.
 
 use narthex_farm::{Inventory, Lines, Plan};
 use narthex_policy::{Code, Policy, Rules, Verdict, shipped};
 use serde_json::{Map, Value};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -35,7 +36,12 @@ fn every_job_is_classified_as_an_independent_computation_does() {
     let plan = Plan::new(&inventory, &rules, None);
     assert_eq!((inventory.jobs().len(), inventory.errors().len()), (5089, 80));
     assert_eq!((inventory.graph().len(), inventory.graph().edges()), (18_064, 114_056));
-    assert_eq!((inventory.diagnostics(), plan.missing().len(), plan.cyclic().len()), (&[][..], 0, 0));
+    assert_eq!((plan.missing().len(), plan.cyclic().len()), (0, 0));
+    // Sets of before 2016 have licenses of their own without `free`.
+    let diagnostics: Vec<String> = inventory.diagnostics().iter().map(ToString::to_string).collect();
+    assert_eq!(diagnostics.len(), 9);
+    let classpath = "`classpath` has a license that cannot be read: a license without a name or without `free`";
+    assert_eq!(diagnostics[0], classpath);
 
     let expected = Independent::of(&lines);
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -110,11 +116,21 @@ fn without_the_graph_nothing_is_waved_through() {
 /// 0 free, 1 redistributable, 2 restricted, 3 unknown.
 type Level = u8;
 
+/// What a derivation goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Declared(Level),
+    Source,
+    Original(Level),
+    Generated,
+    Silent,
+}
+
 struct Independent {
     derivations: BTreeMap<String, Map<String, Value>>,
     declared: BTreeMap<String, Level>,
-    original: BTreeMap<String, Level>,
-    generated: BTreeSet<String>,
+    /// With whether something that is not free went in.
+    known: RefCell<BTreeMap<String, (What, bool)>>,
     users: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -134,16 +150,13 @@ impl Independent {
             // Lines of the graph say more of a derivation than those of jobs.
             derivations.entry(path).or_default().extend(fields);
         }
-        let mut this = Self {
-            derivations,
-            declared: BTreeMap::new(),
-            original: BTreeMap::new(),
-            generated: BTreeSet::new(),
-            users: BTreeMap::new(),
-        };
+        let mut this =
+            Self { derivations, declared: BTreeMap::new(), known: RefCell::default(), users: BTreeMap::new() };
         this.declare(&levels);
-        this.find_originals();
-        this.find_generated();
+        let packages = this.packages();
+        for path in this.derivations.keys() {
+            this.what(path, &packages);
+        }
         this.find_users();
         this
     }
@@ -189,53 +202,83 @@ impl Independent {
         self.inputs(path).filter(|input| self.is_fixed(input)).flat_map(|input| self.made(input)).collect()
     }
 
-    fn find_originals(&mut self) {
-        let mut packages: BTreeMap<(&str, BTreeSet<&str>), Level> = BTreeMap::new();
-        for (path, level) in self.declared.iter().filter(|(path, _)| !self.is_fixed(path)) {
-            let known = packages.entry((self.name(path), self.source_paths(path))).or_default();
-            *known = (*known).max(*level);
+    fn packages(&self) -> BTreeMap<(&str, BTreeSet<&str>), Vec<&str>> {
+        let mut packages: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+        for path in self.declared.keys().filter(|path| !self.is_fixed(path)) {
+            packages.entry((self.name(path), self.source_paths(path))).or_default().push(path);
         }
-        let silent = self.derivations.keys().filter(|path| !self.declared.contains_key(*path) && !self.is_fixed(path));
-        let of = |path: &String| {
-            let sources = self.source_paths(path);
-            let level = packages.get(&(self.name(path), sources.clone())).filter(|_| !sources.is_empty())?;
-            let unfree = |input: &str| matches!(self.declared.get(input), Some(1 | 2));
-            assert!(!self.inputs(path).any(unfree), "{path}: the data has no such case");
-            Some((path.clone(), *level))
-        };
-        self.original = silent.filter_map(of).collect();
+        packages
     }
 
-    /// Everything that could be, and then less and less until nothing changes.
-    fn find_generated(&mut self) {
-        let trivial =
-            |path: &&String| self.says(path, "preferLocalBuild", true) || self.says(path, "allowSubstitutes", false);
-        let silent = |path: &&String| !self.declared.contains_key(*path) && !self.original.contains_key(*path);
-        let no_source = |path: &str| !self.inputs(path).any(|input| self.is_fixed(input));
-        let mut left: BTreeSet<String> = self
-            .derivations
-            .keys()
-            .filter(|path| !self.is_fixed(path) && no_source(path))
-            .filter(silent)
-            .filter(trivial)
-            .cloned()
-            .collect();
-        let level = |path: &str| self.declared.get(path).or(self.original.get(path));
-        let environment = |path: &str| {
-            self.name(path).starts_with("stdenv")
-                && !self.declared.contains_key(path)
-                && no_source(path)
-                && !self.inputs(path).any(|input| matches!(level(input), Some(1 | 2)))
-        };
-        loop {
-            let free = |path: &str| level(path) == Some(&0) || left.contains(path) || environment(path);
-            let next: BTreeSet<String> = left.iter().filter(|path| self.inputs(path).all(free)).cloned().collect();
-            if next == left {
-                break;
-            }
-            left = next;
+    fn what<'a>(
+        &'a self,
+        path: &'a str,
+        packages: &BTreeMap<(&'a str, BTreeSet<&'a str>), Vec<&'a str>>,
+    ) -> (What, bool) {
+        if let Some(known) = self.known.borrow().get(path) {
+            return *known;
         }
-        self.generated = left;
+        let of = |input: &str| self.what(self.derivations.get_key_value(input).unwrap().0, packages);
+        let is_tainted = self.inputs(path).any(|input| of(input).1);
+        let what = match self.declared.get(path) {
+            Some(level) => (What::Declared(*level), matches!(level, 1 | 2)),
+            None if self.is_fixed(path) => (What::Source, false),
+            None => match self.original(path, packages, &of) {
+                Some(level) => (What::Original(level), matches!(level, 1 | 2)),
+                None if self.is_generated(path, &of) => (What::Generated, false),
+                None => (What::Silent, is_tainted),
+            },
+        };
+        self.known.borrow_mut().insert(path.to_owned(), what);
+        what
+    }
+
+    fn original<'a>(
+        &'a self,
+        path: &'a str,
+        packages: &BTreeMap<(&'a str, BTreeSet<&'a str>), Vec<&'a str>>,
+        of: &dyn Fn(&str) -> (What, bool),
+    ) -> Option<Level> {
+        let key = (self.name(path), self.source_paths(path));
+        let kin = packages.get(&key).filter(|_| !key.1.is_empty())?;
+        let shared = |input: &&str| kin.iter().all(|package| self.inputs(package).any(|theirs| theirs == *input));
+        let common: BTreeSet<&str> = self.inputs(kin[0]).filter(shared).collect();
+        let of_environments: BTreeSet<&str> = self
+            .inputs(path)
+            .filter(|input| self.is_environment(input, of))
+            .flat_map(|input| self.inputs(input))
+            .collect();
+        let harmless = |input: &str| {
+            let another_build = || !of(input).1 && common.iter().any(|theirs| self.name(theirs) == self.name(input));
+            let is_kin =
+                || matches!(of(input).0, What::Original(_)) && (self.name(input), self.source_paths(input)) == key;
+            self.is_fixed(input)
+                || kin.contains(&input)
+                || is_kin()
+                || self.is_harmless(input, of)
+                || another_build()
+                || of_environments.contains(input)
+        };
+        let all = self.inputs(path).filter(|input| !common.contains(input)).all(harmless);
+        all.then(|| kin.iter().map(|package| self.declared[*package]).max())?
+    }
+
+    fn is_generated(&self, path: &str, of: &dyn Fn(&str) -> (What, bool)) -> bool {
+        (self.says(path, "preferLocalBuild", true) || self.says(path, "allowSubstitutes", false))
+            && self.source_paths(path).is_empty()
+            && self.inputs(path).all(|input| self.is_harmless(input, of))
+    }
+
+    fn is_harmless(&self, path: &str, of: &dyn Fn(&str) -> (What, bool)) -> bool {
+        let free = matches!(of(path).0, What::Declared(0) | What::Original(0) | What::Generated);
+        free || self.is_environment(path, of)
+    }
+
+    fn is_environment(&self, path: &str, of: &dyn Fn(&str) -> (What, bool)) -> bool {
+        self.name(path).starts_with("stdenv")
+            && !self.declared.contains_key(path)
+            && self.source_paths(path).is_empty()
+            && !self.inputs(path).any(|input| of(input).1)
     }
 
     fn find_users(&mut self) {
@@ -251,15 +294,12 @@ impl Independent {
     fn outcome(&self, path: &str) -> (Verdict, &'static str) {
         let by_level = |level: Level| if level < 2 { Verdict::Publish } else { Verdict::Withhold };
         let codes = ["license-free", "license-redistributable", "license-restricted", "license-unknown"];
-        if let Some(level) = self.declared.get(path) {
-            return (by_level(*level), codes[usize::from(*level)]);
-        }
-        if self.is_fixed(path) {
+        let known = self.known.borrow();
+        if known[path].0 == What::Source {
             let users: BTreeSet<&String> =
                 self.made(path).filter_map(|output| self.users.get(output)).flatten().collect();
             let open = |user: &&String| {
-                self.generated.contains(*user)
-                    || [&self.declared, &self.original].iter().any(|of| matches!(of.get(*user), Some(0 | 1)))
+                matches!(known[*user].0, What::Generated | What::Declared(0 | 1) | What::Original(0 | 1))
             };
             return match (users.is_empty(), users.iter().all(open)) {
                 (true, _) => (Verdict::Withhold, "license-unknown"),
@@ -267,10 +307,11 @@ impl Independent {
                 (_, false) => (Verdict::Withhold, "source-of-withheld"),
             };
         }
-        match self.original.get(path) {
-            Some(level) => (by_level(*level), "license-of-original"),
-            None if self.generated.contains(path) => (Verdict::Publish, "made-from-free-inputs"),
-            None => (Verdict::Withhold, "license-unknown"),
+        match known[path].0 {
+            What::Declared(level) => (by_level(level), codes[usize::from(level)]),
+            What::Original(level) => (by_level(level), "license-of-original"),
+            What::Generated => (Verdict::Publish, "made-from-free-inputs"),
+            What::Source | What::Silent => (Verdict::Withhold, "license-unknown"),
         }
     }
 }

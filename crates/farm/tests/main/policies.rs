@@ -151,7 +151,7 @@ fn an_entry_changes_what_it_names() {
       license-restricted: LicenseRef-unfree may not be passed on
     hello-2.10.tar.gz [] Withheld
       source-of-published: source of hello-2.10
-      source-of-withheld: source of hello-2.10, withheld
+      license-restricted: LicenseRef-unfree may not be passed on
     "#);
     // The verdict stays, and another entry decides.
     let rule = "[[rules]]\npackage = [\"hello\"]\nthen = \"publish\"\nreason = \"it is short\"\n";

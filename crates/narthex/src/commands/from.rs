@@ -108,6 +108,8 @@ fn understand(
         // The text behind the last end of a line is one more line, unless it is empty.
         for line in piece.split_inclusive(|byte| *byte == b'\n') {
             *number += 1;
+            // Some editors put a mark before the first line.
+            let line = if *number == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
             let cut = if line.ends_with(b"\n") { "" } else { " (the last line has no end: was it cut?)" };
             match std::str::from_utf8(line) {
                 Err(_) => complain(Some(*number), &format!("it is no UTF-8{cut}")),

@@ -38,15 +38,21 @@ impl Row<'_> {
             "position": self.facts.and_then(|facts| facts.position.as_ref()),
             "provenance": self.facts.map_or(&[] as &[String], |facts| &facts.provenance),
             "declared": self.license().is_some(),
+            "reached": self.facts.is_some(),
         });
         if let Some(attr) = self.attr {
             value["attr"] = attr.into();
         }
-        if let Some(facts) = self.facts.filter(|_| self.license().is_some()) {
-            value["extraValue"] = json!({ "license": facts.license.to_json(), "provenance": facts.provenance });
+        let mut extra = serde_json::Map::new();
+        if let Some(facts) = self.facts.filter(|facts| !facts.is_silent()) {
+            extra.insert("license".to_owned(), facts.license.to_json());
+            extra.insert("provenance".to_owned(), json!(facts.provenance));
         }
         if let Some(origin) = self.made_from {
-            value["extraValue"] = json!({ "madeFrom": origin.to_string() });
+            extra.insert("madeFrom".to_owned(), origin.to_string().into());
+        }
+        if !extra.is_empty() {
+            value["extraValue"] = extra.into();
         }
         if let Some(derivation) = self.derivation {
             let paths = |paths: &BTreeSet<StorePath>| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -57,6 +63,7 @@ impl Row<'_> {
             value["inputDrvs"] = Value::Object(inputs.collect());
             value["inputSrcs"] = paths(&derivation.sources).into();
             value["mainSrcs"] = paths(&derivation.main_sources).into();
+            value["buildScripts"] = paths(&derivation.build_scripts).into();
             value["fixedOutput"] = derivation.fixed_output.into();
         }
         value

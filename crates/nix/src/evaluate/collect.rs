@@ -49,6 +49,9 @@ fn time_left(taken: Duration, done: usize, known: usize) -> Option<Duration> {
     enough.then(|| taken.mul_f64(known.saturating_sub(done) as f64 / done as f64))
 }
 
+/// A set may contain itself. Package sets lie in each other a few levels deep.
+const DEEPEST: usize = 12;
+
 /// What is known so far.
 pub(super) struct Collected<'a> {
     named: BTreeSet<AttrPath>,
@@ -94,6 +97,9 @@ impl<'a> Collected<'a> {
                 None
             }
             ("job", _) => Some("its output paths are known only after the build, which is not supported"),
+            ("set", _) if path.len() >= DEEPEST && answer.recurse => {
+                Some("sets lie in it without end, or deeper than anybody asks")
+            }
             // Asked for by name, a set gives its members, as `nix-build -A` does.
             ("set", _) if answer.recurse || (named && !answer.names.is_empty()) => {
                 let names = answer.names.into_iter().filter(|name| name != "recurseForDerivations");
@@ -141,8 +147,11 @@ fn merged(said: &[Value]) -> LicenseFacts {
     merged.unwrap_or_else(|| LicenseFacts::from_json(&Value::Null))
 }
 
-/// The package that the values were made from, where those that say one say the same.
+/// The package that the values were made from, where those that say one say the same, and none declares anything.
 fn origin(said: &[Value]) -> Option<StorePath> {
+    if said.iter().any(|value| value["declared"] != Value::Bool(false)) {
+        return None;
+    }
     let mut origins = said.iter().filter_map(|value| value["madeFrom"].as_str());
     let first = origins.next()?;
     if origins.all(|other| other == first) { parse_store_path(first) } else { None }
