@@ -67,6 +67,13 @@ fn bad_lines_are_named_and_change_nothing() {
         &line("a", &[], json!({"inputDrvs": {"/tmp/x.drv": ["out"]}})),
         &line("a", &[], json!({"outputs": {"out": "/tmp/x"}})),
         &format!("{good} {good}"),
+        &good.replacen("{", "{\"meta\":{\"license\":\"unfree\"},", 1),
+        // Nothing of a line counts where a part of it is wrong.
+        &line(
+            "q",
+            &[],
+            json!({"preferLocalBuild": true, "extraValue": {"facts": [format!("{} {{}}", drv("a")), "x"]}}),
+        ),
     ];
     let mut lines = Lines::default();
     for text in bad {
@@ -77,6 +84,45 @@ fn bad_lines_are_named_and_change_nothing() {
     let inventory = lines.finish();
     let a = inventory.graph().find(&drv("a")).unwrap();
     assert_eq!((inventory.graph().inputs(a).len(), inventory.graph().outputs(a).len()), (1, 1));
+}
+
+/// What is written in a way that nothing understands is no silence.
+#[test]
+fn a_license_that_cannot_be_read_is_no_absent_one() {
+    let with =
+        |fields: &str| line("x", &[], json!({"preferLocalBuild": true})).replacen('{', &format!("{{{fields},"), 1);
+    let deep = format!("{}\"unfree\"{}", "[".repeat(200), "]".repeat(200));
+    let check = |fields: &str, code: Code| assert_eq!(decided(&read(&[with(fields)]), "x").1, code, "{fields}");
+    check("\"meta\":{}", Code::MadeFromFreeInputs);
+    for license in [r#"{"shortName":"x\ud800","free":false}"#, &deep, "1e999"] {
+        check(&format!("\"meta\":{{\"license\":{license}}}"), Code::LicenseUnknown);
+        let beside = format!("\"meta\":{{\"license\":\"mit\"}},\"extraValue\":{{\"license\":{license}}}");
+        check(&beside, Code::LicenseUnknown);
+    }
+    check(r#""extraValue":{"license":"unfree","madeFrom":5}"#, Code::LicenseUnknown);
+    check(r#""extraValue":{"facts":[3]}"#, Code::LicenseUnknown);
+    // Anybody's `--apply` may have written anything else.
+    check(r#""extraValue":{"position":3}"#, Code::MadeFromFreeInputs);
+    check(r#""extraValue":[1]"#, Code::MadeFromFreeInputs);
+    // Where its code is from is told, and nothing of its license.
+    check(r#""meta":{"sourceProvenance":["binaryNativeCode"]}"#, Code::LicenseUnknown);
+    check(r#""meta":{"sourceProvenance":[{"shortName":"fromSource"}]}"#, Code::MadeFromFreeInputs);
+}
+
+/// A line may leave out what the derivation is made from: then nobody knows.
+#[test]
+fn what_something_is_made_from_is_told_or_not() {
+    let untold = line("x", &[], json!({"preferLocalBuild": true})).replace("\"inputDrvs\":{},", "");
+    let inventory = read(std::slice::from_ref(&untold));
+    assert_eq!(decided(&inventory, "x").1, Code::LicenseUnknown);
+    assert_eq!(inventory.diagnostics(), [Diagnostic::InputsUntold(drv("x"))]);
+    let mut lines = Lines::default();
+    lines.line(&untold).unwrap();
+    assert_eq!(lines.undescribed().len(), 1, "its file may be there");
+    // Another line tells, and says nothing else: that is no other description.
+    let told = line("x", &["b"], json!({"preferLocalBuild": true}));
+    let both = read(&[untold, told, line("b", &[], mit())]);
+    assert_eq!((decided(&both, "x").1, both.diagnostics()), (Code::MadeFromFreeInputs, &[][..]));
 }
 
 #[test]

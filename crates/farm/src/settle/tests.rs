@@ -81,6 +81,54 @@ fn scripts_that_many_share_are_no_sources() {
     }
 }
 
+#[test]
+fn a_standard_environment_is_no_way_around_anything() {
+    let (x, unknown) = (line("x", &["stdenv"], trivial()), Code::LicenseUnknown);
+    let blob = json!({"inputSrcs": ["/nix/store/00000000000000000000000000000000-blob"]});
+    check(&[line("stdenv", &[], blob), x.clone()], "x", Verdict::Withhold, unknown);
+    let script = json!({"inputSrcs": ["/nix/store/00000000000000000000000000000000-setup.sh"]});
+    check(&[line("stdenv", &[], script), x.clone()], "x", Verdict::Publish, Code::MadeFromFreeInputs);
+    // Not even where something that declares nothing lies between.
+    let wrapper = line("cc-wrapper", &["icc"], json!({}));
+    let lines = [line("icc", &[], unfree()), wrapper, line("stdenv", &["cc-wrapper"], json!({})), x];
+    check(&lines, "x", Verdict::Withhold, unknown);
+}
+
+/// What only a text leads to may declare anything.
+#[test]
+fn what_an_evaluation_did_not_come_across_is_unknown() {
+    let x = |reached: bool| line("x", &[], json!({"preferLocalBuild": true, "reached": reached}));
+    check(&[x(true)], "x", Verdict::Publish, Code::MadeFromFreeInputs);
+    check(&[x(false)], "x", Verdict::Withhold, Code::LicenseUnknown);
+    // As `--apply` tells it: what is not in the lists was not come across.
+    let facts = |names: &[&str]| {
+        let of = |name: &&str| format!("{} {{\"declared\":false,\"license\":null}}", drv(name));
+        json!({"meta": {"license": "mit"}, "extraValue": {"facts": names.iter().map(of).collect::<Vec<_>>()}})
+    };
+    let x = line("x", &[], trivial());
+    check(&[line("job", &["x"], facts(&["x"])), x.clone()], "x", Verdict::Publish, Code::MadeFromFreeInputs);
+    check(&[line("job", &["x"], facts(&[])), x], "x", Verdict::Withhold, Code::LicenseUnknown);
+}
+
+/// Declarations of whatever makes one path hold together, also through a third derivation, and in any order.
+#[test]
+fn what_shares_paths_shares_licenses() {
+    let of = |name: &str, license: &str, outputs: Value| {
+        line(name, &[], json!({"meta": {"license": license}, "outputs": outputs}))
+    };
+    let path = |name: &str| format!("/nix/store/00000000000000000000000000000000-{name}");
+    let lines = [
+        of("a", "mit", json!({"out": path("p1")})),
+        of("b", "bsd3", json!({"out": path("p1"), "dev": path("p2")})),
+        of("c", "unfree", json!({"out": path("p2")})),
+    ];
+    for _ in 0..8 {
+        for name in ["a", "b", "c"] {
+            check(&lines, name, Verdict::Withhold, Code::LicenseRestricted);
+        }
+    }
+}
+
 /// The same name from the same source; the source may be fetched by another derivation.
 #[test]
 fn another_build_takes_the_facts_of_the_package() {
@@ -113,6 +161,15 @@ fn another_build_takes_the_facts_of_the_package() {
     for (inputs, name) in [(vec!["src"], "q-1"), (vec!["src", "patch"], "p-1"), (vec!["src", "closed"], "p-1")] {
         assert_eq!(find(&with(mit(), variant(&inputs, name, hash))).1, Code::LicenseUnknown, "{inputs:?} {name}");
     }
+    // Nor where something went in that nobody knows, or a local file, and the package has neither.
+    let mystery = [fetched("src2"), line("mystery", &["src2"], json!({})), line("free", &[], mit())];
+    let with_more = |variant: String| [with(mit(), variant), mystery.to_vec()].concat();
+    let free = with_more(variant(&["src", "free"], "p-1", hash));
+    assert_eq!(find(&free), (Verdict::Publish, Code::LicenseOfOriginal));
+    assert_eq!(find(&with_more(variant(&["src", "mystery"], "p-1", hash))).1, Code::LicenseUnknown);
+    let local = variant(&["src"], "p-1", hash)
+        .replace("\"inputDrvs\"", "\"inputSrcs\":[\"/nix/store/00000000000000000000000000000000-blob\"],\"inputDrvs\"");
+    assert_eq!(find(&with_more(local)).1, Code::LicenseUnknown);
 }
 
 #[test]
@@ -130,6 +187,11 @@ fn what_is_said_to_be_made_from_a_package_takes_its_facts() {
     check(&[line("w", &[], made_from("p"))], "w", Verdict::Publish, Code::MadeFromFreeInputs);
     let plugin = line("plugin", &[], unfree());
     check(&[package(mit()), plugin, wrapper(&["p", "plugin"])], "w", Verdict::Withhold, Code::LicenseUnknown);
+    // Nor is it where it is not made from that package, or through something that nobody knows.
+    check(&[package(mit()), fetched("src"), wrapper(&["src"])], "w", Verdict::Withhold, Code::LicenseUnknown);
+    let between = line("between", &["p", "src"], json!({"extraValue": {"madeFrom": drv("p")}}));
+    let lines = [package(mit()), fetched("src"), between, line("w", &["between"], made_from("between"))];
+    check(&lines, "w", Verdict::Withhold, Code::LicenseUnknown);
     // Nor is it where it has a source of its own, or where that is not told.
     let other = wrapper(&["p", "src"]);
     check(&[package(mit()), fetched("src"), other], "w", Verdict::Withhold, Code::LicenseUnknown);

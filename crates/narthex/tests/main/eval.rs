@@ -23,7 +23,7 @@ fn what_a_package_set_says() {
         let said = eval(&["/extra", "--format", "json"]).expect(1);
         let rows = said.rows();
         let (errors, derivations): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row["error"].is_object());
-        assert_eq!(errors.len(), 13, "{nix}: {errors:#?}");
+        assert_eq!(errors.len(), 14, "{nix}: {errors:#?}");
         let vendor = derivations.iter().find(|row| row["name"] == "vendor-1").unwrap();
         assert_eq!(
             (&vendor["class"], &vendor["declared"], &vendor["provenance"][0]),
@@ -41,6 +41,7 @@ fn what_a_package_set_says() {
             world.narthex(&store, &state, &[&["plan", "--format", "json"], more].concat()).expect(1).out
         };
         assert_eq!(plan(&["--from", "/extra/lines"]), plan(&["/extra"]), "{nix}");
+        corrected(&world, &plan, nix);
         let table = eval(&["/extra", "-A", "package-3", "-A", "vendor"]).expect(0).out;
         assert!(table.contains("restricted"), "{nix}: {table}");
 
@@ -49,6 +50,39 @@ fn what_a_package_set_says() {
         assert_eq!(jobs.len(), 2, "{nix}: {jobs:?}");
         let plan = world.narthex(&store, &state, &["plan", "path:/extra#vendor"]).expect(0).out;
         assert!(plan.contains("withhold"), "{nix}: {plan}");
+    }
+}
+
+/// A policy puts both right in the same way: a package, one that only a text leads to, and a source, which cannot be
+/// called freer than what is made from it.
+fn corrected(world: &World, plan: &dyn Fn(&[&str]) -> String, nix: &str) {
+    let correction = |package: &str, license: &str| {
+        format!(
+            "[[corrections]]\npackage = [\"{package}\"]\nlicense = [\"{license}\"]\nreason = \"x\"\nsource = \"y\"\n"
+        )
+    };
+    let wrong = [("hello", "unfree"), ("by-text", "mit"), ("vendor.run", "mit"), ("package-3.tar.gz", "unfree")];
+    let entries: Vec<String> = wrong.iter().map(|(package, license)| correction(package, license)).collect();
+    let default = std::fs::read_to_string(repository().join("policies/default.toml")).unwrap();
+    let policy = default.replace("name = \"default\"", "name = \"mine\"") + &entries.concat();
+    std::fs::write(world.extra().join("mine.toml"), policy).unwrap();
+    let [lines, set] = [&["--from", "/extra/lines"] as &[&str], &["/extra"]]
+        .map(|of| plan(&[of, &["--policy", "/extra/mine.toml"]].concat()));
+    assert_eq!(lines, set, "{nix}");
+    let plain = plan(&["/extra"]);
+    let check = |plan: &str, name: &str, verdict: &str, code: &str| {
+        let rows = plan.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let row = rows.into_iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("{nix}: no {name}"));
+        assert_eq!((&row["verdict"], &row["reasons"][0]["code"]), (&verdict.into(), &code.into()), "{nix}: {name}");
+    };
+    check(&plain, "by-text", "withhold", "license-unknown");
+    check(&set, "by-text", "publish", "license-free");
+    check(&plain, "names-text", "publish", "license-free");
+    check(&set, "hello-3", "withhold", "license-restricted");
+    check(&set, "vendor.run", "withhold", "source-of-withheld");
+    check(&set, "package-3.tar.gz", "withhold", "license-restricted");
+    for odd in ["odd-meta", "odd-provenance", "text-provenance"] {
+        check(&plain, odd, "withhold", "license-unknown");
     }
 }
 

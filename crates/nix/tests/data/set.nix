@@ -56,6 +56,14 @@ let
     joinedAlone = final.symlinkJoin { name = "joined-alone"; paths = [ final.vendor ]; };
     unwrapping = final.symlinkJoin { name = "unwrapping"; paths = [ final.hello final.wrapped ]; }
       // { unwrapped = final.hello; };
+    # Only a text leads to `by-text`, so that nothing can ask it what it declares.
+    namesText = bare {
+      name = "names-text";
+      text = "exec ${bare { name = "by-text"; } // { meta.license = licenses.unfree; }}";
+    } // { meta.license = licenses.mit; };
+    oddMeta = bare { name = "odd-meta"; } // { meta = 3; };
+    oddProvenance = bare { name = "odd-provenance"; } // { meta = { license = licenses.mit; sourceProvenance = [ 3 ]; }; };
+    textProvenance = bare { name = "text-provenance"; } // { meta.sourceProvenance = "binaryFirmware"; };
     vendor = final.callPackage ({ stdenv, fetchurl }: stdenv.mkDerivation {
       pname = "vendor";
       version = "1";
@@ -124,6 +132,7 @@ let
     deep = let go = n: 1 + go (n + 1); in go 0;
     dependsOnAbort = final.hello.overrideAttrs (old: { buildInputs = [ final.aborts ]; });
     tools = prev.tools // { bad = abort "inside"; };
+    inItself = let set = { recurseForDerivations = true; inherit set; }; in set;
     badSet = { recurseForDerivations = throw "nobody knows"; };
   };
 

@@ -7,12 +7,13 @@ use narthex_nix::{EvalOptions, Expression};
 use std::sync::Mutex;
 use std::time::Duration;
 
-const WRONG: [(&str, &str); 13] = [
+const WRONG: [(&str, &str); 14] = [
     ("aborts", "stop everything"),
     ("badSet", "nobody knows"),
     ("broken", "marked as broken"),
     ("deep", "stack overflow"),
     ("dependsOnAbort", "stop everything"),
+    ("inItself.set.set.set.set.set.set.set.set.set.set.set", "without end"),
     ("missing", "nothing"),
     ("recurses", "infinite recursion"),
     ("recursesInside", "infinite recursion"),
@@ -67,6 +68,12 @@ async fn what_is_said_of_derivations() {
     check("stage3-gcc", "GPL-3.0-or-later", Class::Free, &[]);
     check("joined", "NOASSERTION", Class::Unknown, &[]);
     check("vendor.run", "NOASSERTION", Class::Unknown, &[]);
+    check("odd-meta", "NOASSERTION", Class::Unknown, &[]);
+    check("odd-provenance", "MIT AND NOASSERTION", Class::Unknown, &[]);
+    check("text-provenance", "NOASSERTION", Class::Unknown, &["binaryFirmware"]);
+    let odd = evaluation.facts.values().find(|known| known.name == "odd-meta").unwrap();
+    assert_eq!(odd.facts.license.malformed(), Some("a meta of the kind int"));
+    assert!(!evaluation.facts.values().any(|known| known.name == "by-text"), "only a text leads there");
     let made_from = |name: &str| {
         let known = evaluation.facts.values().find(|known| known.name == name);
         let origin = known.unwrap_or_else(|| panic!("nothing about {name}")).made_from.as_ref();
