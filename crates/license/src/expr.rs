@@ -230,15 +230,17 @@ impl Expr {
             Ok(row) => row,
             Err(error) => return Self::Malformed(error.to_string()),
         };
+        let names = || [&row.spdx_id, &row.short_name, &row.full_name].into_iter().flatten();
+        let by_names = || names().filter_map(|name| table::by_name(name)).reduce(stricter);
         match License::from_row(table::id_of(&row), &row) {
+            // What calls itself freer than the license that it names contradicts it.
+            Some(license) if license.id.is_none() => {
+                Self::One(by_names().filter(|known| known.class() > license.class()).unwrap_or(license))
+            }
             Some(license) => Self::One(license),
             // Package sets of before 2016 do not say of each license whether it is free. Its names do; where two
             // of them name different licenses, the stricter one counts.
-            None => [&row.spdx_id, &row.short_name, &row.full_name]
-                .into_iter()
-                .flatten()
-                .filter_map(|name| table::by_name(name))
-                .reduce(|known, next| if next.class() > known.class() { next } else { known })
+            None => by_names()
                 // What is said all the same counts.
                 .map(|known| License {
                     redistributable: known.redistributable && row.redistributable != Some(false),
@@ -325,6 +327,10 @@ impl Expr {
     }
 }
 
+fn stricter(one: License, other: License) -> License {
+    if other.class() > one.class() { other } else { one }
+}
+
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let join = |f: &mut fmt::Formatter<'_>, parts: &[Self], word: &str| {
@@ -394,6 +400,8 @@ mod tests {
         check(json!({"spdxId": "MIT"}), Class::Free, "MIT");
         check(json!({"spdxId": "GPL-2.0+", "shortName": "gpl2Plus", "free": null}), Class::Free, "GPL-2.0-or-later");
         check(json!({"spdxId": "MIT", "shortName": "unfree"}), Class::Restricted, "LicenseRef-unfree");
+        check(json!({"shortName": "CUDA EULA", "free": true}), Class::Restricted, "LicenseRef-nvidiaCuda");
+        check(json!({"fullName": "MIT License", "free": false}), Class::Restricted, "LicenseRef-MIT-License");
         check(json!({"shortName": "inria", "free": null}), Class::Unknown, "NOASSERTION");
         check(json!(true), Class::Unknown, "NOASSERTION");
         check(json!({"malformed": "lambda"}), Class::Unknown, "NOASSERTION");

@@ -73,18 +73,25 @@ impl SpdxExpression {
         if ["NOASSERTION", "NONE", "WITH"].contains(&word) {
             return None;
         }
-        match listed_license(word) {
-            Some(id) => {
+        let name = without_plus(word);
+        Some(match (listed_license(&name), word.strip_suffix('+').and_then(listed_license)) {
+            (Some(id), _) => {
                 self.list(id);
-                Some(word.to_owned())
+                name
             }
-            None => Some(self.own(word)),
-        }
+            // The text is that of the version that is named.
+            (None, Some(version)) => {
+                self.list(version);
+                self.own(&name)
+            }
+            (None, None) => self.own(&name),
+        })
     }
 
     /// A license with an exception to it. Before version 3, SPDX has no names for exceptions that are not on its list.
     fn with(&mut self, license: &str, exception: &str) -> String {
-        match (listed_license(license), ::spdx::exception_id(exception)) {
+        let license = without_plus(license);
+        match (listed_license(&license), ::spdx::exception_id(exception)) {
             (Some(id), Some(known)) => {
                 self.list(id);
                 self.list(known.name);
@@ -119,12 +126,16 @@ pub fn about(reference: &str) -> Option<(&'static str, Option<&'static str>)> {
     crate::table::about(reference.strip_prefix(REF)?)
 }
 
-/// The license of SPDX's list that a word names, letter by letter, also with `+` for later versions.
+/// "This version or any later one" as a name: the validators of documents take no `+`, although the grammar has it.
+fn without_plus(word: &str) -> String {
+    word.strip_suffix('+').map_or_else(|| word.to_owned(), |version| format!("{version}-or-later"))
+}
+
+/// The license of SPDX's list that a word names, letter by letter.
 fn listed_license(word: &str) -> Option<&'static str> {
-    let plain = word.strip_suffix('+').unwrap_or(word);
     // The library's own search leaves out any number of `+`.
-    let found = ::spdx::license_id(plain)?;
-    (found.name == plain).then_some(found.name)
+    let found = ::spdx::license_id(word)?;
+    (found.name == word).then_some(found.name)
 }
 
 /// Words and parentheses.
@@ -177,8 +188,17 @@ mod tests {
             &["Apache-2.0", "LLVM-exception"],
             &[],
         );
-        check("GPL-2.0+", "GPL-2.0+", &["GPL-2.0"], &[]);
-        check("Apache-2.0+", "Apache-2.0+", &["Apache-2.0"], &[]);
+        check("GPL-2.0+", "GPL-2.0-or-later", &["GPL-2.0-or-later"], &[]);
+        let later = "LicenseRef-Apache-2.0-or-later";
+        check("Apache-2.0+", later, &["Apache-2.0"], &[later]);
+        check("mine+", "LicenseRef-mine-or-later", &[], &["LicenseRef-mine-or-later"]);
+        let classpath = "GPL-2.0-or-later WITH Classpath-exception-2.0";
+        check(
+            "GPL-2.0+ WITH Classpath-exception-2.0",
+            classpath,
+            &["GPL-2.0-or-later", "Classpath-exception-2.0"],
+            &[],
+        );
         // A package set can call a license as it likes.
         check("mit", "LicenseRef-mit", &[], &["LicenseRef-mit"]);
         check("MIT<b>", "LicenseRef-MIT-b-", &[], &["LicenseRef-MIT-b-"]);

@@ -205,7 +205,8 @@ let
       # A `meta` that throws, or that is something else than a set, may have hidden any license.
       lost = !attempt.success || (attempt.value != null && !isAttrs attempt.value);
       meta = if !lost && isAttrs attempt.value then attempt.value else { };
-      declared = lost || meta ? license;
+      # Null is what `meta` says that has no license to name.
+      declared = lost || (meta ? license && catchShallow true (meta.license != null));
       position = unsafeGetAttrPos "license" meta;
       given = if meta ? position then plainOrNull meta.position else null;
       # Asked only where it matters: most derivations declare a license.

@@ -102,6 +102,9 @@ fn targets(args: &PlanArgs, inventory: &Inventory) -> Result<Option<Vec<Node>>, 
 /// The derivations that a text names.
 fn find(inventory: &Inventory, target: &str) -> Result<Vec<Node>, CommandError> {
     let graph = inventory.graph();
+    // A file in an output stands for the output.
+    let below = target.strip_prefix("/nix/store/").and_then(|rest| Some((target, rest.find('/')?)));
+    let target = below.map_or(target, |(target, end)| &target[.."/nix/store/".len() + end]);
     if let Some(node) = graph.find(target) {
         return Ok(vec![node]);
     }
@@ -119,7 +122,7 @@ fn find(inventory: &Inventory, target: &str) -> Result<Vec<Node>, CommandError> 
     }
     if found.is_empty() {
         let error = CommandError::usage(format!("nothing is called {target} there"));
-        return Err(error.hint("give --target an attribute, the path of a .drv file or of an output"));
+        return Err(error.hint("give --target an attribute, the path of a .drv file, or one in an output"));
     }
     Ok(found)
 }

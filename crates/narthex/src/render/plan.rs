@@ -83,6 +83,7 @@ fn small(plan: &Plan<'_>, nodes: &[Node], width: Option<usize>) -> String {
         text.push_str(row);
         text.push('\n');
     }
+    text.push_str(&rulings(plan));
     let published = verdicts.iter().filter(|verdict| **verdict == Verdict::Publish).count();
     text.push_str(&format!(
         "\nby license alone: {} could be published, {} would be withheld; the audit of the bytes may withhold more\n",
@@ -124,16 +125,21 @@ fn large(plan: &Plan<'_>, number: usize, all: bool, width: Option<usize>) -> Str
             text.push_str(&format!("  … and {} more\n", derivations - members.len()));
         }
     }
-    text.push_str("\nwhat they go by:\n");
-    let rulings: Vec<Vec<String>> =
-        plan.rulings().iter().map(|(rule, count)| vec![format!("  {count}"), rule.to_owned()]).collect();
-    push(&mut text, &columns(&rulings, &[0], width));
+    text.push_str(&rulings(plan));
     text.push_str(&holes(plan, "published derivations are made of, and may refer to", plan.all_holes(), all));
     text.push_str(&format!(
         "\nby license alone: {} could be published, {} would be withheld; the audit of the bytes may withhold more\n",
         count(total(Verdict::Publish), "derivation"),
         total(Verdict::Withhold)
     ));
+    text
+}
+
+/// How many derivations go by which rule.
+fn rulings(plan: &Plan<'_>) -> String {
+    let mut text = "\nwhat they go by:\n".to_owned();
+    let line = |(rule, count): (&str, usize)| vec![format!("  {count}"), rule.to_owned()];
+    push(&mut text, &columns(&plan.rulings().iter().map(line).collect::<Vec<_>>(), &[0], None));
     text
 }
 

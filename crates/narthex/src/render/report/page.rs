@@ -166,6 +166,28 @@ impl Page<'_, '_> {
             self.html.text(&size(bytes))?;
             self.html.fixed("</td></tr>\n")?;
         }
+        self.html.end_table()?;
+        self.deciding()
+    }
+
+    /// How many paths each reason decided about, and so by which rule what declares nothing was settled.
+    fn deciding(&mut self) -> io::Result<()> {
+        let mut counts: BTreeMap<(Verdict, Code), u32> = BTreeMap::new();
+        for path in &self.report.paths {
+            if let Some(reason) = path.reasons.first() {
+                *counts.entry((path.verdict, reason.code)).or_default() += 1;
+            }
+        }
+        self.html.table("The reasons that decided.", &["Reason", "Verdict", "Paths"])?;
+        for ((verdict, code), number) in counts {
+            self.html.row_head()?;
+            self.html.text(code.as_str())?;
+            self.html.fixed("</th><td>")?;
+            self.html.text(if verdict == Verdict::Publish { "published" } else { "withheld" })?;
+            self.html.fixed("</td><td class=\"number\">")?;
+            self.html.text(&number.to_string())?;
+            self.html.fixed("</td></tr>\n")?;
+        }
         self.html.end_table()
     }
 
