@@ -13,7 +13,7 @@ use narthex_license::{Correction as Corrected, Expr, LicenseFacts, is_attribute}
 use std::ops::Range;
 
 /// Something that somebody answers for, until a day.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Warrant {
     pub(crate) reason: String,
     pub(crate) responsible: String,
@@ -22,6 +22,16 @@ pub(crate) struct Warrant {
     /// Where that stands.
     pub(crate) place: Place,
 }
+
+/// By what it says: two policies agree wherever in their files it stands.
+impl PartialEq for Warrant {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { reason, responsible, until, place: _ } = self;
+        (reason, responsible, until) == (&other.reason, &other.responsible, &other.until)
+    }
+}
+
+impl Eq for Warrant {}
 
 impl Warrant {
     pub(crate) const FIELDS: [&str; 3] = ["reason", "responsible", "until"];
