@@ -1,10 +1,10 @@
 //! The decision about one path.
 
 use crate::decision::{Decision, Effect, Reason, Verdict};
-use crate::entries::Exception;
+use crate::index::About;
 use crate::judge;
 use crate::lift::{Lifted, ruled};
-use crate::matcher::Case;
+use crate::matcher::{Asked, Case};
 use crate::policy::{Action, Rules};
 use crate::review;
 use crate::terms::Terms;
@@ -78,7 +78,8 @@ pub struct Subject<'a> {
 /// What the declared licenses alone would come to, before anything is built: the verdict, and the
 /// reasons with the deciding one first. The audit can only add reasons to withhold.
 pub fn forecast(case: &Case<'_>, provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Reason>) {
-    let Declared { terms, mut reasons } = declared(case, provenance, rules);
+    let asked = Asked::new(case, provenance.facts());
+    let Declared { terms, mut reasons } = declared(&asked, &rules.about(&asked), provenance, rules);
     if is_open(&reasons) {
         reasons.extend(standalone(&terms));
     }
@@ -96,35 +97,30 @@ struct Declared<'r> {
 
 /// In this order: corrections, which the facts have in them already; the class of the license, or the packages that
 /// a source is of; the operator's rules and reviews; exceptions and grants, which take the force from reasons that forbid.
-fn declared<'r>(case: &Case<'_>, provenance: &Provenance<'_>, rules: &'r Rules) -> Declared<'r> {
-    let facts = provenance.facts();
+fn declared<'r>(asked: &Asked<'_>, about: &About<'_>, provenance: &Provenance<'_>, rules: &'r Rules) -> Declared<'r> {
+    let package = asked.case.package;
     let (mut terms, mut reasons) = match provenance {
-        Provenance::Output(facts) => of_output(case.package, *facts, rules),
+        Provenance::Output(facts) => of_output(package, *facts, rules),
         Provenance::Source(users) => of_source(users),
         Provenance::MadeFromFree => (Vec::new(), vec![of_free_inputs(rules)]),
-        Provenance::Original { name, facts } => of_original(case.package, name, facts, rules),
+        Provenance::Original { name, facts } => of_original(package, name, facts, rules),
         Provenance::Incomplete(what) => {
             let message = format!("what it is made from is not all known: {what}");
             (Vec::new(), vec![Reason::new(Code::GraphIncomplete, Effect::Withhold, message, Vec::new())])
         }
     };
-    let policy = rules.policy();
-    for rule in policy.rules.iter().filter(|rule| !rule.about.asks_for_bytes() && rule.about.is_about(case, facts)) {
-        reasons.push(ruled(rule, Vec::new()));
-    }
-    reasons.extend(review::reasons(case, facts, rules));
-    let mut lifted = Lifted::default();
+    let of_packages = about.rules().filter(|rule| !rule.about.asks_for_bytes());
+    reasons.extend(of_packages.map(|rule| ruled(rule, Vec::new())));
+    reasons.extend(review::reasons(about, rules.today()));
+    let mut lifted = Lifted::on(rules.today());
     for reason in reasons.iter_mut().filter(|reason| reason.effect == Effect::Withhold) {
-        let excepts =
-            |exception: &&Exception| !exception.about.asks_for_bytes() && exception.about.is_about(case, facts);
-        let is_lifted = lifted.by_exception(rules, reason.code, excepts)
-            || lifted.by_grant(rules, reason.code, |grant| grant.covers(case, facts));
-        if is_lifted {
+        let exceptions = about.exceptions().filter(|exception| !exception.about.asks_for_bytes());
+        if lifted.by_exception(reason.code, exceptions) || lifted.by_grant(reason.code, about.grants()) {
             reason.effect = Effect::Note;
         }
     }
     // Whoever has leave from the vendor need not ask the terms that are for everybody.
-    if !terms.is_empty() && lifted.has_grant(rules, |grant| grant.covers(case, facts)) {
+    if !terms.is_empty() && lifted.has_grant(about.grants()) {
         terms.clear();
     }
     reasons.extend(lifted.reasons());
@@ -133,13 +129,14 @@ fn declared<'r>(case: &Case<'_>, provenance: &Provenance<'_>, rules: &'r Rules) 
 
 /// Decides about one path. The same subject and rules always give the same decision.
 pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
-    let Declared { terms, mut reasons } = declared(&subject.case, &subject.provenance, rules);
+    let asked = Asked::new(&subject.case, subject.provenance.facts());
+    let about = rules.about(&asked);
+    let Declared { terms, mut reasons } = declared(&asked, &about, &subject.provenance, rules);
     let open = is_open(&reasons);
-    let facts = subject.provenance.facts();
     match subject.report {
         Some(report) => {
             let vendor = if open { terms.as_slice() } else { &[] };
-            reasons.extend(judge::findings(subject.path.name(), (&subject.case, facts), report, rules, vendor, open));
+            reasons.extend(judge::findings(subject.path.name(), &about, report, rules, vendor, open));
             reasons.extend(judge::license_texts(subject.path.name(), &report.texts, vendor));
             reasons.extend(standalone(vendor));
         }
@@ -175,7 +172,8 @@ pub fn decide_again(
 ) -> Decision {
     let mut reasons: Vec<Reason> = earlier.iter().filter(|reason| !of_bytes(reason)).cloned().collect();
     let open = is_open(&reasons);
-    reasons.extend(judge::findings(path.name(), (case, None), report, rules, &[], open));
+    let about = rules.about(&Asked::new(case, None));
+    reasons.extend(judge::findings(path.name(), &about, report, rules, &[], open));
     Decision::new(path.clone(), nar_hash, reasons)
 }
 

@@ -5,7 +5,7 @@
 //! writes it.
 
 use crate::date::Date;
-use crate::matcher::{Case, Patterns, glob_matches};
+use crate::matcher::{Asked, Case, Patterns, glob_matches};
 use crate::policy::{Policy, Rules};
 use crate::read::Mistake;
 use crate::review::{Answer, Review};
@@ -119,8 +119,9 @@ pub fn answer(text: &str, new: &NewAnswer<'_>, today: Date) -> Result<Edited, Ed
     let permits = matches!(new.entry, Entry::Confirmed | Entry::Grant(_));
     for package in new.packages {
         let case = named(package);
-        let mut ended = after.policy().reviews.iter().filter(|review| !review.warrant.holds_on(today));
-        let held = ended.find(|review| review.withholds() && review.about.is_about(&case, None));
+        let about = after.about(&Asked::new(&case, None));
+        let mut ended = about.reviews().filter(|review| !review.warrant.holds_on(today));
+        let held = ended.find(|review| review.withholds());
         if let Some(review) = held.filter(|_| permits) {
             return Err(EditError::StillWithheld { package: package.clone(), by: review.shown() });
         }

@@ -5,7 +5,7 @@
 
 use crate::Code;
 use crate::date::Date;
-use crate::matcher::{Case, Matcher, Patterns};
+use crate::matcher::{Asked, Matcher, Patterns, bare_name};
 use crate::policy::{ACTIONS, Action};
 use crate::read::{Fields, Place, Reader, Value};
 use narthex_audit::Material;
@@ -158,21 +158,22 @@ impl Grant {
     }
 
     /// Whether it covers a package: all its licenses that are not free, by name or not at all.
-    pub(crate) fn covers(&self, case: &Case<'_>, facts: Option<&LicenseFacts>) -> bool {
-        let unfree = facts.into_iter().flat_map(|facts| facts.license.licenses());
+    pub(crate) fn covers(&self, asked: &Asked<'_>) -> bool {
+        let unfree = asked.facts.into_iter().flat_map(|facts| facts.license.licenses());
         let unfree: Vec<&str> = unfree.filter(|license| !license.class().is_free()).map(|l| l.key()).collect();
-        self.covers_named(case.package, &unfree)
+        self.covers_named([asked.case.package, asked.bare], &unfree)
     }
 
     /// Whether it covers material that was found somewhere.
     pub(crate) fn covers_material(&self, material: &Material) -> bool {
         let licenses: Vec<&str> = material.licenses.iter().map(String::as_str).collect();
-        self.covers_named(&material.package(), &licenses)
+        let package = material.package();
+        self.covers_named([&package, bare_name(&package)], &licenses)
     }
 
-    fn covers_named(&self, package: &str, licenses: &[&str]) -> bool {
+    fn covers_named(&self, [package, bare]: [&str; 2], licenses: &[&str]) -> bool {
         let licensed = |patterns: &Patterns| !licenses.is_empty() && licenses.iter().all(|one| patterns.is_match(one));
-        self.packages.as_ref().is_none_or(|patterns| patterns.is_package(package))
+        self.packages.as_ref().is_none_or(|patterns| patterns.is_package(package, bare))
             && self.licenses.as_ref().is_none_or(licensed)
     }
 

@@ -1,41 +1,36 @@
 //! What findings mean under a policy: many findings, one reason for each code.
 
 use crate::decision::{Effect, Reason};
-use crate::entries::{Exception, Grant};
 use crate::evidence::shown;
+use crate::index::About;
 use crate::lift::{Lifted, ruled};
-use crate::matcher::Case;
 use crate::policy::{Action, Rules, Treatment};
 use crate::terms::{Standing, Terms, TextStanding};
 use crate::words::{base_name, message};
 use crate::{Code, Evidence, TermsName};
 use narthex_audit::{Finding, LicenseText, Origin, Place, Report};
-use narthex_license::LicenseFacts;
 use std::collections::BTreeMap;
 
-/// Draws reasons from a report about the path called `name`. `vendor` are the terms that the whole
+/// Draws reasons from a report about the path called `name`. `about` are the entries about the package; `vendor` are the terms that the whole
 /// package is declared under: each of them must name every file of it. `open` says that nothing has forbidden
 /// publishing so far; where something has, findings only explain.
 ///
 /// Exceptions and grants are asked finding by finding, and the operator's rules about files and findings last.
 pub(crate) fn findings(
     name: &str,
-    (case, facts): (&Case<'_>, Option<&LicenseFacts>),
+    about: &About<'_>,
     report: &Report,
     rules: &Rules,
     vendor: &[&Terms],
     open: bool,
 ) -> Vec<Reason> {
     let mut grouped: BTreeMap<(Effect, Code), Vec<Ground<'_>>> = BTreeMap::new();
-    let mut lifted = Lifted::default();
+    let mut lifted = Lifted::on(rules.today());
     for finding in &report.findings {
         for (mut effect, code, evidence, terms) in judge(name, finding, rules, open) {
-            let excepts =
-                |exception: &&Exception| exception.about.is_about(case, facts) && exception.about.asks_for(finding);
-            let covers = |grant: &Grant| finding.origin().is_some_and(|o| grant.covers_material(&o.material));
-            if effect == Effect::Withhold
-                && (lifted.by_exception(rules, code, excepts) || lifted.by_grant(rules, code, covers))
-            {
+            let exceptions = about.exceptions().filter(|exception| exception.about.asks_for(finding));
+            let grants = finding.origin().into_iter().flat_map(|origin| rules.grants_of(&origin.material));
+            if effect == Effect::Withhold && (lifted.by_exception(code, exceptions) || lifted.by_grant(code, grants)) {
                 effect = Effect::Note;
             }
             grouped.entry((effect, code)).or_default().push((evidence, terms));
@@ -59,7 +54,7 @@ pub(crate) fn findings(
     if vendor.is_empty()
         && let Some(ground) = nothing_else(report, &grouped)
     {
-        let granted = lifted.by_grant(rules, Code::TermsStandalone, |grant| grant.covers(case, facts));
+        let granted = lifted.by_grant(Code::TermsStandalone, about.grants());
         let effect = if granted { Effect::Note } else { Effect::Withhold };
         grouped.insert((effect, Code::TermsStandalone), vec![ground]);
     }
@@ -83,9 +78,7 @@ pub(crate) fn findings(
         reasons.push(Reason::new(Code::AuditClean, Effect::Note, message, Vec::new()));
     }
     reasons.extend(lifted.reasons());
-    for rule in
-        rules.policy().rules.iter().filter(|rule| rule.about.asks_for_bytes() && rule.about.is_about(case, facts))
-    {
+    for rule in about.rules().filter(|rule| rule.about.asks_for_bytes()) {
         let found = report.findings.iter().filter(|finding| rule.about.asks_for_finding(finding));
         let mut evidence: Vec<Evidence> = found.map(|finding| Evidence::of(name, finding)).collect();
         let files = report.files.iter().filter(|file| rule.about.asks_for_file(file));

@@ -15,6 +15,7 @@ mod edit;
 mod entries;
 mod evidence;
 mod idle;
+mod index;
 mod judge;
 mod lift;
 mod matcher;

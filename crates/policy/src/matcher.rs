@@ -16,6 +16,27 @@ pub struct Case<'a> {
     pub output: Option<&'a str>,
 }
 
+/// A case as entries are held against it: with what is needed again and again for each of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) case: Case<'a>,
+    /// The name of the package without its version.
+    pub(crate) bare: &'a str,
+    pub(crate) facts: Option<&'a LicenseFacts>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(case: &Case<'a>, facts: Option<&'a LicenseFacts>) -> Self {
+        Self { case: *case, bare: bare_name(case.package), facts }
+    }
+}
+
+/// The name of a package without its version: the part with which the whole begins.
+pub(crate) fn bare_name(package: &str) -> &str {
+    let name = Material::of_package(package, Vec::new()).name;
+    package.get(..name.len()).unwrap_or(package)
+}
+
 /// Patterns, of which one has to match.
 #[derive(Clone, Debug)]
 pub(crate) struct Patterns {
@@ -102,8 +123,8 @@ impl Patterns {
     }
 
     /// Whether the name of a package matches, with its version or without.
-    pub(crate) fn is_package(&self, name: &str) -> bool {
-        self.is_match(name) || self.is_match(&Material::of_package(name, Vec::new()).name)
+    pub(crate) fn is_package(&self, name: &str, bare: &str) -> bool {
+        self.is_match(name) || self.is_match(bare)
     }
 }
 
@@ -182,12 +203,13 @@ impl Matcher {
     }
 
     /// Whether it is about this package, whatever is in its files.
-    pub(crate) fn is_about(&self, case: &Case<'_>, facts: Option<&LicenseFacts>) -> bool {
+    pub(crate) fn is_about(&self, asked: &Asked<'_>) -> bool {
+        let Asked { case, bare, facts } = asked;
         let holds = |patterns: &Option<Patterns>, held: &dyn Fn(&Patterns) -> bool| patterns.as_ref().is_none_or(held);
-        let licenses = || facts.into_iter().flat_map(|facts| facts.license.licenses());
-        let provenance = || facts.into_iter().flat_map(|facts| facts.provenance.iter().map(String::as_str));
+        let licenses = || facts.iter().flat_map(|facts| facts.license.licenses());
+        let provenance = || facts.iter().flat_map(|facts| facts.provenance.iter().map(String::as_str));
         holds(&self.license, &|patterns| patterns.any(licenses().map(|license| license.key())))
-            && holds(&self.package, &|patterns| patterns.is_package(case.package))
+            && holds(&self.package, &|patterns| patterns.is_package(case.package, bare))
             && holds(&self.attribute, &|patterns| patterns.any(case.attrs.iter().map(String::as_str)))
             && holds(&self.output, &|patterns| patterns.any(case.output.into_iter()))
             && holds(&self.provenance, &|patterns| patterns.any(provenance()))

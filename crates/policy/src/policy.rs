@@ -2,7 +2,8 @@
 
 use crate::date::Date;
 use crate::entries::{Correction, Exception, Grant, Rule};
-use crate::matcher::Case;
+use crate::index::Index;
+use crate::matcher::{Asked, Case, bare_name};
 use crate::read::{Mistake, Reader, Value};
 use crate::review::Review;
 use crate::terms::Terms;
@@ -250,13 +251,15 @@ pub struct Rules {
     policy: Policy,
     terms: Vec<Terms>,
     today: Date,
+    index: Index,
 }
 
 impl Rules {
     /// Puts them together. Which texts the names stand for, and what day it is, is the caller's to find out:
     /// exceptions and grants end.
     pub fn new(policy: Policy, terms: Vec<Terms>, today: Date) -> Self {
-        Self { policy, terms, today }
+        let index = Index::new(&policy);
+        Self { policy, terms, today, index }
     }
 
     /// The day.
@@ -272,8 +275,8 @@ impl Rules {
     /// The facts as the policy puts them right; `None` where it does not. Everything that is decided goes by
     /// these.
     pub fn correct(&self, case: &Case<'_>, facts: &LicenseFacts) -> Option<LicenseFacts> {
-        let about = |correction: &&Correction| correction.about.is_about(case, Some(facts));
-        let corrected = self.policy.corrections.iter().filter(about).map(|correction| correction.correct(facts));
+        let about = self.about(&Asked::new(case, Some(facts)));
+        let corrected = about.corrections().map(|correction| correction.correct(facts));
         // Of equals, the first one.
         corrected.reduce(|first, next| if self.class(Some(&next)) > self.class(Some(&first)) { next } else { first })
     }
@@ -290,6 +293,11 @@ impl Rules {
         self.asks_for_names() || !self.policy.corrections.is_empty()
     }
 
+    /// Where its entries are found.
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
     /// The policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
@@ -302,8 +310,8 @@ impl Rules {
     /// 2. for each license that these do not accept, or for each where there are none, the first terms that
     ///    stand behind it.
     pub fn terms_of_package<'l>(&self, package: &str, licenses: impl IntoIterator<Item = &'l str>) -> Vec<&Terms> {
-        let name = Material::of_package(package, Vec::new()).name;
-        let named = self.terms.iter().find(|terms| terms.names(&name));
+        let name = bare_name(package);
+        let named = self.terms.iter().find(|terms| terms.names(name));
         let mut found: Vec<&Terms> = named.into_iter().collect();
         for license in licenses.into_iter().filter(|license| !named.is_some_and(|terms| terms.accepts(license))) {
             let covering = self.terms.iter().find(|terms| terms.covers(license));
