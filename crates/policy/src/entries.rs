@@ -95,6 +95,9 @@ pub(crate) const EXCEPTABLE: [Code; 7] = [
     Code::AuditIncomplete,
 ];
 
+/// Those of them that no file or finding has a part in.
+const DECLARED: [Code; 2] = [Code::LicenseUnknown, Code::SourceOfWithheld];
+
 /// Codes of reasons that a grant lifts.
 pub(crate) const GRANTABLE: [Code; 6] = [
     Code::LicenseRestricted,
@@ -127,7 +130,18 @@ impl Exception {
         let choices = EXCEPTABLE.map(|code| (code.as_str(), code));
         let codes = reader.required(&fields, "codes", at.clone()).and_then(|value| {
             let items = reader.array(value)?;
-            let read: Vec<_> = items.into_iter().map(|item| reader.one_of(item, &choices)).collect();
+            let about_bytes = ["file", "finding"].into_iter().find(|name| fields.contains_key(name));
+            let read: Vec<_> = items
+                .into_iter()
+                .map(|item| {
+                    let code = reader.one_of(item, &choices)?;
+                    if let Some(name) = about_bytes.filter(|_| DECLARED.contains(&code)) {
+                        let message = format!("`{code}` comes from no file, so that `{name}` can never hold for it");
+                        reader.mistake(item.span(), message);
+                    }
+                    Some(code)
+                })
+                .collect();
             read.into_iter().collect::<Option<Vec<_>>>()
         });
         let warrant = Warrant::read(reader, &fields, &at);

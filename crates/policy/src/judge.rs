@@ -1,9 +1,11 @@
 //! What findings mean under a policy: many findings, one reason for each code.
 
 use crate::decision::{Effect, Reason};
+use crate::entries::{Exception, Rule};
 use crate::evidence::shown;
 use crate::index::About;
 use crate::lift::{Lifted, ruled};
+use crate::matcher::Matcher;
 use crate::policy::{Action, Rules, Treatment};
 use crate::terms::{Standing, Terms, TextStanding};
 use crate::words::{base_name, message};
@@ -15,7 +17,8 @@ use std::collections::BTreeMap;
 /// package is declared under: each of them must name every file of it. `open` says that nothing has forbidden
 /// publishing so far; where something has, findings only explain.
 ///
-/// Exceptions and grants are asked finding by finding, and the operator's rules about files and findings last.
+/// Exceptions and grants are asked finding by finding. The operator's rules about files and findings come last; an
+/// exception from them is asked file by file as well.
 pub(crate) fn findings(
     name: &str,
     about: &About<'_>,
@@ -77,20 +80,33 @@ pub(crate) fn findings(
         let message = format!("nothing restricted in {files} file{}", if files == 1 { "" } else { "s" });
         reasons.push(Reason::new(Code::AuditClean, Effect::Note, message, Vec::new()));
     }
-    reasons.extend(lifted.reasons());
     for rule in about.rules().filter(|rule| rule.about.asks_for_bytes()) {
-        let found = report.findings.iter().filter(|finding| rule.about.asks_for_finding(finding));
-        let mut evidence: Vec<Evidence> = found.map(|finding| Evidence::of(name, finding)).collect();
-        let files = report.files.iter().filter(|file| rule.about.asks_for_file(file));
-        evidence.extend(files.map(|file| {
-            let place = shown(name, &Place { file: file.clone(), members: Vec::new() });
-            Evidence { place, ..Evidence::default() }
-        }));
-        if !evidence.is_empty() {
-            reasons.push(ruled(rule, evidence));
-        }
+        reasons.extend(of_rule(name, rule, about, report, &mut lifted));
     }
+    reasons.extend(lifted.reasons());
     reasons
+}
+
+/// What a rule about files and findings says: of what exceptions lift, that it explains, and the rest apart from it.
+fn of_rule(name: &str, rule: &Rule, about: &About<'_>, report: &Report, lifted: &mut Lifted) -> Vec<Reason> {
+    let (mut counting, mut excepted) = (Vec::new(), Vec::new());
+    let mut found = |evidence: Evidence, exceptions: &mut dyn Iterator<Item = &Exception>| {
+        let is_lifted = rule.then == Action::Withhold && lifted.by_exception(Code::PolicyRule, exceptions);
+        if is_lifted { &mut excepted } else { &mut counting }.push(evidence);
+    };
+    for finding in report.findings.iter().filter(|finding| rule.about.asks_for_finding(finding)) {
+        let mut exceptions = about.exceptions().filter(|exception| exception.about.asks_for(finding));
+        found(Evidence::of(name, finding), &mut exceptions);
+    }
+    for file in report.files.iter().filter(|file| rule.about.asks_for_file(file)) {
+        let place = shown(name, &Place { file: file.clone(), members: Vec::new() });
+        let asks = |about: &Matcher| !about.asks_for_bytes() || about.asks_for_file(file);
+        let mut exceptions = about.exceptions().filter(|exception| asks(&exception.about));
+        found(Evidence { place, ..Evidence::default() }, &mut exceptions);
+    }
+    let counting = (!counting.is_empty()).then(|| ruled(rule, counting));
+    let excepted = (!excepted.is_empty()).then(|| Reason { effect: Effect::Note, ..ruled(rule, excepted) });
+    counting.into_iter().chain(excepted).collect()
 }
 
 /// Names the terms with everything that they permit. Their conditions stand once for each terms.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 const WITHHOLD_TORCH: &str = "[[rules]]\npackage = [\"torch\"]\nthen = \"withhold\"\nreason = \"not yet\"\n";
 const PUBLISH_TORCH: &str = "[[rules]]\npackage = [\"torch\"]\nthen = \"publish\"\nreason = \"we want it\"\n";
+const NO_ARCHIVES: &str = "[[rules]]\nfile = [\"share/*.rar\"]\nthen = \"withhold\"\nreason = \"unread\"\n";
 const WARRANT: &str = "reason = \"looked at\"\nresponsible = \"ann@example.org\"\n";
 
 fn exception(codes: &str, about: &str, until: &str) -> String {
@@ -131,6 +132,49 @@ fn the_strictest_reason_wins_unless_an_exception_or_a_grant_names_the_case() {
             Publish,
             PolicyException,
         ),
+        // The same for rules about files and findings: what is lifted is what the exception names.
+        (
+            mit(),
+            vec![],
+            NO_ARCHIVES.to_owned() + &exception("\"policy-rule\"", torch, "2027-01-01"),
+            Publish,
+            PolicyException,
+        ),
+        (
+            mit(),
+            vec![],
+            NO_ARCHIVES.to_owned() + &exception("\"policy-rule\"", "file = [\"share/a.*\"]", "2027-01-01"),
+            Publish,
+            PolicyException,
+        ),
+        (
+            mit(),
+            vec![],
+            NO_ARCHIVES.to_owned() + &exception("\"policy-rule\"", "file = [\"share/b.*\"]", "2027-01-01"),
+            Withhold,
+            PolicyRule,
+        ),
+        (
+            mit(),
+            vec![],
+            NO_ARCHIVES.to_owned() + &exception("\"policy-rule\"", "file = [\"share/a.*\"]", "2026-01-01"),
+            Withhold,
+            PolicyRule,
+        ),
+        (
+            mit(),
+            vec![],
+            NO_ARCHIVES.to_owned() + &exception("\"audit-driver\"", "file = [\"share/a.*\"]", "2027-01-01"),
+            Withhold,
+            PolicyRule,
+        ),
+        (
+            mit(),
+            vec![],
+            WITHHOLD_TORCH.to_owned() + &exception("\"policy-rule\"", "file = [\"*\"]", "2027-01-01"),
+            Withhold,
+            PolicyRule,
+        ),
         // A grant lifts what a vendor's terms forbid, and nothing else.
         (cuda(), vec![], grant("license = [\"nvidiaCuda\"]", "2027-06-30"), Publish, PolicyGrant),
         (cuda(), vec![], grant("license = [\"nvidiaCuda\"]", "2026-06-30"), Withhold, LicenseRestricted),
@@ -216,6 +260,52 @@ fn what_a_policy_did_is_shown() {
     Note policy-correction: the package set says BSD-3-Clause; the policy puts it right: built with CUDA (its build log)
     Note audit-clean: nothing restricted in 4 files
     "#);
+}
+
+/// What an exception from a rule does not name goes on to withhold, apart from what it names.
+#[test]
+fn an_exception_from_a_rule_about_files_lifts_the_files_that_it_names() {
+    let rule = "[[rules]]\nfile = [\"share/*\", \"lib/*\"]\nthen = \"withhold\"\nreason = \"x\"\n\
+                [[rules]]\nfinding = [\"suspected\"]\nthen = \"withhold\"\nreason = \"y\"\n";
+    let shown = |more: &str| {
+        let policy = shipped::DEFAULT_POLICY.replace("suspected = \"withhold\"", "suspected = \"publish\"");
+        let decision = decided(json!("mit"), vec![suspected()], &rules_of(&format!("{policy}\n{rule}{more}")));
+        let of_rules = decision.reasons().iter().filter(|reason| reason.code == Code::PolicyRule);
+        let line = |reason: &Reason| {
+            let places: Vec<&str> = reason.evidence.iter().map(|one| one.place.as_str()).collect();
+            format!("{:?} {}", reason.effect, places.join(" "))
+        };
+        of_rules.map(line).collect::<Vec<_>>()
+    };
+    let except = |about: &str| exception("\"policy-rule\"", about, "2027-01-01");
+    assert_eq!(shown(""), ["Withhold lib/libx.so share/a.rar", "Withhold lib/libx.so"]);
+    let libraries = shown(&except("file = [\"lib/*\"]"));
+    assert_eq!(libraries, ["Withhold share/a.rar", "Note lib/libx.so", "Note lib/libx.so"]);
+    // A file that a rule names is no finding.
+    let suspicion = shown(&except("finding = [\"suspected\"]"));
+    assert_eq!(suspicion, ["Withhold lib/libx.so share/a.rar", "Note lib/libx.so"]);
+    let both = shown(&(except("file = [\"lib/*\"]") + &except("file = [\"share/*\"]")));
+    assert_eq!(both, ["Note lib/libx.so share/a.rar", "Note lib/libx.so"]);
+}
+
+#[test]
+fn an_exception_that_could_never_hold_is_a_mistake() {
+    let check = |about: &str, codes: &str, expected: &[&str]| {
+        let text = format!("{}\n{}", shipped::DEFAULT_POLICY, exception(codes, about, "2027-01-01"));
+        let mistakes = Policy::parse(&text).err().unwrap_or_default();
+        let shown: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, expected, "{about} {codes}");
+    };
+    let line = shipped::DEFAULT_POLICY.lines().count() + 4;
+    let never = |at: usize, code: &str, field: &str| {
+        format!("{line}:{at}: `{code}` comes from no file, so that `{field}` can never hold for it")
+    };
+    let file = "file = [\"lib/*\"]";
+    check(file, "\"license-unknown\"", &[&never(10, "license-unknown", "file")]);
+    check("finding = [\"copy\"]", "\"source-of-withheld\"", &[&never(10, "source-of-withheld", "finding")]);
+    check(file, "\"audit-driver\", \"license-unknown\"", &[&never(26, "license-unknown", "file")]);
+    check(file, "\"policy-rule\", \"audit-driver\"", &[]);
+    check("package = [\"torch\"]", "\"license-unknown\", \"source-of-withheld\"", &[]);
 }
 
 /// Of several corrections the strictest counts, in whatever order they stand.
