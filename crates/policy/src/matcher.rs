@@ -108,6 +108,12 @@ impl Patterns {
         self.set.matches(text)
     }
 
+    /// Whether one that is more than wildcards matches a text.
+    fn names(&self, text: &str) -> bool {
+        let says = |pattern: &str| pattern.chars().any(|c| !matches!(c, '*' | '?'));
+        self.matching(text).into_iter().any(|index| says(&self.texts[index]))
+    }
+
     /// The patterns as they were given.
     pub(crate) fn texts(&self) -> &[String] {
         &self.texts
@@ -213,6 +219,14 @@ impl Matcher {
             && holds(&self.attribute, &|patterns| patterns.any(case.attrs.iter().map(String::as_str)))
             && holds(&self.output, &|patterns| patterns.any(case.output.into_iter()))
             && holds(&self.provenance, &|patterns| patterns.any(provenance()))
+    }
+
+    /// Whether it names this package or an attribute of it: by a pattern that is more than wildcards.
+    pub(crate) fn names(&self, asked: &Asked<'_>) -> bool {
+        let names = |patterns: &Option<Patterns>, text: &str| patterns.as_ref().is_some_and(|some| some.names(text));
+        names(&self.package, asked.case.package)
+            || names(&self.package, asked.bare)
+            || asked.case.attrs.iter().any(|attr| names(&self.attribute, attr))
     }
 
     /// Whether it holds for this finding.

@@ -4,7 +4,7 @@
 //! `from-vendor` withhold, and go on to do so after their last day: what ends is only the answer.
 
 use crate::decision::{Effect, Reason};
-use crate::entries::{Warrant, entry, only, text};
+use crate::entries::{Rule, Warrant, entry, only, text};
 use crate::index::About;
 use crate::lift::ended;
 use crate::matcher::{Asked, Case, Matcher};
@@ -120,15 +120,18 @@ pub struct Answered {
 }
 
 impl Rules {
-    /// What an entry of the operator answers about a package as a whole, while it lasts: a review, a rule, a grant
-    /// that covers it, or an exception from `license-unknown`, where that is what it comes to. Of several, one that
-    /// withholds. Terms are no answer of the operator, nor is an entry about some outputs, files or findings.
+    /// What an entry of the operator answers about a package as a whole, while it lasts: a review, a rule that withholds
+    /// it or names it, a grant that covers it, or an exception from `license-unknown`, where that is what it comes to.
+    /// Of several, one that withholds. Terms are no answer of the operator, nor is an entry about some outputs, files
+    /// or findings, or a rule that publishes whatever is called anything.
     pub fn answered(&self, case: &Case<'_>, facts: Option<&LicenseFacts>) -> Option<Answered> {
-        let (about, today) = (self.about(&Asked::new(case, facts)), self.today());
+        let asked = Asked::new(case, facts);
+        let (about, today) = (self.about(&asked), self.today());
         let is_whole = Matcher::is_about_whole_packages;
         let reviews = about.reviews().filter(|review| review.warrant.holds_on(today) && is_whole(&review.about));
         let reviews = reviews.map(|review| Answered { answer: review.answer, by: review.shown() });
-        let rules = about.rules().filter(|rule| is_whole(&rule.about)).map(|rule| Answered {
+        let answers = |rule: &&Rule| rule.then == Action::Withhold || rule.about.names(&asked);
+        let rules = about.rules().filter(|rule| is_whole(&rule.about)).filter(answers).map(|rule| Answered {
             answer: if rule.then == Action::Withhold { Answer::FromVendor } else { Answer::Confirmed },
             by: format!("the rule about {}", rule.about.shown()),
         });
