@@ -129,7 +129,7 @@ impl Exception {
         let about = Matcher::read(reader, &fields, at.clone());
         let choices = EXCEPTABLE.map(|code| (code.as_str(), code));
         let codes = reader.required(&fields, "codes", at.clone()).and_then(|value| {
-            let items = reader.array(value)?;
+            let items = some(reader, value, "codes")?;
             let about_bytes = ["file", "finding"].into_iter().find(|name| fields.contains_key(name));
             let read: Vec<_> = items
                 .into_iter()
@@ -213,6 +213,7 @@ impl Correction {
         let (fields, at) = entry(reader, value, &[&ABOUT, &["license", "reason", "source"]])?;
         let about = Matcher::read(reader, &only(&fields, &ABOUT), at.clone());
         let license = reader.required(&fields, "license", at.clone()).and_then(|value| {
+            some(reader, value, "license")?;
             let names = reader.strings(value)?;
             for name in names.iter().filter(|name| !is_attribute(name)) {
                 reader
@@ -245,6 +246,16 @@ pub(crate) fn entry<'t, 'a>(
 /// Those of the fields that have these names: an entry may have a field of its own that is called as a condition.
 pub(crate) fn only<'t, 'a>(fields: &Fields<'t, 'a>, names: &[&str]) -> Fields<'t, 'a> {
     fields.iter().filter(|(name, _)| names.contains(name)).map(|(name, value)| (*name, *value)).collect()
+}
+
+/// The items of a list, of which one at least has to be there.
+fn some<'t, 'a>(reader: &mut Reader<'a>, value: &'t Value<'a>, name: &str) -> Option<Vec<&'t Value<'a>>> {
+    let items = reader.array(value)?;
+    if items.is_empty() {
+        reader.mistake(value.span(), format!("`{name}` says nothing"));
+        return None;
+    }
+    Some(items)
 }
 
 /// A text that has to be there and say something.

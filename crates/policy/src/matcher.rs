@@ -42,11 +42,14 @@ pub(crate) fn bare_name(package: &str) -> &str {
 pub(crate) struct Patterns {
     set: GlobSet,
     texts: Vec<String>,
+    /// The texts in order, each once.
+    sorted: Vec<String>,
 }
 
+/// By what they match: in which order they stand, and how often, says nothing.
 impl PartialEq for Patterns {
     fn eq(&self, other: &Self) -> bool {
-        self.texts == other.texts
+        self.sorted == other.sorted
     }
 }
 
@@ -74,7 +77,12 @@ impl Patterns {
             reader.mistake(value.span(), "an empty list matches nothing".to_owned());
         }
         match set.build() {
-            Ok(set) => Some(Self { set, texts }),
+            Ok(set) => {
+                let mut sorted = texts.clone();
+                sorted.sort();
+                sorted.dedup();
+                Some(Self { set, texts, sorted })
+            }
             Err(error) => {
                 reader.mistake(value.span(), format!("the patterns cannot be used together: {error}"));
                 None
@@ -112,6 +120,11 @@ impl Patterns {
     fn names(&self, text: &str) -> bool {
         let says = |pattern: &str| pattern.chars().any(|c| !matches!(c, '*' | '?'));
         self.matching(text).into_iter().any(|index| says(&self.texts[index]))
+    }
+
+    /// The patterns in order, each once: the same for those that say the same.
+    pub(crate) fn sorted(&self) -> &[String] {
+        &self.sorted
     }
 
     /// The patterns as they were given.

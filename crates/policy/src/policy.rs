@@ -3,13 +3,14 @@
 use crate::date::Date;
 use crate::entries::{Correction, Exception, Grant, Rule};
 use crate::index::Index;
-use crate::matcher::{Asked, Case, bare_name};
+use crate::matcher::{Asked, Case, Matcher, bare_name};
 use crate::read::{Mistake, Reader, Value};
 use crate::review::Review;
 use crate::terms::Terms;
 use narthex_audit::Material;
 use narthex_license::{Class, LicenseFacts, Reading};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 
 /// What is done with a class of packages.
@@ -140,24 +141,45 @@ fn contradictions(
     corrections: &[(Correction, Range<usize>)],
     reviews: &[(Review, Range<usize>)],
 ) {
-    for (number, (rule, at)) in rules.iter().enumerate() {
-        if let Some((other, _)) = rules[..number].iter().find(|(other, _)| other.about == rule.about) {
-            let what = if other.then == rule.then { "says the same as" } else { "contradicts" };
-            reader.mistake(at.clone(), format!("this rule {what} an earlier one about {}", rule.about.shown()));
+    for (rule, other, at) in about_the_same(rules, |rule| &rule.about) {
+        let what = if other.then == rule.then { "says the same as" } else { "contradicts" };
+        reader.mistake(at, format!("this rule {what} an earlier one about {}", rule.about.shown()));
+    }
+    for (correction, _, at) in about_the_same(corrections, |correction| &correction.about) {
+        reader.mistake(at, format!("an earlier correction is about {} as well", correction.about.shown()));
+    }
+    for (review, _, at) in about_the_same(reviews, |review| &review.about) {
+        reader.mistake(at, format!("an earlier review is about {} as well", review.about.shown()));
+    }
+}
+
+/// Entries that are about the same as an earlier one, with the first such one.
+fn about_the_same<T>(entries: &[(T, Range<usize>)], about: impl Fn(&T) -> &Matcher) -> Vec<(&T, &T, Range<usize>)> {
+    let mut known: BTreeMap<Vec<(&str, &[String])>, &T> = BTreeMap::new();
+    let mut same = Vec::new();
+    for (entry, at) in entries {
+        let patterns = about(entry).patterns().map(|(field, patterns)| (field, patterns.sorted()));
+        match known.entry(patterns.collect()) {
+            Entry::Occupied(first) => same.push((entry, *first.get(), at.clone())),
+            Entry::Vacant(place) => {
+                place.insert(entry);
+            }
         }
     }
-    for (number, (correction, at)) in corrections.iter().enumerate() {
-        if corrections[..number].iter().any(|(other, _)| other.about == correction.about) {
-            let about = correction.about.shown();
-            reader.mistake(at.clone(), format!("an earlier correction is about {about} as well"));
+    same
+}
+
+/// The names of terms, none of them twice.
+fn named_terms<'a>(reader: &mut Reader<'a>, value: &Value<'a>) -> Option<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    for item in reader.array(value)? {
+        let name = reader.string(item)?;
+        if names.contains(&name) {
+            reader.mistake(item.span(), format!("the terms `{name}` are named twice"));
         }
+        names.push(name);
     }
-    for (number, (review, at)) in reviews.iter().enumerate() {
-        if reviews[..number].iter().any(|(other, _)| other.about == review.about) {
-            let about = review.about.shown();
-            reader.mistake(at.clone(), format!("an earlier review is about {about} as well"));
-        }
-    }
+    Some(names)
 }
 
 impl Policy {
@@ -170,7 +192,7 @@ impl Policy {
             let fields = reader.fields(root.get_ref(), &KNOWN);
             let version = reader.required(&fields, "version", 0..0).and_then(|v| reader.version_one(v));
             let name = reader.required(&fields, "name", 0..0).and_then(|v| reader.string(v));
-            let terms = reader.required(&fields, "terms", 0..0).and_then(|v| reader.strings(v));
+            let terms = reader.required(&fields, "terms", 0..0).and_then(|v| named_terms(reader, v));
 
             let classes = reader.required(&fields, "classes", 0..0).and_then(|value| {
                 let table = reader.table(value)?;
@@ -452,6 +474,15 @@ mod tests {
         13:17: `true` should be one of `terms`, `withhold`, `publish`
         16:13: `"terms"` should be one of `publish`, `withhold`
         "#);
+    }
+
+    #[test]
+    fn terms_that_are_named_twice_are_a_mistake() {
+        let text = shipped::DEFAULT_POLICY.replace("terms = [", "terms = [\"./mine.toml\", \"./mine.toml\", ");
+        let line = text.lines().position(|line| line.starts_with("terms = ")).unwrap() + 1;
+        let mistakes = Policy::parse(&text).unwrap_err();
+        let shown: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+        assert_eq!(shown, [format!("{line}:25: the terms `./mine.toml` are named twice")]);
     }
 
     #[test]

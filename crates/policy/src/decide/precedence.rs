@@ -330,7 +330,11 @@ fn mistakes_in_entries_are_shown_with_their_places() {
          [[exceptions]]\npackage = []\ncodes = [\"terms-modified\"]\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2026-02-30\n\
          [[exceptions]]\nfinding = [\"statics\"]\ncodes = [\"policy-rule\"]\nreason = \"x\"\nuntil = \"next year\"\nby = 1\n\
          [[grants]]\nagreement = \"x\"\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2027-01-01T10:00:00Z\n\
-         [[corrections]]\npackage = [\"[\"]\nlicense = [\"nvidia\"]\nreason = \"x\"\nsource = \"y\"\n"
+         [[corrections]]\npackage = [\"[\"]\nlicense = [\"nvidia\"]\nreason = \"x\"\nsource = \"y\"\n\
+         [[rules]]\npackage = [\"b\", \"a\", \"b\"]\nthen = \"withhold\"\nreason = \"x\"\n\
+         [[rules]]\npackage = [\"a\", \"b\"]\nthen = \"publish\"\nreason = \"x\"\n\
+         [[exceptions]]\npackage = [\"a\"]\ncodes = []\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2027-01-01\n\
+         [[corrections]]\npackage = [\"a\"]\nlicense = []\nreason = \"x\"\nsource = \"y\"\n"
     );
     let lines = shipped::DEFAULT_POLICY.lines().count();
     let mistakes = Policy::parse(&text).unwrap_err();
@@ -350,6 +354,9 @@ fn mistakes_in_entries_are_shown_with_their_places() {
     28:9: `2027-01-01T10:00:00Z` should be a date that there is, such as 2027-01-31
     30:12: `[` is no pattern: unclosed character class; missing ']'
     31:11: `nvidia` is no license of nixpkgs, by the name of its attribute
+    38:1: this rule contradicts an earlier one about package a or b
+    44:9: `codes` says nothing
+    50:11: `license` says nothing
     "#);
 }
 
