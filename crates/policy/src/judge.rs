@@ -112,13 +112,15 @@ fn of_rule(name: &str, rule: &Rule, about: &About<'_>, report: &Report, lifted: 
 /// Names the terms with everything that they permit. Their conditions stand once for each terms.
 fn permitted(items: Vec<Ground<'_>>) -> Vec<Evidence> {
     let mut permitted: Vec<Evidence> = Vec::with_capacity(items.len());
+    let mut known: Vec<&Terms> = Vec::new();
     for (mut evidence, terms) in items {
         if let Some(terms) = terms {
-            let name = TermsName { id: terms.id().to_owned(), title: terms.title().to_owned() };
-            if !permitted.iter().any(|before| before.terms.as_ref() == Some(&name)) {
+            // By themselves, since two files may give themselves one name.
+            if !known.iter().any(|known| std::ptr::eq(*known, terms)) {
                 evidence.conditions = terms.conditions().to_vec();
+                known.push(terms);
             }
-            evidence.terms = Some(name);
+            evidence.terms = Some(TermsName { id: terms.id().to_owned(), title: terms.title().to_owned() });
         }
         permitted.push(evidence);
     }

@@ -337,7 +337,8 @@ impl Rules {
         let mut found: Vec<&Terms> = named.into_iter().collect();
         for license in licenses.into_iter().filter(|license| !named.is_some_and(|terms| terms.accepts(license))) {
             let covering = self.terms.iter().find(|terms| terms.covers(license));
-            found.extend(covering.filter(|terms| found.iter().all(|known| known.id() != terms.id())));
+            // Two files may give themselves one name, and both count.
+            found.extend(covering.filter(|terms| !found.iter().any(|known| std::ptr::eq(*known, *terms))));
         }
         found
     }
@@ -451,6 +452,11 @@ mod tests {
         check("cuda12.9-dnn-9.1", &["cuda", "other"], &["dnn", "later"], None);
         // The name without a license permits nothing.
         check("dnn-9.1", &[], &["dnn"], None);
+        // Two files that call themselves the same are two.
+        let twins = [about("twin", "['dnn']", "['dnn']", "[]"), about("twin", "['cuda']", "[]", "[]")];
+        let twins = self::rules(&twins.each_ref().map(String::as_str));
+        let found = twins.terms_of_package("dnn-9.1", ["cuda", "dnn"]);
+        assert!(found.len() == 2 && found[1].covers("cuda"), "{found:?}");
         // Names are whole names.
         check("cudadnn-9.1", &["unfree"], &[], None);
         check("dnn-tools-9.1", &["unfree"], &[], None);

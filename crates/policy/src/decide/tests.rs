@@ -285,6 +285,26 @@ fn the_conditions_of_all_terms_travel_along() {
     assert_eq!(said, expected.map(|(id, none)| (id.to_owned(), none)));
 }
 
+/// Also where two files call themselves the same.
+#[test]
+fn the_conditions_of_terms_with_one_name_travel_along() {
+    let terms = |license: &str, condition: &str| {
+        let text = format!(
+            "version = 1\nid = \"mine\"\ntitle = \"mine\"\nlicenses = [\"{license}\"]\nmodified = true\n\
+             modified-clause = \"1\"\nstandalone = true\nstandalone-clause = \"1\"\nconditions = [\"{condition}\"]\n\
+             accompanying = []\n[[distributable]]\nclause = \"2\"\nfiles = [\"*\"]\n"
+        );
+        Terms::parse(&text).unwrap()
+    };
+    let policy = Policy::parse(shipped::DEFAULT_POLICY).unwrap();
+    let rules = Rules::new(policy, vec![terms("issl", "one"), terms("nvidiaCuda", "two")], Date::of_unix_time(0));
+    let mkl = Finding::Copy { place: place("lib/a"), original: origin("libmkl_rt.so.2", "issl") };
+    let decision = decide_under(json!("mit"), vec![mkl, copy("x"), copy("y")], &["bin/x", "lib/a"], &rules);
+    let conditions: Vec<&[String]> =
+        decision.reasons()[0].evidence.iter().map(|one| one.conditions.as_slice()).collect();
+    assert_eq!(conditions, [&["one".to_owned()][..], &["two".to_owned()], &[]]);
+}
+
 #[test]
 fn terms_answer_for_all_licenses_of_the_material() {
     let mut material = origin("libcudart.so.12", "nvidiaCuda");
