@@ -115,7 +115,10 @@ fn declared<'r>(asked: &Asked<'_>, about: &About<'_>, provenance: &Provenance<'_
     let mut lifted = Lifted::on(rules.today());
     for reason in reasons.iter_mut().filter(|reason| reason.effect == Effect::Withhold) {
         let exceptions = about.exceptions().filter(|exception| !exception.about.asks_for_bytes());
-        if lifted.by_exception(reason.code, exceptions) || lifted.by_grant(reason.code, about.grants()) {
+        let grants = about
+            .grants()
+            .filter(|_| reason.code != Code::LicenseOfOriginal || rules.class(asked.facts) == Class::Restricted);
+        if lifted.by_exception(reason.code, exceptions) || lifted.by_grant(reason.code, grants) {
             reason.effect = Effect::Note;
         }
     }

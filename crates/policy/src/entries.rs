@@ -99,8 +99,10 @@ pub(crate) const EXCEPTABLE: [Code; 7] = [
 const DECLARED: [Code; 2] = [Code::LicenseUnknown, Code::SourceOfWithheld];
 
 /// Codes of reasons that a grant lifts.
-pub(crate) const GRANTABLE: [Code; 6] = [
+pub(crate) const GRANTABLE: [Code; 7] = [
     Code::LicenseRestricted,
+    // Where it is for a restricted license that it forbids; nobody can give leave for what is not known.
+    Code::LicenseOfOriginal,
     Code::PolicyVendorCode,
     Code::TermsFileNotListed,
     Code::TermsModified,

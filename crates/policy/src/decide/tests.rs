@@ -478,6 +478,30 @@ fn shipped_terms_answer_for_products_by_name() {
     check("cudnn-frontend-1.0", "unfree", "lib/libcudnn.so.9", Withhold, Code::TermsMissing);
 }
 
+/// Another build of a vendor's package is as much the vendor's as the package.
+#[test]
+fn a_grant_lifts_the_restricted_license_of_an_original() {
+    let check = |license: serde_json::Value, covers: &str, verdict, code| {
+        let grant = format!(
+            "[[grants]]\nagreement = \"A\"\n{covers}\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2027-01-01\n"
+        );
+        let rules = rules_of(&format!("{}\n{grant}", shipped::DEFAULT_POLICY));
+        let facts = facts(license);
+        let case = Case { package: "vendor-wrapped-2.0", ..Case::default() };
+        let provenance = Provenance::Original { name: "vendor-2.0", facts: &facts };
+        let (given, reasons) = forecast(&case, &provenance, &rules);
+        assert_eq!((given, reasons[0].code), (verdict, code), "{covers} {reasons:?}");
+    };
+    use Code::{LicenseOfOriginal, PolicyGrant};
+    use Verdict::{Publish, Withhold};
+    check(json!("unfree"), "license = [\"unfree\"]", Publish, PolicyGrant);
+    check(json!("unfree"), "package = [\"vendor-wrapped\"]", Publish, PolicyGrant);
+    check(json!("unfree"), "package = [\"vendor\"]", Withhold, LicenseOfOriginal);
+    check(json!(["unfree", "issl"]), "license = [\"issl\"]", Withhold, LicenseOfOriginal);
+    check(json!("no such license"), "package = [\"vendor-wrapped\"]", Withhold, LicenseOfOriginal);
+    check(json!(["unfreeRedistributable", "?"]), "license = [\"unfree*\"]", Withhold, LicenseOfOriginal);
+}
+
 /// What declares nothing and is settled by a rule.
 #[test]
 fn each_rule_for_what_declares_nothing_has_its_code() {
