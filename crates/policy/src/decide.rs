@@ -208,6 +208,11 @@ fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) 
         rules.terms_of_package(package, licenses.iter().map(|license| license.key()))
     });
     let mut reasons = vec![Reason::new(code, effect(rules.policy().action(class)), message, Vec::new())];
+    // What nobody knows beside it is answered for by itself.
+    if class != Class::Unknown && facts.is_some_and(|facts| facts.license.has_unknown_under(rules.policy().lists())) {
+        let effect = effect(rules.policy().action(Class::Unknown));
+        reasons.push(Reason::new(Code::LicenseUnknown, effect, unknown(facts), Vec::new()));
+    }
     if let Some(correction) = facts.and_then(|facts| facts.correction.as_ref()) {
         let (was, reason, source) = (&correction.was, &correction.reason, &correction.source);
         let message = format!("the package set says {was}; the policy puts it right: {reason} ({source})");
@@ -232,16 +237,16 @@ fn of_free_inputs(rules: &Rules) -> Reason {
     Reason::new(Code::MadeFromFreeInputs, effect(rules.policy().action(Class::MadeFromFree)), message, Vec::new())
 }
 
-/// As the package that it is another build of, under a code of its own.
+/// As the package that it is another build of: what the license comes to, under a code of its own.
 fn of_original<'r>(package: &str, name: &str, facts: &LicenseFacts, rules: &'r Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
     let (terms, reasons) = of_output(package, Some(facts), rules);
-    let renamed = |reason: Reason| {
+    let renamed = |(number, reason): (usize, Reason)| {
         let message = format!("as {name}, which it is another build of: {}", reason.message);
-        // That the policy puts something right is said as it is.
-        let code = if reason.source == Source::Declared { Code::LicenseOfOriginal } else { reason.code };
+        // What is not known beside it, and that the policy puts something right, is said as it is.
+        let code = if number == 0 { Code::LicenseOfOriginal } else { reason.code };
         Reason::new(code, reason.effect, message, reason.evidence)
     };
-    (terms, reasons.into_iter().map(renamed).collect())
+    (terms, reasons.into_iter().enumerate().map(renamed).collect())
 }
 
 fn of_source<'r>(users: &[SourceUser]) -> (Vec<&'r Terms>, Vec<Reason>) {

@@ -90,6 +90,7 @@ fn the_strictest_reason_wins_unless_an_exception_or_a_grant_names_the_case() {
     use Verdict::{Publish, Withhold};
     let mit = || json!("mit");
     let cuda = || json!("nvidiaCuda");
+    let half_known = || json!(["nvidiaCuda", "nobody knows"]);
     let torch = "package = [\"torch\"]";
     let both = [WITHHOLD_TORCH, "[[rules]]\nattribute = [\"*.torch\"]\nthen = \"publish\"\nreason = \"x\"\n"].concat();
     let suspicion = |about: &str, until: &str| exception("\"audit-suspected\"", about, until);
@@ -192,6 +193,17 @@ fn the_strictest_reason_wins_unless_an_exception_or_a_grant_names_the_case() {
         (mit(), vec![ptxas(), suspected()], grant("license = [\"nvidia*\"]", "2027-06-30"), Withhold, AuditSuspected),
         (cuda(), vec![ptxas()], grant("license = [\"nvidiaCuda\"]", "2027-06-30"), Publish, PolicyGrant),
         (json!(null), vec![], grant("package = [\"torch\"]", "2027-06-30"), Withhold, LicenseUnknown),
+        // Beside what is restricted, a license that nobody knows is answered for by itself.
+        (half_known(), vec![], String::new(), Withhold, LicenseRestricted),
+        (half_known(), vec![], exception("\"license-unknown\"", torch, "2027-01-01"), Withhold, LicenseRestricted),
+        (half_known(), vec![], grant("license = [\"nvidiaCuda\"]", "2027-06-30"), Withhold, LicenseUnknown),
+        (
+            half_known(),
+            vec![],
+            exception("\"license-unknown\"", torch, "2027-01-01") + &grant("license = [\"nvidiaCuda\"]", "2027-06-30"),
+            Publish,
+            PolicyGrant,
+        ),
         // A review that withholds is lifted by nothing, also when its time is over; one that confirms permits nothing.
         (mit(), vec![], review("\"from-vendor\"", "2027-06-30"), Withhold, PolicyReview),
         (mit(), vec![], review("\"from-vendor\"", "2026-06-30"), Withhold, PolicyReview),
@@ -233,6 +245,32 @@ fn correction(license: &str) -> String {
         "[[corrections]]\npackage = [\"torch\"]\nlicense = [{license}]\nreason = \"built with CUDA\"\n\
          source = \"its build log\"\n"
     )
+}
+
+/// A policy that publishes what is restricted does not publish with it what nobody knows.
+#[test]
+fn an_unknown_license_counts_beside_a_restricted_one() {
+    let private = shipped::POLICIES.iter().find(|(name, _)| *name == "private").unwrap().1;
+    let decided = |license: serde_json::Value, text: &str| {
+        let decision = decided(license, vec![], &rules_of(text));
+        (decision.verdict(), decision.reasons()[0].code)
+    };
+    let half_known = || json!(["unfree", "nobody knows"]);
+    assert_eq!(decided(json!("unfree"), private), (Verdict::Publish, Code::LicenseRestricted));
+    assert_eq!(decided(half_known(), private), (Verdict::Withhold, Code::LicenseUnknown));
+    let open = private.replace("unknown = \"withhold\"", "unknown = \"publish\"");
+    assert_eq!(decided(half_known(), &open), (Verdict::Publish, Code::LicenseRestricted));
+    // The same of another build of such a package.
+    let facts = LicenseFacts::from_json(&json!({ "license": half_known() }));
+    let provenance = Provenance::Original { name: "torch-2.1.0", facts: &facts };
+    let (verdict, reasons) = forecast(&Case { package: "torch-2.1.0", ..Case::default() }, &provenance, &rules(""));
+    let codes: Vec<Code> = reasons.iter().map(|reason| reason.code).collect();
+    assert_eq!((verdict, codes.as_slice()), (Verdict::Withhold, &[Code::LicenseUnknown, Code::LicenseOfOriginal][..]));
+    let shown: Vec<&str> = reasons.iter().map(|reason| reason.message.as_str()).collect();
+    assert!(
+        shown.iter().all(|message| message.starts_with("as torch-2.1.0, which it is another build of: ")),
+        "{shown:?}"
+    );
 }
 
 /// Whatever was lifted, ended or put right is said.
