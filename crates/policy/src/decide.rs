@@ -193,14 +193,19 @@ fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) 
         let reading = if other == Reading::Lenient { "all of which apply" } else { "of which one may be chosen" };
         license = format!("{license}, a list {reading} as this policy reads it,");
     }
+    let publishes = rules.policy().action(class) == Action::Publish;
     let (code, message) = match class {
         // No license value comes to the second one.
         Class::Free | Class::MadeFromFree => (Code::LicenseFree, format!("{license} is free")),
         Class::Redistributable => {
             (Code::LicenseRedistributable, format!("{license} is not free, but may be passed on"))
         }
+        Class::Restricted if publishes => {
+            let but = "and the policy publishes what is restricted all the same";
+            (Code::LicenseRestricted, format!("{license} does not permit passing it on, {but}"))
+        }
         Class::Restricted => (Code::LicenseRestricted, format!("{license} may not be passed on")),
-        Class::Unknown => (Code::LicenseUnknown, unknown(facts)),
+        Class::Unknown => (Code::LicenseUnknown, unknown(facts, rules)),
     };
     // Where it may be had under a free license, it is no vendor's package.
     let terms = facts.filter(|_| class != Class::Free).map_or_else(Vec::new, |facts| {
@@ -211,7 +216,7 @@ fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) 
     // What nobody knows beside it is answered for by itself.
     if class != Class::Unknown && facts.is_some_and(|facts| facts.license.has_unknown_under(rules.policy().lists())) {
         let effect = effect(rules.policy().action(Class::Unknown));
-        reasons.push(Reason::new(Code::LicenseUnknown, effect, unknown(facts), Vec::new()));
+        reasons.push(Reason::new(Code::LicenseUnknown, effect, unknown(facts, rules), Vec::new()));
     }
     if let Some(correction) = facts.and_then(|facts| facts.correction.as_ref()) {
         let (was, reason, source) = (&correction.was, &correction.reason, &correction.source);
@@ -221,15 +226,19 @@ fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) 
     (terms, reasons)
 }
 
-fn unknown(facts: Option<&LicenseFacts>) -> String {
+fn unknown(facts: Option<&LicenseFacts>, rules: &Rules) -> String {
     use narthex_license::Expr;
-    match facts.map(|facts| &facts.license) {
+    let mut message = match facts.map(|facts| &facts.license) {
         None => "the package set says nothing of it".to_owned(),
         Some(Expr::Absent) => "it declares no license".to_owned(),
         Some(Expr::UnknownName(name)) => format!("`{name}` names no license that is known"),
         Some(Expr::Malformed(what)) => format!("its license value is no license: {what}"),
         Some(other) => format!("its license is not fully known: {other}"),
+    };
+    if rules.policy().action(Class::Unknown) == Action::Publish {
+        message.push_str(", and the policy publishes what is unknown all the same");
     }
+    message
 }
 
 fn of_free_inputs(rules: &Rules) -> Reason {

@@ -273,6 +273,48 @@ fn an_unknown_license_counts_beside_a_restricted_one() {
     );
 }
 
+/// What a license forbids, and what a policy does all the same, are both said.
+#[test]
+fn a_policy_that_publishes_what_may_not_be_passed_on_says_so() {
+    let private = shipped::POLICIES.iter().find(|(name, _)| *name == "private").unwrap().1;
+    let open = private.replace("unknown = \"withhold\"", "unknown = \"publish\"");
+    let shown = |license: serde_json::Value, text: &str| {
+        let decision = decided(license, vec![], &rules_of(text));
+        let declared = decision.reasons().iter().filter(|reason| reason.source == Source::Declared);
+        let line = |reason: &Reason| format!("{:?} {}: {}", reason.effect, reason.code, reason.message);
+        declared.map(line).collect::<Vec<_>>()
+    };
+    let mut lines = Vec::new();
+    for text in [shipped::DEFAULT_POLICY, private, &open] {
+        for license in [json!("unfree"), json!(["mit", "unfree"]), json!(["unfree", "x"]), json!("x"), json!(null)] {
+            lines.extend(shown(license, text));
+        }
+        lines.push(String::new());
+    }
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    Withhold license-restricted: LicenseRef-unfree may not be passed on
+    Withhold license-restricted: MIT AND LicenseRef-unfree, a list all of which apply as this policy reads it, may not be passed on
+    Withhold license-restricted: LicenseRef-unfree AND NOASSERTION ("x") may not be passed on
+    Withhold license-unknown: its license is not fully known: LicenseRef-unfree AND NOASSERTION ("x")
+    Withhold license-unknown: `x` names no license that is known
+    Withhold license-unknown: it declares no license
+
+    Publish license-restricted: LicenseRef-unfree does not permit passing it on, and the policy publishes what is restricted all the same
+    Publish license-restricted: MIT AND LicenseRef-unfree, a list all of which apply as this policy reads it, does not permit passing it on, and the policy publishes what is restricted all the same
+    Withhold license-unknown: its license is not fully known: LicenseRef-unfree AND NOASSERTION ("x")
+    Publish license-restricted: LicenseRef-unfree AND NOASSERTION ("x") does not permit passing it on, and the policy publishes what is restricted all the same
+    Withhold license-unknown: `x` names no license that is known
+    Withhold license-unknown: it declares no license
+
+    Publish license-restricted: LicenseRef-unfree does not permit passing it on, and the policy publishes what is restricted all the same
+    Publish license-restricted: MIT AND LicenseRef-unfree, a list all of which apply as this policy reads it, does not permit passing it on, and the policy publishes what is restricted all the same
+    Publish license-restricted: LicenseRef-unfree AND NOASSERTION ("x") does not permit passing it on, and the policy publishes what is restricted all the same
+    Publish license-unknown: its license is not fully known: LicenseRef-unfree AND NOASSERTION ("x"), and the policy publishes what is unknown all the same
+    Publish license-unknown: `x` names no license that is known, and the policy publishes what is unknown all the same
+    Publish license-unknown: it declares no license, and the policy publishes what is unknown all the same
+    "#);
+}
+
 /// Whatever was lifted, ended or put right is said.
 #[test]
 fn what_a_policy_did_is_shown() {
