@@ -189,7 +189,7 @@ impl Policy {
     /// All mistakes in it, each with line and column.
     pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
         Reader::run(text, |reader, root| {
-            let fields = reader.fields(root.get_ref(), &KNOWN);
+            let fields = reader.root(root, &KNOWN);
             let version = reader.required(&fields, "version", 0..0).and_then(|v| reader.version_one(v));
             let name = reader.required(&fields, "name", 0..0).and_then(|v| reader.string(v));
             let terms = reader.required(&fields, "terms", 0..0).and_then(|v| named_terms(reader, v));
@@ -489,6 +489,31 @@ mod tests {
         let mistakes = Policy::parse(&text).unwrap_err();
         let shown: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
         assert_eq!(shown, [format!("{line}:25: the terms `./mine.toml` are named twice")]);
+    }
+
+    #[test]
+    fn a_key_of_the_whole_file_in_a_table_is_told_where_it_belongs() {
+        let lines = shipped::DEFAULT_POLICY.lines().count();
+        let check = |more: &str, expected: &str| {
+            let mistakes = Policy::parse(&format!("{}\n{more}\n", shipped::DEFAULT_POLICY)).unwrap_err();
+            let first = &mistakes[0];
+            assert_eq!(format!("{}:{}", first.line - lines - 1, first.message), expected);
+        };
+        let known = "known are `copy`, `modified-copy`, `static-code`, `cudart-static`, `device-code`, `suspected`, \
+                     `driver`, `not-fully-audited`";
+        let hint = "as a key of the whole file it belongs above the first table";
+        check("lists = \"strict\"", &format!("1:`lists` is not known here; {known}; {hint}"));
+        check("list = \"strict\"", &format!("1:`list` is not known here; {known}"));
+        let rule = "[[rules]]\npackage = [\"a\"]\nthen = \"publish\"\nreason = \"x\"\n";
+        let mistakes = Policy::parse(&format!("{}\n{rule}terms = []\n", shipped::DEFAULT_POLICY)).unwrap_err();
+        assert!(mistakes.len() == 1 && mistakes[0].message.ends_with(hint), "{mistakes:?}");
+        // At its place it is known, and what nobody knows is not.
+        assert_eq!(
+            Policy::parse(&format!("lists = \"lenient\"\n{}", shipped::DEFAULT_POLICY)).unwrap().lists(),
+            Reading::Lenient
+        );
+        let above = Policy::parse(&format!("list = 1\n{}", shipped::DEFAULT_POLICY)).unwrap_err();
+        assert!(!above[0].message.contains(hint), "{above:?}");
     }
 
     #[test]

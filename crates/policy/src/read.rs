@@ -57,6 +57,8 @@ pub(crate) struct Reader<'a> {
     text: &'a str,
     /// Where each line begins.
     lines: Vec<usize>,
+    /// The keys that the file itself has, above its tables.
+    root: Vec<String>,
     mistakes: Vec<Mistake>,
     /// What is allowed and perhaps not meant.
     warnings: Vec<Mistake>,
@@ -72,7 +74,7 @@ impl<'a> Reader<'a> {
         read: impl for<'t> FnOnce(&mut Self, &'t Spanned<DeTable<'a>>) -> Option<T>,
     ) -> Result<T, Vec<Mistake>> {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let mut reader = Self { text, lines, mistakes: Vec::new(), warnings: Vec::new() };
+        let mut reader = Self { text, lines, root: Vec::new(), mistakes: Vec::new(), warnings: Vec::new() };
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             reader.mistake(error.span().unwrap_or(0..0), error.message().to_owned());
@@ -118,6 +120,12 @@ impl<'a> Reader<'a> {
         self.mistakes.iter().any(|mistake| (mistake.line, mistake.column) == (line, column))
     }
 
+    /// Takes the file itself apart, whose keys are looked for in its tables from then on.
+    pub(crate) fn root<'t>(&mut self, root: &'t Spanned<DeTable<'a>>, known: &[&str]) -> Fields<'t, 'a> {
+        self.root = known.iter().map(|name| (*name).to_owned()).collect();
+        self.fields(root.get_ref(), known)
+    }
+
     /// Takes a table apart; a key that is not among the known ones is a mistake.
     pub(crate) fn fields<'t>(&mut self, table: &'t DeTable<'a>, known: &[&str]) -> Fields<'t, 'a> {
         let mut fields = Fields::new();
@@ -126,7 +134,10 @@ impl<'a> Reader<'a> {
             if known.contains(&name) {
                 fields.insert(name, value);
             } else {
-                self.mistake(key.span(), format!("`{name}` is not known here; known are {}", list(known)));
+                // TOML takes what stands behind the head of a table for a part of it.
+                let astray = self.root.iter().any(|key| key == name);
+                let hint = if astray { "; as a key of the whole file it belongs above the first table" } else { "" };
+                self.mistake(key.span(), format!("`{name}` is not known here; known are {}{hint}", list(known)));
             }
         }
         fields

@@ -94,7 +94,7 @@ impl Terms {
             "distributable",
         ];
         Reader::run(text, |reader, root| {
-            let fields = reader.fields(root.get_ref(), &KNOWN);
+            let fields = reader.root(root, &KNOWN);
             let version = reader.required(&fields, "version", 0..0).and_then(|v| reader.version_one(v));
             let [id, title, modified_clause, standalone_clause] =
                 ["id", "title", "modified-clause", "standalone-clause"]
