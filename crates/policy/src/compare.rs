@@ -99,5 +99,7 @@ mod tests {
         the rule about package f: only after
         "#);
         assert_eq!(default.differences(&default.clone()), [""; 0]);
+        // Where an entry stands is no difference.
+        assert_eq!(rules(&more).differences(&rules(&format!("# One line more.\n{more}"))), [""; 0]);
     }
 }

@@ -1,10 +1,10 @@
 //! The decision about one path.
 
 use crate::decision::{Decision, Effect, Reason, Verdict};
-use crate::entries::Exception;
+use crate::index::About;
 use crate::judge;
 use crate::lift::{Lifted, ruled};
-use crate::matcher::Case;
+use crate::matcher::{Asked, Case};
 use crate::policy::{Action, Rules};
 use crate::review;
 use crate::terms::Terms;
@@ -78,7 +78,8 @@ pub struct Subject<'a> {
 /// What the declared licenses alone would come to, before anything is built: the verdict, and the
 /// reasons with the deciding one first. The audit can only add reasons to withhold.
 pub fn forecast(case: &Case<'_>, provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Reason>) {
-    let Declared { terms, mut reasons } = declared(case, provenance, rules);
+    let asked = Asked::new(case, provenance.facts());
+    let Declared { terms, mut reasons } = declared(&asked, &rules.about(&asked), provenance, rules);
     if is_open(&reasons) {
         reasons.extend(standalone(&terms));
     }
@@ -96,35 +97,33 @@ struct Declared<'r> {
 
 /// In this order: corrections, which the facts have in them already; the class of the license, or the packages that
 /// a source is of; the operator's rules and reviews; exceptions and grants, which take the force from reasons that forbid.
-fn declared<'r>(case: &Case<'_>, provenance: &Provenance<'_>, rules: &'r Rules) -> Declared<'r> {
-    let facts = provenance.facts();
+fn declared<'r>(asked: &Asked<'_>, about: &About<'_>, provenance: &Provenance<'_>, rules: &'r Rules) -> Declared<'r> {
+    let package = asked.case.package;
     let (mut terms, mut reasons) = match provenance {
-        Provenance::Output(facts) => of_output(case.package, *facts, rules),
+        Provenance::Output(facts) => of_output(package, *facts, rules),
         Provenance::Source(users) => of_source(users),
         Provenance::MadeFromFree => (Vec::new(), vec![of_free_inputs(rules)]),
-        Provenance::Original { name, facts } => of_original(case.package, name, facts, rules),
+        Provenance::Original { name, facts } => of_original(package, name, facts, rules),
         Provenance::Incomplete(what) => {
             let message = format!("what it is made from is not all known: {what}");
             (Vec::new(), vec![Reason::new(Code::GraphIncomplete, Effect::Withhold, message, Vec::new())])
         }
     };
-    let policy = rules.policy();
-    for rule in policy.rules.iter().filter(|rule| !rule.about.asks_for_bytes() && rule.about.is_about(case, facts)) {
-        reasons.push(ruled(rule, Vec::new()));
-    }
-    reasons.extend(review::reasons(case, facts, rules));
-    let mut lifted = Lifted::default();
+    let of_packages = about.rules().filter(|rule| !rule.about.asks_for_bytes());
+    reasons.extend(of_packages.map(|rule| ruled(rule, Vec::new())));
+    reasons.extend(review::reasons(about, rules.today()));
+    let mut lifted = Lifted::on(rules.today());
     for reason in reasons.iter_mut().filter(|reason| reason.effect == Effect::Withhold) {
-        let excepts =
-            |exception: &&Exception| !exception.about.asks_for_bytes() && exception.about.is_about(case, facts);
-        let is_lifted = lifted.by_exception(rules, reason.code, excepts)
-            || lifted.by_grant(rules, reason.code, |grant| grant.covers(case, facts));
-        if is_lifted {
+        let exceptions = about.exceptions().filter(|exception| !exception.about.asks_for_bytes());
+        let grants = about
+            .grants()
+            .filter(|_| reason.code != Code::LicenseOfOriginal || rules.class(asked.facts) == Class::Restricted);
+        if lifted.by_exception(reason.code, exceptions) || lifted.by_grant(reason.code, grants) {
             reason.effect = Effect::Note;
         }
     }
     // Whoever has leave from the vendor need not ask the terms that are for everybody.
-    if !terms.is_empty() && lifted.has_grant(rules, |grant| grant.covers(case, facts)) {
+    if !terms.is_empty() && lifted.has_grant(about.grants()) {
         terms.clear();
     }
     reasons.extend(lifted.reasons());
@@ -133,13 +132,14 @@ fn declared<'r>(case: &Case<'_>, provenance: &Provenance<'_>, rules: &'r Rules) 
 
 /// Decides about one path. The same subject and rules always give the same decision.
 pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
-    let Declared { terms, mut reasons } = declared(&subject.case, &subject.provenance, rules);
+    let asked = Asked::new(&subject.case, subject.provenance.facts());
+    let about = rules.about(&asked);
+    let Declared { terms, mut reasons } = declared(&asked, &about, &subject.provenance, rules);
     let open = is_open(&reasons);
-    let facts = subject.provenance.facts();
     match subject.report {
         Some(report) => {
             let vendor = if open { terms.as_slice() } else { &[] };
-            reasons.extend(judge::findings(subject.path.name(), (&subject.case, facts), report, rules, vendor, open));
+            reasons.extend(judge::findings(subject.path.name(), &about, report, rules, vendor, open));
             reasons.extend(judge::license_texts(subject.path.name(), &report.texts, vendor));
             reasons.extend(standalone(vendor));
         }
@@ -175,7 +175,8 @@ pub fn decide_again(
 ) -> Decision {
     let mut reasons: Vec<Reason> = earlier.iter().filter(|reason| !of_bytes(reason)).cloned().collect();
     let open = is_open(&reasons);
-    reasons.extend(judge::findings(path.name(), (case, None), report, rules, &[], open));
+    let about = rules.about(&Asked::new(case, None));
+    reasons.extend(judge::findings(path.name(), &about, report, rules, &[], open));
     Decision::new(path.clone(), nar_hash, reasons)
 }
 
@@ -192,14 +193,19 @@ fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) 
         let reading = if other == Reading::Lenient { "all of which apply" } else { "of which one may be chosen" };
         license = format!("{license}, a list {reading} as this policy reads it,");
     }
+    let publishes = rules.policy().action(class) == Action::Publish;
     let (code, message) = match class {
         // No license value comes to the second one.
         Class::Free | Class::MadeFromFree => (Code::LicenseFree, format!("{license} is free")),
         Class::Redistributable => {
             (Code::LicenseRedistributable, format!("{license} is not free, but may be passed on"))
         }
+        Class::Restricted if publishes => {
+            let but = "and the policy publishes what is restricted all the same";
+            (Code::LicenseRestricted, format!("{license} does not permit passing it on, {but}"))
+        }
         Class::Restricted => (Code::LicenseRestricted, format!("{license} may not be passed on")),
-        Class::Unknown => (Code::LicenseUnknown, unknown(facts)),
+        Class::Unknown => (Code::LicenseUnknown, unknown(facts, rules)),
     };
     // Where it may be had under a free license, it is no vendor's package.
     let terms = facts.filter(|_| class != Class::Free).map_or_else(Vec::new, |facts| {
@@ -207,6 +213,11 @@ fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) 
         rules.terms_of_package(package, licenses.iter().map(|license| license.key()))
     });
     let mut reasons = vec![Reason::new(code, effect(rules.policy().action(class)), message, Vec::new())];
+    // What nobody knows beside it is answered for by itself.
+    if class != Class::Unknown && facts.is_some_and(|facts| facts.license.has_unknown_under(rules.policy().lists())) {
+        let effect = effect(rules.policy().action(Class::Unknown));
+        reasons.push(Reason::new(Code::LicenseUnknown, effect, unknown(facts, rules), Vec::new()));
+    }
     if let Some(correction) = facts.and_then(|facts| facts.correction.as_ref()) {
         let (was, reason, source) = (&correction.was, &correction.reason, &correction.source);
         let message = format!("the package set says {was}; the policy puts it right: {reason} ({source})");
@@ -215,15 +226,19 @@ fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) 
     (terms, reasons)
 }
 
-fn unknown(facts: Option<&LicenseFacts>) -> String {
+fn unknown(facts: Option<&LicenseFacts>, rules: &Rules) -> String {
     use narthex_license::Expr;
-    match facts.map(|facts| &facts.license) {
+    let mut message = match facts.map(|facts| &facts.license) {
         None => "the package set says nothing of it".to_owned(),
         Some(Expr::Absent) => "it declares no license".to_owned(),
         Some(Expr::UnknownName(name)) => format!("`{name}` names no license that is known"),
         Some(Expr::Malformed(what)) => format!("its license value is no license: {what}"),
         Some(other) => format!("its license is not fully known: {other}"),
+    };
+    if rules.policy().action(Class::Unknown) == Action::Publish {
+        message.push_str(", and the policy publishes what is unknown all the same");
     }
+    message
 }
 
 fn of_free_inputs(rules: &Rules) -> Reason {
@@ -231,16 +246,16 @@ fn of_free_inputs(rules: &Rules) -> Reason {
     Reason::new(Code::MadeFromFreeInputs, effect(rules.policy().action(Class::MadeFromFree)), message, Vec::new())
 }
 
-/// As the package that it is another build of, under a code of its own.
+/// As the package that it is another build of: what the license comes to, under a code of its own.
 fn of_original<'r>(package: &str, name: &str, facts: &LicenseFacts, rules: &'r Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
     let (terms, reasons) = of_output(package, Some(facts), rules);
-    let renamed = |reason: Reason| {
+    let renamed = |(number, reason): (usize, Reason)| {
         let message = format!("as {name}, which it is another build of: {}", reason.message);
-        // That the policy puts something right is said as it is.
-        let code = if reason.source == Source::Declared { Code::LicenseOfOriginal } else { reason.code };
+        // What is not known beside it, and that the policy puts something right, is said as it is.
+        let code = if number == 0 { Code::LicenseOfOriginal } else { reason.code };
         Reason::new(code, reason.effect, message, reason.evidence)
     };
-    (terms, reasons.into_iter().map(renamed).collect())
+    (terms, reasons.into_iter().enumerate().map(renamed).collect())
 }
 
 fn of_source<'r>(users: &[SourceUser]) -> (Vec<&'r Terms>, Vec<Reason>) {

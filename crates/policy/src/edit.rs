@@ -1,11 +1,11 @@
 //! Writes an answer into the text of a policy.
 //!
-//! An answer grows the text at its end, and what stands before it stays byte for byte. One exception: where a review
-//! of the same packages has ended, that one is edited, since ended reviews go on to withhold. Pure: who has the file
-//! writes it.
+//! An answer grows the text at its end, with the line ends that the text has, and what stands before it stays byte for
+//! byte. One exception: where a review of the same packages has ended, that one is edited, since ended reviews go on to
+//! withhold. Pure: who has the file writes it.
 
 use crate::date::Date;
-use crate::matcher::{Case, Patterns, glob_matches};
+use crate::matcher::{Asked, Case, Patterns, glob_matches};
 use crate::policy::{Policy, Rules};
 use crate::read::Mistake;
 use crate::review::{Answer, Review};
@@ -44,7 +44,7 @@ pub enum Entry<'a> {
 pub struct Edited {
     /// The whole text.
     pub text: String,
-    /// The entry that is new in it.
+    /// The entry that is new in it, with plain line ends.
     pub entry: String,
     /// Entries about some of the packages that the new one is about: of answers that differ, one that withholds holds.
     pub beside: Vec<String>,
@@ -105,22 +105,23 @@ pub fn answer(text: &str, new: &NewAnswer<'_>, today: Date) -> Result<Edited, Ed
         if has_one_line(&edited, list) {
             return Err(EditError::OneLine(list));
         }
-        let gap = if edited.is_empty() || edited.ends_with("\n\n") {
+        let gap = if edited.is_empty() || ["\n\n", "\n\r\n"].iter().any(|blank| edited.ends_with(blank)) {
             ""
         } else if edited.ends_with('\n') {
             "\n"
         } else {
             "\n\n"
         };
-        edited.push_str(gap);
-        edited.push_str(&shown(list, entry.clone()));
+        let added = with_ends(&format!("{gap}{}", shown(list, entry.clone())), line_end(text));
+        edited.push_str(&added);
     }
     let after = rules(&edited, today).map_err(EditError::After)?;
     let permits = matches!(new.entry, Entry::Confirmed | Entry::Grant(_));
     for package in new.packages {
         let case = named(package);
-        let mut ended = after.policy().reviews.iter().filter(|review| !review.warrant.holds_on(today));
-        let held = ended.find(|review| review.withholds() && review.about.is_about(&case, None));
+        let about = after.about(&Asked::new(&case, None));
+        let mut ended = about.reviews().filter(|review| !review.warrant.holds_on(today));
+        let held = ended.find(|review| review.withholds());
         if let Some(review) = held.filter(|_| permits) {
             return Err(EditError::StillWithheld { package: package.clone(), by: review.shown() });
         }
@@ -157,48 +158,73 @@ fn without_ended(text: &str, policy: &Policy, new: &NewAnswer<'_>, today: Date) 
     };
     let touched: Vec<(usize, bool)> =
         policy.reviews.iter().enumerate().filter_map(|(number, review)| Some((number, ended(review)?))).collect();
-    let mut taken = false;
-    // What could be read as a policy can be read as TOML.
-    let Ok(mut document) = text.parse::<DocumentMut>() else { return (text.to_owned(), false) };
-    let Some(reviews) = document.get_mut("reviews").and_then(Item::as_array_of_tables_mut) else {
-        return (text.to_owned(), false);
-    };
-    if touched.is_empty() {
-        return (text.to_owned(), false);
-    }
+    let (mut text, mut taken) = (text.to_owned(), false);
     for (number, whole) in touched.into_iter().rev() {
+        // What could be read as a policy can be read as TOML.
+        let Ok(mut document) = text.parse::<DocumentMut>() else { continue };
+        let Some(reviews) = document.get_mut("reviews").and_then(Item::as_array_of_tables_mut) else { continue };
         let Some(review) = reviews.get_mut(number) else { continue };
         match whole {
             true if taken || matches!(new.entry, Entry::Grant(_)) => {
                 reviews.remove(number);
             }
             true => {
-                review.remove("replacement");
-                for (key, item) in table(new).iter() {
-                    let mut item = item.clone();
-                    // A comment behind the old value stays.
-                    let old = review.get(key).and_then(Item::as_value).map(|value| value.decor().clone());
-                    if let (Some(old), Some(value)) = (old, item.as_value_mut()) {
-                        *value.decor_mut() = old;
-                    }
-                    review.insert(key, item);
-                }
+                become_new(review, new);
                 taken = true;
             }
-            false => {
-                if let Some(packages) = review.get_mut("package").and_then(Item::as_array_mut) {
-                    packages.retain(|package| !package.as_str().is_some_and(|text| is_named(&text.to_owned())));
-                    // The space behind a comma that is no longer there.
-                    if let Some(first) = packages.get_mut(0)
-                        && first.decor().prefix().and_then(RawString::as_str) == Some(" ")
-                    {
-                        first.decor_mut().set_prefix("");
-                    }
-                }
-            }
+            false => without_packages(review, is_named),
         }
+        text = with_ends_of(&text, &document.to_string());
     }
-    (document.to_string(), taken)
+    (text, taken)
+}
+
+/// Makes an ended review the new one.
+fn become_new(review: &mut Table, new: &NewAnswer<'_>) {
+    review.remove("replacement");
+    for (key, item) in table(new).iter() {
+        let mut item = item.clone();
+        // A comment behind the old value stays.
+        let old = review.get(key).and_then(Item::as_value).map(|value| value.decor().clone());
+        if let (Some(old), Some(value)) = (old, item.as_value_mut()) {
+            *value.decor_mut() = old;
+        }
+        review.insert(key, item);
+    }
+}
+
+/// Takes packages out of a review that is about others as well.
+fn without_packages(review: &mut Table, is_named: impl Fn(&String) -> bool) {
+    let Some(packages) = review.get_mut("package").and_then(Item::as_array_mut) else { return };
+    packages.retain(|package| !package.as_str().is_some_and(|text| is_named(&text.to_owned())));
+    // The space behind a comma that is no longer there.
+    if let Some(first) = packages.get_mut(0)
+        && first.decor().prefix().and_then(RawString::as_str) == Some(" ")
+    {
+        first.decor_mut().set_prefix("");
+    }
+}
+
+/// How most lines of a text end.
+fn line_end(text: &str) -> &'static str {
+    if text.matches("\r\n").count() * 2 > text.matches('\n').count() { "\r\n" } else { "\n" }
+}
+
+/// A text whose lines all end like this.
+fn with_ends(text: &str, end: &str) -> String {
+    text.replace("\r\n", "\n").replace('\n', end)
+}
+
+/// An edited text, in which the lines around the edited place are those that stood there: a document that was read
+/// forgets how lines end.
+fn with_ends_of(before: &str, edited: &str) -> String {
+    let plain = |line: &str| line.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']).to_owned();
+    let is_same = |(old, new): &(&&str, &&str)| plain(old) == plain(new);
+    let [old, new] = [before, edited].map(|text| text.split_inclusive('\n').collect::<Vec<_>>());
+    let front = old.iter().zip(&new).take_while(is_same).count();
+    let back = old[front..].iter().rev().zip(new[front..].iter().rev()).take_while(is_same).count();
+    let middle = with_ends(&new[front..new.len() - back].concat(), line_end(before));
+    [&old[..front].concat(), &middle, &old[old.len() - back..].concat()].map(String::as_str).concat()
 }
 
 /// Whether the entries are written as a list in one line, behind which no table of the same name may stand.
@@ -209,7 +235,7 @@ fn has_one_line(text: &str, list: &str) -> bool {
 /// The fields of the new entry.
 fn table(new: &NewAnswer<'_>) -> Table {
     let mut table = Table::new();
-    let mut text = |name: &str, text: &str| table.insert(name, value(text));
+    let mut text = |name: &str, text: &str| table.insert(name, in_one_line(text));
     if let Entry::Grant(agreement) = new.entry {
         text("agreement", agreement);
     }
@@ -220,7 +246,7 @@ fn table(new: &NewAnswer<'_>) -> Table {
         Entry::Replaced(by) => Some((Answer::Replaced, Some(by))),
         Entry::FromVendor => Some((Answer::FromVendor, None)),
     };
-    let mut text = |name: &str, text: &str| table.insert(name, value(text));
+    let mut text = |name: &str, text: &str| table.insert(name, in_one_line(text));
     if let Some((answer, replacement)) = answer {
         text("answer", answer.as_str());
         replacement.map(|by| text("replacement", by));
@@ -231,6 +257,20 @@ fn table(new: &NewAnswer<'_>) -> Table {
     // A date of ours is one of TOML's.
     table.insert("until", until.parse::<toml_edit::Datetime>().map_or_else(|_| value(until), value));
     table
+}
+
+/// A text that no line end of the file becomes a part of.
+fn in_one_line(text: &str) -> Item {
+    if !text.contains('\n') {
+        return value(text);
+    }
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+        c => c.to_string(),
+    });
+    let written = format!("\"{}\"", escaped.collect::<String>());
+    written.parse::<toml_edit::Value>().map_or_else(|_| value(text), Item::Value)
 }
 
 /// An entry as it stands in a file.

@@ -5,7 +5,7 @@
 
 use crate::Code;
 use crate::date::Date;
-use crate::matcher::{Case, Matcher, Patterns};
+use crate::matcher::{Asked, Matcher, Patterns, bare_name};
 use crate::policy::{ACTIONS, Action};
 use crate::read::{Fields, Place, Reader, Value};
 use narthex_audit::Material;
@@ -13,7 +13,7 @@ use narthex_license::{Correction as Corrected, Expr, LicenseFacts, is_attribute}
 use std::ops::Range;
 
 /// Something that somebody answers for, until a day.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Warrant {
     pub(crate) reason: String,
     pub(crate) responsible: String,
@@ -22,6 +22,16 @@ pub(crate) struct Warrant {
     /// Where that stands.
     pub(crate) place: Place,
 }
+
+/// By what it says: two policies agree wherever in their files it stands.
+impl PartialEq for Warrant {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { reason, responsible, until, place: _ } = self;
+        (reason, responsible, until) == (&other.reason, &other.responsible, &other.until)
+    }
+}
+
+impl Eq for Warrant {}
 
 impl Warrant {
     pub(crate) const FIELDS: [&str; 3] = ["reason", "responsible", "until"];
@@ -85,9 +95,14 @@ pub(crate) const EXCEPTABLE: [Code; 7] = [
     Code::AuditIncomplete,
 ];
 
+/// Those of them that no file or finding has a part in.
+const DECLARED: [Code; 2] = [Code::LicenseUnknown, Code::SourceOfWithheld];
+
 /// Codes of reasons that a grant lifts.
-pub(crate) const GRANTABLE: [Code; 6] = [
+pub(crate) const GRANTABLE: [Code; 7] = [
     Code::LicenseRestricted,
+    // Where it is for a restricted license that it forbids; nobody can give leave for what is not known.
+    Code::LicenseOfOriginal,
     Code::PolicyVendorCode,
     Code::TermsFileNotListed,
     Code::TermsModified,
@@ -116,8 +131,19 @@ impl Exception {
         let about = Matcher::read(reader, &fields, at.clone());
         let choices = EXCEPTABLE.map(|code| (code.as_str(), code));
         let codes = reader.required(&fields, "codes", at.clone()).and_then(|value| {
-            let items = reader.array(value)?;
-            let read: Vec<_> = items.into_iter().map(|item| reader.one_of(item, &choices)).collect();
+            let items = some(reader, value, "codes")?;
+            let about_bytes = ["file", "finding"].into_iter().find(|name| fields.contains_key(name));
+            let read: Vec<_> = items
+                .into_iter()
+                .map(|item| {
+                    let code = reader.one_of(item, &choices)?;
+                    if let Some(name) = about_bytes.filter(|_| DECLARED.contains(&code)) {
+                        let message = format!("`{code}` comes from no file, so that `{name}` can never hold for it");
+                        reader.mistake(item.span(), message);
+                    }
+                    Some(code)
+                })
+                .collect();
             read.into_iter().collect::<Option<Vec<_>>>()
         });
         let warrant = Warrant::read(reader, &fields, &at);
@@ -148,21 +174,22 @@ impl Grant {
     }
 
     /// Whether it covers a package: all its licenses that are not free, by name or not at all.
-    pub(crate) fn covers(&self, case: &Case<'_>, facts: Option<&LicenseFacts>) -> bool {
-        let unfree = facts.into_iter().flat_map(|facts| facts.license.licenses());
+    pub(crate) fn covers(&self, asked: &Asked<'_>) -> bool {
+        let unfree = asked.facts.into_iter().flat_map(|facts| facts.license.licenses());
         let unfree: Vec<&str> = unfree.filter(|license| !license.class().is_free()).map(|l| l.key()).collect();
-        self.covers_named(case.package, &unfree)
+        self.covers_named([asked.case.package, asked.bare], &unfree)
     }
 
     /// Whether it covers material that was found somewhere.
     pub(crate) fn covers_material(&self, material: &Material) -> bool {
         let licenses: Vec<&str> = material.licenses.iter().map(String::as_str).collect();
-        self.covers_named(&material.package(), &licenses)
+        let package = material.package();
+        self.covers_named([&package, bare_name(&package)], &licenses)
     }
 
-    fn covers_named(&self, package: &str, licenses: &[&str]) -> bool {
+    fn covers_named(&self, [package, bare]: [&str; 2], licenses: &[&str]) -> bool {
         let licensed = |patterns: &Patterns| !licenses.is_empty() && licenses.iter().all(|one| patterns.is_match(one));
-        self.packages.as_ref().is_none_or(|patterns| patterns.is_package(package))
+        self.packages.as_ref().is_none_or(|patterns| patterns.is_package(package, bare))
             && self.licenses.as_ref().is_none_or(licensed)
     }
 
@@ -188,6 +215,7 @@ impl Correction {
         let (fields, at) = entry(reader, value, &[&ABOUT, &["license", "reason", "source"]])?;
         let about = Matcher::read(reader, &only(&fields, &ABOUT), at.clone());
         let license = reader.required(&fields, "license", at.clone()).and_then(|value| {
+            some(reader, value, "license")?;
             let names = reader.strings(value)?;
             for name in names.iter().filter(|name| !is_attribute(name)) {
                 reader
@@ -220,6 +248,16 @@ pub(crate) fn entry<'t, 'a>(
 /// Those of the fields that have these names: an entry may have a field of its own that is called as a condition.
 pub(crate) fn only<'t, 'a>(fields: &Fields<'t, 'a>, names: &[&str]) -> Fields<'t, 'a> {
     fields.iter().filter(|(name, _)| names.contains(name)).map(|(name, value)| (*name, *value)).collect()
+}
+
+/// The items of a list, of which one at least has to be there.
+fn some<'t, 'a>(reader: &mut Reader<'a>, value: &'t Value<'a>, name: &str) -> Option<Vec<&'t Value<'a>>> {
+    let items = reader.array(value)?;
+    if items.is_empty() {
+        reader.mistake(value.span(), format!("`{name}` says nothing"));
+        return None;
+    }
+    Some(items)
 }
 
 /// A text that has to be there and say something.

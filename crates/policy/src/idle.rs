@@ -1,10 +1,10 @@
 //! What of a policy is about nothing in a set: most often there is a mistake in a pattern.
 
-use crate::matcher::{Case, Matcher, Patterns};
-use crate::policy::Rules;
-use narthex_audit::Material;
+use crate::index::{Slot, patterns, slots};
+use crate::matcher::{Asked, Case, Patterns};
+use crate::policy::{Policy, Rules};
 use narthex_license::LicenseFacts;
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// A package that a policy can be about, and what it declares.
 type Package<'c> = (Case<'c>, Option<&'c LicenseFacts>);
@@ -14,67 +14,84 @@ impl Rules {
     /// some. Patterns of files and findings are left out, since only the audit knows these.
     pub fn idle(&self, packages: &[Package<'_>]) -> Vec<String> {
         let policy = self.policy();
-        let rules = policy.rules.iter().map(|rule| ("rule", &rule.about));
-        let exceptions = policy.exceptions.iter().map(|exception| ("exception", &exception.about));
-        let corrections = policy.corrections.iter().map(|correction| ("correction", &correction.about));
-        let reviews = policy.reviews.iter().map(|review| ("review", &review.about));
-        let all = rules.chain(exceptions).chain(corrections).chain(reviews);
-        let named = all.filter_map(|(what, about): (_, &Matcher)| {
-            let what = format!("the {what} about {}", about.shown());
-            idle(&what, about.patterns(), packages, |(case, facts)| about.is_about(case, *facts))
-        });
-        let grants = policy.grants.iter().filter_map(|grant| {
-            idle(&grant.shown(), grant.patterns(), packages, |(case, facts)| grant.covers(case, *facts))
-        });
-        named.chain(grants).collect()
+        let mut entries: BTreeMap<Slot, Needed<'_>> =
+            slots(policy).into_iter().map(|slot| (slot, Needed::new(policy, slot))).collect();
+        if entries.is_empty() {
+            return Vec::new();
+        }
+        for (case, facts) in packages {
+            let asked = Asked::new(case, *facts);
+            for slot in self.about(&asked).slots {
+                if let Some(needed) = entries.get_mut(&slot) {
+                    needed.by(&asked);
+                }
+            }
+        }
+        entries.into_iter().filter_map(|(slot, needed)| needed.left(&shown(policy, slot))).collect()
     }
 }
 
-/// What of an entry matches nothing: all of it, or some patterns.
-fn idle<'p>(
-    what: &str,
-    patterns: impl Iterator<Item = (&'static str, &'p Patterns)>,
-    packages: &[Package<'_>],
-    is_about: impl Fn(&Package<'_>) -> bool,
-) -> Option<String> {
-    let mut left: Vec<(&str, &Patterns, Vec<bool>)> = patterns
-        .filter(|(field, _)| !["file", "finding"].contains(field))
-        .map(|(field, patterns)| (field, patterns, vec![true; patterns.texts().len()]))
-        .collect();
-    let mut is_idle = true;
-    for package in packages.iter().filter(|package| is_about(package)) {
-        is_idle = false;
-        for (field, patterns, idle) in &mut left {
-            for text in texts(field, package) {
-                patterns.matching(&text).into_iter().for_each(|index| idle[index] = false);
+/// What is needed of an entry.
+struct Needed<'p> {
+    is_idle: bool,
+    /// By field: its patterns, and whether nothing needs each.
+    left: Vec<(&'static str, &'p Patterns, Vec<bool>)>,
+}
+
+impl<'p> Needed<'p> {
+    fn new(policy: &'p Policy, slot: Slot) -> Self {
+        let of_packages = patterns(policy, slot).into_iter().filter(|(field, _)| !["file", "finding"].contains(field));
+        let left = of_packages.map(|(field, patterns)| (field, patterns, vec![true; patterns.texts().len()]));
+        Self { is_idle: true, left: left.collect() }
+    }
+
+    /// Notes what a package needs that the entry is about.
+    fn by(&mut self, asked: &Asked<'_>) {
+        self.is_idle = false;
+        for (field, patterns, idle) in self.left.iter_mut().filter(|(_, _, idle)| idle.contains(&true)) {
+            for text in texts(field, asked) {
+                patterns.matching(text).into_iter().for_each(|index| idle[index] = false);
             }
         }
-        if left.iter().all(|(_, _, idle)| !idle.contains(&true)) {
-            return None;
+    }
+
+    /// What of the entry matches nothing: all of it, or some patterns.
+    fn left(&self, what: &str) -> Option<String> {
+        if self.is_idle {
+            return Some(format!("{what} matches nothing"));
         }
+        let left = self.left.iter().flat_map(|(field, patterns, idle)| {
+            let of_field = patterns.texts().iter().zip(idle).filter(|(_, idle)| **idle);
+            of_field.map(move |(text, _)| format!("{field} {text}"))
+        });
+        let left: Vec<String> = left.collect();
+        let verb = if left.len() == 1 { "matches" } else { "match" };
+        (!left.is_empty()).then(|| format!("of {what}, {} {verb} nothing", left.join(" and ")))
     }
-    if is_idle {
-        return Some(format!("{what} matches nothing"));
+}
+
+/// An entry, for people.
+fn shown(policy: &Policy, slot: Slot) -> String {
+    match slot {
+        Slot::Rule(number) => format!("the rule about {}", policy.rules[number].about.shown()),
+        Slot::Exception(number) => policy.exceptions[number].shown(),
+        Slot::Correction(number) => format!("the correction about {}", policy.corrections[number].about.shown()),
+        Slot::Review(number) => policy.reviews[number].shown(),
+        Slot::Grant(number) => policy.grants[number].shown(),
     }
-    let left = left.iter().flat_map(|(field, patterns, idle)| {
-        let of_field = patterns.texts().iter().zip(idle).filter(|(_, idle)| **idle);
-        of_field.map(move |(text, _)| format!("{field} {text}"))
-    });
-    let left: Vec<String> = left.collect();
-    let verb = if left.len() == 1 { "matches" } else { "match" };
-    (!left.is_empty()).then(|| format!("of {what}, {} {verb} nothing", left.join(" and ")))
 }
 
 /// What the patterns of a field are compared with.
-fn texts<'c>(field: &str, (case, facts): &Package<'c>) -> Vec<Cow<'c, str>> {
+fn texts<'a>(field: &str, asked: &Asked<'a>) -> Vec<&'a str> {
+    let Asked { case, bare, facts } = *asked;
     match field {
         "license" => {
-            facts.iter().flat_map(|facts| facts.license.licenses()).map(|license| license.key().into()).collect()
+            facts.into_iter().flat_map(|facts| facts.license.licenses()).map(|license| license.key()).collect()
         }
-        "package" => vec![case.package.into(), Material::of_package(case.package, Vec::new()).name.into()],
-        "attribute" => case.attrs.iter().map(Cow::from).collect(),
-        "output" => case.output.map(Cow::from).into_iter().collect(),
-        "provenance" => facts.iter().flat_map(|facts| &facts.provenance).map(Cow::from).collect(),
+        "package" => vec![case.package, bare],
+        "attribute" => case.attrs.iter().map(String::as_str).collect(),
+        "output" => case.output.into_iter().collect(),
+        "provenance" => facts.into_iter().flat_map(|facts| &facts.provenance).map(String::as_str).collect(),
         _ => Vec::new(),
     }
 }

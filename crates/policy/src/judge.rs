@@ -1,41 +1,39 @@
 //! What findings mean under a policy: many findings, one reason for each code.
 
 use crate::decision::{Effect, Reason};
-use crate::entries::{Exception, Grant};
+use crate::entries::{Exception, Rule};
 use crate::evidence::shown;
+use crate::index::About;
 use crate::lift::{Lifted, ruled};
-use crate::matcher::Case;
+use crate::matcher::Matcher;
 use crate::policy::{Action, Rules, Treatment};
 use crate::terms::{Standing, Terms, TextStanding};
 use crate::words::{base_name, message};
 use crate::{Code, Evidence, TermsName};
 use narthex_audit::{Finding, LicenseText, Origin, Place, Report};
-use narthex_license::LicenseFacts;
 use std::collections::BTreeMap;
 
-/// Draws reasons from a report about the path called `name`. `vendor` are the terms that the whole
+/// Draws reasons from a report about the path called `name`. `about` are the entries about the package; `vendor` are the terms that the whole
 /// package is declared under: each of them must name every file of it. `open` says that nothing has forbidden
 /// publishing so far; where something has, findings only explain.
 ///
-/// Exceptions and grants are asked finding by finding, and the operator's rules about files and findings last.
+/// Exceptions and grants are asked finding by finding. The operator's rules about files and findings come last; an
+/// exception from them is asked file by file as well.
 pub(crate) fn findings(
     name: &str,
-    (case, facts): (&Case<'_>, Option<&LicenseFacts>),
+    about: &About<'_>,
     report: &Report,
     rules: &Rules,
     vendor: &[&Terms],
     open: bool,
 ) -> Vec<Reason> {
     let mut grouped: BTreeMap<(Effect, Code), Vec<Ground<'_>>> = BTreeMap::new();
-    let mut lifted = Lifted::default();
+    let mut lifted = Lifted::on(rules.today());
     for finding in &report.findings {
         for (mut effect, code, evidence, terms) in judge(name, finding, rules, open) {
-            let excepts =
-                |exception: &&Exception| exception.about.is_about(case, facts) && exception.about.asks_for(finding);
-            let covers = |grant: &Grant| finding.origin().is_some_and(|o| grant.covers_material(&o.material));
-            if effect == Effect::Withhold
-                && (lifted.by_exception(rules, code, excepts) || lifted.by_grant(rules, code, covers))
-            {
+            let exceptions = about.exceptions().filter(|exception| exception.about.asks_for(finding));
+            let grants = finding.origin().into_iter().flat_map(|origin| rules.grants_of(&origin.material));
+            if effect == Effect::Withhold && (lifted.by_exception(code, exceptions) || lifted.by_grant(code, grants)) {
                 effect = Effect::Note;
             }
             grouped.entry((effect, code)).or_default().push((evidence, terms));
@@ -59,7 +57,7 @@ pub(crate) fn findings(
     if vendor.is_empty()
         && let Some(ground) = nothing_else(report, &grouped)
     {
-        let granted = lifted.by_grant(rules, Code::TermsStandalone, |grant| grant.covers(case, facts));
+        let granted = lifted.by_grant(Code::TermsStandalone, about.grants());
         let effect = if granted { Effect::Note } else { Effect::Withhold };
         grouped.insert((effect, Code::TermsStandalone), vec![ground]);
     }
@@ -82,34 +80,47 @@ pub(crate) fn findings(
         let message = format!("nothing restricted in {files} file{}", if files == 1 { "" } else { "s" });
         reasons.push(Reason::new(Code::AuditClean, Effect::Note, message, Vec::new()));
     }
-    reasons.extend(lifted.reasons());
-    for rule in
-        rules.policy().rules.iter().filter(|rule| rule.about.asks_for_bytes() && rule.about.is_about(case, facts))
-    {
-        let found = report.findings.iter().filter(|finding| rule.about.asks_for_finding(finding));
-        let mut evidence: Vec<Evidence> = found.map(|finding| Evidence::of(name, finding)).collect();
-        let files = report.files.iter().filter(|file| rule.about.asks_for_file(file));
-        evidence.extend(files.map(|file| {
-            let place = shown(name, &Place { file: file.clone(), members: Vec::new() });
-            Evidence { place, ..Evidence::default() }
-        }));
-        if !evidence.is_empty() {
-            reasons.push(ruled(rule, evidence));
-        }
+    for rule in about.rules().filter(|rule| rule.about.asks_for_bytes()) {
+        reasons.extend(of_rule(name, rule, about, report, &mut lifted));
     }
+    reasons.extend(lifted.reasons());
     reasons
+}
+
+/// What a rule about files and findings says: of what exceptions lift, that it explains, and the rest apart from it.
+fn of_rule(name: &str, rule: &Rule, about: &About<'_>, report: &Report, lifted: &mut Lifted) -> Vec<Reason> {
+    let (mut counting, mut excepted) = (Vec::new(), Vec::new());
+    let mut found = |evidence: Evidence, exceptions: &mut dyn Iterator<Item = &Exception>| {
+        let is_lifted = rule.then == Action::Withhold && lifted.by_exception(Code::PolicyRule, exceptions);
+        if is_lifted { &mut excepted } else { &mut counting }.push(evidence);
+    };
+    for finding in report.findings.iter().filter(|finding| rule.about.asks_for_finding(finding)) {
+        let mut exceptions = about.exceptions().filter(|exception| exception.about.asks_for(finding));
+        found(Evidence::of(name, finding), &mut exceptions);
+    }
+    for file in report.files.iter().filter(|file| rule.about.asks_for_file(file)) {
+        let place = shown(name, &Place { file: file.clone(), members: Vec::new() });
+        let asks = |about: &Matcher| !about.asks_for_bytes() || about.asks_for_file(file);
+        let mut exceptions = about.exceptions().filter(|exception| asks(&exception.about));
+        found(Evidence { place, ..Evidence::default() }, &mut exceptions);
+    }
+    let counting = (!counting.is_empty()).then(|| ruled(rule, counting));
+    let excepted = (!excepted.is_empty()).then(|| Reason { effect: Effect::Note, ..ruled(rule, excepted) });
+    counting.into_iter().chain(excepted).collect()
 }
 
 /// Names the terms with everything that they permit. Their conditions stand once for each terms.
 fn permitted(items: Vec<Ground<'_>>) -> Vec<Evidence> {
     let mut permitted: Vec<Evidence> = Vec::with_capacity(items.len());
+    let mut known: Vec<&Terms> = Vec::new();
     for (mut evidence, terms) in items {
         if let Some(terms) = terms {
-            let name = TermsName { id: terms.id().to_owned(), title: terms.title().to_owned() };
-            if !permitted.iter().any(|before| before.terms.as_ref() == Some(&name)) {
+            // By themselves, since two files may give themselves one name.
+            if !known.iter().any(|known| std::ptr::eq(*known, terms)) {
                 evidence.conditions = terms.conditions().to_vec();
+                known.push(terms);
             }
-            evidence.terms = Some(name);
+            evidence.terms = Some(TermsName { id: terms.id().to_owned(), title: terms.title().to_owned() });
         }
         permitted.push(evidence);
     }

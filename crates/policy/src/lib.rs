@@ -15,6 +15,7 @@ mod edit;
 mod entries;
 mod evidence;
 mod idle;
+mod index;
 mod judge;
 mod lift;
 mod matcher;
@@ -37,7 +38,7 @@ pub use policy::{Action, Policy, Rules, Treatment};
 pub use read::Mistake;
 pub use remedy::{By, Obstacle, Way, asked_then, obstacles};
 pub use review::{Answer, Answered};
-pub use terms::{Terms, TextStanding};
+pub use terms::{Terms, TextStanding, terms_clash};
 pub use words::certainty;
 
 /// The policies and terms that the program ships.

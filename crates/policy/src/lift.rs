@@ -31,21 +31,24 @@ impl Rules {
 }
 
 /// What was lifted, and what would have been if it had not ended.
-#[derive(Default)]
 pub(crate) struct Lifted {
     /// By code and message, so that what lifts many findings is said once: what was lifted.
     used: BTreeMap<(Code, String), Vec<Evidence>>,
+    today: Date,
 }
 
 impl Lifted {
-    /// Whether an exception lifts a reason with this code.
-    pub(crate) fn by_exception(&mut self, rules: &Rules, code: Code, excepts: impl Fn(&&Exception) -> bool) -> bool {
-        let fitting = |exception: &&Exception| exception.codes.contains(&code) && excepts(exception);
+    pub(crate) fn on(today: Date) -> Self {
+        Self { used: BTreeMap::new(), today }
+    }
+
+    /// Whether one of the exceptions that are about the case lifts a reason with this code.
+    pub(crate) fn by_exception<'r>(&mut self, code: Code, about: impl Iterator<Item = &'r Exception>) -> bool {
         let mut lifted = false;
-        for exception in rules.policy().exceptions.iter().filter(fitting) {
+        for exception in about.filter(|exception| exception.codes.contains(&code)) {
             let warrant = &exception.warrant;
             let (about, until) = (exception.about.shown(), warrant.until);
-            if warrant.holds_on(rules.today()) {
+            if warrant.holds_on(self.today) {
                 let message = format!(
                     "an exception from `{code}` about {about}, until {until}: {} ({})",
                     warrant.reason, warrant.responsible
@@ -59,17 +62,17 @@ impl Lifted {
         lifted
     }
 
-    /// Whether a grant lifts a reason with this code.
-    pub(crate) fn by_grant(&mut self, rules: &Rules, code: Code, covers: impl Fn(&Grant) -> bool) -> bool {
-        Grant::lifts(code) && self.has_grant(rules, covers)
+    /// Whether one of the grants that cover the case lifts a reason with this code.
+    pub(crate) fn by_grant<'r>(&mut self, code: Code, covering: impl Iterator<Item = &'r Grant>) -> bool {
+        Grant::lifts(code) && self.has_grant(covering)
     }
 
-    /// Whether there is a grant that holds today.
-    pub(crate) fn has_grant(&mut self, rules: &Rules, covers: impl Fn(&Grant) -> bool) -> bool {
+    /// Whether one of the grants that cover the case holds today.
+    pub(crate) fn has_grant<'r>(&mut self, covering: impl Iterator<Item = &'r Grant>) -> bool {
         let mut lifted = false;
-        for grant in rules.policy().grants.iter().filter(|grant| covers(grant)) {
+        for grant in covering {
             let warrant = &grant.warrant;
-            if warrant.holds_on(rules.today()) {
+            if warrant.holds_on(self.today) {
                 let (until, who) = (warrant.until, &warrant.responsible);
                 let message = format!("{} covers it until {until}: {} ({who})", grant.shown(), warrant.reason);
                 self.used.entry((Code::PolicyGrant, message)).or_default();

@@ -16,16 +16,40 @@ pub struct Case<'a> {
     pub output: Option<&'a str>,
 }
 
+/// A case as entries are held against it: with what is needed again and again for each of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) case: Case<'a>,
+    /// The name of the package without its version.
+    pub(crate) bare: &'a str,
+    pub(crate) facts: Option<&'a LicenseFacts>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(case: &Case<'a>, facts: Option<&'a LicenseFacts>) -> Self {
+        Self { case: *case, bare: bare_name(case.package), facts }
+    }
+}
+
+/// The name of a package without its version: the part with which the whole begins.
+pub(crate) fn bare_name(package: &str) -> &str {
+    let name = Material::of_package(package, Vec::new()).name;
+    package.get(..name.len()).unwrap_or(package)
+}
+
 /// Patterns, of which one has to match.
 #[derive(Clone, Debug)]
 pub(crate) struct Patterns {
     set: GlobSet,
     texts: Vec<String>,
+    /// The texts in order, each once.
+    sorted: Vec<String>,
 }
 
+/// By what they match: in which order they stand, and how often, says nothing.
 impl PartialEq for Patterns {
     fn eq(&self, other: &Self) -> bool {
-        self.texts == other.texts
+        self.sorted == other.sorted
     }
 }
 
@@ -53,7 +77,12 @@ impl Patterns {
             reader.mistake(value.span(), "an empty list matches nothing".to_owned());
         }
         match set.build() {
-            Ok(set) => Some(Self { set, texts }),
+            Ok(set) => {
+                let mut sorted = texts.clone();
+                sorted.sort();
+                sorted.dedup();
+                Some(Self { set, texts, sorted })
+            }
             Err(error) => {
                 reader.mistake(value.span(), format!("the patterns cannot be used together: {error}"));
                 None
@@ -87,6 +116,17 @@ impl Patterns {
         self.set.matches(text)
     }
 
+    /// Whether one that is more than wildcards matches a text.
+    fn names(&self, text: &str) -> bool {
+        let says = |pattern: &str| pattern.chars().any(|c| !matches!(c, '*' | '?'));
+        self.matching(text).into_iter().any(|index| says(&self.texts[index]))
+    }
+
+    /// The patterns in order, each once: the same for those that say the same.
+    pub(crate) fn sorted(&self) -> &[String] {
+        &self.sorted
+    }
+
     /// The patterns as they were given.
     pub(crate) fn texts(&self) -> &[String] {
         &self.texts
@@ -102,8 +142,8 @@ impl Patterns {
     }
 
     /// Whether the name of a package matches, with its version or without.
-    pub(crate) fn is_package(&self, name: &str) -> bool {
-        self.is_match(name) || self.is_match(&Material::of_package(name, Vec::new()).name)
+    pub(crate) fn is_package(&self, name: &str, bare: &str) -> bool {
+        self.is_match(name) || self.is_match(bare)
     }
 }
 
@@ -182,15 +222,24 @@ impl Matcher {
     }
 
     /// Whether it is about this package, whatever is in its files.
-    pub(crate) fn is_about(&self, case: &Case<'_>, facts: Option<&LicenseFacts>) -> bool {
+    pub(crate) fn is_about(&self, asked: &Asked<'_>) -> bool {
+        let Asked { case, bare, facts } = asked;
         let holds = |patterns: &Option<Patterns>, held: &dyn Fn(&Patterns) -> bool| patterns.as_ref().is_none_or(held);
-        let licenses = || facts.into_iter().flat_map(|facts| facts.license.licenses());
-        let provenance = || facts.into_iter().flat_map(|facts| facts.provenance.iter().map(String::as_str));
+        let licenses = || facts.iter().flat_map(|facts| facts.license.licenses());
+        let provenance = || facts.iter().flat_map(|facts| facts.provenance.iter().map(String::as_str));
         holds(&self.license, &|patterns| patterns.any(licenses().map(|license| license.key())))
-            && holds(&self.package, &|patterns| patterns.is_package(case.package))
+            && holds(&self.package, &|patterns| patterns.is_package(case.package, bare))
             && holds(&self.attribute, &|patterns| patterns.any(case.attrs.iter().map(String::as_str)))
             && holds(&self.output, &|patterns| patterns.any(case.output.into_iter()))
             && holds(&self.provenance, &|patterns| patterns.any(provenance()))
+    }
+
+    /// Whether it names this package or an attribute of it: by a pattern that is more than wildcards.
+    pub(crate) fn names(&self, asked: &Asked<'_>) -> bool {
+        let names = |patterns: &Option<Patterns>, text: &str| patterns.as_ref().is_some_and(|some| some.names(text));
+        names(&self.package, asked.case.package)
+            || names(&self.package, asked.bare)
+            || asked.case.attrs.iter().any(|attr| names(&self.attribute, attr))
     }
 
     /// Whether it holds for this finding.

@@ -2,13 +2,15 @@
 
 use crate::date::Date;
 use crate::entries::{Correction, Exception, Grant, Rule};
-use crate::matcher::Case;
+use crate::index::Index;
+use crate::matcher::{Asked, Case, Matcher, bare_name};
 use crate::read::{Mistake, Reader, Value};
 use crate::review::Review;
 use crate::terms::Terms;
 use narthex_audit::Material;
 use narthex_license::{Class, LicenseFacts, Reading};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 
 /// What is done with a class of packages.
@@ -139,24 +141,45 @@ fn contradictions(
     corrections: &[(Correction, Range<usize>)],
     reviews: &[(Review, Range<usize>)],
 ) {
-    for (number, (rule, at)) in rules.iter().enumerate() {
-        if let Some((other, _)) = rules[..number].iter().find(|(other, _)| other.about == rule.about) {
-            let what = if other.then == rule.then { "says the same as" } else { "contradicts" };
-            reader.mistake(at.clone(), format!("this rule {what} an earlier one about {}", rule.about.shown()));
+    for (rule, other, at) in about_the_same(rules, |rule| &rule.about) {
+        let what = if other.then == rule.then { "says the same as" } else { "contradicts" };
+        reader.mistake(at, format!("this rule {what} an earlier one about {}", rule.about.shown()));
+    }
+    for (correction, _, at) in about_the_same(corrections, |correction| &correction.about) {
+        reader.mistake(at, format!("an earlier correction is about {} as well", correction.about.shown()));
+    }
+    for (review, _, at) in about_the_same(reviews, |review| &review.about) {
+        reader.mistake(at, format!("an earlier review is about {} as well", review.about.shown()));
+    }
+}
+
+/// Entries that are about the same as an earlier one, with the first such one.
+fn about_the_same<T>(entries: &[(T, Range<usize>)], about: impl Fn(&T) -> &Matcher) -> Vec<(&T, &T, Range<usize>)> {
+    let mut known: BTreeMap<Vec<(&str, &[String])>, &T> = BTreeMap::new();
+    let mut same = Vec::new();
+    for (entry, at) in entries {
+        let patterns = about(entry).patterns().map(|(field, patterns)| (field, patterns.sorted()));
+        match known.entry(patterns.collect()) {
+            Entry::Occupied(first) => same.push((entry, *first.get(), at.clone())),
+            Entry::Vacant(place) => {
+                place.insert(entry);
+            }
         }
     }
-    for (number, (correction, at)) in corrections.iter().enumerate() {
-        if corrections[..number].iter().any(|(other, _)| other.about == correction.about) {
-            let about = correction.about.shown();
-            reader.mistake(at.clone(), format!("an earlier correction is about {about} as well"));
+    same
+}
+
+/// The names of terms, none of them twice.
+fn named_terms<'a>(reader: &mut Reader<'a>, value: &Value<'a>) -> Option<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    for item in reader.array(value)? {
+        let name = reader.string(item)?;
+        if names.contains(&name) {
+            reader.mistake(item.span(), format!("the terms `{name}` are named twice"));
         }
+        names.push(name);
     }
-    for (number, (review, at)) in reviews.iter().enumerate() {
-        if reviews[..number].iter().any(|(other, _)| other.about == review.about) {
-            let about = review.about.shown();
-            reader.mistake(at.clone(), format!("an earlier review is about {about} as well"));
-        }
-    }
+    Some(names)
 }
 
 impl Policy {
@@ -166,10 +189,10 @@ impl Policy {
     /// All mistakes in it, each with line and column.
     pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
         Reader::run(text, |reader, root| {
-            let fields = reader.fields(root.get_ref(), &KNOWN);
+            let fields = reader.root(root, &KNOWN);
             let version = reader.required(&fields, "version", 0..0).and_then(|v| reader.version_one(v));
             let name = reader.required(&fields, "name", 0..0).and_then(|v| reader.string(v));
-            let terms = reader.required(&fields, "terms", 0..0).and_then(|v| reader.strings(v));
+            let terms = reader.required(&fields, "terms", 0..0).and_then(|v| named_terms(reader, v));
 
             let classes = reader.required(&fields, "classes", 0..0).and_then(|value| {
                 let table = reader.table(value)?;
@@ -250,13 +273,15 @@ pub struct Rules {
     policy: Policy,
     terms: Vec<Terms>,
     today: Date,
+    index: Index,
 }
 
 impl Rules {
     /// Puts them together. Which texts the names stand for, and what day it is, is the caller's to find out:
     /// exceptions and grants end.
     pub fn new(policy: Policy, terms: Vec<Terms>, today: Date) -> Self {
-        Self { policy, terms, today }
+        let index = Index::new(&policy);
+        Self { policy, terms, today, index }
     }
 
     /// The day.
@@ -272,8 +297,8 @@ impl Rules {
     /// The facts as the policy puts them right; `None` where it does not. Everything that is decided goes by
     /// these.
     pub fn correct(&self, case: &Case<'_>, facts: &LicenseFacts) -> Option<LicenseFacts> {
-        let about = |correction: &&Correction| correction.about.is_about(case, Some(facts));
-        let corrected = self.policy.corrections.iter().filter(about).map(|correction| correction.correct(facts));
+        let about = self.about(&Asked::new(case, Some(facts)));
+        let corrected = about.corrections().map(|correction| correction.correct(facts));
         // Of equals, the first one.
         corrected.reduce(|first, next| if self.class(Some(&next)) > self.class(Some(&first)) { next } else { first })
     }
@@ -290,6 +315,11 @@ impl Rules {
         self.asks_for_names() || !self.policy.corrections.is_empty()
     }
 
+    /// Where its entries are found.
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
     /// The policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
@@ -302,12 +332,13 @@ impl Rules {
     /// 2. for each license that these do not accept, or for each where there are none, the first terms that
     ///    stand behind it.
     pub fn terms_of_package<'l>(&self, package: &str, licenses: impl IntoIterator<Item = &'l str>) -> Vec<&Terms> {
-        let name = Material::of_package(package, Vec::new()).name;
-        let named = self.terms.iter().find(|terms| terms.names(&name));
+        let name = bare_name(package);
+        let named = self.terms.iter().find(|terms| terms.names(name));
         let mut found: Vec<&Terms> = named.into_iter().collect();
         for license in licenses.into_iter().filter(|license| !named.is_some_and(|terms| terms.accepts(license))) {
             let covering = self.terms.iter().find(|terms| terms.covers(license));
-            found.extend(covering.filter(|terms| found.iter().all(|known| known.id() != terms.id())));
+            // Two files may give themselves one name, and both count.
+            found.extend(covering.filter(|terms| !found.iter().any(|known| std::ptr::eq(*known, *terms))));
         }
         found
     }
@@ -421,6 +452,11 @@ mod tests {
         check("cuda12.9-dnn-9.1", &["cuda", "other"], &["dnn", "later"], None);
         // The name without a license permits nothing.
         check("dnn-9.1", &[], &["dnn"], None);
+        // Two files that call themselves the same are two.
+        let twins = [about("twin", "['dnn']", "['dnn']", "[]"), about("twin", "['cuda']", "[]", "[]")];
+        let twins = self::rules(&twins.each_ref().map(String::as_str));
+        let found = twins.terms_of_package("dnn-9.1", ["cuda", "dnn"]);
+        assert!(found.len() == 2 && found[1].covers("cuda"), "{found:?}");
         // Names are whole names.
         check("cudadnn-9.1", &["unfree"], &[], None);
         check("dnn-tools-9.1", &["unfree"], &[], None);
@@ -444,6 +480,40 @@ mod tests {
         13:17: `true` should be one of `terms`, `withhold`, `publish`
         16:13: `"terms"` should be one of `publish`, `withhold`
         "#);
+    }
+
+    #[test]
+    fn terms_that_are_named_twice_are_a_mistake() {
+        let text = shipped::DEFAULT_POLICY.replace("terms = [", "terms = [\"./mine.toml\", \"./mine.toml\", ");
+        let line = text.lines().position(|line| line.starts_with("terms = ")).unwrap() + 1;
+        let mistakes = Policy::parse(&text).unwrap_err();
+        let shown: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+        assert_eq!(shown, [format!("{line}:25: the terms `./mine.toml` are named twice")]);
+    }
+
+    #[test]
+    fn a_key_of_the_whole_file_in_a_table_is_told_where_it_belongs() {
+        let lines = shipped::DEFAULT_POLICY.lines().count();
+        let check = |more: &str, expected: &str| {
+            let mistakes = Policy::parse(&format!("{}\n{more}\n", shipped::DEFAULT_POLICY)).unwrap_err();
+            let first = &mistakes[0];
+            assert_eq!(format!("{}:{}", first.line - lines - 1, first.message), expected);
+        };
+        let known = "known are `copy`, `modified-copy`, `static-code`, `cudart-static`, `device-code`, `suspected`, \
+                     `driver`, `not-fully-audited`";
+        let hint = "as a key of the whole file it belongs above the first table";
+        check("lists = \"strict\"", &format!("1:`lists` is not known here; {known}; {hint}"));
+        check("list = \"strict\"", &format!("1:`list` is not known here; {known}"));
+        let rule = "[[rules]]\npackage = [\"a\"]\nthen = \"publish\"\nreason = \"x\"\n";
+        let mistakes = Policy::parse(&format!("{}\n{rule}terms = []\n", shipped::DEFAULT_POLICY)).unwrap_err();
+        assert!(mistakes.len() == 1 && mistakes[0].message.ends_with(hint), "{mistakes:?}");
+        // At its place it is known, and what nobody knows is not.
+        assert_eq!(
+            Policy::parse(&format!("lists = \"lenient\"\n{}", shipped::DEFAULT_POLICY)).unwrap().lists(),
+            Reading::Lenient
+        );
+        let above = Policy::parse(&format!("list = 1\n{}", shipped::DEFAULT_POLICY)).unwrap_err();
+        assert!(!above[0].message.contains(hint), "{above:?}");
     }
 
     #[test]

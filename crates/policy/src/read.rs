@@ -55,6 +55,10 @@ pub(crate) type Fields<'t, 'a> = BTreeMap<&'t str, &'t Value<'a>>;
 /// Collects mistakes while a file is read.
 pub(crate) struct Reader<'a> {
     text: &'a str,
+    /// Where each line begins.
+    lines: Vec<usize>,
+    /// The keys that the file itself has, above its tables.
+    root: Vec<String>,
     mistakes: Vec<Mistake>,
     /// What is allowed and perhaps not meant.
     warnings: Vec<Mistake>,
@@ -69,7 +73,8 @@ impl<'a> Reader<'a> {
         text: &'a str,
         read: impl for<'t> FnOnce(&mut Self, &'t Spanned<DeTable<'a>>) -> Option<T>,
     ) -> Result<T, Vec<Mistake>> {
-        let mut reader = Self { text, mistakes: Vec::new(), warnings: Vec::new() };
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let mut reader = Self { text, lines, root: Vec::new(), mistakes: Vec::new(), warnings: Vec::new() };
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             reader.mistake(error.span().unwrap_or(0..0), error.message().to_owned());
@@ -86,11 +91,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn mistake(&mut self, at: Range<usize>, message: String) {
-        self.mistakes.push(Mistake::at(self.text, at.start, message));
+        let mistake = self.place(at).mistake(message);
+        self.mistakes.push(mistake);
     }
 
     pub(crate) fn warning(&mut self, at: Range<usize>, message: String) {
-        self.warnings.push(Mistake::at(self.text, at.start, message));
+        let warning = self.place(at).mistake(message);
+        self.warnings.push(warning);
     }
 
     /// The warnings so far.
@@ -98,16 +105,25 @@ impl<'a> Reader<'a> {
         std::mem::take(&mut self.warnings)
     }
 
-    /// A line and a column for what is found out later.
+    /// The line and the column of something.
     pub(crate) fn place(&self, at: Range<usize>) -> Place {
-        let Mistake { line, column, .. } = Mistake::at(self.text, at.start, String::new());
-        Place { line, column }
+        let at = at.start.min(self.text.len());
+        let line = self.lines.partition_point(|start| *start <= at);
+        let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let before = String::from_utf8_lossy(&self.text.as_bytes()[start..at]);
+        Place { line, column: before.chars().count() + 1 }
     }
 
     /// Whether a mistake begins at a place.
     fn has_mistake(&self, at: Range<usize>) -> bool {
-        let here = Mistake::at(self.text, at.start, String::new());
-        self.mistakes.iter().any(|mistake| (mistake.line, mistake.column) == (here.line, here.column))
+        let Place { line, column } = self.place(at);
+        self.mistakes.iter().any(|mistake| (mistake.line, mistake.column) == (line, column))
+    }
+
+    /// Takes the file itself apart, whose keys are looked for in its tables from then on.
+    pub(crate) fn root<'t>(&mut self, root: &'t Spanned<DeTable<'a>>, known: &[&str]) -> Fields<'t, 'a> {
+        self.root = known.iter().map(|name| (*name).to_owned()).collect();
+        self.fields(root.get_ref(), known)
     }
 
     /// Takes a table apart; a key that is not among the known ones is a mistake.
@@ -118,7 +134,10 @@ impl<'a> Reader<'a> {
             if known.contains(&name) {
                 fields.insert(name, value);
             } else {
-                self.mistake(key.span(), format!("`{name}` is not known here; known are {}", list(known)));
+                // TOML takes what stands behind the head of a table for a part of it.
+                let astray = self.root.iter().any(|key| key == name);
+                let hint = if astray { "; as a key of the whole file it belongs above the first table" } else { "" };
+                self.mistake(key.span(), format!("`{name}` is not known here; known are {}{hint}", list(known)));
             }
         }
         fields

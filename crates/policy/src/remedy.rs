@@ -111,6 +111,7 @@ fn ways(reason: &Reason) -> Vec<Way> {
             correction("put the license right, if the package set has a wrong one"),
         ],
         Code::LicenseOfOriginal => vec![
+            grant("give leave to pass it on, where the license of the package is known".to_owned()),
             way(By::PackageSet, "declare a license for it, if it is not under that of the package"),
             correction("put the license of the package right, if the package set has a wrong one"),
         ],

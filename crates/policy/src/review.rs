@@ -3,13 +3,14 @@
 //! An answer never loosens. `confirmed` explains, and what the license forbids is for a grant to lift; `replaced` and
 //! `from-vendor` withhold, and go on to do so after their last day: what ends is only the answer.
 
-use crate::Code;
 use crate::decision::{Effect, Reason};
-use crate::entries::{Warrant, entry, only, text};
+use crate::entries::{Rule, Warrant, entry, only, text};
+use crate::index::About;
 use crate::lift::ended;
-use crate::matcher::{Case, Matcher};
+use crate::matcher::{Asked, Case, Matcher};
 use crate::policy::{Action, Rules};
 use crate::read::{Reader, Value};
+use crate::{Code, Date};
 use narthex_license::{Class, LicenseFacts};
 
 /// Where a package that is not plainly free belongs.
@@ -93,10 +94,10 @@ impl Review {
 }
 
 /// What the reviews about a package say, ended ones included.
-pub(crate) fn reasons(case: &Case<'_>, facts: Option<&LicenseFacts>, rules: &Rules) -> Vec<Reason> {
+pub(crate) fn reasons(about: &About<'_>, today: Date) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    for review in rules.policy().reviews.iter().filter(|review| review.about.is_about(case, facts)) {
-        let living = review.warrant.holds_on(rules.today());
+    for review in about.reviews() {
+        let living = review.warrant.holds_on(today);
         let effect = if review.withholds() { Effect::Withhold } else { Effect::Note };
         if living || review.withholds() {
             reasons.push(Reason::new(Code::PolicyReview, effect, review.message(living), Vec::new()));
@@ -119,23 +120,26 @@ pub struct Answered {
 }
 
 impl Rules {
-    /// What an entry of the operator answers about a package as a whole, while it lasts: a review, a rule, a grant
-    /// that covers it, or an exception from `license-unknown`, where that is what it comes to. Of several, one that
-    /// withholds. Terms are no answer of the operator, nor is an entry about some outputs, files or findings.
+    /// What an entry of the operator answers about a package as a whole, while it lasts: a review, a rule that withholds
+    /// it or names it, a grant that covers it, or an exception from `license-unknown`, where that is what it comes to.
+    /// Of several, one that withholds. Terms are no answer of the operator, nor is an entry about some outputs, files
+    /// or findings, or a rule that publishes whatever is called anything.
     pub fn answered(&self, case: &Case<'_>, facts: Option<&LicenseFacts>) -> Option<Answered> {
-        let (policy, today) = (self.policy(), self.today());
-        let is_about = |about: &Matcher| about.is_about_whole_packages() && about.is_about(case, facts);
-        let reviews = policy.reviews.iter().filter(|review| review.warrant.holds_on(today) && is_about(&review.about));
+        let asked = Asked::new(case, facts);
+        let (about, today) = (self.about(&asked), self.today());
+        let is_whole = Matcher::is_about_whole_packages;
+        let reviews = about.reviews().filter(|review| review.warrant.holds_on(today) && is_whole(&review.about));
         let reviews = reviews.map(|review| Answered { answer: review.answer, by: review.shown() });
-        let rules = policy.rules.iter().filter(|rule| is_about(&rule.about)).map(|rule| Answered {
+        let answers = |rule: &&Rule| rule.then == Action::Withhold || rule.about.names(&asked);
+        let rules = about.rules().filter(|rule| is_whole(&rule.about)).filter(answers).map(|rule| Answered {
             answer: if rule.then == Action::Withhold { Answer::FromVendor } else { Answer::Confirmed },
             by: format!("the rule about {}", rule.about.shown()),
         });
-        let grants = policy.grants.iter().filter(|grant| grant.warrant.holds_on(today) && grant.covers(case, facts));
+        let grants = about.grants().filter(|grant| grant.warrant.holds_on(today));
         let grants = grants.map(|grant| Answered { answer: Answer::Confirmed, by: grant.shown() });
-        let exceptions = policy.exceptions.iter().filter(|exception| {
+        let exceptions = about.exceptions().filter(|exception| {
             let asked = exception.codes.contains(&Code::LicenseUnknown) && self.class(facts) == Class::Unknown;
-            asked && exception.warrant.holds_on(today) && is_about(&exception.about)
+            asked && exception.warrant.holds_on(today) && is_whole(&exception.about)
         });
         let exceptions = exceptions.map(|exception| Answered { answer: Answer::Confirmed, by: exception.shown() });
         let all: Vec<Answered> = reviews.chain(rules).chain(grants).chain(exceptions).collect();
@@ -144,15 +148,11 @@ impl Rules {
 
     /// Entries that would answer about a package and have ended: which, when, and whom to ask.
     pub fn ended_answers(&self, case: &Case<'_>, facts: Option<&LicenseFacts>) -> Vec<String> {
-        let policy = self.policy();
-        let reviews = policy.reviews.iter().filter(|review| review.about.is_about(case, facts));
-        let reviews = reviews.map(|review| (review.shown(), &review.warrant));
-        let grants = policy.grants.iter().filter(|grant| grant.covers(case, facts));
-        let grants = grants.map(|grant| (grant.shown(), &grant.warrant));
-        let exceptions = policy.exceptions.iter().filter(|exception| {
-            exception.codes.contains(&Code::LicenseUnknown)
-                && exception.about.is_about_whole_packages()
-                && exception.about.is_about(case, facts)
+        let about = self.about(&Asked::new(case, facts));
+        let reviews = about.reviews().map(|review| (review.shown(), &review.warrant));
+        let grants = about.grants().map(|grant| (grant.shown(), &grant.warrant));
+        let exceptions = about.exceptions().filter(|exception| {
+            exception.codes.contains(&Code::LicenseUnknown) && exception.about.is_about_whole_packages()
         });
         let exceptions = exceptions.map(|exception| (exception.shown(), &exception.warrant));
         let ended_one = |(what, warrant): (String, &Warrant)| ended(&what, warrant.until, &warrant.responsible);

@@ -3,6 +3,7 @@
 use crate::read::{Mistake, Reader};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use narthex_audit::{Origin, TextHash};
+use narthex_license::is_attribute;
 
 /// Files that a clause lists.
 #[derive(Clone, Debug)]
@@ -44,6 +45,19 @@ pub struct Terms {
     conditions: Vec<String>,
     accompanying: GlobSet,
     distributable: Vec<Listing>,
+    warnings: Vec<Mistake>,
+}
+
+/// Names that vendors' packages have for licenses of which nixpkgs has no attribute.
+const VENDORS_NAMES: [&str; 6] =
+    ["NVIDIA Math SDK SLA", "TensorRT EULA", "cuDNN EULA", "cuSPARSELt EULA", "cuTENSOR EULA", "intel-eula"];
+
+/// A name that two of these terms give themselves. Both count where a package is held against terms; what is recorded
+/// names them by it, and does not tell which of the two is meant.
+pub fn terms_clash(terms: &[Terms]) -> Option<&str> {
+    let clashing =
+        terms.iter().enumerate().find(|(number, one)| terms[..*number].iter().any(|other| other.id == one.id));
+    clashing.map(|(_, one)| one.id())
 }
 
 /// What the terms say of one file.
@@ -80,7 +94,7 @@ impl Terms {
             "distributable",
         ];
         Reader::run(text, |reader, root| {
-            let fields = reader.fields(root.get_ref(), &KNOWN);
+            let fields = reader.root(root, &KNOWN);
             let version = reader.required(&fields, "version", 0..0).and_then(|v| reader.version_one(v));
             let [id, title, modified_clause, standalone_clause] =
                 ["id", "title", "modified-clause", "standalone-clause"]
@@ -108,6 +122,9 @@ impl Terms {
             let package_licenses =
                 fields.get("package-licenses").map_or(Some(Vec::new()), |value| reader.strings(value));
             let texts = fields.get("texts").map_or(Some(Vec::new()), |value| texts(reader, value));
+            for value in ["licenses", "package-licenses"].into_iter().filter_map(|name| fields.get(name).copied()) {
+                not_known(reader, value);
+            }
             let () = version?;
             Some(Self {
                 id: id?,
@@ -123,6 +140,7 @@ impl Terms {
                 conditions: conditions?,
                 accompanying: accompanying?,
                 distributable: distributable?,
+                warnings: reader.take_warnings(),
             })
         })
     }
@@ -135,6 +153,11 @@ impl Terms {
     /// The title of the license text.
     pub fn title(&self) -> &str {
         &self.title
+    }
+
+    /// What is no mistake and perhaps not meant.
+    pub fn warnings(&self) -> &[Mistake] {
+        &self.warnings
     }
 
     /// Under which conditions what is listed may be distributed.
@@ -201,6 +224,17 @@ impl Terms {
     /// What they say of the original of something that was found. A member stands as its archive does.
     pub(crate) fn standing_of(&self, origin: &Origin) -> Standing<'_> {
         self.standing(origin.file_name())
+    }
+}
+
+/// Warns of licenses that nobody is known to call so: terms behind a name with a mistake in it apply to nothing.
+fn not_known<'a>(reader: &mut Reader<'a>, value: &crate::read::Value<'a>) {
+    for item in reader.array(value).into_iter().flatten() {
+        let Some(name) = reader.string(item) else { continue };
+        if !is_attribute(&name) && !VENDORS_NAMES.contains(&name.as_str()) {
+            let message = format!("`{name}` is no license of nixpkgs, by the name of its attribute");
+            reader.warning(item.span(), message);
+        }
     }
 }
 

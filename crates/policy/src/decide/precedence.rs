@@ -7,6 +7,7 @@ use serde_json::json;
 
 const WITHHOLD_TORCH: &str = "[[rules]]\npackage = [\"torch\"]\nthen = \"withhold\"\nreason = \"not yet\"\n";
 const PUBLISH_TORCH: &str = "[[rules]]\npackage = [\"torch\"]\nthen = \"publish\"\nreason = \"we want it\"\n";
+const NO_ARCHIVES: &str = "[[rules]]\nfile = [\"share/*.rar\"]\nthen = \"withhold\"\nreason = \"unread\"\n";
 const WARRANT: &str = "reason = \"looked at\"\nresponsible = \"ann@example.org\"\n";
 
 fn exception(codes: &str, about: &str, until: &str) -> String {
@@ -89,6 +90,7 @@ fn the_strictest_reason_wins_unless_an_exception_or_a_grant_names_the_case() {
     use Verdict::{Publish, Withhold};
     let mit = || json!("mit");
     let cuda = || json!("nvidiaCuda");
+    let half_known = || json!(["nvidiaCuda", "nobody knows"]);
     let torch = "package = [\"torch\"]";
     let both = [WITHHOLD_TORCH, "[[rules]]\nattribute = [\"*.torch\"]\nthen = \"publish\"\nreason = \"x\"\n"].concat();
     let suspicion = |about: &str, until: &str| exception("\"audit-suspected\"", about, until);
@@ -131,6 +133,49 @@ fn the_strictest_reason_wins_unless_an_exception_or_a_grant_names_the_case() {
             Publish,
             PolicyException,
         ),
+        // The same for rules about files and findings: what is lifted is what the exception names.
+        (
+            mit(),
+            vec![],
+            NO_ARCHIVES.to_owned() + &exception("\"policy-rule\"", torch, "2027-01-01"),
+            Publish,
+            PolicyException,
+        ),
+        (
+            mit(),
+            vec![],
+            NO_ARCHIVES.to_owned() + &exception("\"policy-rule\"", "file = [\"share/a.*\"]", "2027-01-01"),
+            Publish,
+            PolicyException,
+        ),
+        (
+            mit(),
+            vec![],
+            NO_ARCHIVES.to_owned() + &exception("\"policy-rule\"", "file = [\"share/b.*\"]", "2027-01-01"),
+            Withhold,
+            PolicyRule,
+        ),
+        (
+            mit(),
+            vec![],
+            NO_ARCHIVES.to_owned() + &exception("\"policy-rule\"", "file = [\"share/a.*\"]", "2026-01-01"),
+            Withhold,
+            PolicyRule,
+        ),
+        (
+            mit(),
+            vec![],
+            NO_ARCHIVES.to_owned() + &exception("\"audit-driver\"", "file = [\"share/a.*\"]", "2027-01-01"),
+            Withhold,
+            PolicyRule,
+        ),
+        (
+            mit(),
+            vec![],
+            WITHHOLD_TORCH.to_owned() + &exception("\"policy-rule\"", "file = [\"*\"]", "2027-01-01"),
+            Withhold,
+            PolicyRule,
+        ),
         // A grant lifts what a vendor's terms forbid, and nothing else.
         (cuda(), vec![], grant("license = [\"nvidiaCuda\"]", "2027-06-30"), Publish, PolicyGrant),
         (cuda(), vec![], grant("license = [\"nvidiaCuda\"]", "2026-06-30"), Withhold, LicenseRestricted),
@@ -148,6 +193,17 @@ fn the_strictest_reason_wins_unless_an_exception_or_a_grant_names_the_case() {
         (mit(), vec![ptxas(), suspected()], grant("license = [\"nvidia*\"]", "2027-06-30"), Withhold, AuditSuspected),
         (cuda(), vec![ptxas()], grant("license = [\"nvidiaCuda\"]", "2027-06-30"), Publish, PolicyGrant),
         (json!(null), vec![], grant("package = [\"torch\"]", "2027-06-30"), Withhold, LicenseUnknown),
+        // Beside what is restricted, a license that nobody knows is answered for by itself.
+        (half_known(), vec![], String::new(), Withhold, LicenseRestricted),
+        (half_known(), vec![], exception("\"license-unknown\"", torch, "2027-01-01"), Withhold, LicenseRestricted),
+        (half_known(), vec![], grant("license = [\"nvidiaCuda\"]", "2027-06-30"), Withhold, LicenseUnknown),
+        (
+            half_known(),
+            vec![],
+            exception("\"license-unknown\"", torch, "2027-01-01") + &grant("license = [\"nvidiaCuda\"]", "2027-06-30"),
+            Publish,
+            PolicyGrant,
+        ),
         // A review that withholds is lifted by nothing, also when its time is over; one that confirms permits nothing.
         (mit(), vec![], review("\"from-vendor\"", "2027-06-30"), Withhold, PolicyReview),
         (mit(), vec![], review("\"from-vendor\"", "2026-06-30"), Withhold, PolicyReview),
@@ -191,6 +247,74 @@ fn correction(license: &str) -> String {
     )
 }
 
+/// A policy that publishes what is restricted does not publish with it what nobody knows.
+#[test]
+fn an_unknown_license_counts_beside_a_restricted_one() {
+    let private = shipped::POLICIES.iter().find(|(name, _)| *name == "private").unwrap().1;
+    let decided = |license: serde_json::Value, text: &str| {
+        let decision = decided(license, vec![], &rules_of(text));
+        (decision.verdict(), decision.reasons()[0].code)
+    };
+    let half_known = || json!(["unfree", "nobody knows"]);
+    assert_eq!(decided(json!("unfree"), private), (Verdict::Publish, Code::LicenseRestricted));
+    assert_eq!(decided(half_known(), private), (Verdict::Withhold, Code::LicenseUnknown));
+    let open = private.replace("unknown = \"withhold\"", "unknown = \"publish\"");
+    assert_eq!(decided(half_known(), &open), (Verdict::Publish, Code::LicenseRestricted));
+    // The same of another build of such a package.
+    let facts = LicenseFacts::from_json(&json!({ "license": half_known() }));
+    let provenance = Provenance::Original { name: "torch-2.1.0", facts: &facts };
+    let (verdict, reasons) = forecast(&Case { package: "torch-2.1.0", ..Case::default() }, &provenance, &rules(""));
+    let codes: Vec<Code> = reasons.iter().map(|reason| reason.code).collect();
+    assert_eq!((verdict, codes.as_slice()), (Verdict::Withhold, &[Code::LicenseUnknown, Code::LicenseOfOriginal][..]));
+    let shown: Vec<&str> = reasons.iter().map(|reason| reason.message.as_str()).collect();
+    assert!(
+        shown.iter().all(|message| message.starts_with("as torch-2.1.0, which it is another build of: ")),
+        "{shown:?}"
+    );
+}
+
+/// What a license forbids, and what a policy does all the same, are both said.
+#[test]
+fn a_policy_that_publishes_what_may_not_be_passed_on_says_so() {
+    let private = shipped::POLICIES.iter().find(|(name, _)| *name == "private").unwrap().1;
+    let open = private.replace("unknown = \"withhold\"", "unknown = \"publish\"");
+    let shown = |license: serde_json::Value, text: &str| {
+        let decision = decided(license, vec![], &rules_of(text));
+        let declared = decision.reasons().iter().filter(|reason| reason.source == Source::Declared);
+        let line = |reason: &Reason| format!("{:?} {}: {}", reason.effect, reason.code, reason.message);
+        declared.map(line).collect::<Vec<_>>()
+    };
+    let mut lines = Vec::new();
+    for text in [shipped::DEFAULT_POLICY, private, &open] {
+        for license in [json!("unfree"), json!(["mit", "unfree"]), json!(["unfree", "x"]), json!("x"), json!(null)] {
+            lines.extend(shown(license, text));
+        }
+        lines.push(String::new());
+    }
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    Withhold license-restricted: LicenseRef-unfree may not be passed on
+    Withhold license-restricted: MIT AND LicenseRef-unfree, a list all of which apply as this policy reads it, may not be passed on
+    Withhold license-restricted: LicenseRef-unfree AND NOASSERTION ("x") may not be passed on
+    Withhold license-unknown: its license is not fully known: LicenseRef-unfree AND NOASSERTION ("x")
+    Withhold license-unknown: `x` names no license that is known
+    Withhold license-unknown: it declares no license
+
+    Publish license-restricted: LicenseRef-unfree does not permit passing it on, and the policy publishes what is restricted all the same
+    Publish license-restricted: MIT AND LicenseRef-unfree, a list all of which apply as this policy reads it, does not permit passing it on, and the policy publishes what is restricted all the same
+    Withhold license-unknown: its license is not fully known: LicenseRef-unfree AND NOASSERTION ("x")
+    Publish license-restricted: LicenseRef-unfree AND NOASSERTION ("x") does not permit passing it on, and the policy publishes what is restricted all the same
+    Withhold license-unknown: `x` names no license that is known
+    Withhold license-unknown: it declares no license
+
+    Publish license-restricted: LicenseRef-unfree does not permit passing it on, and the policy publishes what is restricted all the same
+    Publish license-restricted: MIT AND LicenseRef-unfree, a list all of which apply as this policy reads it, does not permit passing it on, and the policy publishes what is restricted all the same
+    Publish license-restricted: LicenseRef-unfree AND NOASSERTION ("x") does not permit passing it on, and the policy publishes what is restricted all the same
+    Publish license-unknown: its license is not fully known: LicenseRef-unfree AND NOASSERTION ("x"), and the policy publishes what is unknown all the same
+    Publish license-unknown: `x` names no license that is known, and the policy publishes what is unknown all the same
+    Publish license-unknown: it declares no license, and the policy publishes what is unknown all the same
+    "#);
+}
+
 /// Whatever was lifted, ended or put right is said.
 #[test]
 fn what_a_policy_did_is_shown() {
@@ -218,6 +342,52 @@ fn what_a_policy_did_is_shown() {
     "#);
 }
 
+/// What an exception from a rule does not name goes on to withhold, apart from what it names.
+#[test]
+fn an_exception_from_a_rule_about_files_lifts_the_files_that_it_names() {
+    let rule = "[[rules]]\nfile = [\"share/*\", \"lib/*\"]\nthen = \"withhold\"\nreason = \"x\"\n\
+                [[rules]]\nfinding = [\"suspected\"]\nthen = \"withhold\"\nreason = \"y\"\n";
+    let shown = |more: &str| {
+        let policy = shipped::DEFAULT_POLICY.replace("suspected = \"withhold\"", "suspected = \"publish\"");
+        let decision = decided(json!("mit"), vec![suspected()], &rules_of(&format!("{policy}\n{rule}{more}")));
+        let of_rules = decision.reasons().iter().filter(|reason| reason.code == Code::PolicyRule);
+        let line = |reason: &Reason| {
+            let places: Vec<&str> = reason.evidence.iter().map(|one| one.place.as_str()).collect();
+            format!("{:?} {}", reason.effect, places.join(" "))
+        };
+        of_rules.map(line).collect::<Vec<_>>()
+    };
+    let except = |about: &str| exception("\"policy-rule\"", about, "2027-01-01");
+    assert_eq!(shown(""), ["Withhold lib/libx.so share/a.rar", "Withhold lib/libx.so"]);
+    let libraries = shown(&except("file = [\"lib/*\"]"));
+    assert_eq!(libraries, ["Withhold share/a.rar", "Note lib/libx.so", "Note lib/libx.so"]);
+    // A file that a rule names is no finding.
+    let suspicion = shown(&except("finding = [\"suspected\"]"));
+    assert_eq!(suspicion, ["Withhold lib/libx.so share/a.rar", "Note lib/libx.so"]);
+    let both = shown(&(except("file = [\"lib/*\"]") + &except("file = [\"share/*\"]")));
+    assert_eq!(both, ["Note lib/libx.so share/a.rar", "Note lib/libx.so"]);
+}
+
+#[test]
+fn an_exception_that_could_never_hold_is_a_mistake() {
+    let check = |about: &str, codes: &str, expected: &[&str]| {
+        let text = format!("{}\n{}", shipped::DEFAULT_POLICY, exception(codes, about, "2027-01-01"));
+        let mistakes = Policy::parse(&text).err().unwrap_or_default();
+        let shown: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, expected, "{about} {codes}");
+    };
+    let line = shipped::DEFAULT_POLICY.lines().count() + 4;
+    let never = |at: usize, code: &str, field: &str| {
+        format!("{line}:{at}: `{code}` comes from no file, so that `{field}` can never hold for it")
+    };
+    let file = "file = [\"lib/*\"]";
+    check(file, "\"license-unknown\"", &[&never(10, "license-unknown", "file")]);
+    check("finding = [\"copy\"]", "\"source-of-withheld\"", &[&never(10, "source-of-withheld", "finding")]);
+    check(file, "\"audit-driver\", \"license-unknown\"", &[&never(26, "license-unknown", "file")]);
+    check(file, "\"policy-rule\", \"audit-driver\"", &[]);
+    check("package = [\"torch\"]", "\"license-unknown\", \"source-of-withheld\"", &[]);
+}
+
 /// Of several corrections the strictest counts, in whatever order they stand.
 #[test]
 fn a_looser_correction_hides_no_stricter_one() {
@@ -240,7 +410,11 @@ fn mistakes_in_entries_are_shown_with_their_places() {
          [[exceptions]]\npackage = []\ncodes = [\"terms-modified\"]\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2026-02-30\n\
          [[exceptions]]\nfinding = [\"statics\"]\ncodes = [\"policy-rule\"]\nreason = \"x\"\nuntil = \"next year\"\nby = 1\n\
          [[grants]]\nagreement = \"x\"\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2027-01-01T10:00:00Z\n\
-         [[corrections]]\npackage = [\"[\"]\nlicense = [\"nvidia\"]\nreason = \"x\"\nsource = \"y\"\n"
+         [[corrections]]\npackage = [\"[\"]\nlicense = [\"nvidia\"]\nreason = \"x\"\nsource = \"y\"\n\
+         [[rules]]\npackage = [\"b\", \"a\", \"b\"]\nthen = \"withhold\"\nreason = \"x\"\n\
+         [[rules]]\npackage = [\"a\", \"b\"]\nthen = \"publish\"\nreason = \"x\"\n\
+         [[exceptions]]\npackage = [\"a\"]\ncodes = []\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2027-01-01\n\
+         [[corrections]]\npackage = [\"a\"]\nlicense = []\nreason = \"x\"\nsource = \"y\"\n"
     );
     let lines = shipped::DEFAULT_POLICY.lines().count();
     let mistakes = Policy::parse(&text).unwrap_err();
@@ -260,6 +434,9 @@ fn mistakes_in_entries_are_shown_with_their_places() {
     28:9: `2027-01-01T10:00:00Z` should be a date that there is, such as 2027-01-31
     30:12: `[` is no pattern: unclosed character class; missing ']'
     31:11: `nvidia` is no license of nixpkgs, by the name of its attribute
+    38:1: this rule contradicts an earlier one about package a or b
+    44:9: `codes` says nothing
+    50:11: `license` says nothing
     "#);
 }
 

@@ -285,6 +285,26 @@ fn the_conditions_of_all_terms_travel_along() {
     assert_eq!(said, expected.map(|(id, none)| (id.to_owned(), none)));
 }
 
+/// Also where two files call themselves the same.
+#[test]
+fn the_conditions_of_terms_with_one_name_travel_along() {
+    let terms = |license: &str, condition: &str| {
+        let text = format!(
+            "version = 1\nid = \"mine\"\ntitle = \"mine\"\nlicenses = [\"{license}\"]\nmodified = true\n\
+             modified-clause = \"1\"\nstandalone = true\nstandalone-clause = \"1\"\nconditions = [\"{condition}\"]\n\
+             accompanying = []\n[[distributable]]\nclause = \"2\"\nfiles = [\"*\"]\n"
+        );
+        Terms::parse(&text).unwrap()
+    };
+    let policy = Policy::parse(shipped::DEFAULT_POLICY).unwrap();
+    let rules = Rules::new(policy, vec![terms("issl", "one"), terms("nvidiaCuda", "two")], Date::of_unix_time(0));
+    let mkl = Finding::Copy { place: place("lib/a"), original: origin("libmkl_rt.so.2", "issl") };
+    let decision = decide_under(json!("mit"), vec![mkl, copy("x"), copy("y")], &["bin/x", "lib/a"], &rules);
+    let conditions: Vec<&[String]> =
+        decision.reasons()[0].evidence.iter().map(|one| one.conditions.as_slice()).collect();
+    assert_eq!(conditions, [&["one".to_owned()][..], &["two".to_owned()], &[]]);
+}
+
 #[test]
 fn terms_answer_for_all_licenses_of_the_material() {
     let mut material = origin("libcudart.so.12", "nvidiaCuda");
@@ -456,6 +476,30 @@ fn shipped_terms_answer_for_products_by_name() {
     // What a name permits beyond the toolkit's terms, it does not permit under the toolkit's license.
     check("nccl-2.27", "nvidiaCudaRedist", "lib/libnccl.so.2", Withhold, Code::TermsMissing);
     check("cudnn-frontend-1.0", "unfree", "lib/libcudnn.so.9", Withhold, Code::TermsMissing);
+}
+
+/// Another build of a vendor's package is as much the vendor's as the package.
+#[test]
+fn a_grant_lifts_the_restricted_license_of_an_original() {
+    let check = |license: serde_json::Value, covers: &str, verdict, code| {
+        let grant = format!(
+            "[[grants]]\nagreement = \"A\"\n{covers}\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2027-01-01\n"
+        );
+        let rules = rules_of(&format!("{}\n{grant}", shipped::DEFAULT_POLICY));
+        let facts = facts(license);
+        let case = Case { package: "vendor-wrapped-2.0", ..Case::default() };
+        let provenance = Provenance::Original { name: "vendor-2.0", facts: &facts };
+        let (given, reasons) = forecast(&case, &provenance, &rules);
+        assert_eq!((given, reasons[0].code), (verdict, code), "{covers} {reasons:?}");
+    };
+    use Code::{LicenseOfOriginal, PolicyGrant};
+    use Verdict::{Publish, Withhold};
+    check(json!("unfree"), "license = [\"unfree\"]", Publish, PolicyGrant);
+    check(json!("unfree"), "package = [\"vendor-wrapped\"]", Publish, PolicyGrant);
+    check(json!("unfree"), "package = [\"vendor\"]", Withhold, LicenseOfOriginal);
+    check(json!(["unfree", "issl"]), "license = [\"issl\"]", Withhold, LicenseOfOriginal);
+    check(json!("no such license"), "package = [\"vendor-wrapped\"]", Withhold, LicenseOfOriginal);
+    check(json!(["unfreeRedistributable", "?"]), "license = [\"unfree*\"]", Withhold, LicenseOfOriginal);
 }
 
 /// What declares nothing and is settled by a rule.

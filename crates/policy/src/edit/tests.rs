@@ -142,11 +142,57 @@ fn what_cannot_be_written_is_refused() {
 /// Quotes, line ends and control characters stay what they are, and no text ends an entry.
 #[test]
 fn texts_come_back_as_they_were_given() {
-    for reason in ["a \"quoted\" 'one' \\ #", "two\nlines\n[[rules]]", "\u{1b}[2J\u{7f} ä \"\"\" '''"] {
+    let lines = ["two\nlines\n[[rules]]", "two\r\nlines\n", "\n\"\"\" ''' \u{1b} \\n ä"];
+    for reason in ["a \"quoted\" 'one' \\ #", "\u{1b}[2J\u{7f} ä \"\"\" '''"].into_iter().chain(lines) {
         let packages = names(&["steam"]);
         let new = NewAnswer { reason, ..new(&packages, Entry::FromVendor) };
-        let edited = answer(shipped::DEFAULT_POLICY, &new, today()).unwrap();
-        let policy = Policy::parse(&edited.text).unwrap();
-        assert_eq!((policy.reviews[0].warrant.reason.as_str(), policy.rules.len()), (reason, 0));
+        for text in [shipped::DEFAULT_POLICY.to_owned(), windows(shipped::DEFAULT_POLICY)] {
+            let edited = answer(&text, &new, today()).unwrap();
+            let policy = Policy::parse(&edited.text).unwrap();
+            assert_eq!((policy.reviews[0].warrant.reason.as_str(), policy.rules.len()), (reason, 0));
+        }
     }
+}
+
+fn windows(text: &str) -> String {
+    text.replace('\n', "\r\n")
+}
+
+/// A file with the line ends of Windows keeps them, and so does one with a mark at its beginning keep that.
+#[test]
+fn line_ends_stay_as_they_are() {
+    let living = |package: &str| review(package, "from-vendor", "2027-06-30");
+    let ended = |packages: &str| review(packages, "from-vendor", "2026-01-31");
+    let check = |text: &str, entry: Entry<'_>| {
+        let packages = names(&["steam"]);
+        let new = new(&packages, entry);
+        let plain = answer(text, &new, today()).unwrap();
+        let edited = answer(&windows(text), &new, today()).unwrap();
+        assert_eq!(edited.text, windows(&plain.text), "{text}");
+        assert_eq!((edited.entry, edited.beside), (plain.entry, plain.beside));
+        let marked = answer(&format!("\u{feff}{text}"), &new, today()).unwrap();
+        assert_eq!(marked.text, format!("\u{feff}{}", plain.text));
+    };
+    for more in ["# The end.", "# The end.\n", "# The end.\n\n"] {
+        check(&policy(&(living("\"a\"") + more)), Entry::Confirmed);
+        check(&policy(&(living("\"a\"") + &ended("\"steam\"") + &living("\"b\"") + more)), Entry::Confirmed);
+        let two = ended("\"a\", \"steam\"") + &living("\"b\"") + &ended("\"steam\", \"c\"");
+        check(&policy(&(two + more)), Entry::Grant("Valve, 2026"));
+    }
+}
+
+/// Where lines end in both ways, only those of the edited place change.
+#[test]
+fn lines_that_end_differently_stay_different() {
+    let front = windows(&policy("# Here.\n"));
+    let back = "[[rules]]\npackage = [\"b\"]\nthen = \"publish\"\nreason = \"\"\"x\r\ny\"\"\"\n";
+    let between = "[[rules]]\npackage = [\"c\"]\nthen = \"publish\"\nreason = \"x\"\n";
+    let [first, second] =
+        ["zoom", "teams"].map(|other| review(&format!("\"steam\", \"{other}\""), "from-vendor", "2026-01-31"));
+    let text = format!("{front}{first}{between}{second}{back}");
+    let edited = answer(&text, &new(&names(&["steam"]), Entry::FromVendor), today()).unwrap();
+    let [first, second] =
+        [first, second].map(|review| review.replace("[\"steam\", ", "[").replace("# these\n", "# these\r\n"));
+    let expected = format!("{front}{first}{between}{second}{back}\r\n{}", windows(&edited.entry));
+    assert_eq!(edited.text, expected);
 }

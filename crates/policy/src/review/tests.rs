@@ -98,6 +98,21 @@ fn other_entries_answer_as_well() {
         check(redistributable(), rule(part, "publish"), "nobody; published");
     }
     check(redistributable(), rule(&format!("{TORCH}\noutput = [\"out\"]"), "publish"), "nobody; published");
+    // Who publishes everything, or a license, has not looked at the package.
+    for wide in ["package = [\"*\"]", "package = [\"?*\", \"jax\"]", "attribute = [\"**\"]", "license = [\"unfree*\"]"]
+    {
+        check(redistributable(), rule(wide, "publish"), "nobody; published");
+        let by = wide.replace(" = [\"", " ").replace("\", \"", " or ").replace("\"]", "");
+        check(redistributable(), rule(wide, "withhold"), &format!("from-vendor by the rule about {by}; withheld"));
+    }
+    let named = rule("attribute = [\"*.torch\"]\nlicense = [\"unfree*\"]", "publish");
+    let by = "confirmed by the rule about license unfree*, attribute *.torch; published";
+    check(redistributable(), named, by);
+    check(
+        redistributable(),
+        rule("package = [\"*\", \"tor*\"]", "publish"),
+        "confirmed by the rule about package * or tor*; published",
+    );
     check(nothing(), except(TORCH, "\"license-unknown\""), "confirmed by the exception about package torch; published");
     check(nothing(), except(TORCH, "\"audit-suspected\""), "nobody; withheld");
     check(redistributable(), except(TORCH, "\"license-unknown\""), "nobody; published");

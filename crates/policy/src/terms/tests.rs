@@ -82,6 +82,7 @@ fn every_shipped_terms_file_is_whole() {
     for (id, text) in shipped::TERMS {
         let terms = Terms::parse(text).unwrap_or_else(|mistakes| panic!("{id}: {mistakes:?}"));
         assert_eq!(terms.id(), id);
+        assert!(terms.warnings().is_empty(), "{id}: {:?}", terms.warnings());
         assert!(!terms.conditions().is_empty() && !terms.distributable.is_empty(), "{id}");
         for listing in &terms.distributable {
             assert!(!listing.clause.is_empty() && !listing.files.is_empty(), "{id}: {}", listing.clause);
@@ -93,8 +94,9 @@ fn every_shipped_terms_file_is_whole() {
         assert_eq!(terms.standing("METADATA"), Standing::Accompanying, "{id}");
         assert_eq!(terms.standing("ptxas"), Standing::NotListed, "{id}");
     }
-    // No text, no license and no package is claimed twice.
+    // No name, no text, no license and no package is claimed twice.
     let all: Vec<Terms> = shipped::TERMS.iter().map(|(_, text)| Terms::parse(text).unwrap()).collect();
+    assert_eq!(terms_clash(&all), None);
     let hashes: Vec<TextHash> = all.iter().flat_map(|terms| terms.texts().map(|(_, hash, _)| hash)).collect();
     assert_eq!(hashes.iter().collect::<std::collections::BTreeSet<_>>().len(), hashes.len());
     for terms in &all {
@@ -272,6 +274,21 @@ fn which_product_a_name_belongs_to() {
 /// Terms without anything that may be left out.
 const SILENT: &str = "version = 1\nid = \"a\"\ntitle = \"a\"\nlicenses = [\"a\"]\nmodified = false\nmodified-clause = \"1\"\n\
                       standalone = false\nstandalone-clause = \"1\"\nconditions = []\naccompanying = []\ndistributable = []\n";
+
+#[test]
+fn a_license_that_nobody_has_is_a_warning() {
+    let text = SILENT.replace("[\"a\"]", "[\"issl\", \"nosuch\", \"cuDNN EULA\"]") + "package-licenses = [\"unfre\"]\n";
+    let shown: Vec<String> = Terms::parse(&text).unwrap().warnings().iter().map(Mistake::to_string).collect();
+    let said = |name: &str| format!("`{name}` is no license of nixpkgs, by the name of its attribute");
+    assert_eq!(shown, [format!("4:21: {}", said("nosuch")), format!("12:21: {}", said("unfre"))]);
+}
+
+#[test]
+fn terms_with_one_name_are_told() {
+    let named = |id: &str| Terms::parse(&SILENT.replace("id = \"a\"", &format!("id = \"{id}\""))).unwrap();
+    assert_eq!(terms_clash(&[named("a"), named("b"), named("c")]), None);
+    assert_eq!(terms_clash(&[named("a"), named("b"), named("a")]), Some("a"));
+}
 
 #[test]
 fn a_text_is_known_or_not() {
