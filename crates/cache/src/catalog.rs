@@ -280,16 +280,24 @@ impl Catalog {
         row.map(|row| row.try_get(0).map_err(CatalogError::from)).transpose()
     }
 
-    /// Paths that are published and that were last audited with another corpus, or by other scanners.
+    /// Paths that are published and that were last audited with another corpus, or by other scanners, or of which a reason
+    /// names one of these codes.
     ///
     /// # Errors
     /// When the catalog fails.
-    pub async fn published_before(&self, corpus: &str, scanner: u32) -> Result<Vec<Record>, CatalogError> {
+    pub async fn published_before(
+        &self,
+        corpus: &str,
+        scanner: u32,
+        codes: &[&str],
+    ) -> Result<Vec<Record>, CatalogError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM decisions WHERE verdict = 'publish' AND NOT EXISTS (SELECT 1 FROM audits \
-             WHERE audits.nar_hash = decisions.nar_hash AND corpus = ? AND scanner = ?) ORDER BY name, path"
+            "SELECT {COLUMNS} FROM decisions WHERE verdict = 'publish' AND (NOT EXISTS (SELECT 1 FROM audits \
+             WHERE audits.nar_hash = decisions.nar_hash AND corpus = ? AND scanner = ?) OR EXISTS (SELECT 1 FROM \
+             json_each(reasons) WHERE value ->> 'code' IN (SELECT value FROM json_each(?)))) ORDER BY name, path"
         );
-        let rows = sqlx::query(&sql).bind(corpus).bind(scanner).fetch_all(&self.pool).await?;
+        let codes = serde_json::Value::from(codes).to_string();
+        let rows = sqlx::query(&sql).bind(corpus).bind(scanner).bind(codes).fetch_all(&self.pool).await?;
         rows.iter().map(record).collect()
     }
 

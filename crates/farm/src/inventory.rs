@@ -149,6 +149,10 @@ impl Inventory {
         self.local.get(&node).is_none_or(|own| own.iter().all(|source| theirs.contains(source)))
     }
 
+    pub(crate) fn has_local_source(&self, node: Node) -> bool {
+        self.traits[node.index()].has(Traits::LOCAL_SOURCE)
+    }
+
     pub(crate) fn are_local_sources_told(&self, node: Node) -> bool {
         self.traits[node.index()].has(Traits::SOURCES_TOLD)
     }
@@ -213,8 +217,7 @@ impl Inventory {
 
     /// What an evaluation found.
     pub fn of_set(set: &PackageSet) -> Self {
-        let mut filling = Filling::default();
-        filling.walked = true;
+        let mut filling = Filling { walked: true, ..Filling::default() };
         for (path, derivation) in set.graph.iter() {
             filling.add_derivation(path, derivation);
         }

@@ -162,12 +162,18 @@ impl Recognized {
         users.iter().filter(|(_, user)| user.withheld).map(|(path, _)| path)
     }
 
+    /// What is declared of it; of another build of a package, what that one declares.
+    pub(crate) fn facts(&self) -> Option<&LicenseFacts> {
+        match &self.facts {
+            Owned::Output(facts) => facts.as_ref(),
+            Owned::Original(_, facts) => Some(facts),
+            Owned::Source(_) | Owned::MadeFromFree => None,
+        }
+    }
+
     /// The declared license as an SPDX expression; of another build of a package, that one's.
     pub fn license(&self) -> Option<String> {
-        match &self.facts {
-            Owned::Output(Some(facts)) | Owned::Original(_, facts) => Some(facts.license.to_string()),
-            _ => None,
-        }
+        self.facts().map(|facts| facts.license.to_string())
     }
 }
 

@@ -122,14 +122,29 @@ impl<'a> Plan<'a> {
     }
 
     fn outcome(&self, node: Node, class: Class) -> Outcome {
-        let (verdict, reasons) = forecast(&self.case(node), &self.provenance(node), self.rules);
+        let (verdict, reasons) = self.forecast(node);
         // There is always a reason; were there none, nothing would be published.
         Outcome { verdict, code: reasons.first().map_or(Code::LicenseUnknown, |reason| reason.code), class }
     }
 
-    /// What the policy can name a derivation by. A forecast is about all outputs together.
+    /// What the policy can name a derivation by, whichever of its outputs is meant.
     pub(crate) fn case(&self, node: Node) -> Case<'_> {
         self.inventory.case(node)
+    }
+
+    /// The forecast for a derivation: that for its outputs, and where an entry tells them apart, that for one that is
+    /// withheld.
+    fn forecast(&self, node: Node) -> (Verdict, Vec<Reason>) {
+        let provenance = self.provenance(node);
+        let outputs = if self.rules.names_outputs() { self.inventory.graph.outputs(node) } else { Vec::new() };
+        strictest(self.rules, self.case(node), outputs.iter().map(|(name, _)| *name), |case| {
+            forecast(case, &provenance, self.rules)
+        })
+    }
+
+    /// The verdict about one output, and its reasons.
+    pub fn of_output(&self, node: Node, output: &str) -> (Verdict, Vec<Reason>) {
+        forecast(&Case { output: Some(output), ..self.case(node) }, &self.provenance(node), self.rules)
     }
 
     /// Those that use a source, whichever derivation fetches it.
@@ -260,7 +275,7 @@ impl<'a> Plan<'a> {
 
     /// All reasons for its verdict; the first one decides.
     pub fn reasons(&self, node: Node) -> Vec<Reason> {
-        forecast(&self.case(node), &self.provenance(node), self.rules).1
+        self.forecast(node).1
     }
 
     /// The declared license as an SPDX expression; of another build of a package, that one's.
@@ -327,6 +342,26 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// The forecast for a derivation with these outputs, of which the strictest counts.
+fn strictest<'c>(
+    rules: &Rules,
+    case: Case<'c>,
+    outputs: impl Iterator<Item = &'c str>,
+    forecast: impl Fn(&Case<'c>) -> (Verdict, Vec<Reason>),
+) -> (Verdict, Vec<Reason>) {
+    if !rules.names_outputs() {
+        return forecast(&case);
+    }
+    let mut strictest: Option<(Verdict, Vec<Reason>)> = None;
+    for one in outputs.map(|output| forecast(&Case { output: Some(output), ..case })) {
+        if one.0 == Verdict::Withhold {
+            return one;
+        }
+        strictest.get_or_insert(one);
+    }
+    strictest.unwrap_or_else(|| forecast(&case))
+}
+
 pub(crate) static ABSENT: LicenseFacts =
     LicenseFacts { license: Expr::Absent, provenance: Vec::new(), position: None, correction: None };
 
@@ -334,9 +369,16 @@ pub(crate) static ABSENT: LicenseFacts =
 /// becomes of the sources that they share with the jobs.
 pub(crate) fn forecast_elsewhere(set: &PackageSet, rules: &Rules) -> BTreeSet<StorePath> {
     let elsewhere = set.graph.iter().map(|(path, _)| path).filter(|path| !set.in_scope(path));
-    let withheld =
-        |path: &&StorePath| forecast(&set.case_of(path, None), &set.own_provenance(path), rules).0 == Verdict::Withhold;
+    let withheld = |path: &&StorePath| forecast_of(set, path, rules) == Verdict::Withhold;
     elsewhere.filter(withheld).cloned().collect()
+}
+
+/// What all outputs of a derivation would come to.
+fn forecast_of(set: &PackageSet, derivation: &StorePath, rules: &Rules) -> Verdict {
+    let outputs = set.graph.get(derivation).into_iter().flat_map(|known| known.outputs.keys());
+    let provenance = set.own_provenance(derivation);
+    let case = set.case_of(derivation, None);
+    strictest(rules, case, outputs.map(String::as_str), |case| forecast(case, &provenance, rules)).0
 }
 
 /// The declared license of a path, as an SPDX expression.
@@ -363,7 +405,7 @@ pub(crate) fn provenance<'a>(
         Role::Source(users) => {
             let user = |user: &&StorePath| {
                 let class = set.class(user, rules);
-                let forecast = || forecast(&set.case_of(user, None), &set.own_provenance(user), rules).0;
+                let forecast = || forecast_of(set, user, rules);
                 SourceUser {
                     name: set.name(user).to_owned(),
                     class,

@@ -2,10 +2,11 @@
 
 use crate::bytes::audit_unpacked;
 use crate::corpus::{CorpusFileError, Shipped, load_corpus};
+use crate::known::{Recognized, recognize};
 use narthex_audit::{Corpus, SCANNER_VERSION};
 use narthex_cache::{Cache, CatalogError, PublishError, Record, State, StateError, UnpackError};
 use narthex_event::{Event, Sink};
-use narthex_policy::{Case, Rules, Verdict, decide_again};
+use narthex_policy::{Case, Code, Rules, Verdict, decide_again};
 
 /// Why what was published could not be audited again.
 #[derive(Debug, thiserror::Error)]
@@ -36,11 +37,12 @@ pub struct Recheck {
     pub withdrawn: Vec<Record>,
 }
 
-/// Audits again, from the cache, whatever is published and was last audited with another corpus, and takes
-/// back what may no longer be published: the narinfo first, then the NAR. The decision and its reasons are
-/// written down.
+/// Audits again, from the cache, whatever is published and was last audited with another corpus, or rests on an entry of the
+/// policy that may have ended, and takes back what may no longer be published: the narinfo first, then the NAR. The
+/// decision and its reasons are written down.
 ///
-/// What the package set declares is taken from the record of the first decision.
+/// What the package set declares is taken from the record of the first decision; what entries ask for beside that, from
+/// what the catalog knows of the path.
 ///
 /// # Errors
 /// When a part fails. What was taken back until then stays so.
@@ -51,14 +53,20 @@ pub async fn recheck(state: &State, rules: &Rules, sink: Sink<'_>) -> Result<Rec
     cache.recover().await?;
     let id = corpus.id();
     let mut result = Recheck::default();
-    for record in cache.catalog().published_before(&id, SCANNER_VERSION).await? {
+    let of_entries = [Code::PolicyException, Code::PolicyGrant].map(Code::as_str);
+    for record in cache.catalog().published_before(&id, SCANNER_VERSION, &of_entries).await? {
         let report = tokio::task::block_in_place(|| audit_again(&cache, state, &record, &corpus))?;
         result.audited += 1;
         sink(Event::Audited { path: record.path.clone(), findings: report.findings.len() });
         let text = serde_json::to_string(&report).map_err(|error| CatalogError::Row(error.to_string()))?;
+        let recognized = recognize(cache.catalog(), &record.path, rules).await?;
         let package = record.deriver.as_ref().map_or(record.path.name(), |d| d.name().trim_end_matches(".drv"));
-        let case = Case { package, attrs: record.attr.as_slice(), output: record.output.as_deref() };
-        let decision = decide_again(&record.path, &case, record.nar_hash, &record.reasons, &report, rules);
+        let case = match &recognized {
+            Some(known) => Case { package, ..known.case() },
+            None => Case { package, attrs: record.attr.as_slice(), output: record.output.as_deref() },
+        };
+        let facts = recognized.as_ref().and_then(Recognized::facts);
+        let decision = decide_again(&record.path, (&case, facts), record.nar_hash, &record.reasons, &report, rules);
         let changed = Record {
             verdict: decision.verdict(),
             reasons: decision.reasons().to_vec(),

@@ -184,7 +184,7 @@ pub async fn run(
         .map(|record| (record.path.clone(), record.references.clone()))
         .collect();
     report.holes = holes(&published);
-    let outdated = cache.catalog().published_before(&corpus.id(), SCANNER_VERSION).await?.len();
+    let outdated = cache.catalog().published_before(&corpus.id(), SCANNER_VERSION, &[]).await?.len();
     if outdated > 0 {
         let message = format!(
             "{outdated} published paths that are not of this package set were last audited with another corpus: \

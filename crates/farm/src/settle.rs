@@ -244,7 +244,7 @@ fn by_rule<'i>(
     if let Some((original, facts)) = originals.find(inventory, settlement, environments, node) {
         return Standing::Original(original, facts);
     }
-    if has_fixed_source(inventory, node) {
+    if has_fixed_source(inventory, node) || inventory.has_local_source(node) {
         return Standing::OwnSource;
     }
     if !inventory.has_no_local_source(node) || !inventory.are_inputs_told(node) {

@@ -4,7 +4,7 @@ use crate::error::CommandError;
 use crate::render;
 use narthex_cache::State;
 use narthex_nix::{Expression, Nix};
-use narthex_policy::{Date, Mistake, Policy, Rules, Terms, shipped};
+use narthex_policy::{Date, Mistake, Policy, Rules, Terms, shipped, terms_clash};
 use std::path::{Path, PathBuf};
 
 /// Opens the state folder, and makes it where it is not there.
@@ -86,7 +86,13 @@ pub(crate) fn rules(given: Option<&Path>) -> Result<Rules, CommandError> {
     let mut terms = Vec::new();
     for named in policy.terms() {
         let (text, name) = terms_text(given, &name, named)?;
-        terms.push(Terms::parse(&text).map_err(|mistakes| mistaken(&name, &mistakes))?);
+        let read = Terms::parse(&text).map_err(|mistakes| mistaken(&name, &mistakes))?;
+        render::warnings(read.warnings().iter().map(|warning| format!("{name}:{warning}")).collect());
+        terms.push(read);
+    }
+    if let Some(id) = terms_clash(&terms) {
+        let error = CommandError::usage(format!("{name}: two of its terms call themselves `{id}`"));
+        return Err(error.hint("give the `id` of yours another name: what is recorded names terms by it"));
     }
     let rules = Rules::new(policy, terms, today());
     render::warnings(of_policy(&rules.ended()));
@@ -119,16 +125,31 @@ pub(crate) fn check(given: &Path) -> Result<Vec<Checked>, CommandError> {
         None => Vec::new(),
     };
     let mut files = vec![Checked { name: name.clone(), mistakes, warnings }];
-    for named in policy.iter().flat_map(Policy::terms) {
-        match terms_text(given, &name, named) {
+    let mut terms: Vec<Terms> = Vec::new();
+    for named in Policy::terms_in(&text) {
+        let mut wrong = |message| {
+            let at = text.find(&format!("\"{named}\"")).unwrap_or(0);
+            files[0].mistakes.push(Mistake::at(&text, at, message));
+        };
+        match terms_text(given, &name, &named) {
             Ok((text, name)) => {
-                let mistakes = Terms::parse(&text).err().unwrap_or_default();
-                files.push(Checked { name, mistakes, warnings: Vec::new() });
+                let (mistakes, warnings) = match Terms::parse(&text) {
+                    Ok(read) => {
+                        if let Some(other) = terms.iter().find(|other| other.id() == read.id()) {
+                            wrong(format!(
+                                "other terms call themselves `{}` as well: give yours another `id`",
+                                other.id()
+                            ));
+                        }
+                        let warnings = read.warnings().to_vec();
+                        terms.push(read);
+                        (Vec::new(), warnings)
+                    }
+                    Err(mistakes) => (mistakes, Vec::new()),
+                };
+                files.push(Checked { name, mistakes, warnings });
             }
-            Err(error) => {
-                let at = text.find(&format!("\"{named}\"")).unwrap_or(0);
-                files[0].mistakes.push(Mistake::at(&text, at, error.message));
-            }
+            Err(error) => wrong(error.message),
         }
     }
     Ok(files)

@@ -109,6 +109,19 @@ fn declared<'r>(asked: &Asked<'_>, about: &About<'_>, provenance: &Provenance<'_
             (Vec::new(), vec![Reason::new(Code::GraphIncomplete, Effect::Withhold, message, Vec::new())])
         }
     };
+    add_entries(asked, about, rules, &mut terms, &mut reasons);
+    Declared { terms, reasons }
+}
+
+/// What the policy says of the package by name, attribute, license, output or provenance: more reasons, and which of them
+/// all lose their force.
+fn add_entries(
+    asked: &Asked<'_>,
+    about: &About<'_>,
+    rules: &Rules,
+    terms: &mut Vec<&Terms>,
+    reasons: &mut Vec<Reason>,
+) {
     let of_packages = about.rules().filter(|rule| !rule.about.asks_for_bytes());
     reasons.extend(of_packages.map(|rule| ruled(rule, Vec::new())));
     reasons.extend(review::reasons(about, rules.today()));
@@ -127,7 +140,6 @@ fn declared<'r>(asked: &Asked<'_>, about: &About<'_>, provenance: &Provenance<'_
         terms.clear();
     }
     reasons.extend(lifted.reasons());
-    Declared { terms, reasons }
 }
 
 /// Decides about one path. The same subject and rules always give the same decision.
@@ -135,14 +147,8 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
     let asked = Asked::new(&subject.case, subject.provenance.facts());
     let about = rules.about(&asked);
     let Declared { terms, mut reasons } = declared(&asked, &about, &subject.provenance, rules);
-    let open = is_open(&reasons);
     match subject.report {
-        Some(report) => {
-            let vendor = if open { terms.as_slice() } else { &[] };
-            reasons.extend(judge::findings(subject.path.name(), &about, report, rules, vendor, open));
-            reasons.extend(judge::license_texts(subject.path.name(), &report.texts, vendor));
-            reasons.extend(standalone(vendor));
-        }
+        Some(report) => add_findings(subject.path.name(), &about, report, rules, &terms, &mut reasons),
         None => reasons.push(Reason::new(
             Code::AuditMissing,
             Effect::Withhold,
@@ -158,25 +164,56 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
     Decision::new(subject.path.clone(), subject.nar_hash, reasons)
 }
 
+/// What the bytes come to, under the terms that the whole package is under.
+fn add_findings(
+    name: &str,
+    about: &About<'_>,
+    report: &Report,
+    rules: &Rules,
+    terms: &[&Terms],
+    reasons: &mut Vec<Reason>,
+) {
+    let open = is_open(reasons);
+    let vendor = if open { terms } else { &[] };
+    reasons.extend(judge::findings(name, about, report, rules, vendor, open));
+    reasons.extend(judge::license_texts(name, &report.texts, vendor));
+    reasons.extend(standalone(vendor));
+}
+
 /// Whether a reason rests on what the audit found, and not on what is declared or on an entry of the policy.
 fn of_bytes(reason: &Reason) -> bool {
     matches!(reason.source, Source::Audit | Source::Terms) || reason.code == Code::PolicyVendorCode
 }
 
-/// Decides anew about a path that was decided about before, when the audit sees more than it did then. What
-/// the package set declares is as it was; what findings mean is asked again.
+/// Decides anew about a path that was decided about before, when the audit sees more than it did then, or when entries of the
+/// policy have ended. What the package set declares is as it was; what entries say and what findings mean is asked
+/// again. `facts` are what is known of the declaration, for entries that ask for licenses.
 pub fn decide_again(
     path: &StorePath,
-    case: &Case<'_>,
+    (case, facts): (&Case<'_>, Option<&LicenseFacts>),
     nar_hash: NarHash,
     earlier: &[Reason],
     report: &Report,
     rules: &Rules,
 ) -> Decision {
-    let mut reasons: Vec<Reason> = earlier.iter().filter(|reason| !of_bytes(reason)).cloned().collect();
-    let open = is_open(&reasons);
-    let about = rules.about(&Asked::new(case, None));
-    reasons.extend(judge::findings(path.name(), &about, report, rules, &[], open));
+    let declared = |reason: &&Reason| reason.source == Source::Declared || reason.code == Code::PolicyCorrection;
+    let mut reasons: Vec<Reason> = earlier.iter().filter(declared).cloned().collect();
+    // What an entry took the force from has it again, until one takes it anew.
+    for reason in reasons.iter_mut().filter(|reason| reason.effect == Effect::Note && reason.source == Source::Declared)
+    {
+        reason.effect = Effect::Withhold;
+    }
+    let asked = Asked::new(case, facts);
+    let about = rules.about(&asked);
+    let mut terms = facts.map_or_else(Vec::new, |facts| terms_of(case.package, facts, rules));
+    add_entries(&asked, &about, rules, &mut terms, &mut reasons);
+    // Which terms a grant spared it cannot be told.
+    let has_grant = |reasons: &[Reason]| reasons.iter().any(|reason| reason.code == Code::PolicyGrant);
+    if facts.is_none() && has_grant(earlier) && !has_grant(&reasons) {
+        let message = "the grant that it was published under holds no longer".to_owned();
+        reasons.push(Reason::new(Code::PolicyExpired, Effect::Withhold, message, Vec::new()));
+    }
+    add_findings(path.name(), &about, report, rules, &terms, &mut reasons);
     Decision::new(path.clone(), nar_hash, reasons)
 }
 
@@ -207,11 +244,7 @@ fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) 
         Class::Restricted => (Code::LicenseRestricted, format!("{license} may not be passed on")),
         Class::Unknown => (Code::LicenseUnknown, unknown(facts, rules)),
     };
-    // Where it may be had under a free license, it is no vendor's package.
-    let terms = facts.filter(|_| class != Class::Free).map_or_else(Vec::new, |facts| {
-        let licenses = facts.license.licenses();
-        rules.terms_of_package(package, licenses.iter().map(|license| license.key()))
-    });
+    let terms = facts.map_or_else(Vec::new, |facts| terms_of(package, facts, rules));
     let mut reasons = vec![Reason::new(code, effect(rules.policy().action(class)), message, Vec::new())];
     // What nobody knows beside it is answered for by itself.
     if class != Class::Unknown && facts.is_some_and(|facts| facts.license.has_unknown_under(rules.policy().lists())) {
@@ -224,6 +257,15 @@ fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) 
         reasons.push(Reason::new(Code::PolicyCorrection, Effect::Note, message, Vec::new()));
     }
     (terms, reasons)
+}
+
+/// The terms that a package is under. Where it may be had under a free license, it is no vendor's package.
+fn terms_of<'r>(package: &str, facts: &LicenseFacts, rules: &'r Rules) -> Vec<&'r Terms> {
+    if rules.class(Some(facts)) == Class::Free {
+        return Vec::new();
+    }
+    let licenses = facts.license.licenses();
+    rules.terms_of_package(package, licenses.iter().map(|license| license.key()))
 }
 
 fn unknown(facts: Option<&LicenseFacts>, rules: &Rules) -> String {
@@ -302,6 +344,8 @@ pub(crate) fn effect(action: Action) -> Effect {
     }
 }
 
+#[cfg(test)]
+mod again;
 #[cfg(test)]
 mod precedence;
 #[cfg(test)]

@@ -12,6 +12,8 @@ use narthex_license::{Class, LicenseFacts, Reading};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// What is done with a class of packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,6 +237,13 @@ impl Policy {
         })
     }
 
+    /// The terms that a text names, as far as it can be read at all: for whoever looks for the mistakes in all files.
+    pub fn terms_in(text: &str) -> Vec<String> {
+        let (root, _) = DeTable::parse_recoverable(text);
+        let Some(DeValue::Array(items)) = root.get_ref().get("terms").map(Spanned::get_ref) else { return Vec::new() };
+        items.iter().filter_map(|item| item.get_ref().as_str()).map(str::to_owned).collect()
+    }
+
     /// The policy's name, for reports.
     pub fn name(&self) -> &str {
         &self.name
@@ -274,6 +283,7 @@ pub struct Rules {
     terms: Vec<Terms>,
     today: Date,
     index: Index,
+    names_outputs: bool,
 }
 
 impl Rules {
@@ -281,7 +291,10 @@ impl Rules {
     /// exceptions and grants end.
     pub fn new(policy: Policy, terms: Vec<Terms>, today: Date) -> Self {
         let index = Index::new(&policy);
-        Self { policy, terms, today, index }
+        let rules = policy.rules.iter().map(|rule| &rule.about);
+        let mut about = rules.chain(policy.exceptions.iter().map(|exception| &exception.about));
+        let names_outputs = about.any(|about| about.patterns().any(|(field, _)| field == "output"));
+        Self { policy, terms, today, index, names_outputs }
     }
 
     /// The day.
@@ -308,6 +321,11 @@ impl Rules {
         let policy = &self.policy;
         let lists = [policy.rules.len(), policy.exceptions.len(), policy.grants.len(), policy.reviews.len()];
         lists.iter().any(|entries| *entries > 0)
+    }
+
+    /// Whether two outputs of a derivation may come to different decisions by what they are called.
+    pub fn names_outputs(&self) -> bool {
+        self.names_outputs
     }
 
     /// Whether it has entries beside its classes and findings.

@@ -7,7 +7,7 @@ use super::table::{errors, short};
 use super::text::{columns, count, terminal_width};
 use narthex_closure::Node;
 use narthex_farm::{Change, Plan, PlanDiff};
-use narthex_policy::Code;
+use narthex_policy::{Code, Reason, Source};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -95,16 +95,19 @@ fn words(change: Change) -> &'static str {
 /// A derivation with its reason before and after. Where both say the same, the policies do different things with its
 /// class, and that is what changes.
 fn sides(diff: &PlanDiff<'_, '_>, member: &Member<'_>) -> Vec<Vec<String>> {
-    let message = |plan: &Plan<'_>| {
-        let reason = plan.reasons(member.node).into_iter().next();
-        shortened(&reason.map(|reason| reason.message).unwrap_or_default())
+    let first = |plan: &Plan<'_>| plan.reasons(member.node).into_iter().next();
+    let (before, after) = (first(diff.before()), first(diff.after()));
+    let is_of_class = match (&before, &after) {
+        (Some(was), Some(is)) => was.code == is.code && was.effect != is.effect && is.source == Source::Declared,
+        _ => false,
     };
-    let (was, is) = (message(diff.before()), message(diff.after()));
+    let message = |reason: Option<Reason>| shortened(&reason.map(|reason| reason.message).unwrap_or_default());
+    let (was, is) = (message(before), message(after));
     let attr = member.attr.map(short).unwrap_or_default();
     let name = short(diff.after().inventory().graph().name(member.node));
-    if was == is {
+    if was == is || is_of_class {
         let class = diff.after().outcome_of(member.node).map(|outcome| outcome.class.to_string());
-        let text = format!("classes.{} differs: {is}", class.unwrap_or_default());
+        let text = format!("classes.{} differs: {was}", class.unwrap_or_default());
         return vec![vec![format!("  {attr}"), name, text]];
     }
     vec![

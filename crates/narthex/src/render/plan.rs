@@ -54,21 +54,22 @@ fn small(plan: &Plan<'_>, nodes: &[Node], width: Option<usize>) -> String {
     let mut verdicts = Vec::new();
     for node in nodes {
         let Some(outcome) = plan.outcome_of(*node) else { continue };
-        let reason = deciding(&plan.reasons(*node));
         // Where only a build can tell the path, and where no output is described, the derivation stands for it.
-        let mut paths: Vec<Option<String>> = graph.outputs(*node).into_iter().map(|(_, path)| path).collect();
-        if paths.is_empty() {
-            paths.push(None);
+        let whole = (None, (outcome.verdict, plan.reasons(*node)));
+        let outputs = graph.outputs(*node).into_iter().map(|(name, path)| (path, plan.of_output(*node, name)));
+        let mut outputs: Vec<_> = outputs.collect();
+        if outputs.is_empty() {
+            outputs.push(whole);
         }
-        for path in paths {
+        for (path, (verdict, reasons)) in outputs {
             let name = match &path {
                 Some(path) => path.strip_prefix("/nix/store/").and_then(|base| base.get(33..)).unwrap_or(path),
                 None => graph.name(*node),
             };
             let (name, path) = (name.to_owned(), path.unwrap_or_else(|| graph.path(*node)));
-            let line = vec![forecast(outcome.verdict).to_owned(), short(&name), reason.clone()];
+            let line = vec![forecast(verdict).to_owned(), short(&name), deciding(&reasons)];
             rows.push((plan.attrs(*node).len() == 0, name, path, line));
-            verdicts.push(outcome.verdict);
+            verdicts.push(verdict);
         }
     }
     rows.sort();

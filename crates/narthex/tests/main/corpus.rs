@@ -154,6 +154,39 @@ fn what_turns_out_restricted_is_withdrawn() {
     assert_eq!(text(row(&rows, "innocent", "out"), "verdict"), "publish");
 }
 
+/// Published by an exception, audited with the corpus of today, and taken back all the same once the exception is over.
+#[test]
+fn what_rests_on_an_entry_that_has_ended_is_withdrawn() {
+    let world = World::new("2.8");
+    let (store, state) = (world.store("store"), world.folder("state"));
+    let set = "let lib = import /examples/cuda/lib.nix { system = \"x86_64-linux\"; }; in {\n\
+        quiet = lib.mkDerivation { pname = \"quiet\"; version = \"1\"; nativeBuildInputs = [ lib.tools.coreutils ];\n\
+        src = /extra/set.nix; buildCommand = ''mkdir -p \"$out\"; cp \"$src\" \"$out/text\"''; }; }";
+    std::fs::write(world.extra().join("set.nix"), set).unwrap();
+    let policy = |name: &str, until: &str| {
+        let text = include_str!("../../../../policies/default.toml").replace("name = \"default\"", "name = \"mine\"");
+        let exception = "[[exceptions]]\npackage = [\"quiet\"]\ncodes = [\"license-unknown\"]\nreason = \"ours\"\n\
+                         responsible = \"ann@example.org\"\n";
+        std::fs::write(world.extra().join(name), format!("{text}\n{exception}until = {until}\n")).unwrap();
+    };
+    policy("living.toml", "2999-12-31");
+    policy("over.toml", "2020-12-31");
+    let run = ["run", "/extra/set.nix", "--policy", "/extra/living.toml", "--format", "json"];
+    let rows = world.narthex(&store, &state, &run).expect(0).rows();
+    let quiet = row(&rows, "quiet", "out");
+    assert_eq!((text(quiet, "verdict"), text(&quiet["reasons"][0], "code")), ("publish", "policy-exception"));
+    let recheck = |policy: &str| {
+        let policy = world.extra().join(policy);
+        narthex(&state, &["audit", "--recheck", "--policy", policy.to_str().unwrap()])
+    };
+    let same = recheck("living.toml").expect(0);
+    assert!(same.out.starts_with("1 published path audited again, 0 taken back"), "{}", same.out);
+    let over = recheck("over.toml").expect(3);
+    assert!(over.out.contains(text(quiet, "path")), "{}", over.out);
+    let why = narthex(&state, &["why", text(quiet, "path")]).expect(0);
+    assert!(why.out.contains("ended on 2020-12-31; ask ann@example.org"), "{}", why.out);
+}
+
 /// The program with nothing behind it, so much that it is `size` bytes long.
 fn with_a_hole(program: &Path, size: u64) -> PathBuf {
     let large = program.with_extension("hole");

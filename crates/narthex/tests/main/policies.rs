@@ -180,6 +180,46 @@ fn what_may_not_be_meant_is_a_warning() {
     assert_eq!(plan, format!("warning: {first}\nwarning: {second}\nwarning: {idle}\n"));
 }
 
+/// All files are looked through, whatever is wrong in the first.
+#[test]
+fn mistakes_are_found_in_all_files() {
+    let place = Place::new();
+    let mine = read(&place.path("mine.toml"));
+    let own = "terms = [\"own.toml\", ";
+    std::fs::write(place.path("mine.toml"), mine.replace("terms = [", own)).unwrap();
+    let shipped = include_str!("../../../../policies/terms/nccl.toml");
+    std::fs::write(place.path("own.toml"), shipped).unwrap();
+    let clash = place.narthex(&["policy", "check", "mine.toml"]).expect(2).out;
+    assert!(clash.contains("other terms call themselves `nccl` as well"), "{clash}");
+    let plan = place.narthex(&["plan", "--from", "lines", "--policy", "mine.toml"]).expect(2).err;
+    assert!(plan.contains("two of its terms call themselves `nccl`"), "{plan}");
+    std::fs::write(place.path("own.toml"), shipped.replace("id = ", "idea = ")).unwrap();
+    let both = mine.replace("terms = [", own).replace("name = \"mine\"", "name = 3");
+    std::fs::write(place.path("mine.toml"), both).unwrap();
+    let said = place.narthex(&["policy", "check", "mine.toml"]).expect(2).out;
+    assert!(said.contains("`3` should be a text") && said.contains("own.toml:") && said.contains("`idea`"), "{said}");
+}
+
+/// A rule about one output changes the forecast of that one.
+#[test]
+fn outputs_are_forecast_by_themselves() {
+    let place = Place::new();
+    let multi = line("multi-1", r#""attr":"multi","meta":{"license":"mit"}"#);
+    let path = multi.split("\"out\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let multi = multi.replace("\"outputs\":{", &format!("\"outputs\":{{\"static\":\"{path}-static\","));
+    std::fs::write(place.path("lines"), multi).unwrap();
+    let rule = "[[rules]]\noutput = [\"static\"]\nthen = \"withhold\"\nreason = \"large\"\n";
+    std::fs::write(place.path("mine.toml"), read(&place.path("mine.toml")) + rule).unwrap();
+    let plan = |more: &[&str]| {
+        place.narthex(&[&["plan", "--from", "lines", "--policy", "mine.toml"], more].concat()).expect(0)
+    };
+    let table = plan(&[]).out;
+    assert!(table.contains("publish   multi-1 ") && table.contains("withhold  multi-1-static"), "{table}");
+    let row = &plan(&["--format", "json"]).rows()[0];
+    assert_eq!((&row["verdict"], &row["reasons"][0]["code"]), (&"withhold".into(), &"policy-rule".into()));
+    assert!(plan(&["--diff"]).out.contains("publish → withhold"), "{}", plan(&["--diff"]).out);
+}
+
 #[test]
 fn the_newest_come_first() {
     let place = Place::new();

@@ -10,11 +10,11 @@ const PUBLISH_TORCH: &str = "[[rules]]\npackage = [\"torch\"]\nthen = \"publish\
 const NO_ARCHIVES: &str = "[[rules]]\nfile = [\"share/*.rar\"]\nthen = \"withhold\"\nreason = \"unread\"\n";
 const WARRANT: &str = "reason = \"looked at\"\nresponsible = \"ann@example.org\"\n";
 
-fn exception(codes: &str, about: &str, until: &str) -> String {
+pub(super) fn exception(codes: &str, about: &str, until: &str) -> String {
     format!("[[exceptions]]\n{about}\ncodes = [{codes}]\n{WARRANT}until = {until}\n")
 }
 
-fn grant(covers: &str, until: &str) -> String {
+pub(super) fn grant(covers: &str, until: &str) -> String {
     format!("[[grants]]\nagreement = \"NVIDIA, 2025\"\n{covers}\n{WARRANT}until = {until}\n")
 }
 
@@ -22,7 +22,7 @@ fn review(answer: &str, until: &str) -> String {
     format!("[[reviews]]\npackage = [\"torch\"]\nanswer = {answer}\n{WARRANT}until = {until}\n")
 }
 
-fn rules(more: &str) -> Rules {
+pub(super) fn rules(more: &str) -> Rules {
     rules_of(&format!("{}\n{more}", shipped::DEFAULT_POLICY))
 }
 
@@ -44,7 +44,7 @@ fn origin(file: &str) -> Origin {
     }
 }
 
-fn ptxas() -> Finding {
+pub(super) fn ptxas() -> Finding {
     Finding::Copy { place: place("bin/x"), original: origin("bin/ptxas") }
 }
 
