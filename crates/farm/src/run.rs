@@ -135,7 +135,11 @@ pub async fn run(
     let cache = Cache::open(state).await?;
     cache.recover().await?;
     let set = PackageSet::evaluate(nix, expression, attrs, options, sink).await?;
-    keep_facts(cache.catalog(), &Inventory::of_set(&set), now).await?;
+    let inventory = Inventory::of_set(&set);
+    keep_facts(cache.catalog(), &inventory, now).await?;
+    for diagnostic in inventory.diagnostics() {
+        sink(Event::Warning { message: diagnostic.to_string() });
+    }
     let set = set.put_right(rules);
     for entry in set.idle_entries(rules) {
         sink(Event::Warning { message: format!("the policy `{}`: {entry}", rules.policy().name()) });

@@ -157,7 +157,10 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
         )),
     }
     for reason in subject.earlier.iter().filter(|earlier| earlier.effect == Effect::Withhold) {
-        if of_bytes(reason) && reasons.iter().all(|known| known.code != reason.code) {
+        // A rule about bytes rests on them; what rules say of the package is known today.
+        let ruled = reason.code == Code::PolicyRule && !reason.evidence.is_empty();
+        let said_again = |known: &Reason| known.code == reason.code && (!ruled || known.effect == Effect::Withhold);
+        if (ruled || of_bytes(reason)) && !reasons.iter().any(said_again) {
             reasons.push(reason.clone());
         }
     }

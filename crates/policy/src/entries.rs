@@ -133,12 +133,18 @@ impl Exception {
         let codes = reader.required(&fields, "codes", at.clone()).and_then(|value| {
             let items = some(reader, value, "codes")?;
             let about_bytes = ["file", "finding"].into_iter().find(|name| fields.contains_key(name));
+            let about_facts = ["license", "provenance"].into_iter().find(|name| fields.contains_key(name));
             let read: Vec<_> = items
                 .into_iter()
                 .map(|item| {
                     let code = reader.one_of(item, &choices)?;
                     if let Some(name) = about_bytes.filter(|_| DECLARED.contains(&code)) {
                         let message = format!("`{code}` comes from no file, so that `{name}` can never hold for it");
+                        reader.mistake(item.span(), message);
+                    }
+                    if let (Code::SourceOfWithheld, Some(name)) = (code, about_facts) {
+                        let message =
+                            format!("a source declares nothing, so that `{name}` can never hold for `{code}`");
                         reader.mistake(item.span(), message);
                     }
                     Some(code)

@@ -36,5 +36,6 @@ pub(crate) async fn run(common: &Common, args: &EvalArgs) -> Result<ExitCode, Co
         Format::Table => render::eval_table(&evaluation, &graph),
         Format::Json => render::eval_json(&evaluation, &graph),
     }
+    render::eval_warnings(&evaluation);
     Ok(ExitCode::from(if evaluation.errors.is_empty() { 0 } else { Kind::Failed.code() }))
 }

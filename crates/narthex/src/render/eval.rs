@@ -3,8 +3,9 @@
 use super::text::{columns, count, terminal_width};
 use super::{json, out, table};
 use narthex_closure::{Derivation, Graph, StorePath};
+use narthex_farm::Diagnostic;
 use narthex_license::{Class, Expr, LicenseFacts};
-use narthex_nix::Evaluation;
+use narthex_nix::{DerivationFacts, Evaluation};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,6 +102,18 @@ pub(crate) fn eval_json(evaluation: &Evaluation, graph: &Graph) {
     json::errors(&evaluation.errors);
 }
 
+/// Licenses that are none, by attribute or derivation.
+pub(crate) fn eval_warnings(evaluation: &Evaluation) {
+    let attrs: BTreeMap<&StorePath, &str> =
+        evaluation.jobs.iter().rev().map(|job| (&job.derivation, job.attr.as_str())).collect();
+    let malformed = |(path, said): (&StorePath, &DerivationFacts)| {
+        let what = said.facts.license.malformed()?.to_owned();
+        let called = attrs.get(path).map_or_else(|| path.to_string(), |attr| format!("`{attr}`"));
+        Some(Diagnostic::Malformed(called, what).to_string())
+    };
+    super::warnings(evaluation.facts.iter().filter_map(malformed).collect());
+}
+
 pub(crate) fn eval_table(evaluation: &Evaluation, graph: &Graph) {
     out(&text(evaluation, graph, terminal_width()));
 }
@@ -138,7 +151,7 @@ fn text(evaluation: &Evaluation, graph: &Graph, width: Option<usize>) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use narthex_nix::{DerivationFacts, EvalError, Job};
+    use narthex_nix::{EvalError, Job};
 
     fn evaluation() -> Evaluation {
         let path = |name: &str| -> StorePath {

@@ -30,6 +30,9 @@ fn what_a_package_set_says() {
             (&"restricted".into(), &true.into(), &"binaryNativeCode".into()),
             "{nix}"
         );
+        for odd in ["`oddMeta`", "`oddProvenance`"] {
+            assert!(said.err.contains(&format!("warning: {odd} has a license that cannot be read: ")), "{}", said.err);
+        }
         assert!(vendor["position"].as_str().unwrap().starts_with("/extra/set.nix:"), "{nix}: {vendor}");
         for workers in ["1", "3"] {
             let again = eval(&["/extra", "--format", "json", "--workers", workers]).expect(1);

@@ -385,6 +385,9 @@ fn an_exception_that_could_never_hold_is_a_mistake() {
     check("finding = [\"copy\"]", "\"source-of-withheld\"", &[&never(10, "source-of-withheld", "finding")]);
     check(file, "\"audit-driver\", \"license-unknown\"", &[&never(26, "license-unknown", "file")]);
     check(file, "\"policy-rule\", \"audit-driver\"", &[]);
+    let source =
+        format!("{line}:10: a source declares nothing, so that `license` can never hold for `source-of-withheld`");
+    check("license = [\"mit\"]", "\"source-of-withheld\"", &[&source]);
     check("package = [\"torch\"]", "\"license-unknown\", \"source-of-withheld\"", &[]);
 }
 
