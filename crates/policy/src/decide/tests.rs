@@ -338,10 +338,11 @@ fn earlier_reasons_hold_while_the_corpus_is_incomplete() {
     assert_eq!(again(before.reasons()).reasons()[0].code, Code::TermsFileNotListed);
     assert_eq!(again(&[]).verdict(), Verdict::Publish);
     // So does what a rule found in the bytes, and not what it says of the package.
-    let evidence = vec![Evidence { place: "bin/x".to_owned(), ..Evidence::default() }];
+    let evidence = vec![crate::Evidence { place: "bin/x".to_owned(), ..crate::Evidence::default() }];
     let ruled = |evidence| [Reason::new(Code::PolicyRule, Effect::Withhold, "a rule".to_owned(), evidence)];
-    assert_eq!(again(&ruled(evidence)).reasons()[0].code, Code::PolicyRule);
-    assert_eq!(again(&ruled(Vec::new())).verdict(), Verdict::Publish);
+    let (of_bytes, of_package) = (ruled(evidence), ruled(Vec::new()));
+    assert_eq!(again(&of_bytes).reasons()[0].code, Code::PolicyRule);
+    assert_eq!(again(&of_package).verdict(), Verdict::Publish);
     // What was declared is asked anew.
     let restricted = decide_output(json!("unfree"), vec![], &["bin/x"], false);
     assert_eq!(again(restricted.reasons()).verdict(), Verdict::Publish);
