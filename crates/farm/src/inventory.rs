@@ -41,7 +41,10 @@ impl fmt::Display for Diagnostic {
             }
             Self::Malformed(what, why) => write!(f, "{what} has a license that cannot be read: {why}"),
             Self::InputsUntold(path) => {
-                write!(f, "what {path} is made from is not told: `nix-eval-jobs --show-input-drvs` writes `inputDrvs`")
+                write!(
+                    f,
+                    "what {path} is made from is not told: lines need `inputDrvs`, as `nix-eval-jobs --show-input-drvs` writes them"
+                )
             }
         }
     }
@@ -96,7 +99,9 @@ pub struct Inventory {
     jobs: Vec<(String, Node)>,
     /// The attributes that a policy can name a derivation by, in their order: of its jobs, and of jobs that were not
     /// asked for.
-    names: HashMap<Node, Vec<String>>,
+    names: Vec<String>,
+    /// By derivation, where its attributes begin among these; one more for the end.
+    name_starts: Vec<u32>,
     errors: Vec<EvalError>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -172,7 +177,8 @@ impl Inventory {
 
     /// What a policy can name a derivation by.
     pub(crate) fn case(&self, node: Node) -> Case<'_> {
-        Case { package: self.graph.name(node), attrs: self.names.get(&node).map_or(&[], Vec::as_slice), output: None }
+        let names = self.name_starts[node.index()] as usize..self.name_starts[node.index() + 1] as usize;
+        Case { package: self.graph.name(node), attrs: &self.names[names], output: None }
     }
 
     /// Entries of the policy that are about nothing here. What is declared has to be right already.
@@ -194,6 +200,9 @@ impl Inventory {
     /// The facts as a policy puts them right. Those of a set that was put right are so already.
     #[must_use]
     pub fn put_right(mut self, rules: &Rules) -> Self {
+        if !rules.policy().corrects() {
+            return self;
+        }
         let mut corrected = Vec::new();
         for node in self.graph.nodes() {
             if !self.graph.is_described(node) {
@@ -432,22 +441,24 @@ impl Filling {
                 }
             }
         }
-        let mut names: HashMap<Node, Vec<String>> = HashMap::new();
-        for (attr, node) in self.jobs.iter().chain(&self.names) {
-            names.entry(*node).or_default().push(attr.clone());
+        let mut named: Vec<(Node, &str)> =
+            self.jobs.iter().chain(&self.names).map(|(attr, node)| (*node, attr.as_str())).collect();
+        named.sort_unstable();
+        named.dedup();
+        let mut name_starts = vec![0u32; graph.len() + 1];
+        named.iter().for_each(|(node, _)| name_starts[node.index() + 1] += 1);
+        for node in 0..graph.len() {
+            name_starts[node + 1] += name_starts[node];
         }
-        for attrs in names.values_mut() {
-            attrs.sort_unstable();
-            attrs.dedup();
-        }
+        let names: Vec<String> = named.into_iter().map(|(_, attr)| attr.to_owned()).collect();
         let made_from = self.made_from.iter().filter_map(|(node, of)| Some((*node, graph.find(of)?)));
         self.errors.sort_by(|a, b| (&a.attr, &a.message).cmp(&(&b.attr, &b.message)));
-        let attr_of = |node: Node| names.get(&node).and_then(|attrs| attrs.first()).map(|attr| format!("`{attr}`"));
-        let declared_of = |node: Node| self.facts.get(declared[node.index()] as usize);
+        let malformed: Vec<Option<&str>> = self.facts.iter().map(|facts| facts.license.malformed()).collect();
         for node in graph.nodes() {
-            if let Some(what) = declared_of(node).and_then(|facts| facts.license.malformed()) {
-                let called = attr_of(node).unwrap_or_else(|| graph.path(node));
-                diagnostics.push(Diagnostic::Malformed(called, what.to_owned()));
+            if let Some(what) = malformed.get(declared[node.index()] as usize).copied().flatten() {
+                let (first, end) = (name_starts[node.index()] as usize, name_starts[node.index() + 1] as usize);
+                let attr = names[first..end].first().map(|attr| format!("`{attr}`"));
+                diagnostics.push(Diagnostic::Malformed(attr.unwrap_or_else(|| graph.path(node)), what.to_owned()));
             }
             if graph.is_described(node) && !self.traits[node.index()].has(Traits::INPUTS_TOLD) {
                 diagnostics.push(Diagnostic::InputsUntold(graph.path(node)));
@@ -463,6 +474,7 @@ impl Filling {
             local,
             jobs: self.jobs,
             names,
+            name_starts,
             errors: self.errors,
             diagnostics,
             graph: Arc::new(graph),

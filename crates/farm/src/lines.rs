@@ -149,8 +149,8 @@ impl Lines {
 
     fn say(&mut self, node: Node, license: Option<&RawValue>, provenance: Option<&RawValue>) {
         if license.is_some() || provenance.is_some() {
-            let text = |value: Option<&RawValue>| value.map_or("", RawValue::get).to_owned();
-            self.filling.say_license(node, &text(license), &text(provenance));
+            let (license, provenance) = (license.map_or("", RawValue::get), provenance.map_or("", RawValue::get));
+            self.filling.say_license(node, license, provenance);
         }
     }
 }
