@@ -21,6 +21,8 @@ pub struct Derivation {
     pub main_sources: BTreeSet<StorePath>,
     /// Sources that the builder takes as its arguments: the scripts that it builds with.
     pub build_scripts: BTreeSet<StorePath>,
+    /// Whether it writes a text that stands in the expression, and is too small to be fetched: nixpkgs' `writeText`.
+    pub generated_text: bool,
     /// Whether the output's content was fixed beforehand by its hash, as fetched sources are.
     pub fixed_output: bool,
 }

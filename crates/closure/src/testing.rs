@@ -27,6 +27,7 @@ pub(crate) fn graph(nodes: &[(&str, &[&str])]) -> Graph {
                 sources: [].into(),
                 main_sources: [].into(),
                 build_scripts: [].into(),
+                generated_text: false,
                 fixed_output: false,
             },
         );

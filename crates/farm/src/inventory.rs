@@ -3,6 +3,7 @@
 //!
 //! Pure: it is filled by its callers. What is shown of it does not depend on the order of filling.
 
+use crate::distinct;
 use crate::package_set::PackageSet;
 use crate::plan::ABSENT;
 use narthex_closure::{Added, Derivation, FlatBuilder, FlatError, FlatGraph, Node, StorePath};
@@ -52,7 +53,7 @@ impl fmt::Display for Diagnostic {
 
 /// What is said of a derivation beside its inputs and outputs.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Traits(u8);
+pub(crate) struct Traits(u16);
 
 impl Traits {
     /// Its content was fixed beforehand by its hash.
@@ -69,8 +70,10 @@ impl Traits {
     pub(crate) const INPUTS_TOLD: Self = Self(32);
     /// An evaluation came across its value, so that it had the chance to declare something.
     pub(crate) const REACHED: Self = Self(64);
-    /// The evaluation did not, although it looked for values: only a text names it.
+    /// Nothing did that could have asked it: only a text names it, or nothing but its file is known.
     pub(crate) const UNREACHED: Self = Self(128);
+    /// It is a text that stands in the expression, as nixpkgs' `writeText` makes them.
+    pub(crate) const GENERATED_TEXT: Self = Self(256);
 
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -172,7 +175,8 @@ impl Inventory {
 
     /// Whether it declares nothing only because nothing could ask it.
     pub(crate) fn is_unreached(&self, node: Node) -> bool {
-        self.traits[node.index()].has(Traits::UNREACHED)
+        let traits = self.traits[node.index()];
+        traits.has(Traits::UNREACHED) && !traits.has(Traits::REACHED) && !traits.has(Traits::GENERATED_TEXT)
     }
 
     /// What a policy can name a derivation by.
@@ -321,6 +325,9 @@ impl Filling {
         if derivation.fixed_output {
             self.add_traits(node, Traits::FIXED);
         }
+        if derivation.generated_text {
+            self.add_traits(node, Traits::GENERATED_TEXT);
+        }
         for source in &derivation.sources {
             let main = derivation.main_sources.contains(source);
             self.add_source(node, &source.to_string(), main, derivation.build_scripts.contains(source));
@@ -368,7 +375,7 @@ impl Filling {
                 // JSON may be right in its form and have a value all the same that nothing can hold.
                 let read = |text: &str| match text {
                     "" => Value::Null,
-                    text => serde_json::from_str(text).unwrap_or_else(|error| json!({"malformed": error.to_string()})),
+                    text => distinct::value(text).unwrap_or_else(|error| json!({"malformed": error.to_string()})),
                 };
                 let facts = LicenseFacts::said(&read(license), &read(provenance));
                 let number = self.fact(facts);
@@ -451,7 +458,11 @@ impl Filling {
             name_starts[node + 1] += name_starts[node];
         }
         let names: Vec<String> = named.into_iter().map(|(_, attr)| attr.to_owned()).collect();
-        let made_from = self.made_from.iter().filter_map(|(node, of)| Some((*node, graph.find(of)?)));
+        self.made_from.sort_unstable();
+        self.made_from.dedup();
+        // Where two things are said, nobody knows.
+        let said = self.made_from.chunk_by(|(one, _), (other, _)| one == other).filter(|said| said.len() == 1);
+        let made_from = said.flatten().filter_map(|(node, of)| Some((*node, graph.find(of)?)));
         self.errors.sort_by(|a, b| (&a.attr, &a.message).cmp(&(&b.attr, &b.message)));
         let malformed: Vec<Option<&str>> = self.facts.iter().map(|facts| facts.license.malformed()).collect();
         for node in graph.nodes() {

@@ -13,7 +13,7 @@ use narthex_closure::{Node, StorePath, parse_store_path};
 use narthex_license::{Class, LicenseFacts};
 use narthex_policy::{Case, Provenance, Rules, SourceUser, Verdict, forecast};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// What a set said of a derivation, as the catalog has it: before any policy put it right.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,10 +78,6 @@ fn merge(earlier: &str, later: &str) -> String {
 /// When the catalog fails.
 pub async fn keep_facts(catalog: &Catalog, inventory: &Inventory, now: u64) -> Result<(), CatalogError> {
     let settlement = settle(inventory);
-    let mut attrs: BTreeMap<Node, Vec<String>> = BTreeMap::new();
-    for (attr, node) in inventory.jobs() {
-        attrs.entry(*node).or_default().push(attr.clone());
-    }
     let graph = inventory.graph();
     let mut known = Vec::with_capacity(graph.len());
     for node in graph.nodes().filter(|node| graph.is_described(*node)) {
@@ -91,7 +87,7 @@ pub async fn keep_facts(catalog: &Catalog, inventory: &Inventory, now: u64) -> R
         known.push(KnownDerivation {
             derivation,
             name: graph.name(node).to_owned(),
-            attrs: attrs.remove(&node).unwrap_or_default(),
+            attrs: inventory.case(node).attrs.to_vec(),
             outputs: outputs.filter_map(|(name, path)| Some((name.to_owned(), parse_store_path(&path?)?))).collect(),
             facts: facts.map_err(|error| CatalogError::Row(error.to_string()))?,
         });
@@ -133,6 +129,8 @@ enum Owned {
     Output(Option<LicenseFacts>),
     Source(Vec<(StorePath, SourceUser)>),
     MadeFromFree,
+    /// What a correction says of one of the inputs cannot be told from here.
+    Incomplete,
     Original(String, LicenseFacts),
 }
 
@@ -149,6 +147,9 @@ impl Recognized {
             Owned::Output(facts) => Provenance::Output(facts.as_ref()),
             Owned::Source(users) => Provenance::Source(users.iter().map(|(_, user)| user.clone()).collect()),
             Owned::MadeFromFree => Provenance::MadeFromFree,
+            Owned::Incomplete => Provenance::Incomplete(
+                "the policy corrects licenses, and the catalog does not know which inputs it has".to_owned(),
+            ),
             Owned::Original(name, facts) => Provenance::Original { name, facts },
         }
     }
@@ -167,7 +168,7 @@ impl Recognized {
         match &self.facts {
             Owned::Output(facts) => facts.as_ref(),
             Owned::Original(_, facts) => Some(facts),
-            Owned::Source(_) | Owned::MadeFromFree => None,
+            Owned::Source(_) | Owned::MadeFromFree | Owned::Incomplete => None,
         }
     }
 
@@ -198,9 +199,12 @@ pub async fn recognize(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Re
                 Owned::Original(package, right.unwrap_or(facts))
             }
         },
-        // What a correction says of one of the inputs cannot be told from here.
         Known::MadeFromFree if !rules.policy().corrects() => Owned::MadeFromFree,
-        Known::MadeFromFree | Known::Unknown => Owned::Output(Some(ABSENT.clone())),
+        Known::MadeFromFree => match rules.correct(&case, &ABSENT) {
+            Some(facts) => Owned::Output(Some(facts)),
+            None => Owned::Incomplete,
+        },
+        Known::Unknown => Owned::Output(Some(rules.correct(&case, &ABSENT).unwrap_or_else(|| ABSENT.clone()))),
         Known::Source { users, facts } => {
             let users = source_users(catalog, &users, rules).await?;
             // Of what is declared and of what is made from it, what withholds.

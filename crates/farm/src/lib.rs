@@ -7,6 +7,7 @@ mod bytes;
 mod corpus;
 mod costs;
 mod diff;
+mod distinct;
 mod explain;
 mod inventory;
 mod known;

@@ -4,7 +4,7 @@
 //! Keys that are read: `attr`, `attrPath`, `error`, `drvPath`, `outputs`, `inputDrvs`, `meta.license`,
 //! `meta.sourceProvenance`, and of lines that describe a graph `fixedOutput`, `preferLocalBuild`, `allowSubstitutes`,
 //! `inputSrcs` (local files), `mainSrcs` and `buildScripts` (those among them that the package is made from, or that its
-//! builder takes as arguments), `reached` (whether an evaluation came across its value) and `extraValue`: `facts`, as the
+//! builder takes as arguments), `generatedText`, `reached` (whether an evaluation came across its value) and `extraValue`: `facts`, as the
 //! walker writes them where `--apply` carried it (derivations, each with its facts behind a space), or `license` and
 //! `provenance` of this derivation alone, and `madeFrom`, the derivation of the package that a wrapper or a variant was made
 //! from. All others are passed over. `narthex eval --format json` writes such lines. Pure: text in, values out; who has
@@ -77,7 +77,12 @@ impl Lines {
     /// Adds derivations as their `.drv` files describe them.
     pub fn derivations(&mut self, graph: &Graph) {
         for (path, derivation) in graph.iter() {
+            let is_new = !self.describes(path);
             self.filling.add_derivation(path, derivation);
+            // A file says nothing of licenses, and nobody asked the value.
+            if let (true, Ok(node)) = (is_new, self.filling.builder.mention(&path.to_string())) {
+                self.filling.add_traits(node, Traits::UNREACHED);
+            }
         }
     }
 
@@ -111,8 +116,9 @@ impl Lines {
             _ => LineError::NotADerivation(path.clone().into_owned()),
         })?;
         self.filling.add_traits(node, line.traits);
-        if line.extra.as_ref().is_some_and(|extra| extra.facts.is_some()) {
-            self.filling.walked = true;
+        let has_facts = line.extra.as_ref().is_some_and(|extra| extra.facts.is_some());
+        self.filling.walked |= has_facts;
+        if has_facts || line.meta.is_some() {
             self.filling.add_traits(node, Traits::REACHED);
         }
         self.filling.made_from.extend(made_from.map(|of| (node, of.to_owned())));
@@ -246,6 +252,7 @@ enum Key {
     InputSrcs,
     MainSrcs,
     BuildScripts,
+    GeneratedText,
     Reached,
     Meta,
     ExtraValue,
@@ -301,8 +308,13 @@ impl<'de> Visitor<'de> for LineSeed<'_> {
                 }
                 Key::MainSrcs => line.main_sources = map.next_value()?,
                 Key::BuildScripts => line.build_scripts = map.next_value()?,
-                Key::Reached if map.next_value::<Option<bool>>()? == Some(false) => {
-                    line.traits.add(Traits::UNREACHED);
+                Key::Reached => match map.next_value::<Option<bool>>()? {
+                    Some(true) => line.traits.add(Traits::REACHED),
+                    Some(false) => line.traits.add(Traits::UNREACHED),
+                    None => {}
+                },
+                Key::GeneratedText if map.next_value::<Option<bool>>()? == Some(true) => {
+                    line.traits.add(Traits::GENERATED_TEXT);
                 }
                 Key::Meta => line.meta = Some(map.next_value()?),
                 // Anybody's `--apply` may have written anything here; what is no facts says nothing.
@@ -321,7 +333,7 @@ impl<'de> Visitor<'de> for LineSeed<'_> {
                 Key::AllowSubstitutes if map.next_value::<Option<bool>>()? == Some(false) => {
                     line.traits.add(Traits::TRIVIAL);
                 }
-                Key::FixedOutput | Key::PreferLocalBuild | Key::AllowSubstitutes | Key::Reached => {}
+                Key::FixedOutput | Key::PreferLocalBuild | Key::AllowSubstitutes | Key::GeneratedText => {}
                 Key::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }

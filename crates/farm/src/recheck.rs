@@ -5,6 +5,7 @@ use crate::corpus::{CorpusFileError, Shipped, load_corpus};
 use crate::known::{Recognized, recognize};
 use narthex_audit::{Corpus, SCANNER_VERSION};
 use narthex_cache::{Cache, CatalogError, PublishError, Record, State, StateError, UnpackError};
+use narthex_closure::StorePath;
 use narthex_event::{Event, Sink};
 use narthex_policy::{Case, Code, Rules, Verdict, decide_again};
 
@@ -26,6 +27,14 @@ pub enum RecheckError {
     /// A path cannot be unpacked.
     #[error("{0}")]
     Unpack(#[from] UnpackError),
+    /// A path rests on an exception or a grant of another policy.
+    #[error("{path} was published by an entry of the policy `{policy}`")]
+    OtherPolicy {
+        /// The path.
+        path: StorePath,
+        /// The policy that decided.
+        policy: String,
+    },
 }
 
 /// What auditing again came to.
@@ -53,18 +62,24 @@ pub async fn recheck(state: &State, rules: &Rules, sink: Sink<'_>) -> Result<Rec
     cache.recover().await?;
     let id = corpus.id();
     let mut result = Recheck::default();
-    let of_entries = [Code::PolicyException, Code::PolicyGrant].map(Code::as_str);
-    for record in cache.catalog().published_before(&id, SCANNER_VERSION, &of_entries).await? {
+    let of_entries = [Code::PolicyException, Code::PolicyGrant];
+    let records = cache.catalog().published_before(&id, SCANNER_VERSION, &of_entries.map(Code::as_str)).await?;
+    // Under a policy that lacks those entries, all that they permit would be taken back.
+    let rests = |record: &&Record| record.reasons.iter().any(|reason| of_entries.contains(&reason.code));
+    if let Some(other) = records.iter().filter(rests).find(|record| record.policy != rules.policy().name()) {
+        return Err(RecheckError::OtherPolicy { path: other.path.clone(), policy: other.policy.clone() });
+    }
+    for record in records {
         let report = tokio::task::block_in_place(|| audit_again(&cache, state, &record, &corpus))?;
         result.audited += 1;
         sink(Event::Audited { path: record.path.clone(), findings: report.findings.len() });
         let text = serde_json::to_string(&report).map_err(|error| CatalogError::Row(error.to_string()))?;
         let recognized = recognize(cache.catalog(), &record.path, rules).await?;
         let package = record.deriver.as_ref().map_or(record.path.name(), |d| d.name().trim_end_matches(".drv"));
-        let case = match &recognized {
-            Some(known) => Case { package, ..known.case() },
-            None => Case { package, attrs: record.attr.as_slice(), output: record.output.as_deref() },
-        };
+        // The catalog knows what attributes are called today; then it may have had another one.
+        let mut attrs: Vec<String> = recognized.iter().flat_map(|known| known.case().attrs.to_vec()).collect();
+        attrs.extend(record.attr.clone().filter(|attr| !attrs.contains(attr)));
+        let case = Case { package, attrs: &attrs, output: record.output.as_deref() };
         let facts = recognized.as_ref().and_then(Recognized::facts);
         let decision = decide_again(&record.path, (&case, facts), record.nar_hash, &record.reasons, &report, rules);
         let changed = Record {

@@ -131,7 +131,7 @@ impl Settlement {
     /// What several derivations declare, together: the place of it among the facts.
     fn merged(&mut self, mut facts: Vec<u32>) -> Option<u32> {
         // By what they say, since numbers follow the order of reading.
-        facts.sort_by_cached_key(|facts| self.facts[*facts as usize].license.to_string());
+        facts.sort_by_cached_key(|facts| format!("{:?}", self.facts[*facts as usize]));
         facts.dedup();
         match facts.as_slice() {
             [] => None,
@@ -162,6 +162,7 @@ impl Settlement {
 
     fn taint(&mut self, inventory: &Inventory, node: Node) {
         self.tainted[node.index()] = match self.standing(node) {
+            // What nobody knows is in every standard environment of nixpkgs: a license that it calls `GPL`, say.
             Standing::Declared(_) | Standing::Original(..) => {
                 matches!(self.class(node), Class::Redistributable | Class::Restricted)
             }
@@ -251,7 +252,11 @@ fn by_rule<'i>(
         return Standing::Untold;
     }
     let settlement: &Settlement = settlement;
-    let mut harmless = |input: Node| settlement.is_free(input) || environments.has(inventory, settlement, input);
+    let mut harmless = |input: Node| {
+        settlement.is_free(input)
+            || environments.has(inventory, settlement, input)
+            || is_hook(inventory, settlement, input)
+    };
     if inventory.graph.inputs(node).all(&mut harmless) { Standing::MadeFromFree } else { Standing::NotFree }
 }
 
@@ -275,9 +280,23 @@ fn is_environment(inventory: &Inventory, settlement: &Settlement, node: Node) ->
     let name = inventory.graph.name(node);
     (name == "stdenv" || name.starts_with("stdenv-") || name.starts_with("bootstrap-stage"))
         && settlement.declared(node).is_none()
+        && !inventory.is_unreached(node)
         && !has_fixed_source(inventory, node)
         && !inventory.has_local_file(node)
         && !inventory.graph.inputs(node).any(|input| settlement.is_tainted(input))
+}
+
+/// Whether it is a setup hook of nixpkgs: a script of the package set that others are built with. One that something went
+/// into that is not free, or a file that is no script, is asked like everything else.
+fn is_hook(inventory: &Inventory, settlement: &Settlement, node: Node) -> bool {
+    let name = inventory.graph.name(node);
+    (name == "hook" || name.ends_with("-hook") || name.ends_with("-hook.sh"))
+        && settlement.declared(node).is_none()
+        && !inventory.is_unreached(node)
+        && inventory.are_local_sources_told(node)
+        && !inventory.has_local_file(node)
+        && !has_fixed_source(inventory, node)
+        && !settlement.is_tainted(node)
 }
 
 /// Declared packages by name and sources, as far as there are other derivations with that name.
@@ -361,6 +380,12 @@ impl<'i> Originals<'i> {
         }
         let holds = kin.holds(inventory, settlement)?;
         let settlement: &Settlement = settlement;
+        let is_unclear = |input: Node| match settlement.standing(input) {
+            Standing::OwnSource | Standing::NotFree | Standing::Untold | Standing::Original(..) => {
+                settlement.is_tainted(input)
+            }
+            _ => true,
+        };
         // What standard environments are made from is not asked, and the early stages are built with it.
         let mut seeds: Option<HashSet<Node>> = None;
         for input in graph.inputs(node).filter(|input| !holds.inputs.contains(input)) {
@@ -368,12 +393,20 @@ impl<'i> Originals<'i> {
                 Standing::Original(original, _) => kin.packages.contains(&original),
                 _ => kin.packages.contains(&input),
             };
+            // Of an input of the package, in another stage of a bootstrap: by the same name from the same sources.
             let is_another_build = || {
-                let name = graph.name(input);
-                !settlement.is_tainted(input) && holds.inputs.iter().any(|theirs| graph.name(*theirs) == name)
+                let alike = |theirs: &Node| {
+                    graph.name(*theirs) == graph.name(input)
+                        && inventory.has_local_sources_of(input, *theirs)
+                        && sources(inventory, *theirs) == sources(inventory, input)
+                };
+                !is_unclear(input) && holds.inputs.iter().any(alike)
             };
+            // A source without a path cannot be compared with those of the package.
+            let is_source = inventory.is_fixed(input) && graph.output_paths(input).next().is_some();
             let harmless = is_kin
-                || inventory.is_fixed(input)
+                || is_source
+                || is_hook(inventory, settlement, input)
                 || settlement.is_free(input)
                 || environments.has(inventory, settlement, input)
                 || is_another_build()

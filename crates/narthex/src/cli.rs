@@ -328,8 +328,8 @@ pub(crate) struct AuditArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) explain: Option<String>,
 
-    /// Audit again what was published with an older corpus, and take back what may no longer be published; exit
-    /// code 3 says that something was taken back.
+    /// Audit again what was published with an older corpus or by an exception or a grant, and take back what may no longer be
+    /// published; exit code 3 says that something was taken back.
     #[arg(long, conflicts_with_all = ["names", "attrs", "explain", "without_shipped"])]
     pub(crate) recheck: bool,
 

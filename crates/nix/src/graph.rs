@@ -84,6 +84,7 @@ fn read(path: &StorePath) -> Result<Derivation, GraphError> {
         sources: derivation.input_sources().clone(),
         main_sources: main_sources(&derivation),
         build_scripts: build_scripts(&derivation),
+        generated_text: is_generated_text(&derivation),
         fixed_output: derivation.is_fixed_output().map_err(parse)?,
     })
 }
@@ -103,11 +104,33 @@ fn main_sources(derivation: &nix_derivation::Derivation) -> BTreeSet<StorePath> 
     words.filter_map(path).collect()
 }
 
-/// The sources that are an argument of the builder by themselves.
+/// The sources that are an argument of the builder by themselves, and nothing else to the derivation: a command
+/// (`-c`) may do anything with them, and so may whatever reads them from the environment.
 fn build_scripts(derivation: &nix_derivation::Derivation) -> BTreeSet<StorePath> {
+    if derivation.arguments().iter().any(|argument| argument == "-c") {
+        return BTreeSet::new();
+    }
     let arguments = derivation.arguments().iter().filter_map(|argument| argument.strip_prefix("/nix/store/"));
     let paths = arguments.filter_map(parse_store_path);
-    paths.filter(|path| derivation.input_sources().contains(path)).collect()
+    let has = |text: &[u8], path: &StorePath| {
+        let base = path.to_basename();
+        text.windows(base.len()).any(|window| window == base.as_bytes())
+    };
+    let elsewhere = |path: &StorePath| {
+        let structured = derivation.structured_attrs().map(|attrs| attrs.raw_json());
+        derivation.environment().values().any(|value| has(value.as_ref(), path))
+            || structured.is_some_and(|attrs| has(attrs, path))
+    };
+    paths.filter(|path| derivation.input_sources().contains(path) && !elsewhere(path)).collect()
+}
+
+/// Whether it is what nixpkgs' `writeText` and its kin make.
+fn is_generated_text(derivation: &nix_derivation::Derivation) -> bool {
+    let is = |name: &str, expected: &str| {
+        let value = derivation.environment().get(name);
+        value.is_some_and(|value| AsRef::<[u8]>::as_ref(value) == expected.as_bytes())
+    };
+    derivation.environment().contains_key("text") && is("preferLocalBuild", "1") && is("allowSubstitutes", "")
 }
 
 #[cfg(test)]
@@ -125,8 +148,16 @@ mod tests {
         let json = serde_json::json!({"srcs": [a, b], "patches": []}).to_string();
         assert_eq!(sources(builder().structured_attrs(StructuredAttrs::from_json_bytes(json).unwrap())), both);
         assert_eq!(sources(builder().environment("patches", a)), BTreeSet::new());
-        let script = builder().input_source(a.parse().unwrap()).argument("-e").argument(a).argument(b);
-        let scripts = build_scripts(&script.environment("installer", b).build().unwrap().into_derivation());
-        assert_eq!(scripts, [a.parse().unwrap()].into());
+        let script = || builder().input_source(a.parse().unwrap()).argument("-e").argument(a).argument(b);
+        let scripts = |builder: DerivationBuilder| build_scripts(&builder.build().unwrap().into_derivation());
+        assert_eq!(scripts(script().environment("installer", b)), [a.parse().unwrap()].into());
+        // What the builder reads as well, or a command is given, may be what it hands on.
+        assert_eq!(scripts(script().environment("installer", format!("cat {a}"))), BTreeSet::new());
+        assert_eq!(scripts(script().argument("-c")), BTreeSet::new());
+        let text = |more: &str| {
+            let text = builder().environment("text", "x").environment("preferLocalBuild", "1");
+            is_generated_text(&text.environment("allowSubstitutes", more).build().unwrap().into_derivation())
+        };
+        assert!(text("") && !text("1"));
     }
 }

@@ -371,6 +371,10 @@ let
       && (one.position or null) == (other.position or null)
       && (one ? position || !(one ? license) || unsafeGetAttrPos "license" one == unsafeGetAttrPos "license" other)
       && (one.sourceProvenance or null) == (other.sourceProvenance or null)
+      # Only of what declares nothing it matters what it was made from.
+      && (one ? license || (
+        (head known).value ? unwrapped == value ? unwrapped && (head known).value ? paths == value ? paths
+      ))
     );
 
   newNodes = met: values:

@@ -94,7 +94,8 @@ fn a_license_that_cannot_be_read_is_no_absent_one() {
     let deep = format!("{}\"unfree\"{}", "[".repeat(200), "]".repeat(200));
     let check = |fields: &str, code: Code| assert_eq!(decided(&read(&[with(fields)]), "x").1, code, "{fields}");
     check("\"meta\":{}", Code::MadeFromFreeInputs);
-    for license in [r#"{"shortName":"x\ud800","free":false}"#, &deep, "1e999"] {
+    let twice = r#"{"shortName":"x","free":false,"free":true}"#;
+    for license in [r#"{"shortName":"x\ud800","free":false}"#, &deep, "1e999", twice] {
         check(&format!("\"meta\":{{\"license\":{license}}}"), Code::LicenseUnknown);
         let beside = format!("\"meta\":{{\"license\":\"mit\"}},\"extraValue\":{{\"license\":{license}}}");
         check(&beside, Code::LicenseUnknown);

@@ -100,6 +100,14 @@ fn what_an_evaluation_did_not_come_across_is_unknown() {
     let x = |reached: bool| line("x", &[], json!({"preferLocalBuild": true, "reached": reached}));
     check(&[x(true)], "x", Verdict::Publish, Code::MadeFromFreeInputs);
     check(&[x(false)], "x", Verdict::Withhold, Code::LicenseUnknown);
+    check(&[x(false), x(true)], "x", Verdict::Publish, Code::MadeFromFreeInputs);
+    // A text that stands in the expression is part of the package set.
+    let text = json!({"preferLocalBuild": true, "generatedText": true, "reached": false});
+    check(&[line("x", &[], text)], "x", Verdict::Publish, Code::MadeFromFreeInputs);
+    // Not even where it calls itself a standard environment.
+    let environment = line("stdenv", &[], json!({"reached": false}));
+    let of = line("w", &["stdenv"], trivial());
+    check(&[environment, of], "w", Verdict::Withhold, Code::LicenseUnknown);
     // As `--apply` tells it: what is not in the lists was not come across.
     let facts = |names: &[&str]| {
         let of = |name: &&str| format!("{} {{\"declared\":false,\"license\":null}}", drv(name));
@@ -108,6 +116,20 @@ fn what_an_evaluation_did_not_come_across_is_unknown() {
     let x = line("x", &[], trivial());
     check(&[line("job", &["x"], facts(&["x"])), x.clone()], "x", Verdict::Publish, Code::MadeFromFreeInputs);
     check(&[line("job", &["x"], facts(&[])), x], "x", Verdict::Withhold, Code::LicenseUnknown);
+}
+
+/// Wrappers of nixpkgs are built with hooks, which are scripts that declare nothing.
+#[test]
+fn a_setup_hook_is_a_script_of_the_package_set() {
+    let script = |name: &str| json!({"inputSrcs": [format!("/nix/store/00000000000000000000000000000000-{name}")]});
+    let wrapper = line("w", &["make-wrapper-hook"], trivial());
+    let hook = |inputs: &[&str], more: Value| line("make-wrapper-hook", inputs, more);
+    let (made, unknown) = (Code::MadeFromFreeInputs, Code::LicenseUnknown);
+    check(&[hook(&[], script("make-wrapper.sh")), wrapper.clone()], "w", Verdict::Publish, made);
+    check(&[hook(&[], script("make-wrapper.bin")), wrapper.clone()], "w", Verdict::Withhold, unknown);
+    let lines = [hook(&["closed"], script("make-wrapper.sh")), line("closed", &[], unfree()), wrapper.clone()];
+    check(&lines, "w", Verdict::Withhold, unknown);
+    check(&[hook(&[], json!({})), wrapper], "w", Verdict::Withhold, unknown);
 }
 
 /// Declarations of whatever makes one path hold together, also through a third derivation, and in any order.
@@ -167,6 +189,22 @@ fn another_build_takes_the_facts_of_the_package() {
     let free = with_more(variant(&["src", "free"], "p-1", hash));
     assert_eq!(find(&free), (Verdict::Publish, Code::LicenseOfOriginal));
     assert_eq!(find(&with_more(variant(&["src", "mystery"], "p-1", hash))).1, Code::LicenseUnknown);
+    // An input that is only called as one of the package's.
+    let named = |lib: Value, other: Value| {
+        let package = line("p-1", &["src", "lib-1"], mit());
+        let other_path = "/nix/store/22222222222222222222222222222222-lib-1";
+        let other = line("lib-1", &["src2"], other)
+            .replace(&drv("lib-1"), &format!("{other_path}.drv"))
+            .replace(&drv("lib-1").replace(".drv", ""), other_path);
+        let variant = variant(&["src", "lib-1"], "p-1", hash).replace(&drv("lib-1"), &format!("{other_path}.drv"));
+        find(&[fetched("src"), fetched("src2"), line("lib-1", &["src2"], lib), package, other, variant]).1
+    };
+    assert_eq!(named(json!({}), json!({})), Code::LicenseOfOriginal);
+    let asks = json!({"meta": {"license": "as is, ask us"}});
+    assert_eq!(named(json!({}), asks), Code::LicenseUnknown);
+    let blob = json!({"inputSrcs": ["/nix/store/00000000000000000000000000000000-blob"]});
+    assert_eq!(named(json!({}), blob), Code::LicenseUnknown);
+    assert_eq!(named(json!({}), json!({"reached": false})), Code::LicenseUnknown);
     let local = variant(&["src"], "p-1", hash)
         .replace("\"inputDrvs\"", "\"inputSrcs\":[\"/nix/store/00000000000000000000000000000000-blob\"],\"inputDrvs\"");
     assert_eq!(find(&with_more(local)).1, Code::LicenseUnknown);

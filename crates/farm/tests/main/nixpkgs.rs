@@ -249,7 +249,11 @@ impl Independent {
             .flat_map(|input| self.inputs(input))
             .collect();
         let harmless = |input: &str| {
-            let another_build = || !of(input).1 && common.iter().any(|theirs| self.name(theirs) == self.name(input));
+            let unclear = || of(input).1 || matches!(of(input).0, What::Declared(_) | What::Generated);
+            let alike = |theirs: &&str| {
+                self.name(theirs) == self.name(input) && self.source_paths(theirs) == self.source_paths(input)
+            };
+            let another_build = || !unclear() && common.iter().any(alike);
             let is_kin =
                 || matches!(of(input).0, What::Original(_)) && (self.name(input), self.source_paths(input)) == key;
             self.is_fixed(input)

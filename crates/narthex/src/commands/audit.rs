@@ -6,6 +6,7 @@ use crate::error::{CommandError, Kind};
 use crate::render::{self, Audited, Progress, Scanning};
 use crate::settings;
 use narthex_audit::{Corpus, FunctionHit};
+use narthex_farm::RecheckError;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -63,7 +64,14 @@ async fn recheck(common: &Common, args: &AuditArgs) -> Result<ExitCode, CommandE
     let progress = Progress::start();
     let result = narthex_farm::recheck(&state, &rules, &|event| progress.show(event)).await;
     progress.finish();
-    let result = result?;
+    let result = result.map_err(|error| match &error {
+        RecheckError::OtherPolicy { policy, .. } => {
+            let hint = format!("give that policy with --policy; this one calls itself `{}`", rules.policy().name());
+            let hint = if policy == "default" { "leave --policy out".to_owned() } else { hint };
+            CommandError::usage(error.to_string()).hint(hint)
+        }
+        _ => CommandError::from(error),
+    })?;
     match args.format {
         AuditFormat::Table => render::recheck_table(&result),
         AuditFormat::Json => render::recheck_json(&result),

@@ -65,6 +65,7 @@ impl Row<'_> {
             value["inputSrcs"] = paths(&derivation.sources).into();
             value["mainSrcs"] = paths(&derivation.main_sources).into();
             value["buildScripts"] = paths(&derivation.build_scripts).into();
+            value["generatedText"] = derivation.generated_text.into();
             value["fixedOutput"] = derivation.fixed_output.into();
         }
         value

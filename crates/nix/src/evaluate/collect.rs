@@ -59,6 +59,8 @@ pub(super) struct Collected<'a> {
     errors: Vec<EvalError>,
     /// All that is said of a derivation, as JSON. Sorted, so that merging it gives the same each time.
     facts: BTreeMap<StorePath, BTreeSet<String>>,
+    /// The names in sets that were searched.
+    sets: BTreeMap<AttrPath, Vec<String>>,
     pace: Pace<'a>,
 }
 
@@ -66,7 +68,7 @@ impl<'a> Collected<'a> {
     pub(super) fn new(named: Vec<AttrPath>, mut pace: Pace<'a>) -> Self {
         pace.known = named.len();
         let named = named.into_iter().collect();
-        Self { named, jobs: Vec::new(), errors: Vec::new(), facts: BTreeMap::new(), pace }
+        Self { named, jobs: Vec::new(), errors: Vec::new(), facts: BTreeMap::new(), sets: BTreeMap::new(), pace }
     }
 
     /// There are more attributes to come.
@@ -97,7 +99,7 @@ impl<'a> Collected<'a> {
                 None
             }
             ("job", _) => Some("its output paths are known only after the build, which is not supported"),
-            ("set", _) if path.len() >= DEEPEST && answer.recurse => {
+            ("set", _) if answer.recurse && (path.len() >= DEEPEST || self.is_in_itself(&path, &answer.names)) => {
                 Some("sets lie in it without end, or deeper than anybody asks")
             }
             // Asked for by name, a set gives its members, as `nix-build -A` does.
@@ -117,6 +119,14 @@ impl<'a> Collected<'a> {
             None => self.pace.step(),
         }
         Vec::new()
+    }
+
+    /// Whether two of the sets around a set have the same names as this one, so that it is most likely one of them.
+    fn is_in_itself(&mut self, path: &AttrPath, names: &[String]) -> bool {
+        let around = (0..path.len()).filter_map(|end| self.sets.get(&path[..end]));
+        let same = around.filter(|theirs| *theirs == names).count();
+        self.sets.insert(path.clone(), names.to_vec());
+        same >= 2 && !names.is_empty()
     }
 
     pub(super) fn evaluation(mut self) -> Evaluation {

@@ -13,7 +13,7 @@ const WRONG: [(&str, &str); 14] = [
     ("broken", "marked as broken"),
     ("deep", "stack overflow"),
     ("dependsOnAbort", "stop everything"),
-    ("inItself.set.set.set.set.set.set.set.set.set.set.set", "without end"),
+    ("inItself.set.set", "without end"),
     ("missing", "nothing"),
     ("recurses", "infinite recursion"),
     ("recursesInside", "infinite recursion"),
