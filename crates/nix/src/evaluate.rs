@@ -178,6 +178,8 @@ struct Heard {
     paths: usize,
     /// Derivations and their facts, which belong to the next attribute. They do not count if it does not get there.
     facts: Vec<(String, String)>,
+    /// Whether the last thing that it did was to look at what a wrapper was made from.
+    at_origin: bool,
 }
 
 impl Walk<'_> {
@@ -208,7 +210,7 @@ impl Walk<'_> {
         if paths.len() > FEWEST {
             queue.done(&paths);
         } else {
-            let rest = self.after(&paths, heard.paths, end);
+            let rest = self.after(&paths, &heard, end, &mut queue);
             queue.done(rest?);
         }
         Ok(())
@@ -224,7 +226,11 @@ impl Walk<'_> {
                     continue;
                 }
                 Next::Work(Work::Attributes(paths)) => {
-                    let rest = self.evaluate(&paths).await?;
+                    let rest = self.evaluate(&paths, Question::Paths(&paths)).await?;
+                    self.queue.borrow_mut().done(&rest);
+                }
+                Next::Work(Work::Plain(path)) => {
+                    let rest = self.evaluate(std::slice::from_ref(&path), Question::Plain(&path)).await?;
                     self.queue.borrow_mut().done(&rest);
                 }
                 Next::Work(Work::Reason(path)) => {
@@ -238,10 +244,10 @@ impl Walk<'_> {
     }
 
     /// Evaluates attributes in a process, and gives back those that it did not get to.
-    async fn evaluate(&self, paths: &[AttrPath]) -> Result<Vec<AttrPath>, NixError> {
+    async fn evaluate(&self, paths: &[AttrPath], question: Question<'_>) -> Result<Vec<AttrPath>, NixError> {
         let mut opened = false;
         let mut heard = Heard::default();
-        let end = process::ask(self.root, Question::Paths(paths), self.bounds, |line| {
+        let end = process::ask(self.root, question, self.bounds, |line| {
             match line {
                 Line::Root(_) => opened = true,
                 line => self.hear(line, &mut heard),
@@ -253,15 +259,24 @@ impl Walk<'_> {
         if !opened {
             return Err(self.failed(end));
         }
-        self.after(paths, heard.paths, end).map(<[AttrPath]>::to_vec)
+        self.after(paths, &heard, end, &mut self.queue.borrow_mut()).map(<[AttrPath]>::to_vec)
     }
 
     /// Puts down the end of a process to the attribute that it was at; gives what is to be done by another.
-    fn after<'p>(&self, paths: &'p [AttrPath], heard: usize, end: End) -> Result<&'p [AttrPath], NixError> {
+    fn after<'p>(
+        &self,
+        paths: &'p [AttrPath],
+        heard: &Heard,
+        end: End,
+        queue: &mut Queue,
+    ) -> Result<&'p [AttrPath], NixError> {
+        let (at_origin, heard) = (heard.at_origin, heard.paths);
         let Some(at_fault) = paths.get(heard) else { return Ok(&[]) };
         // What came before in the same process may have taken the memory, or the stack.
         let alone = heard == 0;
         match end {
+            // Nobody else would have looked there.
+            End::Failed(_) if at_origin => queue.ask_plainly(at_fault.clone()),
             End::Done => {
                 return Err(process::unexpected(format!("nothing about `{}`", join_attr_path(at_fault))));
             }
@@ -273,8 +288,9 @@ impl Walk<'_> {
 
     /// Takes what a process says.
     fn hear(&self, line: Line, heard: &mut Heard) {
+        heard.at_origin = matches!(line, Line::Origin);
         let answer = match line {
-            Line::Root(_) => return,
+            Line::Root(_) | Line::Origin => return,
             Line::Facts(derivation, facts) => return heard.facts.push((derivation, facts)),
             Line::Path(answer) => answer,
         };

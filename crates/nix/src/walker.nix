@@ -29,6 +29,7 @@
 #                                 provenance: [short name], or { malformed } }, and where no license is declared madeFrom, the DRVPATH
 #                                 of the package that this is a wrapper of, if that is known; once for each derivation that was reached, and again
 #                                 where another value of the same derivation says something else
+#   MARK origin                   it looks now at what a wrapper was made from, which may end everything
 #   MARK path { attrPath, outcome: "job" | "set" | "other" | "missing" | "throws", … }
 #                                 for each path, in their order; facts before it belong to it
 #                                   job: drvPath, name, system, outputs { name: path, or null where only a build tells }
@@ -40,7 +41,7 @@
 # { malformed: "int" | "lambda" | … | "throws" | "depth" }. It is never left out, because what is left out cannot
 # be refused.
 #
-# With "tell": true it evaluates one path without catching anything, so that Nix itself says what is wrong there.
+# With "origins": false it asks no wrapper what it was made from. With "tell": true it evaluates one path without catching anything, so that Nix itself says what is wrong there.
 #
 # For tools that evaluate jobs themselves there are two more ways in. Without a request, this is a function from a
 # derivation to { facts: [ "DRVPATH FACTS" ] }. With "select": true it is the set of the jobs at the paths, or all of
@@ -245,11 +246,17 @@ let
       unwrapped = value.unwrapped or null;
       paths = value.paths or null;
     in
-    catch null (
+    if !asksOrigins || !(value ? unwrapped || value ? paths) then null
+    else announced (catch null (
       if isOne unwrapped then drvPathOf unwrapped
       else if isList paths && length paths == 1 && isOne (head paths) then drvPathOf (head paths)
       else null
-    );
+    ));
+
+  # Not all that may happen there can be caught, and nothing else asks for it. So it is announced, and where the
+  # evaluation ends then, the attribute is asked again without.
+  asksOrigins = request == null || question.origins or true;
+  announced = value: if request == null then value else trace "${question.mark} origin" value;
 
   # The derivation's path, or null where it throws. Forcing it is what writes the `.drv` file.
   drvPathOf = value:

@@ -256,7 +256,8 @@ fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) 
     }
     if let Some(correction) = facts.and_then(|facts| facts.correction.as_ref()) {
         let (was, reason, source) = (&correction.was, &correction.reason, &correction.source);
-        let message = format!("the package set says {was}; the policy puts it right: {reason} ({source})");
+        let said = if was == "NOASSERTION" { "no license that is known" } else { was };
+        let message = format!("the package set says {said}; the policy puts it right: {reason} ({source})");
         reasons.push(Reason::new(Code::PolicyCorrection, Effect::Note, message, Vec::new()));
     }
     (terms, reasons)

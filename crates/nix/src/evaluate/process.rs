@@ -36,6 +36,8 @@ pub(super) struct Bounds {
 #[derive(Debug)]
 pub(super) enum Line {
     Root(Listed),
+    /// It looks at what a wrapper was made from.
+    Origin,
     /// A derivation and its facts as JSON, to which the next path belongs.
     Facts(String, String),
     Path(Answer),
@@ -83,6 +85,8 @@ pub(super) enum Question<'a> {
     /// The root; and everything in it, where it has no more attributes than this.
     Root(usize),
     Paths(&'a [AttrPath]),
+    /// One path, without asking wrappers what they were made from.
+    Plain(&'a AttrPath),
     /// Why a path throws.
     Tell(&'a AttrPath),
 }
@@ -117,6 +121,10 @@ pub(super) async fn ask(
     match question {
         Question::Root(at_once) => request["paths"] = json!(at_once),
         Question::Paths(paths) => request["paths"] = json!(paths),
+        Question::Plain(path) => {
+            request["paths"] = json!([path]);
+            request["origins"] = json!(false);
+        }
         Question::Tell(path) => {
             request["paths"] = json!([path]);
             request["tell"] = json!(true);
@@ -143,7 +151,7 @@ pub(super) async fn ask(
                     break;
                 }
                 if let Some(said) = read_line(&line, &mark)? {
-                    if !matches!(said, Line::Facts(..)) {
+                    if !matches!(said, Line::Facts(..) | Line::Origin) {
                         heard_at = Instant::now();
                     }
                     hear(said)?;
@@ -184,6 +192,7 @@ fn read_line(line: &[u8], mark: &str) -> Result<Option<Line>, NixError> {
     let (kind, rest) = said.split_once(' ').unwrap_or((said, ""));
     let wrong = |error: serde_json::Error| unexpected(error.to_string());
     Ok(Some(match kind {
+        "origin" => Line::Origin,
         "root" => Line::Root(serde_json::from_str(rest).map_err(wrong)?),
         "path" => Line::Path(serde_json::from_str(rest).map_err(wrong)?),
         "facts" => match rest.split_once(' ') {

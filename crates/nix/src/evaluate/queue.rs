@@ -19,6 +19,8 @@ pub(super) enum Work {
     Attributes(Vec<AttrPath>),
     /// Find out why this one throws.
     Reason(AttrPath),
+    /// Evaluate this one without asking wrappers what they were made from.
+    Plain(AttrPath),
 }
 
 /// What a worker finds when it asks for work.
@@ -38,6 +40,7 @@ pub(super) struct Queue {
     /// Members of sets that were found meanwhile; they wait until they are enough for a process.
     found: Vec<AttrPath>,
     reasons: Vec<AttrPath>,
+    plain: Vec<AttrPath>,
     at_work: usize,
 }
 
@@ -54,6 +57,8 @@ impl Queue {
             Work::Attributes(self.piece())
         } else if let Some(path) = self.reasons.pop() {
             Work::Reason(path)
+        } else if let Some(path) = self.plain.pop() {
+            Work::Plain(path)
         } else {
             return if self.at_work == 0 { Next::End } else { Next::Wait };
         };
@@ -80,6 +85,10 @@ impl Queue {
 
     pub(super) fn ask_why(&mut self, path: AttrPath) {
         self.reasons.push(path);
+    }
+
+    pub(super) fn ask_plainly(&mut self, path: AttrPath) {
+        self.plain.push(path);
     }
 
     fn piece(&mut self) -> Vec<AttrPath> {

@@ -3,8 +3,9 @@
 #
 # size:   packages that functions make; there are about twice as many derivations, since each has a source
 # faults: adds an attribute for every way in which evaluating one can go wrong
+# traps:  adds attributes that evaluate, and do not where one asks more of them than Nix does
 # heavy:  adds attributes that need gigabytes, or that never end
-{ size ? 300, faults ? false, heavy ? false, system ? "x86_64-linux" }:
+{ size ? 300, faults ? false, traps ? false, heavy ? false, system ? "x86_64-linux" }:
 
 let
   lib = import ./lib.nix;
@@ -136,6 +137,12 @@ let
     badSet = { recurseForDerivations = throw "nobody knows"; };
   };
 
+  # Nobody but who looks at what a wrapper was made from comes to harm.
+  trapped = final: prev: {
+    trap = bare { name = "trap"; } // { unwrapped = abort "not to be looked at"; };
+    besideTrap = bare { name = "beside-trap"; inherit (final) trap; } // { meta.license = licenses.mit; };
+  };
+
   unending = final: prev: {
     greedy = final.hello.overrideAttrs (old: {
       number = toString (lib.foldl' (sum: n: sum + n) 0 (genList (n: n) 100000000));
@@ -150,6 +157,6 @@ let
 in
 removeAttrs
   (lib.withOverlays
-    ([ generated subsets ] ++ (if faults then [ wrong ] else [ ]) ++ (if heavy then [ unending ] else [ ]))
+    ([ generated subsets ] ++ (if faults then [ wrong ] else [ ]) ++ (if traps then [ trapped ] else [ ]) ++ (if heavy then [ unending ] else [ ]))
     base)
   [ "lib" "system" "callPackage" "fetchurl" "symlinkJoin" "pkgsFinal" "mirrors" ]

@@ -84,6 +84,18 @@ async fn what_is_said_of_derivations() {
     assert_eq!(made_from("joined"), None, "of several nobody can say");
 }
 
+/// What a wrapper was made from is asked by nobody else, and must not keep anything from being evaluated.
+#[tokio::test]
+async fn what_aborts_only_where_it_is_asked_for() {
+    let world = World::new().await;
+    let evaluation = world.evaluate(&world.set("size = 12; traps = true;"), &[], &workers(2)).await;
+    failed(&evaluation, &[]);
+    let names = attrs(&evaluation);
+    assert!(names.contains(&"trap") && names.contains(&"besideTrap") && names.contains(&"package-11"), "{names:?}");
+    let trap = evaluation.facts.values().find(|known| known.name == "trap").unwrap();
+    assert_eq!((trap.facts.class(), &trap.made_from), (Class::Unknown, &None));
+}
+
 #[tokio::test]
 async fn attributes_that_are_asked_for() {
     let world = World::new().await;
