@@ -11,7 +11,7 @@ use narthex_license::{Class, LicenseFacts};
 use narthex_nix::EvalError;
 use narthex_policy::{Case, Rules};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -413,9 +413,9 @@ impl Filling {
         for node in local.keys() {
             self.traits[node.index()].add(Traits::LOCAL_SOURCE);
         }
-        let mut is_script = vec![false; self.source_numbers.len()];
-        self.source_numbers.iter().for_each(|(path, number)| is_script[*number as usize] = path.ends_with(".sh"));
-        for (node, ..) in self.sources.iter().filter(|(_, source, _)| !is_script[*source as usize]) {
+        let scripts = self.source_numbers.iter().filter(|(path, _)| path.ends_with(".sh"));
+        let scripts: HashSet<u32> = scripts.map(|(_, number)| *number).collect();
+        for (node, ..) in self.sources.iter().filter(|(_, source, _)| !scripts.contains(source)) {
             self.traits[node.index()].add(Traits::LOCAL_FILE);
         }
         for traits in self.traits.iter_mut().filter(|traits| self.walked && !traits.has(Traits::REACHED)) {
@@ -448,16 +448,7 @@ impl Filling {
                 }
             }
         }
-        let mut named: Vec<(Node, &str)> =
-            self.jobs.iter().chain(&self.names).map(|(attr, node)| (*node, attr.as_str())).collect();
-        named.sort_unstable();
-        named.dedup();
-        let mut name_starts = vec![0u32; graph.len() + 1];
-        named.iter().for_each(|(node, _)| name_starts[node.index() + 1] += 1);
-        for node in 0..graph.len() {
-            name_starts[node + 1] += name_starts[node];
-        }
-        let names: Vec<String> = named.into_iter().map(|(_, attr)| attr.to_owned()).collect();
+        let (names, name_starts) = by_node(self.jobs.iter().chain(&self.names), graph.len());
         self.made_from.sort_unstable();
         self.made_from.dedup();
         // Where two things are said, nobody knows.
@@ -491,6 +482,19 @@ impl Filling {
             graph: Arc::new(graph),
         }
     }
+}
+
+/// Attributes by derivation, each once and in their order, and where those of each derivation begin.
+fn by_node<'n>(named: impl Iterator<Item = &'n (String, Node)>, nodes: usize) -> (Vec<String>, Vec<u32>) {
+    let mut named: Vec<(Node, &str)> = named.map(|(attr, node)| (*node, attr.as_str())).collect();
+    named.sort_unstable();
+    named.dedup();
+    let mut starts = vec![0u32; nodes + 1];
+    named.iter().for_each(|(node, _)| starts[node.index() + 1] += 1);
+    for node in 0..nodes {
+        starts[node + 1] += starts[node];
+    }
+    (named.into_iter().map(|(_, attr)| attr.to_owned()).collect(), starts)
 }
 
 /// The local files of derivations that are sources of their own. The scripts that nixpkgs builds everything with are
