@@ -149,6 +149,20 @@ fn what_shares_paths_shares_licenses() {
             check(&lines, name, Verdict::Withhold, Code::LicenseRestricted);
         }
     }
+    // A list and an expression look alike and are not the same: which comes first must not be chance.
+    let both = json!({"licenseType": "compound", "operator": "AND", "licenses": ["mit", "bsd3"]});
+    let shared = |name: &str, license: Value| {
+        line(name, &[], json!({"meta": {"license": license}, "outputs": {"out": path("p1")}}))
+    };
+    let lines = [shared("a", json!(["mit", "bsd3"])), shared("b", both), shared("c", json!("asl20"))];
+    let shown = || {
+        let inventory = read(&lines);
+        let settlement = crate::settle::settle(&inventory);
+        let node = inventory.graph().find(&drv("a")).unwrap();
+        settlement.facts[settlement.declared(node).unwrap() as usize].license.to_string()
+    };
+    let first = shown();
+    assert!((0..16).all(|_| shown() == first), "{first}");
 }
 
 /// The same name from the same source; the source may be fetched by another derivation.

@@ -57,6 +57,8 @@ let
     joinedAlone = final.symlinkJoin { name = "joined-alone"; paths = [ final.vendor ]; };
     unwrapping = final.symlinkJoin { name = "unwrapping"; paths = [ final.hello final.wrapped ]; }
       // { unwrapped = final.hello; };
+    # It meets the same derivation before, by a value that does not tell what is inside.
+    aUserOfIt = bare { name = "user-of-it"; it = final.unwrapping.out; } // { meta.license = licenses.mit; };
     # Only a text leads to `by-text`, so that nothing can ask it what it declares.
     namesText = bare {
       name = "names-text";
