@@ -245,17 +245,19 @@ async fn source_users(
         let known_of = said.get(user).map_or(Known::Unknown, |text| read(text));
         let name = user.name().trim_end_matches(".drv");
         let case = Case { package: name, attrs: attrs.get(user).map_or(&[], Vec::as_slice), output: None };
-        let (class, permitted) = match &known_of {
-            Known::Declared { facts } | Known::Original { facts, .. } => {
-                let right = match &known_of {
-                    Known::Original { package, facts } => right_original(rules, &case, package, facts),
-                    _ => rules.correct(&case, facts),
-                };
-                let facts = right.as_ref().unwrap_or(facts);
+        let right = match &known_of {
+            Known::Declared { facts } => Some(rules.correct(&case, facts).unwrap_or_else(|| facts.clone())),
+            Known::Original { package, facts } => {
+                Some(right_original(rules, &case, package, facts).unwrap_or_else(|| facts.clone()))
+            }
+            _ => None,
+        };
+        let (class, permitted) = match (&right, &known_of) {
+            (Some(facts), _) => {
                 let verdict = forecast(&case, &Provenance::Output(Some(facts)), rules).0;
                 (rules.class(Some(facts)), verdict == Verdict::Publish)
             }
-            Known::MadeFromFree if !rules.policy().corrects() => (Class::MadeFromFree, true),
+            (None, Known::MadeFromFree) if !rules.policy().corrects() => (Class::MadeFromFree, true),
             _ => (Class::Unknown, false),
         };
         let withheld = withheld.contains(user);

@@ -5,9 +5,9 @@ use crate::corpus::{CorpusFileError, Shipped, load_corpus};
 use crate::known::{Recognized, recognize};
 use narthex_audit::{Corpus, SCANNER_VERSION};
 use narthex_cache::{Cache, CatalogError, PublishError, Record, State, StateError, UnpackError};
-use narthex_closure::StorePath;
 use narthex_event::{Event, Sink};
 use narthex_policy::{Case, Code, Rules, Verdict, decide_again};
+use std::collections::BTreeMap;
 
 /// Why what was published could not be audited again.
 #[derive(Debug, thiserror::Error)]
@@ -27,14 +27,6 @@ pub enum RecheckError {
     /// A path cannot be unpacked.
     #[error("{0}")]
     Unpack(#[from] UnpackError),
-    /// A path rests on an exception or a grant of another policy.
-    #[error("{path} was published by an entry of the policy `{policy}`")]
-    OtherPolicy {
-        /// The path.
-        path: StorePath,
-        /// The policy that decided.
-        policy: String,
-    },
 }
 
 /// What auditing again came to.
@@ -44,6 +36,9 @@ pub struct Recheck {
     pub audited: usize,
     /// What was taken back, with the new reasons.
     pub withdrawn: Vec<Record>,
+    /// Policies that have not been asked, with the number of paths that rest on an exception or a grant of each. They are
+    /// as they were: under a policy that lacks these entries all of them would be taken back.
+    pub left: BTreeMap<String, usize>,
 }
 
 /// Audits again, from the cache, whatever is published and was last audited with another corpus, or rests on an entry of the
@@ -64,12 +59,12 @@ pub async fn recheck(state: &State, rules: &Rules, sink: Sink<'_>) -> Result<Rec
     let mut result = Recheck::default();
     let of_entries = [Code::PolicyException, Code::PolicyGrant];
     let records = cache.catalog().published_before(&id, SCANNER_VERSION, &of_entries.map(Code::as_str)).await?;
-    // Under a policy that lacks those entries, all that they permit would be taken back.
-    let rests = |record: &&Record| record.reasons.iter().any(|reason| of_entries.contains(&reason.code));
-    if let Some(other) = records.iter().filter(rests).find(|record| record.policy != rules.policy().name()) {
-        return Err(RecheckError::OtherPolicy { path: other.path.clone(), policy: other.policy.clone() });
-    }
     for record in records {
+        let rests_on_entry = record.reasons.iter().any(|reason| of_entries.contains(&reason.code));
+        if rests_on_entry && record.policy != rules.policy().name() {
+            *result.left.entry(record.policy).or_default() += 1;
+            continue;
+        }
         let report = tokio::task::block_in_place(|| audit_again(&cache, state, &record, &corpus))?;
         result.audited += 1;
         sink(Event::Audited { path: record.path.clone(), findings: report.findings.len() });

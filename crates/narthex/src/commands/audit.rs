@@ -6,7 +6,6 @@ use crate::error::{CommandError, Kind};
 use crate::render::{self, Audited, Progress, Scanning};
 use crate::settings;
 use narthex_audit::{Corpus, FunctionHit};
-use narthex_farm::RecheckError;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -52,7 +51,8 @@ pub(crate) async fn run(common: &Common, args: &AuditArgs) -> Result<ExitCode, C
     Ok(ExitCode::SUCCESS)
 }
 
-/// Audits again what is published, and takes back what may no longer be. Exit code 3 says that something was.
+/// Audits again what is published, and takes back what may no longer be. Exit code 3 says that something was; 1, that
+/// nothing was, and that something is left for another policy.
 async fn recheck(common: &Common, args: &AuditArgs) -> Result<ExitCode, CommandError> {
     // Before anything is taken back.
     if args.format == AuditFormat::Sarif {
@@ -64,20 +64,18 @@ async fn recheck(common: &Common, args: &AuditArgs) -> Result<ExitCode, CommandE
     let progress = Progress::start();
     let result = narthex_farm::recheck(&state, &rules, &|event| progress.show(event)).await;
     progress.finish();
-    let result = result.map_err(|error| match &error {
-        RecheckError::OtherPolicy { policy, .. } => {
-            let hint = format!("give that policy with --policy; this one calls itself `{}`", rules.policy().name());
-            let hint = if policy == "default" { "leave --policy out".to_owned() } else { hint };
-            CommandError::usage(error.to_string()).hint(hint)
-        }
-        _ => CommandError::from(error),
-    })?;
+    let result = result?;
     match args.format {
         AuditFormat::Table => render::recheck_table(&result),
         AuditFormat::Json => render::recheck_json(&result),
         AuditFormat::Sarif => {}
     }
-    Ok(ExitCode::from(if result.withdrawn.is_empty() { 0 } else { Kind::Refused.code() }))
+    render::recheck_warnings(&result);
+    Ok(match (result.withdrawn.is_empty(), result.left.is_empty()) {
+        (false, _) => ExitCode::from(Kind::Refused.code()),
+        (true, false) => ExitCode::from(Kind::Failed.code()),
+        (true, true) => ExitCode::SUCCESS,
+    })
 }
 
 /// Any file or folder may be audited, not only paths of the store.

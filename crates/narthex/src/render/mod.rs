@@ -28,7 +28,7 @@ pub(crate) use plan::{plan_json, plan_table, plan_warnings};
 pub(crate) use policy::{policy_json, policy_table};
 pub(crate) use progress::{Progress, Scanning};
 pub(crate) use realise::{holes_remain, realise_plan, realised};
-pub(crate) use recheck::{recheck_json, recheck_table};
+pub(crate) use recheck::{recheck_json, recheck_table, recheck_warnings};
 pub(crate) use review::{review_json, review_table, review_warnings};
 pub(crate) use table::run_table;
 

@@ -13,6 +13,17 @@ pub(crate) fn recheck_table(result: &Recheck) {
     }
 }
 
+/// What another policy has to be asked about.
+pub(crate) fn recheck_warnings(result: &Recheck) {
+    let left = |(policy, number): (&String, &usize)| {
+        let paths = count(*number, "published path");
+        format!(
+            "not audited again, since another policy published it by an exception or a grant: {paths} of `{policy}`; give it with --policy"
+        )
+    };
+    super::warnings(result.left.iter().map(left).collect());
+}
+
 pub(crate) fn recheck_json(result: &Recheck) {
     for record in &result.withdrawn {
         record_json(record, None);
