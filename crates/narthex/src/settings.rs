@@ -46,6 +46,16 @@ fn default_state() -> Option<PathBuf> {
     Some(base.join("narthex"))
 }
 
+/// How many files the process may have open, after asking for as many as the system lets it.
+pub(crate) fn open_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit.clone() };
+    let limit = if setrlimit(Resource::Nofile, raised.clone()).is_ok() { raised } else { limit };
+    // Without a limit, it is the system's memory that ends.
+    limit.current.unwrap_or(u64::MAX)
+}
+
 /// Finds Nix and gives it the options of the command line.
 pub(crate) async fn nix(options: &[String]) -> Result<Nix, CommandError> {
     let pairs = options.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
