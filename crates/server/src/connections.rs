@@ -153,23 +153,36 @@ impl HttpBody for Held {
     }
 }
 
-/// A stream whose other end has to take what is sent to it at a pace: it is broken off when too little of an answer went
-/// out in the time that the limits give.
+/// A stream whose other end has to take what is sent to it at a pace: it is broken off when an answer had to wait for the
+/// client for longer than the limits give, and too little went out meanwhile.
 struct Paced<S> {
     io: S,
     seat: Arc<Seat>,
     limits: Limits,
-    /// While something waits to be sent: when the time ends, and how much went out in it.
-    window: Option<(Pin<Box<Sleep>>, usize)>,
+    /// While an answer is being sent and had to wait once.
+    window: Option<Window>,
+}
+
+/// How long an answer has waited for the client, and how much went out since that began. What the server itself takes
+/// does not count.
+struct Window {
+    waited: Duration,
+    sent: usize,
+    /// Since when it waits now, and what ends that.
+    now: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl<S> Paced<S> {
     fn paced(&mut self, context: &mut Context<'_>, sent: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let patience = self.limits.patience;
         match &sent {
             Poll::Ready(Ok(bytes)) => {
-                if let Some((_, total)) = &mut self.window {
-                    *total += bytes;
-                    if *total >= self.limits.pace {
+                if let Some(window) = &mut self.window {
+                    window.sent += bytes;
+                    if let Some((since, _)) = window.now.take() {
+                        window.waited += since.elapsed();
+                    }
+                    if window.sent >= self.limits.pace {
                         self.window = None;
                     }
                 }
@@ -177,8 +190,10 @@ impl<S> Paced<S> {
             }
             Poll::Ready(Err(_)) => sent,
             Poll::Pending => {
-                let patience = self.limits.patience;
-                let (end, _) = self.window.get_or_insert_with(|| (Box::pin(tokio::time::sleep(patience)), 0));
+                let window = self.window.get_or_insert(Window { waited: Duration::ZERO, sent: 0, now: None });
+                let left = patience.saturating_sub(window.waited);
+                let (_, end) =
+                    window.now.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
                 match end.as_mut().poll(context) {
                     Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
                     Poll::Pending => Poll::Pending,
@@ -219,9 +234,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(context);
-        if let Poll::Ready(Ok(())) = flushed {
+        if let Poll::Ready(Ok(())) = flushed
+            && self.seat.sent()
+        {
             self.window = None;
-            self.seat.sent();
         }
         flushed
     }

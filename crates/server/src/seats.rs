@@ -134,12 +134,14 @@ impl Seat {
         Answer(Arc::clone(&self.state))
     }
 
-    /// All that there was to send is sent.
-    pub(crate) fn sent(&self) {
+    /// All that there was to send is sent. Whether that was the end of an answer.
+    pub(crate) fn sent(&self) -> bool {
         let mut doing = self.state.doing();
-        if doing.0 == Doing::Sending {
+        let ended = doing.0 == Doing::Sending;
+        if ended {
             *doing = (Doing::Waiting, Instant::now());
         }
+        ended
     }
 
     /// Waits until another connection needs the place.
@@ -219,7 +221,7 @@ mod tests {
         // Until the last byte is out, it is not idle.
         drop(answer);
         assert!(seats.take([10, 0, 0, 2].into(), now).is_none());
-        first.sent();
+        assert!(first.sent() && !first.sent());
         let second = seats.take([10, 0, 0, 2].into(), now).unwrap();
         drop(first);
         assert_eq!(seats.taken().1.len(), 1);
