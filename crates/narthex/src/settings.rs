@@ -46,14 +46,16 @@ fn default_state() -> Option<PathBuf> {
     Some(base.join("narthex"))
 }
 
-/// How many files the process may have open, after asking for as many as the system lets it.
+/// How many files the process may have open; where the system does not say, as many as it gives by default.
 pub(crate) fn open_files() -> u64 {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, ..limit.clone() };
-    let limit = if setrlimit(Resource::Nofile, raised.clone()).is_ok() { raised } else { limit };
-    // Without a limit, it is the system's memory that ends.
-    limit.current.unwrap_or(u64::MAX)
+    const DEFAULT: u64 = 1024;
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let row = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    match row.and_then(|row| row.split_whitespace().next()) {
+        Some("unlimited") => u64::MAX,
+        Some(number) => number.parse().unwrap_or(DEFAULT),
+        None => DEFAULT,
+    }
 }
 
 /// Finds Nix and gives it the options of the command line.
