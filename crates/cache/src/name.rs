@@ -58,6 +58,12 @@ impl ObjectName {
         text.strip_suffix(".ls").and_then(path_hash).map(Self::Listing)
     }
 
+    /// The name as it stands in an address. Names of logs may have a `?`, which would begin a query, and a `+`, which some
+    /// servers take for a space.
+    pub fn in_url(&self) -> String {
+        self.to_string().replace('?', "%3F").replace('+', "%2B").replace('=', "%3D")
+    }
+
     /// The media type that Nix's own caches give.
     pub fn content_type(&self) -> &'static str {
         match self {
@@ -105,6 +111,14 @@ mod tests {
         ] {
             assert_eq!(ObjectName::parse(&text).unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn names_in_addresses_are_no_queries() {
+        let log = format!("log/{}-a+b?c=d_e.f-1.drv", "0".repeat(32));
+        let encoded = format!("log/{}-a%2Bb%3Fc%3Dd_e.f-1.drv", "0".repeat(32));
+        assert_eq!(ObjectName::parse(&log).unwrap().in_url(), encoded);
+        assert_eq!(ObjectName::CacheInfo.in_url(), "nix-cache-info");
     }
 
     #[test]

@@ -2,16 +2,20 @@
 //!
 //! It reads caches and drives Nix; it does not print, and it never decides what may be passed on.
 
+mod connection;
 mod gather;
+mod netrc;
 mod realise;
 mod source;
 
+pub use connection::Connections;
 pub use gather::{Offer, RealisePlan, plan};
 pub use realise::{Realised, realise};
 pub use source::{CacheSource, SourceError};
 
 use narthex_closure::{Gap, StorePath};
 use narthex_nix::NixError;
+use std::path::PathBuf;
 
 /// Why a closure could not be planned or realised.
 #[derive(Debug, thiserror::Error)]
@@ -45,14 +49,19 @@ pub enum ClientError {
         #[source]
         source: nix_narinfo::KeyError,
     },
-    /// Paths that a cache offers did not arrive.
-    #[error("{} could not be fetched: {message}", paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
-    NotFetched {
-        /// The paths.
-        paths: Vec<StorePath>,
-        /// What Nix said.
-        message: String,
+    /// A file that a setting of Nix names cannot be used.
+    #[error("{}, which Nix's setting {name} or the environment names, cannot be used: {why}", file.display())]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        why: String,
     },
+    /// Requests cannot be made at all.
+    #[error("requests over HTTP cannot be made")]
+    Http(#[source] reqwest::Error),
 }
 
 fn list(gaps: &[Gap]) -> String {

@@ -14,66 +14,77 @@ pub struct Realised {
     pub arrived: BTreeSet<StorePath>,
     /// The derivations of holes whose build failed, with the last lines of their logs.
     pub failed: BTreeMap<StorePath, Vec<String>>,
+    /// The derivations among them that were not begun, and why, as far as Nix says it.
+    pub not_begun: BTreeMap<StorePath, String>,
+    /// Paths that caches offer and that did not arrive.
+    pub missing: BTreeSet<StorePath>,
     /// The wanted paths that cannot be had without those.
     pub waiting: BTreeSet<StorePath>,
-    /// What Nix said.
+    /// What Nix said of builds.
     pub errors: Vec<String>,
+    /// What Nix said where something did not arrive.
+    pub said: Vec<String>,
 }
 
-/// Carries out a plan. `cache` and `public_keys` are added to what Nix asks and trusts anyway.
+/// Carries out a plan. `public_keys` are added to what Nix trusts anyway.
 ///
-/// A hole that cannot be built keeps back what needs it and nothing else.
+/// A hole that cannot be built, and a path that does not arrive, keep back what needs them and nothing else.
 ///
 /// # Errors
-/// When Nix cannot be run, or something that a cache offers does not arrive.
+/// When Nix cannot be run.
 pub async fn realise(
     nix: &Nix,
-    cache: &str,
     public_keys: &[String],
     graph: &Graph,
     plan: &RealisePlan,
     sink: Sink<'_>,
 ) -> Result<Realised, ClientError> {
     let mut realised = Realised::default();
-    let nix = nix.with_options([
-        ("extra-substituters".to_owned(), cache.to_owned()),
-        ("extra-trusted-public-keys".to_owned(), public_keys.join(" ")),
+    let setting = |name: &str, value: String| (name.to_owned(), value);
+    let fetching = nix.with_options([
+        // Named as a whole: a cache that gives no answer would end the command, although another one has the path.
+        setting("substituters", plan.substituters.join(" ")),
+        setting("extra-trusted-public-keys", public_keys.join(" ")),
         // What Nix remembers of a cache may be older than the plan: a path that was missing, or one that
         // was signed by another key.
-        ("narinfo-cache-negative-ttl".to_owned(), "0".to_owned()),
-        ("narinfo-cache-positive-ttl".to_owned(), "0".to_owned()),
+        setting("narinfo-cache-negative-ttl", "0".to_owned()),
+        setting("narinfo-cache-positive-ttl", "0".to_owned()),
     ]);
+    // What a hole is made from is there when its turn comes. No cache can make a build fail.
+    let building = nix.with_options([setting("substituters", String::new())]);
     for step in &plan.fill.steps {
         match step {
             Step::Fetch(paths) => {
-                let paths: BTreeSet<StorePath> =
-                    paths.iter().filter(|path| !plan.needs(path, &realised.failed, graph)).cloned().collect();
+                let is_possible = |path: &&StorePath| !plan.needs(path, &realised.failed, &realised.missing, graph);
+                let paths: BTreeSet<StorePath> = paths.iter().filter(is_possible).cloned().collect();
                 let targets: Vec<Target> = paths.iter().cloned().map(Target::Path).collect();
-                let outcome = nix.realise(&targets, sink).await?;
+                let outcome = fetching.realise(&targets, sink).await?;
                 let arrived = nix.path_info(paths.iter().cloned()).await?;
                 let missing: Vec<StorePath> =
                     paths.iter().filter(|path| !arrived.contains_key(path)).cloned().collect();
                 if !missing.is_empty() {
-                    let said: Vec<String> = outcome.warnings.into_iter().chain(outcome.errors).collect();
-                    return Err(ClientError::NotFetched { paths: missing, message: said.join("; ") });
+                    realised.missing.extend(missing);
+                    realised.said.extend(outcome.warnings.into_iter().chain(outcome.errors));
                 }
             }
             Step::Build(derivations) => {
                 let possible = |derivation: &StorePath| {
                     let inputs = graph.get(derivation).map(|d| graph.build_inputs(d)).unwrap_or_default();
-                    !inputs.iter().any(|input| plan.needs(input, &realised.failed, graph))
+                    !inputs.iter().any(|input| plan.needs(input, &realised.failed, &realised.missing, graph))
                 };
-                let targets: Vec<Target> = derivations
+                // What only waits for something else is no build that failed.
+                let tried: BTreeMap<&StorePath, &BTreeSet<String>> =
+                    derivations.iter().filter(|(derivation, _)| possible(derivation)).collect();
+                let targets: Vec<Target> = tried
                     .iter()
-                    .filter(|(derivation, _)| possible(derivation))
-                    .map(|(derivation, outputs)| Target::Outputs(derivation.clone(), outputs.clone()))
+                    .map(|(derivation, outputs)| Target::Outputs((*derivation).clone(), (*outputs).clone()))
                     .collect();
-                let outcome = nix.build(graph, &targets, sink).await?;
+                let outcome = building.build(graph, &targets, sink).await?;
                 let built: Vec<&StorePath> = plan
                     .fill
                     .built
                     .iter()
-                    .filter(|(_, derivation)| derivations.contains_key(*derivation))
+                    .filter(|(_, derivation)| tried.contains_key(*derivation))
                     .map(|(path, _)| path)
                     .collect();
                 let valid = nix.path_info(built.iter().copied().cloned()).await?;
@@ -83,12 +94,16 @@ pub async fn realise(
                     .filter_map(|path| plan.fill.built.get(*path))
                     .map(|derivation| (derivation.clone(), outcome.logs.get(derivation).cloned().unwrap_or_default()))
                     .collect();
+                let begun = |derivation: &&StorePath| !outcome.built.contains(*derivation);
+                let reason = |derivation: &StorePath| outcome.refused.get(derivation).cloned().unwrap_or_default();
+                realised.not_begun.extend(failed.keys().filter(begun).map(|drv| (drv.clone(), reason(drv))));
                 realised.failed.extend(failed);
                 realised.errors.extend(outcome.errors);
             }
         }
     }
-    let (waiting, arrived) = plan.wanted.iter().cloned().partition(|path| plan.needs(path, &realised.failed, graph));
+    let is_waiting = |path: &StorePath| plan.needs(path, &realised.failed, &realised.missing, graph);
+    let (waiting, arrived) = plan.wanted.iter().cloned().partition(is_waiting);
     realised.waiting = waiting;
     realised.arrived = arrived;
     Ok(realised)

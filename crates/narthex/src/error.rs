@@ -3,7 +3,7 @@
 use narthex_cache::{CatalogError, FolderError, PublishError, StateError};
 use narthex_client::{ClientError, SourceError};
 use narthex_farm::{CorpusFileError, CostsError, PackageSetError, RecheckError, ReportError, RunError};
-use narthex_nix::NixError;
+use narthex_nix::{Cause, NixError};
 use std::error::Error;
 
 /// What went wrong, as the exit code tells it.
@@ -135,14 +135,7 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
         } else if let Some(error) = error.downcast_ref::<CatalogError>() {
             hint_for_catalog(error)
         } else if let Some(error) = error.downcast_ref::<SourceError>() {
-            Some(match error {
-                SourceError::Unreachable { .. } => "make sure that the server runs and the address is right",
-                SourceError::NotACache { .. } | SourceError::Url { .. } => {
-                    "give the address of the cache itself, where nix-cache-info is: http://HOST[:PORT][/PATH] or file:///PATH"
-                }
-                SourceError::Answer { .. } | SourceError::File { .. } => "ask whoever keeps the cache",
-            }
-            .to_owned())
+            Some(hint_for_source(error))
         } else if let Some(error) = error.downcast_ref::<ClientError>() {
             hint_for_client(error)
         } else {
@@ -200,6 +193,61 @@ fn hint_for_catalog(error: &CatalogError) -> Option<String> {
     }
 }
 
+fn hint_for_source(error: &SourceError) -> String {
+    match error {
+        SourceError::Unreachable { .. } => {
+            "make sure that the server runs and the address is right; proxies, certificates and time limits are those of Nix's configuration"
+        }
+        SourceError::Slow { .. } => {
+            "try again later; where the way to it is slow, see stalled-download-timeout in nix.conf"
+        }
+        SourceError::Gone { .. } | SourceError::BrokeOff { .. } => "try again later, or ask whoever keeps the cache",
+        SourceError::Denied { status, .. } if status.as_u16() == 407 => {
+            "the proxy wants credentials: put them into its address in https_proxy or http_proxy"
+        }
+        SourceError::Denied { netrc, .. } => {
+            let file = netrc.as_ref().map_or_else(|| "the netrc-file of nix.conf".to_owned(), |file| file.display().to_string());
+            return format!(
+                "the cache wants credentials: put `machine HOST login NAME password SECRET` into {file}, which Nix reads as well"
+            );
+        }
+        SourceError::NotACache { .. } | SourceError::Url { .. } => {
+            "give the address of the cache itself, where nix-cache-info is: http://HOST[:PORT][/PATH] or file:///PATH"
+        }
+        SourceError::Answer { .. } | SourceError::File { .. } => "ask whoever keeps the cache",
+    }
+    .to_owned()
+}
+
+/// What helps where something that a cache offers did not arrive: by what Nix said, and by whether it trusts this user.
+pub(crate) fn hint_for_fetching(said: &[String], is_trusted: bool) -> String {
+    let cause = Cause::among(said.iter().map(String::as_str));
+    match cause {
+        Cause::UntrustedUser => {
+            "this user may not choose caches: have an administrator add the cache to trusted-substituters in nix.conf, or the user to trusted-users"
+        }
+        Cause::UntrustedKey => {
+            "add the cache's key to trusted-public-keys in nix.conf; a user who is not trusted cannot give it with --public-key"
+        }
+        Cause::InNoCache | Cause::Other if !is_trusted => {
+            "the daemon does not trust this user, so it goes by what it remembers of caches: a path that was missing counts as missing for an hour. Wait, or have an administrator fetch it (`nix-store --realise PATH --option narinfo-cache-negative-ttl 0`), set `narinfo-cache-negative-ttl = 0` in nix.conf and restart the daemon, or add the user to trusted-users"
+        }
+        Cause::DiskFull => "free some space below /nix, for instance with `nix-collect-garbage`",
+        Cause::NoMemory => "wait until the machine has memory again",
+        Cause::Daemon => "see that the Nix daemon runs: `systemctl status nix-daemon`",
+        Cause::Permission => "this user cannot write to the store: use the daemon, or the user that the store belongs to",
+        Cause::Server => "the cache gave Nix no answer: try again later, or ask whoever keeps it",
+        Cause::ServerRefuses => {
+            "the cache refuses: credentials belong into the netrc-file of nix.conf, which the daemon has to be able to read"
+        }
+        Cause::BrokenAnswer | Cause::HashMismatch => {
+            "what the cache sent is not what its narinfo says: tell whoever keeps it; what did arrive is kept"
+        }
+        _ => "what did arrive is kept; run this again, and if it says the same, ask whoever keeps the cache",
+    }
+    .to_owned()
+}
+
 fn hint_for_client(error: &ClientError) -> Option<String> {
     Some(
         match error {
@@ -210,8 +258,11 @@ fn hint_for_client(error: &ClientError) -> Option<String> {
             ClientError::Gaps { .. } => {
                 "the cache was filled from another version of the expression; use the same one, or have it filled again"
             }
-            ClientError::NotFetched { .. } => {
-                "Nix must be allowed to use the cache: as a user who is not trusted, have it added to trusted-substituters"
+            ClientError::Setting { .. } => {
+                "correct nix.conf or the environment variable; Nix itself needs the file as well"
+            }
+            ClientError::Http(_) => {
+                "see that the system has a store of certificates (on Debian `apt-get install ca-certificates`)"
             }
             ClientError::Source(_) | ClientError::Nix(_) => return None,
         }
@@ -249,6 +300,35 @@ from_errors!(
 mod tests {
     use super::*;
     use std::io;
+
+    /// What Nix says in its versions, and a word of the way out. Of a user who is not trusted it is known what Nix does not say.
+    #[test]
+    fn what_did_not_arrive_has_the_way_out_that_fits() {
+        let check = |said: &str, trusted: bool, word: &str| {
+            let hint = hint_for_fetching(&[said.to_owned()], trusted);
+            assert!(hint.contains(word), "{said}: {hint}");
+        };
+        check("ignoring untrusted substituter 'http://c'", false, "trusted-substituters");
+        check("don't know how to build these paths:\n  /nix/store/x", false, "counts as missing for an hour");
+        check("don't know how to build these paths:\n  /nix/store/x", true, "run this again");
+        check("writing to file: No space left on device", true, "free some space below /nix");
+        check("writing to file: No space left on device", false, "free some space below /nix");
+        check("unable to download 'http://c/nar/x': HTTP error 502", false, "try again later");
+        check("unable to download 'http://c/nar/x': HTTP error 403", true, "netrc-file");
+        check("unable to download 'http://c/nar/x': Could not connect to server (7)", true, "try again later");
+        check("NAR info file 'x.narinfo' is corrupt", true, "not what its narinfo says");
+        check("hash mismatch importing path '/nix/store/x'", true, "not what its narinfo says");
+        check(
+            "cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused",
+            true,
+            "daemon runs",
+        );
+        check(
+            "cannot add path '/nix/store/x' because it lacks a signature by a trusted key",
+            false,
+            "trusted-public-keys",
+        );
+    }
 
     #[test]
     fn a_full_disk_is_named_once_and_has_a_way_out() {

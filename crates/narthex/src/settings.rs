@@ -46,6 +46,12 @@ fn default_state() -> Option<PathBuf> {
     Some(base.join("narthex"))
 }
 
+/// The file that says which authorities are trusted, where the environment names one; Nix's own variable goes first.
+pub(crate) fn certificates() -> Option<PathBuf> {
+    let named = |name| std::env::var_os(name).filter(|file| !file.is_empty());
+    named("NIX_SSL_CERT_FILE").or_else(|| named("SSL_CERT_FILE")).map(PathBuf::from)
+}
+
 /// How many files the process may have open; where the system does not say, as many as it gives by default.
 pub(crate) fn open_files() -> u64 {
     const DEFAULT: u64 = 1024;

@@ -18,6 +18,7 @@ mod machine;
 mod map;
 mod rounds;
 mod tree;
+mod trust;
 
 pub use build::{BuildOutcome, BuildTime, Target};
 pub use cause::Cause;

@@ -2,10 +2,10 @@
 
 use super::Common;
 use crate::cli::RealiseArgs;
-use crate::error::{CommandError, Kind};
+use crate::error::{CommandError, Kind, hint_for_fetching};
 use crate::render::{self, Progress};
 use crate::settings;
-use narthex_client::{CacheSource, Offer};
+use narthex_client::{CacheSource, Connections, Offer, Realised};
 use narthex_closure::{Derivation, Graph, StorePath};
 use narthex_farm::PackageSetError;
 use narthex_nix::{EvalOptions, Job, parse_attr_path, read_graph};
@@ -15,8 +15,8 @@ use std::process::ExitCode;
 pub(crate) async fn run(common: &Common, args: &RealiseArgs) -> Result<ExitCode, CommandError> {
     let expression = settings::expression(&args.selection.expression)?;
     let nix = settings::nix(&common.options).await?;
-    let cache = CacheSource::open(&args.cache).await?;
-    let url = cache.url();
+    let connections = Connections::of(&nix, settings::certificates().as_deref()).await?;
+    let cache = CacheSource::open(&args.cache, &connections).await?;
 
     let progress = Progress::start();
     let sink = |event| progress.show(event);
@@ -29,8 +29,15 @@ pub(crate) async fn run(common: &Common, args: &RealiseArgs) -> Result<ExitCode,
     let graph = read_graph(evaluation.jobs.iter().map(|job| job.derivation.clone())).map_err(PackageSetError::from)?;
     let wanted = wanted(&graph, &evaluation.jobs);
 
-    let offer = Offer::new(&nix, cache, &args.public_keys).await?;
-    let plan = narthex_client::plan(&nix, &offer, &graph, wanted).await?;
+    let progress = Progress::start();
+    let sink = |event| progress.show(event);
+    let planned = async {
+        let offer = Offer::new(&nix, cache, &args.public_keys, &connections, &sink).await?;
+        narthex_client::plan(&nix, &offer, &graph, wanted, &sink).await
+    };
+    let planned = planned.await;
+    progress.finish();
+    let plan = planned?;
     render::realise_plan(&plan, &graph, args.dry_run);
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
@@ -38,15 +45,25 @@ pub(crate) async fn run(common: &Common, args: &RealiseArgs) -> Result<ExitCode,
 
     let progress = Progress::start();
     let sink = |event| progress.show(event);
-    let realised = narthex_client::realise(&nix, &url, &args.public_keys, &graph, &plan, &sink).await;
+    let realised = narthex_client::realise(&nix, &args.public_keys, &graph, &plan, &sink).await;
     progress.finish();
     let realised = realised?;
     render::realised(&realised.arrived);
-    if realised.failed.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+    if !realised.failed.is_empty() {
+        render::holes_remain(&realised, &graph);
     }
-    render::holes_remain(&realised, &graph);
-    Ok(ExitCode::from(Kind::HolesRemain.code()))
+    if !realised.missing.is_empty() {
+        return Err(not_fetched(&realised, nix.trusts_us().await));
+    }
+    Ok(ExitCode::from(if realised.failed.is_empty() { 0 } else { Kind::HolesRemain.code() }))
+}
+
+/// What did not arrive, and what Nix said of it.
+fn not_fetched(realised: &Realised, is_trusted: bool) -> CommandError {
+    let missing: Vec<&str> = realised.missing.iter().map(StorePath::name).collect();
+    let mut error = CommandError::failed(format!("{} could not be fetched", missing.join(", ")));
+    error.causes.clone_from(&realised.said);
+    error.hint(hint_for_fetching(&realised.said, is_trusted))
 }
 
 /// As `nix-build -A` does: the output that is named, or the first one, which is `out` where there is one.

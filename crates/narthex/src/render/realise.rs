@@ -1,6 +1,6 @@
 //! The plan and the outcome of `realise`.
 
-use super::text::{columns, count, indent, quote, size, terminal_width};
+use super::text::{columns, count, hanging, indent, quote, size, terminal_width};
 use super::{err, out};
 use narthex_client::{RealisePlan, Realised};
 use narthex_closure::{Graph, Step, StorePath};
@@ -87,11 +87,22 @@ pub(crate) fn realised(wanted: &BTreeSet<StorePath>) {
 
 /// Says which holes are still there, what their builds wrote last, and what waits for them.
 pub(crate) fn holes_remain(realised: &Realised, graph: &Graph) {
+    err(&holes_text(realised, graph));
+}
+
+fn holes_text(realised: &Realised, graph: &Graph) -> String {
     let failed = &realised.failed;
     let waiting: Vec<&str> = realised.waiting.iter().map(StorePath::name).collect();
     let waiting = waiting.join(", ");
-    let mut text = format!("error: {} could not be built, so {waiting} is not there\n", names(failed, graph));
+    let mut text =
+        hanging("error: ", &format!("{} could not be built, so {waiting} is not there", names(failed, graph)));
     for (derivation, log) in failed {
+        if let Some(why) = realised.not_begun.get(derivation) {
+            let name = graph.get(derivation).map_or(derivation.name(), |derivation| &derivation.name);
+            let why = if why.is_empty() { "see below" } else { why };
+            text.push_str(&indent(&format!("{name} was not begun: {why}"), "  "));
+            continue;
+        }
         text.push_str(&quote(log));
         text.push_str(&format!("  the whole log: nix-store --read-log {derivation}\n"));
     }
@@ -100,8 +111,12 @@ pub(crate) fn holes_remain(realised: &Realised, graph: &Graph) {
             text.push_str(&indent(error, "  "));
         }
     }
-    text.push_str("hint: do what the log asks for and run this again; what was fetched is kept\n");
-    err(&text);
+    text.push_str(match realised.not_begun.len() == failed.len() {
+        // There is no log that would ask for something.
+        true => "hint: see to what Nix says and run this again; what was fetched is kept\n",
+        false => "hint: do what the log asks for and run this again; what was fetched is kept\n",
+    });
+    text
 }
 
 fn names(failed: &BTreeMap<StorePath, Vec<String>>, graph: &Graph) -> String {
