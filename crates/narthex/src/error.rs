@@ -170,9 +170,7 @@ fn hint_for_nix(error: &NixError) -> Option<String> {
             "install Nix: on Debian `apt-get install nix-bin`, elsewhere as nixos.org/download says; `cargo xtask setup` does it for the examples"
                 .to_owned(),
         ),
-        NixError::Failed { message, .. } if message.contains("build-users-group") => {
-            Some("without a daemon Nix needs `build-users-group =` (empty) in nix.conf".to_owned())
-        }
+        NixError::Failed { message, .. } => hint_for_cause(Cause::of(message)).map(str::to_owned),
         _ => None,
     }
 }
@@ -219,33 +217,42 @@ fn hint_for_source(error: &SourceError) -> String {
     .to_owned()
 }
 
-/// What helps where something that a cache offers did not arrive: by what Nix said, and by whether it trusts this user.
-pub(crate) fn hint_for_fetching(said: &[String], is_trusted: bool) -> String {
-    let cause = Cause::among(said.iter().map(String::as_str));
-    match cause {
+/// What helps where Nix named a cause that has nothing to do with what it was asked for.
+pub(crate) fn hint_for_cause(cause: Cause) -> Option<&'static str> {
+    Some(match cause {
         Cause::UntrustedUser => {
             "this user may not choose caches: have an administrator add the cache to trusted-substituters in nix.conf, or the user to trusted-users"
         }
         Cause::UntrustedKey => {
             "add the cache's key to trusted-public-keys in nix.conf; a user who is not trusted cannot give it with --public-key"
         }
-        Cause::InNoCache | Cause::Other if !is_trusted => {
-            "the daemon does not trust this user, so it goes by what it remembers of caches: a path that was missing counts as missing for an hour. Wait, or have an administrator fetch it (`nix-store --realise PATH --option narinfo-cache-negative-ttl 0`), set `narinfo-cache-negative-ttl = 0` in nix.conf and restart the daemon, or add the user to trusted-users"
-        }
         Cause::DiskFull => "free some space below /nix, for instance with `nix-collect-garbage`",
         Cause::NoMemory => "wait until the machine has memory again",
         Cause::Daemon => "see that the Nix daemon runs: `systemctl status nix-daemon`",
-        Cause::Permission => "this user cannot write to the store: use the daemon, or the user that the store belongs to",
-        Cause::Server => "the cache gave Nix no answer: try again later, or ask whoever keeps it",
+        Cause::Permission => {
+            "this user cannot write to the store: use the daemon, or the user that the store belongs to"
+        }
+        Cause::BuildUsers => "without a daemon Nix needs `build-users-group =` (empty) in nix.conf",
+        Cause::Server => "a cache gave Nix no answer: try again later, or ask whoever keeps it",
         Cause::ServerRefuses => {
-            "the cache refuses: credentials belong into the netrc-file of nix.conf, which the daemon has to be able to read"
+            "a cache refuses: credentials belong into the netrc-file of nix.conf, which the daemon has to be able to read"
         }
         Cause::BrokenAnswer | Cause::HashMismatch => {
             "what the cache sent is not what its narinfo says: tell whoever keeps it; what did arrive is kept"
         }
-        _ => "what did arrive is kept; run this again, and if it says the same, ask whoever keeps the cache",
+        _ => return None,
+    })
+}
+
+/// What helps where something that a cache offers did not arrive: by what Nix said, and by whether it trusts this user.
+pub(crate) fn hint_for_fetching(said: &[String], is_trusted: bool) -> &'static str {
+    match Cause::among(said.iter().map(String::as_str)) {
+        Cause::InNoCache | Cause::Other if !is_trusted => {
+            "the daemon does not trust this user, so it goes by what it remembers of caches: a path that was missing counts as missing for an hour. Wait, or have an administrator fetch it (`nix-store --realise PATH --option narinfo-cache-negative-ttl 0`), set `narinfo-cache-negative-ttl = 0` in nix.conf and restart the daemon, or add the user to trusted-users"
+        }
+        cause => hint_for_cause(cause)
+            .unwrap_or("what did arrive is kept; run this again, and if it says the same, ask whoever keeps the cache"),
     }
-    .to_owned()
 }
 
 fn hint_for_client(error: &ClientError) -> Option<String> {

@@ -2,8 +2,10 @@
 
 use super::text::{columns, count, hanging, indent, quote, size, terminal_width};
 use super::{err, out};
+use crate::error::hint_for_cause;
 use narthex_client::{RealisePlan, Realised};
 use narthex_closure::{Graph, Step, StorePath};
+use narthex_nix::Cause;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Prints what will be fetched, what will be built here and why, before anything is done. The plan is
@@ -111,11 +113,14 @@ fn holes_text(realised: &Realised, graph: &Graph) -> String {
             text.push_str(&indent(error, "  "));
         }
     }
-    text.push_str(match realised.not_begun.len() == failed.len() {
+    let hint = if realised.not_begun.len() < failed.len() {
+        "do what the log asks for and run this again; what was fetched is kept"
+    } else {
         // There is no log that would ask for something.
-        true => "hint: see to what Nix says and run this again; what was fetched is kept\n",
-        false => "hint: do what the log asks for and run this again; what was fetched is kept\n",
-    });
+        let cause = Cause::among(realised.errors.iter().chain(realised.not_begun.values()).map(String::as_str));
+        hint_for_cause(cause).unwrap_or("see to what Nix says and run this again; what was fetched is kept")
+    };
+    text.push_str(&format!("hint: {hint}\n"));
     text
 }
 

@@ -58,13 +58,18 @@ pub(crate) fn get(url: &str, target: &str) -> (u16, String, Vec<u8>) {
 
 /// nginx over a folder, as an operator has it who serves the folder without us.
 pub(crate) fn nginx(folder: &Path, work: &Path) -> (Running, String) {
+    nginx_with(folder, work, "", "")
+}
+
+/// The same with more words behind the port, and more lines for the server.
+pub(crate) fn nginx_with(folder: &Path, work: &Path, listen: &str, more: &str) -> (Running, String) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let work_path = work.display();
     let configuration = format!(
         "user root; daemon off; master_process off; pid {work_path}/pid; error_log {work_path}/error.log;\n\
          events {{}}\nhttp {{ access_log off; client_body_temp_path {work_path}/body; proxy_temp_path {work_path}/proxy;\n\
          fastcgi_temp_path {work_path}/fastcgi; uwsgi_temp_path {work_path}/uwsgi; scgi_temp_path {work_path}/scgi;\n\
-         server {{ listen 127.0.0.1:{port}; root {}; }} }}\n",
+         server {{ listen 127.0.0.1:{port} {listen}; root {}; {more} }} }}\n",
         folder.display()
     );
     std::fs::write(work.join("nginx.conf"), configuration).unwrap();
@@ -82,20 +87,27 @@ pub(crate) fn nginx(folder: &Path, work: &Path) -> (Running, String) {
         assert!(since.elapsed() < Duration::from_secs(20), "nginx does not listen");
         std::thread::sleep(Duration::from_millis(20));
     }
-    (running, format!("http://127.0.0.1:{port}"))
+    (running, format!("http{}://127.0.0.1:{port}", if listen.contains("ssl") { "s" } else { "" }))
 }
 
 /// A web site that is no cache: every address is a page.
 pub(crate) fn web_site() -> String {
+    answering("200 OK", |_| "<!DOCTYPE html><title>Welcome</title>".to_owned())
+}
+
+/// A server that gives one status to everything, and a body by the address.
+pub(crate) fn answering(status: &'static str, body: impl Fn(&str) -> String + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { continue };
-            let _ = stream.read(&mut [0; 4096]);
-            let page = "<!DOCTYPE html><title>Welcome</title>";
+            let mut head = [0; 4096];
+            let read = stream.read(&mut head).unwrap_or(0);
+            let target = String::from_utf8_lossy(&head[..read]).split(' ').nth(1).unwrap_or_default().to_owned();
+            let page = body(&target);
             let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                "HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
                 page.len()
             );
             let _ = stream.write_all(format!("{head}{page}").as_bytes());

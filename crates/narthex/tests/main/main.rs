@@ -9,6 +9,8 @@ mod attack;
 mod bad_input;
 mod corpus;
 mod costs;
+mod edge;
+mod escapes;
 mod eval;
 mod example;
 mod from;

@@ -7,7 +7,7 @@ use super::{TOOL, VERSION, material, scope, time};
 use crate::render::text::size;
 use narthex_closure::{StorePath, hash_part};
 use narthex_farm::{ComplianceReport, Presence, ReportPath};
-use narthex_license::spdx::{Declared, about};
+use narthex_license::spdx::{Declared, about, name_of};
 use narthex_policy::{Code, Evidence, Verdict};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, Write};
@@ -388,11 +388,11 @@ impl Page<'_, '_> {
             &["Name", "License", "Where nixpkgs says that its text is"],
         )?;
         for name in own {
-            let known = about(&name);
+            let (known, own) = (about(&name), name_of(&name));
             self.html.row_head()?;
             self.html.text(&name)?;
             self.html.fixed("</th><td>")?;
-            self.html.text(known.map_or("not known", |(full_name, _)| full_name))?;
+            self.html.text(known.map_or(own.as_str(), |(full_name, _)| full_name))?;
             self.html.fixed("</td><td>")?;
             self.html.text(known.and_then(|(_, url)| url).unwrap_or(""))?;
             self.html.fixed("</td></tr>\n")?;

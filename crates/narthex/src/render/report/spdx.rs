@@ -8,7 +8,7 @@ use super::{Stream, TOOL, VERSION, material, materials, nar_hex, purl, roots, sc
 use crate::render::text::visible;
 use narthex_closure::hash_part;
 use narthex_farm::{ComplianceReport, ReportPath, TermsDocument};
-use narthex_license::spdx::{Declared, REF, about, list_version, reference};
+use narthex_license::spdx::{Declared, about, list_version, name_of, reference};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -223,12 +223,13 @@ fn licenses<'r>(report: &'r ComplianceReport, terms: impl Iterator<Item = (&'r s
     found.into_values().collect()
 }
 
-/// A license that the package set names and SPDX's list does not. Its name has only letters that SPDX takes.
+/// A license that the package set names and SPDX's list does not.
 fn own_license(id: String) -> Value {
-    let name = id.strip_prefix(REF).unwrap_or(&id);
+    let name = visible(&name_of(&id));
     let text = format!("The package set calls this license `{name}`. Its text is not part of this document.");
     let known = about(&id);
-    let mut value = json!({"licenseId": id, "name": known.map_or(name, |(full, _)| full), "extractedText": text});
+    let mut value =
+        json!({"licenseId": id, "name": known.map_or(name.as_str(), |(full, _)| full), "extractedText": text});
     if let Some((_, Some(url))) = known {
         value["seeAlsos"] = json!([url]);
     }
