@@ -20,9 +20,8 @@ const OPENED_AT_ONCE: usize = 8;
 pub struct Offer {
     /// The cache that was named, and then those of Nix's configuration.
     sources: Vec<Asked>,
-    /// Substituters of Nix's configuration that it may go on to ask: those that answer, and those of kinds that only Nix
-    /// reads.
-    substituters: Vec<String>,
+    /// Substituters of Nix's configuration that only Nix can read.
+    unread: Vec<String>,
     keys: Option<Vec<TrustedPublicKey>>,
     at_once: usize,
 }
@@ -42,6 +41,8 @@ struct Told {
     /// Why it is not asked any more.
     gone: Option<String>,
     refused: bool,
+    /// Whether it has something that is wanted.
+    offers: bool,
 }
 
 impl Asked {
@@ -104,14 +105,14 @@ impl Offer {
             .collect()
             .await;
         let mut sources = vec![Asked { cache, substituter: None, told: Mutex::default() }];
-        let mut substituters = Vec::new();
+        let mut unread = Vec::new();
         for (url, opened) in opened {
             match opened {
                 Ok(source) if sources.iter().any(|known| known.cache.url() == source.url()) => {}
                 Ok(cache) => {
                     sources.push(Asked { cache, substituter: Some(url.to_owned()), told: Mutex::default() });
                 }
-                Err(error) if error.is_about_the_url() => substituters.push(url.to_owned()),
+                Err(error) if error.is_about_the_url() => unread.push(url.to_owned()),
                 Err(error) => sink(left_out(&error)),
             }
         }
@@ -124,14 +125,17 @@ impl Offer {
                 |text: String| TrustedPublicKey::parse(&text).map_err(|source| ClientError::Key { text, source });
             Some(texts.map(parse).collect::<Result<_, _>>()?)
         };
-        Ok(Self { sources, substituters, keys, at_once: connections.at_once() })
+        Ok(Self { sources, unread, keys, at_once: connections.at_once() })
     }
 
-    /// The substituters that Nix is to ask, the named cache first. One that gave no answer would end Nix's commands.
-    pub(crate) fn substituters(&self) -> Vec<String> {
+    /// The substituters that offer what is wanted, the named cache first, and all others that may have it. Nix asks those
+    /// with the best priority first, and one that answers nonsense would end its commands.
+    fn substituters(&self) -> (Vec<String>, Vec<String>) {
         let answering = self.sources.iter().filter(|source| !source.is_gone());
-        let answering = answering.map(|source| source.substituter.clone().unwrap_or_else(|| source.cache.url()));
-        answering.chain(self.substituters.iter().cloned()).collect()
+        let (offering, others): (Vec<&Asked>, Vec<&Asked>) = answering.partition(|source| source.told().offers);
+        let name = |source: &Asked| source.substituter.clone().unwrap_or_else(|| source.cache.url());
+        let others = others.into_iter().map(name).chain(self.unread.iter().cloned());
+        (offering.into_iter().map(name).collect(), others.collect())
     }
 
     /// What the first cache that has a path, signed by a trusted key, says of it. As with Nix, a cache whose
@@ -141,7 +145,10 @@ impl Offer {
         for source in &self.sources {
             let was_gone = source.is_gone();
             let error = match self.ask(source, path, sink).await {
-                Ok(Some(cached)) => return Ok(Some(cached)),
+                Ok(Some(cached)) => {
+                    source.told().offers = true;
+                    return Ok(Some(cached));
+                }
                 Ok(None) => continue,
                 Err(error) => error,
             };
@@ -226,8 +233,10 @@ pub struct RealisePlan {
     pub fill: FillPlan,
     /// Sizes of what is fetched.
     pub cached: BTreeMap<StorePath, Cached>,
-    /// The caches that Nix is to ask: those that answered, and those that only Nix can read.
+    /// The caches that have what is fetched.
     pub substituters: Vec<String>,
+    /// Other caches of Nix's configuration, which may have what does not arrive from those.
+    pub others: Vec<String>,
     /// What the cache says of what is built locally; a path that it says nothing of is simply not there.
     pub withheld: BTreeMap<StorePath, WithheldEntry>,
 }
@@ -302,7 +311,7 @@ pub async fn plan(
         }
         frontier.retain(|path| !status.contains_key(path));
     }
-    plan.substituters = offer.substituters();
+    (plan.substituters, plan.others) = offer.substituters();
     plan.fill = plan_fill(&plan.wanted, &status, graph).map_err(|gaps| ClientError::Gaps { gaps })?;
     Ok(plan)
 }

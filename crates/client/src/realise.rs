@@ -41,30 +41,45 @@ pub async fn realise(
 ) -> Result<Realised, ClientError> {
     let mut realised = Realised::default();
     let setting = |name: &str, value: String| (name.to_owned(), value);
-    let fetching = nix.with_options([
-        // Named as a whole: a cache that gives no answer would end the command, although another one has the path.
-        setting("substituters", plan.substituters.join(" ")),
-        setting("extra-trusted-public-keys", public_keys.join(" ")),
-        // What Nix remembers of a cache may be older than the plan: a path that was missing, or one that
-        // was signed by another key.
-        setting("narinfo-cache-negative-ttl", "0".to_owned()),
-        setting("narinfo-cache-positive-ttl", "0".to_owned()),
-    ]);
+    let fetching = |other: Option<&String>| {
+        let substituters: Vec<&str> = plan.substituters.iter().chain(other).map(String::as_str).collect();
+        nix.with_options([
+            // Named as a whole: a cache that answers nonsense would end the command, although another one has the path.
+            setting("substituters", substituters.join(" ")),
+            setting("extra-trusted-public-keys", public_keys.join(" ")),
+            // What Nix remembers of a cache may be older than the plan: a path that was missing, or one that
+            // was signed by another key.
+            setting("narinfo-cache-negative-ttl", "0".to_owned()),
+            setting("narinfo-cache-positive-ttl", "0".to_owned()),
+        ])
+    };
     // What a hole is made from is there when its turn comes. No cache can make a build fail.
     let building = nix.with_options([setting("substituters", String::new())]);
     for step in &plan.fill.steps {
         match step {
             Step::Fetch(paths) => {
                 let is_possible = |path: &&StorePath| !plan.needs(path, &realised.failed, &realised.missing, graph);
-                let paths: BTreeSet<StorePath> = paths.iter().filter(is_possible).cloned().collect();
-                let targets: Vec<Target> = paths.iter().cloned().map(Target::Path).collect();
-                let outcome = fetching.realise(&targets, sink).await?;
-                let arrived = nix.path_info(paths.iter().cloned()).await?;
-                let missing: Vec<StorePath> =
-                    paths.iter().filter(|path| !arrived.contains_key(path)).cloned().collect();
+                let mut missing: BTreeSet<StorePath> = paths.iter().filter(is_possible).cloned().collect();
+                let mut said: Vec<String> = Vec::new();
+                // What does not arrive from where it was seen may be elsewhere; one by one, since one may spoil the rest.
+                for other in std::iter::once(None).chain(plan.others.iter().map(Some)) {
+                    let targets: Vec<Target> = missing.iter().cloned().map(Target::Path).collect();
+                    let outcome = fetching(other).realise(&targets, sink).await?;
+                    let arrived = nix.path_info(missing.iter().cloned()).await?;
+                    missing.retain(|path| !arrived.contains_key(path));
+                    if missing.is_empty() {
+                        break;
+                    }
+                    let new = outcome.warnings.into_iter().chain(outcome.errors);
+                    for message in new {
+                        if !said.contains(&message) {
+                            said.push(message);
+                        }
+                    }
+                }
                 if !missing.is_empty() {
                     realised.missing.extend(missing);
-                    realised.said.extend(outcome.warnings.into_iter().chain(outcome.errors));
+                    realised.said.extend(said);
                 }
             }
             Step::Build(derivations) => {

@@ -372,7 +372,7 @@ impl Follow<'_> {
                 let message = ["error:", "warning:"]
                     .iter()
                     .fold(message.trim(), |message, word| message.strip_prefix(word).unwrap_or(message).trim_start());
-                if line.level == WARNING && cause::is_about_settings(message) {
+                if cause::is_about_settings(message) {
                     return;
                 }
                 let said = if line.level == WARNING { &mut self.outcome.warnings } else { &mut self.outcome.errors };

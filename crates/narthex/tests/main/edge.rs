@@ -12,18 +12,21 @@ use std::time::{Duration, Instant};
 
 /// `greeting` and `host-coreutils`, published; and the key.
 struct Published {
+    /// Its folder goes with it.
+    world: World,
     state: PathBuf,
     greeting: String,
     key: String,
 }
 
-fn publish(world: &World) -> Published {
+fn publish() -> Published {
+    let world = World::new("2.8");
     let (store, state) = (world.empty_store("publisher"), world.folder("published"));
     let said =
         world.narthex(&store, &state, &["run", "/examples/cuda", "-A", "greeting", "--format", "json"]).expect(0);
     let greeting = text(row(&said.rows(), "greeting", "out"), "path").to_owned();
     let serving = Serving::start(&state, world.dir.path().join("requests"));
-    Published { state, greeting, key: serving.public_key.clone() }
+    Published { state, greeting, key: serving.public_key.clone(), world }
 }
 
 fn realise(world: &World, store: &Store, cache: &str, more: &[&str]) -> Said {
@@ -41,8 +44,7 @@ fn says(said: &Said, parts: &[&str]) {
 /// More half-sent requests and idle connections than the server may have files, and it goes on answering.
 #[test]
 fn half_sent_requests_do_not_stop_the_server() {
-    let world = World::new("2.8");
-    let published = publish(&world);
+    let published = publish();
     let serve = format!(
         "ulimit -n 256; exec {} --state {} serve --listen 127.0.0.1:0",
         program().display(),
@@ -83,10 +85,13 @@ fn logs_and_paths_with_every_character_can_be_had() {
         std::fs::write(world.extra().join("set.nix"), &set).unwrap();
         let (store, state) = (world.store("client"), world.folder("state"));
         let run = |command: &[&str]| world.enter(&store, &state, command).output().unwrap();
+        // Nix gives logs of what it knows, and looks for derivations under plain names only.
+        let known = success(run(&["nix-instantiate", "-E", "builtins.attrValues (import /extra/set.nix)"]));
         let option = ["--option", "substituters", &serving.url, "--option", "trusted-public-keys", &serving.public_key];
         for name in names {
-            let row = published.iter().find(|row| row["attr"].as_str() == Some(name)).unwrap();
+            let row = published.iter().find(|row| row["name"] == format!("{name}-1")).unwrap();
             let (path, deriver) = (text(row, "path"), text(row, "deriver"));
+            assert!(known.contains(deriver), "{nix}: {deriver} is none of\n{known}");
             let log = ["nix", "--extra-experimental-features", "nix-command", "log", deriver];
             let said = success(run(&[&log[..], &option].concat()));
             assert!(said.contains(&format!("built {name}")), "{nix} {name}: {said}");
@@ -118,9 +123,8 @@ fn logs_and_paths_with_every_character_can_be_had() {
 /// A cache behind a password and an authority of its own, which only Nix's configuration knows.
 #[test]
 fn what_nix_has_configured_for_connections_holds() {
-    let publisher = World::new("2.8");
-    let published = publish(&publisher);
-    let work = publisher.folder("tls");
+    let published = publish();
+    let work = published.world.folder("tls");
     let openssl = |arguments: &str| {
         let output = Command::new("openssl").args(arguments.split(' ')).current_dir(&work).output();
         success(output.expect("openssl is installed"));
@@ -174,7 +178,7 @@ fn what_nix_has_configured_for_connections_holds() {
 /// arrives all the same.
 #[test]
 fn substituters_that_fail_are_named_and_the_others_go_on() {
-    let published = publish(&World::new("2.8"));
+    let published = publish();
     let gone = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", listener.local_addr().unwrap())
@@ -219,7 +223,7 @@ fn substituters_that_fail_are_named_and_the_others_go_on() {
 /// A NAR that is cut short is something that did not arrive: no build failed, and what else there is arrives.
 #[test]
 fn what_did_not_arrive_is_no_failed_build() {
-    let published = publish(&World::new("2.8"));
+    let published = publish();
     let objects = published.state.join("objects");
     let narinfo = |path: &str| std::fs::read_to_string(objects.join(format!("{}.narinfo", &path[11..43]))).unwrap();
     let url =
@@ -253,15 +257,16 @@ fn what_did_not_arrive_is_no_failed_build() {
 /// A daemon that does not trust the user remembers that a path was missing, and takes no setting that says otherwise.
 #[test]
 fn a_user_whom_the_daemon_does_not_trust_is_told_what_it_remembers() {
-    let published = publish(&World::new("2.8"));
+    let published = publish();
     for nix in ["2.8", "2.26", "2.34"] {
         let world = World::new(nix);
         let folder = world.folder("objects");
         std::fs::copy(published.state.join("objects/nix-cache-info"), folder.join("nix-cache-info")).unwrap();
         let (_nginx, url) = nginx(&folder, &world.folder("nginx"));
         let (store, state) = (world.empty_store("client"), world.folder("state"));
-        let configuration = format!("trusted-substituters = {url}\ntrusted-public-keys = {}", published.key);
-        let daemon = ["env", &format!("NIX_CONFIG={configuration}"), "nix-daemon"];
+        // As nix.conf says it to the daemon and to all users.
+        let configuration = format!("NIX_CONFIG=trusted-substituters = {url}\ntrusted-public-keys = {}", published.key);
+        let daemon = ["env", &configuration, "nix-daemon"];
         let mut daemon = world.enter(&store, &state, &daemon);
         let _daemon = Running(daemon.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let socket = world.dir.path().join("client/var/nix/daemon-socket/socket");
@@ -272,7 +277,18 @@ fn a_user_whom_the_daemon_does_not_trust_is_told_what_it_remembers() {
         }
         let as_user = |command: &[&str], id: &str| {
             let home = format!("HOME=/tmp/narthex-{}-{id}", world.dir.path().file_name().unwrap().to_str().unwrap());
-            let who = ["setpriv", "--reuid", id, "--regid", id, "--clear-groups", "env", "NIX_REMOTE=daemon", &home];
+            let who = [
+                "setpriv",
+                "--reuid",
+                id,
+                "--regid",
+                id,
+                "--clear-groups",
+                "env",
+                "NIX_REMOTE=daemon",
+                &home,
+                &configuration,
+            ];
             Said::of(world.enter(&store, &state, &[&who[..], command].concat()).output().unwrap())
         };
         let fetch = ["nix-store", "--realise", &published.greeting, "--option", "substituters", &url];

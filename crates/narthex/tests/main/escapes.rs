@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 /// The screen is cleared, a title set, a line turned around, an old control character, and something that is not seen.
 const HOSTILE: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{2066}\u{200b}\u{feff}\u{7f}\u{8}";
 
-/// Neither stream holds anything that a terminal obeys, and there is something on one of them.
+/// Neither stream holds anything that a terminal obeys.
 #[track_caller]
 fn clean(what: &str, output: &Output) -> String {
     let mut all = String::new();
@@ -21,7 +21,7 @@ fn clean(what: &str, output: &Output) -> String {
         }
         all.push_str(&text);
     }
-    assert!(!all.is_empty() && output.status.code() != Some(255), "{what}: {output:?}");
+    assert!(output.status.code().is_some_and(|code| code < 5), "{what}: {output:?}");
     all
 }
 
