@@ -1,12 +1,13 @@
 //! The audit of one output.
 
-use crate::container::{Limits, walk};
+use crate::container::{Limits, Spent, walk};
 use crate::corpus::Corpus;
 use crate::finding::{Finding, Gap, Place};
 use crate::scan::Scan;
 use crate::texts::{LicenseText, TextHash, is_license_text};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 
 /// One regular file of an output.
 #[derive(Debug)]
@@ -38,32 +39,101 @@ pub struct Report {
     /// The files that are license texts by their names; those in archives are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<LicenseText>,
+    /// Stretches that look encrypted or compressed and that nothing accounts for. They say nothing by themselves: vendors and free
+    /// packages have such as well. Where the build could read what is withheld, it may be in there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opaque: Vec<(Place, Gap)>,
+}
+
+/// How much work is left for one path: its files together may unpack to so much, beside what each may in proportion
+/// to its size. Work is counted and never timed, so that the same bytes always give the same report.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    bytes: u64,
+    members: usize,
+}
+
+impl Default for Budget {
+    /// 64 GiB and four million members.
+    fn default() -> Self {
+        Self { bytes: 64 << 30, members: 4_000_000 }
+    }
 }
 
 /// Looks for the corpus's material in an output; the same input gives the same report, however many
 /// threads there are.
 pub fn audit(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits) -> Report {
-    let found: Vec<(Vec<Finding>, u64)> = files
+    audit_within(files, corpus, limits, &mut Budget::default())
+}
+
+/// Does so for a part of the files of an output, all of which share a budget.
+///
+/// Files are read beside each other as long as each takes little memory and work. Those that take more are read
+/// again, one after the other: what they unpack to is in memory once, however many threads and outputs there are.
+pub fn audit_within(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits, budget: &mut Budget) -> Report {
+    let mut found: Vec<(Found, Spent)> = files
         .par_iter()
         .map(|file| {
-            let place = Place { file: file.path.clone(), members: Vec::new() };
-            match &file.contents {
-                Contents::Bytes(bytes) => {
-                    let mut scan = Scan { corpus, findings: Vec::new() };
-                    walk(place, bytes, limits, &mut scan);
-                    (scan.findings, bytes.len() as u64)
-                }
-                Contents::Unreadable(why) => {
-                    (vec![Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.clone()) }], 0)
-                }
-            }
+            let size = if let Contents::Bytes(bytes) = file.contents { bytes.len() as u64 } else { 0 };
+            look(file, corpus, limits.beside_others(size))
         })
         .collect();
-    Report {
-        bytes: found.iter().map(|(_, bytes)| bytes).sum(),
-        findings: found.into_iter().flat_map(|(findings, _)| findings).collect(),
+    for (file, found) in files.iter().zip(&mut found).filter(|(_, (_, spent))| spent.bounded) {
+        let limits = Limits {
+            total_bytes: limits.total_bytes.min(budget.bytes),
+            members: limits.members.min(budget.members),
+            ..limits
+        };
+        *found = alone(|| look(file, corpus, limits));
+        budget.bytes -= found.1.bytes.min(budget.bytes);
+        budget.members -= found.1.members.min(budget.members);
+    }
+    let mut report = Report {
         files: files.iter().map(|file| file.path.clone()).collect(),
         texts: files.iter().filter_map(license_text).collect(),
+        ..Report::default()
+    };
+    for (found, _) in found {
+        report.bytes += found.bytes;
+        report.findings.extend(found.findings);
+        report.opaque.extend(found.opaque);
+    }
+    report
+}
+
+/// What was seen of one file.
+#[derive(Default)]
+struct Found {
+    findings: Vec<Finding>,
+    opaque: Vec<(Place, Gap)>,
+    bytes: u64,
+}
+
+fn look(file: &AuditFile<'_>, corpus: &Corpus, limits: Limits) -> (Found, Spent) {
+    let place = Place { file: file.path.clone(), members: Vec::new() };
+    match &file.contents {
+        Contents::Bytes(bytes) => {
+            let mut scan = Scan { corpus, findings: Vec::new(), opaque: Vec::new() };
+            let spent = walk(place, bytes, limits, &mut scan);
+            (Found { findings: scan.findings, opaque: scan.opaque, bytes: bytes.len() as u64 }, spent)
+        }
+        Contents::Unreadable(why) => {
+            let findings = vec![Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.clone()) }];
+            (Found { findings, ..Found::default() }, Spent::default())
+        }
+    }
+}
+
+/// Does something while nobody else of this process does such a thing.
+///
+/// This is one thread that everybody waits for. A lock would not do: whoever holds it works with rayon, which may
+/// give the same thread another file meanwhile that waits for the same lock.
+fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    static ALONE: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
+    let pool = ALONE.get_or_init(|| rayon::ThreadPoolBuilder::new().num_threads(1).stack_size(16 << 20).build().ok());
+    match pool {
+        Some(pool) => pool.install(work),
+        None => work(),
     }
 }
 

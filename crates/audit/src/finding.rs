@@ -150,6 +150,12 @@ pub enum Gap {
     TooLarge(u64),
     /// Archives have more members than the limit.
     TooMany(usize),
+    /// Unpacked members would be larger than the limit for all that is in memory at once, in bytes.
+    TooMuchMemory(u64),
+    /// It has more marks of archives that lead nowhere than its size explains.
+    TooManyMarks,
+    /// So many bytes look encrypted or compressed, and nothing tells of what kind they are.
+    Opaque(u64),
     /// The binary's headers contradict themselves.
     BrokenBinary(String),
 }
@@ -163,6 +169,11 @@ impl fmt::Display for Gap {
             Self::TooDeep(depth) => write!(f, "archives are nested more than {depth} deep"),
             Self::TooLarge(bytes) => write!(f, "it unpacks to more than {bytes} bytes"),
             Self::TooMany(members) => write!(f, "it has more than {members} members"),
+            Self::TooMuchMemory(bytes) => write!(f, "reading it takes more than {bytes} bytes of memory"),
+            Self::TooManyMarks => write!(f, "it has more marks of archives that lead nowhere than its size explains"),
+            Self::Opaque(bytes) => {
+                write!(f, "{bytes} bytes look encrypted or compressed, and nothing tells of what kind they are")
+            }
             Self::BrokenBinary(why) => write!(f, "the binary cannot be read: {why}"),
         }
     }

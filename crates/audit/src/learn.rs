@@ -131,7 +131,9 @@ fn walk_all(files: &[AuditFile<'_>], limits: Limits, visitor: &mut dyn Visitor) 
     for file in files {
         let place = Place { file: file.path.clone(), members: Vec::new() };
         match &file.contents {
-            Contents::Bytes(bytes) => walk(place, bytes, limits, visitor),
+            Contents::Bytes(bytes) => {
+                walk(place, bytes, limits, visitor);
+            }
             Contents::Unreadable(why) => visitor.gap(place, Gap::Unreadable(why.clone())),
         }
     }
@@ -265,6 +267,11 @@ impl Visitor for Learn<'_> {
     fn gap(&mut self, place: Place, gap: Gap) {
         self.learned.gaps.push((place, gap));
     }
+
+    /// What lies unnamed in a vendor's file is mostly somebody else's.
+    fn carves(&self) -> bool {
+        false
+    }
 }
 
 struct LearnFree<'a> {
@@ -311,6 +318,11 @@ impl Visitor for LearnFree<'_> {
 
     fn gap(&mut self, place: Place, gap: Gap) {
         self.learned.gaps.push((place, gap));
+    }
+
+    /// What lies unnamed in a vendor's file is mostly somebody else's.
+    fn carves(&self) -> bool {
+        false
     }
 }
 

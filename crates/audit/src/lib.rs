@@ -33,7 +33,7 @@ mod scan;
 mod strings;
 mod texts;
 
-pub use audit::{AuditFile, Contents, Report, audit};
+pub use audit::{AuditFile, Budget, Contents, Report, audit, audit_within};
 pub use container::Limits;
 pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Origin};
 pub use explain::{FunctionHit, function_hits};
@@ -51,13 +51,13 @@ pub fn fuzz_container(bytes: &[u8]) {
         }
         fn gap(&mut self, _: Place, _: Gap) {}
     }
-    let limits = Limits { depth: 4, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 1000 };
+    let limits = Limits { depth: 4, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 1000, memory: 4 << 20 };
     container::walk(Place { file: "input".to_owned(), members: Vec::new() }, bytes, limits, &mut Nobody);
 }
 
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
-pub const SCANNER_VERSION: u32 = 5;
+pub const SCANNER_VERSION: u32 = 6;
 
 /// Reads the bytes as every kind of binary that there is. For fuzzing alone.
 #[doc(hidden)]

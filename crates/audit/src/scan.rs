@@ -1,7 +1,7 @@
 //! The scanners, one after the other over one file's bytes.
 
 use crate::binary::Links;
-use crate::container::{Kind, Visitor};
+use crate::container::{Kind, Opaque, Visitor};
 use crate::copies::{self, Own, Same};
 use crate::corpus::Corpus;
 use crate::finding::{Finding, Gap, Place};
@@ -23,6 +23,8 @@ pub(crate) struct Subject<'a> {
 pub(crate) struct Scan<'a> {
     pub(crate) corpus: &'a Corpus,
     pub(crate) findings: Vec<Finding>,
+    /// Gaps that count only where something withheld was at hand when the output was built.
+    pub(crate) opaque: Vec<(Place, Gap)>,
 }
 
 impl Visitor for Scan<'_> {
@@ -50,6 +52,10 @@ impl Visitor for Scan<'_> {
 
     fn gap(&mut self, place: Place, gap: Gap) {
         self.findings.push(Finding::NotFullyAudited { place, gap });
+    }
+
+    fn opaque(&mut self, place: &Place, opaque: Opaque) {
+        self.opaque.push((place.clone(), Gap::Opaque(opaque.bytes)));
     }
 }
 

@@ -162,6 +162,17 @@ impl<'a> Iterator for Containers<'a> {
     }
 }
 
+/// Where the container at a magic number ends, if it is whole and holds nothing but code for GPUs.
+pub(crate) fn container_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let (Ok(container), end) = container_at(bytes, at)? else { return None };
+    let is_device = |entry: &Entry<'_>| match (entry.kind, entry.compression) {
+        (EntryKind::Cubin, Compression::None) => looks_like_cubin(entry.payload),
+        (EntryKind::Ptx | EntryKind::Cubin, _) => true,
+        (EntryKind::Other(_), _) => false,
+    };
+    container.entries.iter().all(is_device).then_some(end)
+}
+
 /// The container at a magic number and where it ends or, where it is broken, its last whole entry ends.
 fn container_at(bytes: &[u8], at: usize) -> Option<(<Containers<'_> as Iterator>::Item, usize)> {
     const VERSION: u16 = 1;

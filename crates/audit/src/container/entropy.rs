@@ -1,0 +1,118 @@
+//! Tells bytes that look encrypted or compressed and are of no kind that anybody knows.
+//!
+//! Samples are compared with even chance: in random bytes each value is as frequent as any other, and in code, texts and
+//! tables none is. Media say what they are by their structure, which is followed as far as it goes. A finding of its own
+//! this is not: policy asks for it only where something withheld was at hand when the bytes were made.
+
+use super::{little, number};
+use std::ops::Range;
+
+/// How many bytes look random, one right behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Opaque {
+    pub(crate) bytes: u64,
+}
+
+/// Fewer bytes than this are not looked at: keys, checksums and small tables.
+const LEAST: usize = 64 << 10;
+/// From each stretch of this size a sample is taken.
+const STRETCH: usize = 16 << 10;
+/// Size of a sample. Each value is in it four times, if all are as frequent.
+const SAMPLE: usize = 1024;
+/// The sum of squared deviations, in units of what is expected, is 255 ± 23 for random bytes. Deflated data has up to 400, and
+/// machine code some thousand.
+const RANDOM: u64 = 400;
+
+/// The bytes of the range that look random and that nothing accounts for; `read` are the parts that were read.
+pub(crate) fn opaque(bytes: &[u8], range: Range<usize>, read: &[Range<usize>]) -> Option<Opaque> {
+    if range.len() < LEAST {
+        return None;
+    }
+    let media = if range.start == 0 { media(bytes).min(range.end) } else { range.start };
+    let is_read = |part: &Range<usize>| {
+        part.start < media || read.iter().any(|read| read.start < part.end && part.start < read.end)
+    };
+    let (mut run, mut total) = (0, 0u64);
+    for at in range.clone().step_by(STRETCH) {
+        let part = at..(at + STRETCH).min(range.end);
+        let looks = part.len() == STRETCH && !is_read(&part) && is_random(&bytes[at..at + SAMPLE]);
+        run = if looks { run + STRETCH } else { 0 };
+        // The first stretches of a run count once it is long enough.
+        total += if run == LEAST { LEAST as u64 } else if run > LEAST { STRETCH as u64 } else { 0 };
+    }
+    (total > 0).then_some(Opaque { bytes: total })
+}
+
+fn is_random(sample: &[u8]) -> bool {
+    let mut counts = [0u64; 256];
+    sample.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    let squares: u64 = counts.iter().map(|count| count * count).sum();
+    // 256 / n times the sum of squares, less n.
+    squares * 256 / SAMPLE as u64 - SAMPLE as u64 <= RANDOM
+}
+
+/// How far the bytes are a picture, a sound, a film, a font or a printed page.
+fn media(bytes: &[u8]) -> usize {
+    let size = |size: Option<u64>| size.and_then(|size| usize::try_from(size).ok()).unwrap_or(0).min(bytes.len());
+    match bytes {
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => chunks(bytes, 8, |bytes, at| {
+            let end = bytes.get(at + 4..at + 8)? == b"IEND";
+            Some((12 + number::<4>(bytes, at, true)?, end))
+        }),
+        [0xff, 0xd8, 0xff, ..] => jpeg(bytes),
+        [b'R', b'I', b'F', b'F', ..] => size(little::<4>(bytes, 4).map(|size| size + 8)),
+        [b'O', b'g', b'g', b'S', ..] => chunks(bytes, 0, |bytes, at| {
+            let count = usize::from(*bytes.get(at + 26).filter(|_| bytes[at..].starts_with(b"OggS"))?);
+            let segments = bytes.get(at + 27..at + 27 + count)?;
+            Some((27 + count as u64 + segments.iter().map(|size| u64::from(*size)).sum::<u64>(), false))
+        }),
+        [b'w', b'O', b'F', b'F' | b'2', ..] => size(number::<4>(bytes, 8, true)),
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => chunks(bytes, 0, |bytes, at| {
+            let kind = bytes.get(at + 4..at + 8)?;
+            let length = match number::<4>(bytes, at, true)? {
+                1 => number::<8>(bytes, at + 8, true)?,
+                length => length,
+            };
+            (length >= 8 && kind.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ')).then_some((length, false))
+        }),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..]
+        | [b'f', b'L', b'a', b'C', 0, ..]
+        | [b'I', b'D', b'3', 2..=4, ..]
+        | [0x1a, 0x45, 0xdf, 0xa3, ..]
+        | [b'%', b'P', b'D', b'F', b'-', ..]
+        | [b'A', b'T', b'&', b'T', b'F', b'O', b'R', b'M', ..] => bytes.len(),
+        _ => 0,
+    }
+}
+
+/// Follows pieces that say how long they are, until one says that it is the last or none follows.
+fn chunks(bytes: &[u8], mut at: usize, piece: impl Fn(&[u8], usize) -> Option<(u64, bool)>) -> usize {
+    while let Some((length, is_last)) = piece(bytes, at) {
+        at = usize::try_from(length).ok().and_then(|length| at.checked_add(length)).unwrap_or(bytes.len());
+        if is_last || at >= bytes.len() || length == 0 {
+            break;
+        }
+    }
+    at.min(bytes.len())
+}
+
+/// Follows the segments of a JPEG, and between them the picture, in which no other mark stands.
+fn jpeg(bytes: &[u8]) -> usize {
+    let mut at = 2;
+    while let Some([0xff, mark]) = bytes.get(at..at + 2) {
+        match mark {
+            0xd9 => return at + 2,
+            0xff => at += 1,
+            0xd0..=0xd8 | 1 => at += 2,
+            0xda => {
+                at += 2 + number::<2>(bytes, at + 2, true).unwrap_or(0) as usize;
+                let rest = bytes.get(at..).unwrap_or_default();
+                let marks = memchr::memchr_iter(0xff, rest);
+                let is_mark = |found: &usize| !matches!(rest.get(found + 1), None | Some(0 | 0xff | 0xd0..=0xd7));
+                at += marks.into_iter().find(is_mark).unwrap_or(rest.len());
+            }
+            _ => at += 2 + number::<2>(bytes, at + 2, true).unwrap_or(0) as usize,
+        }
+    }
+    at.min(bytes.len())
+}
