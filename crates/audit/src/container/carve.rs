@@ -28,6 +28,8 @@ const SHORTEST: usize = 32;
 enum Came {
     /// It leads nowhere.
     Nothing,
+    /// It was read for a good part and shown; the search goes on right behind the mark.
+    Part,
     /// It was read up to here; the search goes on behind it.
     Read(usize),
 }
@@ -38,7 +40,7 @@ impl Walk<'_> {
         if range.len() < SHORTEST || !self.visitor.carves() {
             return;
         }
-        // Not more than twice the bytes, in steps of which reading a byte is one; small files are cheap anyway.
+        // In steps of which reading a byte is one; small files are cheap anyway.
         let mut room = (range.len() as u64).saturating_mul(4).saturating_add(4 << 20);
         let mut read: Vec<Range<usize>> = Vec::new();
         if let Err(gap) = self.search(place, bytes, range.clone(), &mut room, &mut read) {
@@ -75,6 +77,7 @@ impl Walk<'_> {
                         read.push(candidate.start..end);
                         at = end.max(candidate.start + 1);
                     }
+                    Came::Part => {}
                     Came::Nothing => {
                         let spent = self.limits.total_bytes - self.bytes_left - before;
                         *room = room.checked_sub(spent + 64).ok_or(Gap::TooManyMarks)?;
@@ -181,10 +184,10 @@ impl Walk<'_> {
         match gap {
             None => Ok(Came::Read(end)),
             // Other formats cut such data into pieces, each with a header of its own.
-            Some(Gap::BrokenArchive(_)) if kind == Kind::Zlib => Ok(Came::Nothing),
+            Some(Gap::BrokenArchive(_)) if kind == Kind::Zlib => Ok(Came::Part),
             Some(gap) => {
                 self.gap(member, gap);
-                Ok(Came::Nothing)
+                Ok(Came::Part)
             }
         }
     }
@@ -235,7 +238,7 @@ impl Walk<'_> {
             None => Ok(Came::Read(begin + data.len() - left)),
             Some(gap) => {
                 self.gap(member, gap);
-                Ok(Came::Nothing)
+                Ok(Came::Part)
             }
         }
     }

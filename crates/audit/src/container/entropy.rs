@@ -5,6 +5,7 @@
 //! this is not: policy asks for it only where something withheld was at hand when the bytes were made.
 
 use super::{little, number};
+use std::cmp::Ordering;
 use std::ops::Range;
 
 /// How many bytes look random, one right behind the other.
@@ -13,19 +14,21 @@ pub(crate) struct Opaque {
     pub(crate) bytes: u64,
 }
 
-/// Fewer bytes than this are not looked at: keys, checksums and small tables.
-const LEAST: usize = 64 << 10;
+/// Shorter runs are not counted: keys, checksums and small tables.
+const RUN: usize = 64 << 10;
+/// Fewer bytes in all are not told of. Cryptographic libraries have tables of up to 200 kB.
+const LEAST: u64 = 256 << 10;
 /// From each stretch of this size a sample is taken.
 const STRETCH: usize = 16 << 10;
 /// Size of a sample. Each value is in it four times, if all are as frequent.
 const SAMPLE: usize = 1024;
 /// The sum of squared deviations, in units of what is expected, is 255 ± 23 for random bytes. Deflated data has up to 400, and
-/// machine code some thousand.
-const RANDOM: u64 = 400;
+/// machine code some thousand. Less than 150 is more even than chance: tables that have each value as often as any other.
+const RANDOM: Range<u64> = 150..400;
 
 /// The bytes of the range that look random and that nothing accounts for; `read` are the parts that were read.
 pub(crate) fn opaque(bytes: &[u8], range: Range<usize>, read: &[Range<usize>]) -> Option<Opaque> {
-    if range.len() < LEAST {
+    if (range.len() as u64) < LEAST {
         return None;
     }
     let media = if range.start == 0 { media(bytes).min(range.end) } else { range.start };
@@ -38,9 +41,13 @@ pub(crate) fn opaque(bytes: &[u8], range: Range<usize>, read: &[Range<usize>]) -
         let looks = part.len() == STRETCH && !is_read(&part) && is_random(&bytes[at..at + SAMPLE]);
         run = if looks { run + STRETCH } else { 0 };
         // The first stretches of a run count once it is long enough.
-        total += if run == LEAST { LEAST as u64 } else if run > LEAST { STRETCH as u64 } else { 0 };
+        total += match run.cmp(&RUN) {
+            Ordering::Less => 0,
+            Ordering::Equal => RUN as u64,
+            Ordering::Greater => STRETCH as u64,
+        };
     }
-    (total > 0).then_some(Opaque { bytes: total })
+    (total >= LEAST).then_some(Opaque { bytes: total })
 }
 
 fn is_random(sample: &[u8]) -> bool {
@@ -48,7 +55,7 @@ fn is_random(sample: &[u8]) -> bool {
     sample.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
     let squares: u64 = counts.iter().map(|count| count * count).sum();
     // 256 / n times the sum of squares, less n.
-    squares * 256 / SAMPLE as u64 - SAMPLE as u64 <= RANDOM
+    RANDOM.contains(&(squares * 256 / SAMPLE as u64 - SAMPLE as u64))
 }
 
 /// How far the bytes are a picture, a sound, a film, a font or a printed page.

@@ -33,38 +33,47 @@ fn size(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 
-/// To the end of the last segment, section or table that lies in the bytes.
+/// To the end of the last segment, section or table. Of what a linker made, some may be cut off: then its reader says so.
+/// Objects are templates in some programs, with tables that are filled in later; these are none.
 fn elf(bytes: &[u8], steps: &mut u64) -> Option<usize> {
     let (wide, big) = (bytes[4] == 2, bytes[5] == 2);
     let long = |at: usize, wide_at: usize| {
         size(if wide { number::<8>(bytes, wide_at, big) } else { number::<4>(bytes, at, big) }.unwrap_or(u64::MAX))
     };
     let short = |at: usize, wide_at: usize| number::<2>(bytes, if wide { wide_at } else { at }, big).map(size);
-    let [segment, section] = if wide { [56, 64] } else { [32, 40] };
-    let mut tables = [
-        (long(0x1c, 0x20), short(0x2a, 0x36)?, short(0x2c, 0x38)?, segment, [0x10, 0x20], [0x4, 0x8]),
-        (long(0x20, 0x28), short(0x2e, 0x3a)?, short(0x30, 0x3c)?, section, [0x14, 0x20], [0x10, 0x18]),
+    let is_linked = matches!(number::<2>(bytes, 16, big), Some(2 | 3));
+    let (segments, sections) = (short(0x2c, 0x38)?, short(0x30, 0x3c)?);
+    // Where each table is, the size of its rows and how many there are, and what of a row says where a part lies.
+    let tables = [
+        (long(0x1c, 0x20), short(0x2a, 0x36)?, segments, if wide { 56 } else { 32 }, [0x4, 0x8], [0x10, 0x20]),
+        (long(0x20, 0x28), short(0x2e, 0x3a)?, sections, if wide { 64 } else { 40 }, [0x10, 0x18], [0x14, 0x20]),
     ];
-    tables[1].2 = if tables[1].2 == 0 && tables[1].0 != 0 { 1 } else { tables[1].2 };
     let mut end = None;
-    for (number, (table, entry, count, expected, sizes, offsets)) in tables.into_iter().enumerate() {
-        let Some(table_end) = table.checked_add(expected * count).filter(|end| *end <= bytes.len()) else { continue };
-        if count == 0 || entry != expected || table < 52 {
-            continue;
-        }
-        end = end.max(Some(table_end));
+    for (number, (table, entry, count, expected, offsets, sizes)) in tables.into_iter().enumerate() {
+        let table_end = table.checked_add(expected * count).filter(|end| *end <= bytes.len());
+        let Some(table_end) = table_end.filter(|_| count > 0 && entry == expected && table >= 52) else { continue };
+        let mut last = table_end;
         for row in 0..count {
             *steps += 8;
             let at = table + row * entry;
-            // Sections of zeros take no room in the file.
-            let is_empty = number == 1 && super::number::<4>(bytes, at + 4, big) == Some(8);
             let field = |[narrow_at, wide_at]: [usize; 2]| long(at + narrow_at, at + wide_at);
-            if let Some(row_end) = field(offsets).checked_add(field(sizes)).filter(|_| !is_empty) {
-                end = end.max(Some(row_end.min(bytes.len())));
+            // Sections of zeros take no room in the file.
+            if number == 0 || super::number::<4>(bytes, at + 4, big) != Some(8) {
+                last = last.max(field(offsets).checked_add(field(sizes))?);
             }
         }
+        if last > bytes.len() && !(is_linked && number == 0 && begins_in(bytes, table, wide, big)) {
+            continue;
+        }
+        end = end.max(Some(last.min(bytes.len())));
     }
     end
+}
+
+/// Whether the first segment begins in the bytes.
+fn begins_in(bytes: &[u8], table: usize, wide: bool, big: bool) -> bool {
+    let begin = if wide { number::<8>(bytes, table + 8, big) } else { number::<4>(bytes, table + 4, big) };
+    begin.is_some_and(|begin| size(begin) < bytes.len())
 }
 
 /// From the old header, which says where the new one is, to the last section or signature. `at` is the new one.

@@ -5,6 +5,7 @@
 
 use super::compressed::Pieces;
 use super::{Kind, cpio, elf, image, little, number, squashfs};
+use memchr::memmem;
 use std::io::{self, Read};
 
 #[derive(Debug, PartialEq)]
@@ -167,10 +168,7 @@ fn ends_as_zip(bytes: &[u8]) -> bool {
     const RECORD: usize = 22;
     let first = bytes.len().saturating_sub(RECORD + usize::from(u16::MAX));
     let tail = &bytes[first..];
-    (0..(tail.len() + 1).saturating_sub(RECORD)).rev().any(|at| {
-        if !tail[at..].starts_with(b"PK\x05\x06") {
-            return false;
-        }
+    memmem::rfind_iter(tail, b"PK\x05\x06").filter(|at| at + RECORD <= tail.len()).any(|at| {
         let field = |offset| number::<4>(tail, at + offset, false).unwrap_or(0);
         let ends = (at + RECORD) as u64 + little::<2>(tail, at + 20).unwrap_or(0) == tail.len() as u64;
         // Where the sizes need more room, a record before this one has them.
