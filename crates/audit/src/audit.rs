@@ -45,6 +45,21 @@ pub struct Report {
     pub opaque: Vec<(Place, Gap)>,
 }
 
+impl Report {
+    /// Whether the output is itself a file, so that its own name is one that scanners may have gone by.
+    pub fn is_of_a_file(&self) -> bool {
+        self.files.iter().any(String::is_empty)
+    }
+
+    /// The same report for a build that could read what is withheld: what nobody can look into counts as not audited.
+    pub fn counting_opaque(&self) -> Self {
+        let mut report = self.clone();
+        let opaque = std::mem::take(&mut report.opaque);
+        report.findings.extend(opaque.into_iter().map(|(place, gap)| Finding::NotFullyAudited { place, gap }));
+        report
+    }
+}
+
 /// How much work is left for one path: its files together may unpack to so much, beside what each may in proportion
 /// to its size. Work is counted and never timed, so that the same bytes always give the same report.
 #[derive(Clone, Copy, Debug)]
@@ -54,28 +69,36 @@ pub struct Budget {
 }
 
 impl Default for Budget {
-    /// 64 GiB and four million members.
+    /// 32 GiB and four million members.
     fn default() -> Self {
-        Self { bytes: 64 << 30, members: 4_000_000 }
+        Self { bytes: 32 << 30, members: 4_000_000 }
     }
 }
 
 /// Looks for the corpus's material in an output; the same input gives the same report, however many
 /// threads there are.
 pub fn audit(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits) -> Report {
-    audit_within(files, corpus, limits, &mut Budget::default())
+    audit_within(files, "", corpus, limits, &mut Budget::default())
 }
 
 /// Does so for a part of the files of an output, all of which share a budget.
 ///
 /// Files are read beside each other as long as each takes little memory and work. Those that take more are read
 /// again, one after the other: what they unpack to is in memory once, however many threads and outputs there are.
-pub fn audit_within(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits, budget: &mut Budget) -> Report {
+///
+/// `name` is what the output is called: where it is itself a file, that is the file's name.
+pub fn audit_within(
+    files: &[AuditFile<'_>],
+    name: &str,
+    corpus: &Corpus,
+    limits: Limits,
+    budget: &mut Budget,
+) -> Report {
     let mut found: Vec<(Found, Spent)> = files
         .par_iter()
         .map(|file| {
             let size = if let Contents::Bytes(bytes) = file.contents { bytes.len() as u64 } else { 0 };
-            look(file, corpus, limits.beside_others(size))
+            look(file, name, corpus, limits.beside_others(size))
         })
         .collect();
     for (file, found) in files.iter().zip(&mut found).filter(|(_, (_, spent))| spent.bounded) {
@@ -84,13 +107,13 @@ pub fn audit_within(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits, bu
             members: limits.members.min(budget.members),
             ..limits
         };
-        *found = alone(|| look(file, corpus, limits));
+        *found = alone(|| look(file, name, corpus, limits));
         budget.bytes -= found.1.bytes.min(budget.bytes);
         budget.members -= found.1.members.min(budget.members);
     }
     let mut report = Report {
         files: files.iter().map(|file| file.path.clone()).collect(),
-        texts: files.iter().filter_map(license_text).collect(),
+        texts: files.iter().filter_map(|file| license_text(file, name)).collect(),
         ..Report::default()
     };
     for (found, _) in found {
@@ -109,11 +132,11 @@ struct Found {
     bytes: u64,
 }
 
-fn look(file: &AuditFile<'_>, corpus: &Corpus, limits: Limits) -> (Found, Spent) {
+fn look(file: &AuditFile<'_>, name: &str, corpus: &Corpus, limits: Limits) -> (Found, Spent) {
     let place = Place { file: file.path.clone(), members: Vec::new() };
     match &file.contents {
         Contents::Bytes(bytes) => {
-            let mut scan = Scan { corpus, findings: Vec::new(), opaque: Vec::new() };
+            let mut scan = Scan { corpus, name, findings: Vec::new(), opaque: Vec::new() };
             let spent = walk(place, bytes, limits, &mut scan);
             (Found { findings: scan.findings, opaque: scan.opaque, bytes: bytes.len() as u64 }, spent)
         }
@@ -138,9 +161,9 @@ fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 /// A license text that can be read; one that cannot is a gap already.
-fn license_text(file: &AuditFile<'_>) -> Option<LicenseText> {
+fn license_text(file: &AuditFile<'_>, name: &str) -> Option<LicenseText> {
     match file.contents {
-        Contents::Bytes(bytes) if is_license_text(&file.path) => {
+        Contents::Bytes(bytes) if is_license_text(if file.path.is_empty() { name } else { &file.path }) => {
             let place = Place { file: file.path.clone(), members: Vec::new() };
             Some(LicenseText { place, sha256: TextHash::of(bytes) })
         }

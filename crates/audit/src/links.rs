@@ -81,8 +81,9 @@ pub(crate) fn is_driver(name: &str) -> bool {
 }
 
 /// A binary that is a driver's library, by its own name or by the one that others link.
-pub(crate) fn driver(place: &Place, links: &Links, findings: &mut Vec<Finding>) {
-    let name = place.innermost().rsplit('/').next().unwrap_or_default();
+pub(crate) fn driver(place: &Place, output: &str, links: &Links, findings: &mut Vec<Finding>) {
+    let name = Some(place.innermost()).filter(|name| !name.is_empty()).unwrap_or(output);
+    let name = name.rsplit('/').next().unwrap_or_default();
     let found = match &links.soname {
         Some(soname) if is_driver(soname) => Some((soname.clone(), DriverSign::Soname)),
         _ if is_driver(name) => Some((name.to_owned(), DriverSign::FileName)),

@@ -22,6 +22,8 @@ pub(crate) struct Subject<'a> {
 /// Runs the scanners over a file and everything inside it.
 pub(crate) struct Scan<'a> {
     pub(crate) corpus: &'a Corpus,
+    /// What the output is called, which is the name of a file that is all of it.
+    pub(crate) name: &'a str,
     pub(crate) findings: Vec<Finding>,
     /// Gaps that count only where something withheld was at hand when the output was built.
     pub(crate) opaque: Vec<(Place, Gap)>,
@@ -41,7 +43,7 @@ impl Visitor for Scan<'_> {
             Some(Err(error)) => self.gap(place.clone(), Gap::BrokenBinary(error.to_string())),
         }
         if subject.binary.is_some() {
-            links::driver(place, &subject.links, &mut self.findings);
+            links::driver(place, self.name, &subject.links, &mut self.findings);
         }
         if own.is_none() {
             own = copies::modified(&subject, self.corpus, &mut self.findings);

@@ -266,13 +266,22 @@ impl Catalog {
         Ok(())
     }
 
-    /// The report of an earlier audit of the same bytes with the same corpus and scanners, as JSON.
+    /// The report of an earlier audit of the same bytes with the same corpus and scanners, as JSON. `name` is what the path is
+    /// called; it matters for reports that were kept under one.
     ///
     /// # Errors
     /// When the catalog fails.
-    pub async fn audit(&self, nar: NarHash, corpus: &str, scanner: u32) -> Result<Option<String>, CatalogError> {
-        let row = sqlx::query("SELECT report FROM audits WHERE nar_hash = ? AND corpus = ? AND scanner = ?")
+    pub async fn audit(
+        &self,
+        nar: NarHash,
+        name: &str,
+        corpus: &str,
+        scanner: u32,
+    ) -> Result<Option<String>, CatalogError> {
+        let sql = "SELECT report FROM audits WHERE nar_hash = ? AND name IN ('', ?) AND corpus = ? AND scanner = ?";
+        let row = sqlx::query(sql)
             .bind(nar.to_string())
+            .bind(name)
             .bind(corpus)
             .bind(i64::from(scanner))
             .fetch_optional(&self.pool)
@@ -293,7 +302,7 @@ impl Catalog {
     ) -> Result<Vec<Record>, CatalogError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM decisions WHERE verdict = 'publish' AND (NOT EXISTS (SELECT 1 FROM audits \
-             WHERE audits.nar_hash = decisions.nar_hash AND corpus = ? AND scanner = ?) OR EXISTS (SELECT 1 FROM \
+             WHERE audits.nar_hash = decisions.nar_hash AND audits.name IN ('', decisions.name) AND corpus = ? AND scanner = ?) OR EXISTS (SELECT 1 FROM \
              json_each(reasons) WHERE value ->> 'code' IN (SELECT value FROM json_each(?)))) ORDER BY name, path"
         );
         let codes = serde_json::Value::from(codes).to_string();
@@ -301,15 +310,28 @@ impl Catalog {
         rows.iter().map(record).collect()
     }
 
-    /// Keeps a report, in place of those with an older corpus.
+    /// Keeps a report, in place of those with an older corpus. Where the path is itself a file, `name` is its name, and the report
+    /// counts for paths of that name alone; otherwise it is empty.
     ///
     /// # Errors
     /// When the catalog fails.
-    pub async fn put_audit(&self, nar: NarHash, corpus: &str, scanner: u32, report: &str) -> Result<(), CatalogError> {
+    pub async fn put_audit(
+        &self,
+        nar: NarHash,
+        name: &str,
+        corpus: &str,
+        scanner: u32,
+        report: &str,
+    ) -> Result<(), CatalogError> {
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("DELETE FROM audits WHERE nar_hash = ?").bind(nar.to_string()).execute(&mut *transaction).await?;
-        sqlx::query("INSERT INTO audits (nar_hash, corpus, scanner, report) VALUES (?, ?, ?, ?)")
+        sqlx::query("DELETE FROM audits WHERE nar_hash = ? AND name = ?")
             .bind(nar.to_string())
+            .bind(name)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("INSERT INTO audits (nar_hash, name, corpus, scanner, report) VALUES (?, ?, ?, ?, ?)")
+            .bind(nar.to_string())
+            .bind(name)
             .bind(corpus)
             .bind(i64::from(scanner))
             .bind(report)

@@ -1,6 +1,6 @@
 //! `narthex audit --recheck`: what was published is audited again when the corpus has grown.
 
-use crate::bytes::audit_unpacked;
+use crate::bytes::{audit_unpacked, name_in_key};
 use crate::corpus::{CorpusFileError, Shipped, load_corpus};
 use crate::known::{Recognized, recognize};
 use narthex_audit::{Corpus, SCANNER_VERSION};
@@ -92,7 +92,10 @@ pub async fn recheck(state: &State, rules: &Rules, sink: Sink<'_>) -> Result<Rec
         } else if changed != record {
             cache.catalog().put(&changed).await?;
         }
-        cache.catalog().put_audit(record.nar_hash, &id, SCANNER_VERSION, &text).await?;
+        cache
+            .catalog()
+            .put_audit(record.nar_hash, name_in_key(&record.path, &report), &id, SCANNER_VERSION, &text)
+            .await?;
     }
     cache.catalog().close().await;
     Ok(result)
@@ -110,7 +113,7 @@ fn audit_again(
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let root = folder.join("path");
     let unpacked = cache.unpack(&record.path, &root);
-    let report = unpacked.map(|()| audit_unpacked(&root, corpus));
+    let report = unpacked.map(|()| audit_unpacked(&root, &record.path, corpus));
     let _ = std::fs::remove_dir_all(&folder);
     report
 }

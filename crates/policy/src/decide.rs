@@ -73,6 +73,9 @@ pub struct Subject<'a> {
     /// Reasons of an earlier decision about the same NAR, given while the corpus lacks material that it had
     /// then: what withheld the path for its bytes goes on to do so.
     pub earlier: &'a [Reason],
+    /// Whether something withheld was among the inputs of its build, or what these refer to. Then what nobody can look into is not
+    /// audited.
+    pub read_withheld: bool,
 }
 
 /// What the declared licenses alone would come to, before anything is built: the verdict, and the
@@ -147,7 +150,8 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
     let asked = Asked::new(&subject.case, subject.provenance.facts());
     let about = rules.about(&asked);
     let Declared { terms, mut reasons } = declared(&asked, &about, &subject.provenance, rules);
-    match subject.report {
+    let counting = subject.report.filter(|_| subject.read_withheld).map(Report::counting_opaque);
+    match counting.as_ref().or(subject.report) {
         Some(report) => add_findings(subject.path.name(), &about, report, rules, &terms, &mut reasons),
         None => reasons.push(Reason::new(
             Code::AuditMissing,

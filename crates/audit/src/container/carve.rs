@@ -95,9 +95,8 @@ impl Walk<'_> {
             return candidates(bytes, group);
         }
         let chunks: Vec<usize> = group.clone().step_by(CHUNK).collect();
-        let mut found: Vec<Candidate> = (chunks.into_par_iter())
-            .flat_map_iter(|at| candidates(bytes, at..(at + CHUNK).min(group.end)))
-            .collect();
+        let mut found: Vec<Candidate> =
+            (chunks.into_par_iter()).flat_map_iter(|at| candidates(bytes, at..(at + CHUNK).min(group.end))).collect();
         found.sort_by_key(|candidate| candidate.start);
         found
     }

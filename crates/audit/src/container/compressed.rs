@@ -63,9 +63,7 @@ impl<'a> Piece<'a> {
             Kind::Xz => Self::Lzma(lzma(bytes, Stream::new_stream_decoder(DECODER_MEMORY, 0))?),
             Kind::Lzip => Self::Lzma(lzma(bytes, Stream::new_lzip_decoder(DECODER_MEMORY, 0))?),
             Kind::Lzma => Self::Lzma(lzma(bytes, Stream::new_lzma_decoder(DECODER_MEMORY))?),
-            Kind::Zstd => {
-                Self::Zstd(zstd::stream::read::Decoder::with_buffer(bytes).map_err(broken)?.single_frame())
-            }
+            Kind::Zstd => Self::Zstd(zstd::stream::read::Decoder::with_buffer(bytes).map_err(broken)?.single_frame()),
             Kind::Lz4 => {
                 let length = lz4::length(bytes).unwrap_or(bytes.len());
                 Self::Lz4(lz4::Frames::new(&bytes[..length]), bytes.len() - length)
@@ -165,9 +163,14 @@ impl Read for Pieces<'_> {
             if !self.goes_on() {
                 let rest = &self.bytes[self.end..];
                 let padding = rest.iter().all(|byte| *byte == 0);
-                return if self.to_the_end && !padding { Err(io::Error::other("something else follows")) } else { Ok(0) };
+                return if self.to_the_end && !padding {
+                    Err(io::Error::other("something else follows"))
+                } else {
+                    Ok(0)
+                };
             }
-            self.current = Piece::new(&self.bytes[self.end..], self.kind).map_err(|gap| io::Error::other(gap.to_string()))?;
+            self.current =
+                Piece::new(&self.bytes[self.end..], self.kind).map_err(|gap| io::Error::other(gap.to_string()))?;
             if self.current.is_none() {
                 return Ok(0);
             }

@@ -226,7 +226,10 @@ fn next_line(rest: &[u8], table: &[u8; 256], first: usize) -> Option<usize> {
         match rest.get(at..)? {
             [b'\\', b'n' | b'r' | b't' | b'\n', ..] => (at, broken) = (at + 2, true),
             [b'\n' | b'\r', ..] => (at, broken) = (at + 1, true),
-            [b' ' | b'\t' | b'"' | b'\'' | b',' | b';' | b'.' | b'(' | b')' | b'>' | b'#' | b'*' | b'`' | b'\\', ..] => {
+            [
+                b' ' | b'\t' | b'"' | b'\'' | b',' | b';' | b'.' | b'(' | b')' | b'>' | b'#' | b'*' | b'`' | b'\\',
+                ..,
+            ] => {
                 broken |= matches!(rest[at], b'"' | b'\'');
                 at += 1;
             }
@@ -234,7 +237,8 @@ fn next_line(rest: &[u8], table: &[u8; 256], first: usize) -> Option<usize> {
             [b'+', b' ' | b'\n' | b'\r' | b'"' | b'\'' | b'\t', ..] => at += 1,
             [letter, ..] if broken && table[*letter as usize] != NO => {
                 let count = rest[at..].iter().take(first + 1).take_while(|byte| table[**byte as usize] != NO).count();
-                let is_last = count < first && count % 4 <= 3 && !rest.get(at + count).is_some_and(u8::is_ascii_alphanumeric);
+                let is_last =
+                    count < first && count % 4 <= 3 && !rest.get(at + count).is_some_and(u8::is_ascii_alphanumeric);
                 return (count == first || is_last || count > first && first > 76).then_some(at);
             }
             _ => return None,

@@ -48,8 +48,8 @@ pub(super) struct Candidate {
     pub(super) what: What,
 }
 
-use encoded::Alphabet::{Base64, Base64Url};
 use What::{Device, Entry, NotOpened, Packed, Slice, Text};
+use encoded::Alphabet::{Base64, Base64Url};
 
 /// A mark, how far behind the beginning it stands, and what begins there.
 const MARKS: [(&[u8], usize, What); 46] = [
@@ -149,7 +149,9 @@ fn fits(bytes: &[u8], start: usize, what: What) -> Option<Candidate> {
         Slice(Shape::MachO) => candidate(begins_as_mach_o(rest)),
         Slice(Shape::Ar) => candidate(rest.get(66..68) == Some(b"`\n")),
         Slice(Shape::Cpio) => candidate(cpio::begins_as_cpio(rest)),
-        Slice(Shape::Nar) => candidate(rest.starts_with(b"\x0d\0\0\0\0\0\0\0") && rest.get(24..33) == Some(b"\x01\0\0\0\0\0\0\0(")),
+        Slice(Shape::Nar) => {
+            candidate(rest.starts_with(b"\x0d\0\0\0\0\0\0\0") && rest.get(24..33) == Some(b"\x01\0\0\0\0\0\0\0("))
+        }
         Slice(Shape::SevenZip) => {
             candidate(rest.len() >= 32 && little::<4>(rest, 8) == Some(u64::from(crc32(&rest[12..32]))))
         }
@@ -205,16 +207,15 @@ fn begins_as_packed(rest: &[u8], kind: Kind) -> bool {
             // Flags that are possible, and what is said of effort and system.
             matches!(rest, [_, _, _, flags, _, _, _, _, 0 | 2 | 4, 0..=13 | 255, ..] if flags & 0xe0 == 0)
         }
-        Kind::Xz => {
-            rest.get(6..8).is_some_and(|flags| little::<4>(rest, 8) == Some(u64::from(crc32(flags))))
-        }
+        Kind::Xz => rest.get(6..8).is_some_and(|flags| little::<4>(rest, 8) == Some(u64::from(crc32(flags)))),
         Kind::Zstd => begins_as_zstd(rest),
         Kind::Bzip2 => matches!(rest, [b'B', b'Z', b'h', b'1'..=b'9', ..]),
         Kind::Lz4 if rest[0] == 4 => {
             matches!(rest, [_, _, _, _, flags, sizes, ..] if flags >> 6 == 1 && flags & 2 == 0 && sizes & 0x8f == 0 && sizes >> 4 >= 4)
         }
         // The size of the first block.
-        Kind::Lz4 => little::<4>(rest, 4).is_some_and(|size| (16..=(8 << 20) + 40_000).contains(&size) && size as usize <= rest.len() - 8),
+        Kind::Lz4 => little::<4>(rest, 4)
+            .is_some_and(|size| (16..=(8 << 20) + 40_000).contains(&size) && size as usize <= rest.len() - 8),
         Kind::Lzip => rest.get(5).is_some_and(|size| (12..=29).contains(&(size & 0x1f))),
         Kind::Lzma => super::recognize::begins_as_lzma(rest),
         _ => false,
@@ -256,7 +257,9 @@ fn is_unopened(bytes: &[u8], start: usize, kind: &str) -> bool {
         "rar" => match rest.get(6..8) {
             Some([0, _]) => {
                 rest.get(9) == Some(&0x73)
-                    && rest.get(9..20).is_some_and(|header| little::<2>(rest, 7) == Some(u64::from(crc32(header) & 0xffff)))
+                    && rest
+                        .get(9..20)
+                        .is_some_and(|header| little::<2>(rest, 7) == Some(u64::from(crc32(header) & 0xffff)))
             }
             Some([1, 0]) => {
                 let size = rest.get(12).map_or(0, |size| usize::from(*size));
@@ -265,12 +268,12 @@ fn is_unopened(bytes: &[u8], start: usize, kind: &str) -> bool {
             _ => false,
         },
         "cab" => {
-            rest.get(24..26) == Some(b"\x03\x01") && field(8) as usize <= rest.len() && (36..field(8)).contains(&field(16))
+            rest.get(24..26) == Some(b"\x03\x01")
+                && field(8) as usize <= rest.len()
+                && (36..field(8)).contains(&field(16))
         }
         // The kind of the first descriptor, and the size of a sector in both orders.
-        "ISO 9660" => {
-            rest.get(0x8000) == Some(&1) && rest.get(0x8080..0x8084) == Some(b"\0\x08\x08\0")
-        }
+        "ISO 9660" => rest.get(0x8000) == Some(&1) && rest.get(0x8080..0x8084) == Some(b"\0\x08\x08\0"),
         "disk image (GPT)" => rest.get(0x208..0x210) == Some(b"\0\0\x01\0\x5c\0\0\0"),
         "OLE" => rest.get(28..30) == Some(b"\xfe\xff") && matches!(rest.get(30..32), Some(b"\x09\0" | b"\x0c\0")),
         "NSIS installer" => {
@@ -294,10 +297,12 @@ fn is_unopened(bytes: &[u8], start: usize, kind: &str) -> bool {
 /// all lie there as they are; later ones may be compressed without a mark of their own.
 fn is_compressed_bundle(bytes: &[u8], start: usize) -> bool {
     const MARK: &[u8] = b"\x8b\x12\x02\xb9\x6a\x61\x20\x38\x72\x7b\x93\x02\x14\xd7\xa0\x32\x13\xf5\xb9\xe6\xef\xae\x33\x18\xee\x3b\x2d\xce\x24\xb3\x6a\xae";
-    let Some(list) = little::<8>(bytes, start).filter(|list| *list > 0).and_then(|list| usize::try_from(list).ok()) else {
+    let Some(list) = little::<8>(bytes, start).filter(|list| *list > 0).and_then(|list| usize::try_from(list).ok())
+    else {
         return false;
     };
-    bytes[start..].get(8..).is_some_and(|rest| rest.starts_with(MARK)) && is_compressed_list(bytes, list).unwrap_or(true)
+    bytes[start..].get(8..).is_some_and(|rest| rest.starts_with(MARK))
+        && is_compressed_list(bytes, list).unwrap_or(true)
 }
 
 /// Whether a list of a bundle names a file that is compressed; nothing where the list cannot be read.

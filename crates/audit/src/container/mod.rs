@@ -133,11 +133,7 @@ pub(crate) fn walk(place: Place, bytes: &[u8], limits: Limits, visitor: &mut dyn
         visitor,
     };
     walk.blob(&place, bytes, None);
-    Spent {
-        bytes: limits.total_bytes - walk.bytes_left,
-        members: limits.members - walk.members_left,
-        ..walk.spent
-    }
+    Spent { bytes: limits.total_bytes - walk.bytes_left, members: limits.members - walk.members_left, ..walk.spent }
 }
 
 struct Walk<'v> {

@@ -36,6 +36,7 @@ fn decision(path: &StorePath, nar_hash: NarHash, license: &str) -> Decision {
             provenance: Provenance::Output(Some(&facts)),
             report: Some(&report),
             earlier: &[],
+            read_withheld: false,
         },
         &rules,
     )

@@ -31,6 +31,7 @@ fn again(license: &serde_json::Value, before: &str, after: &str, findings: Vec<F
             provenance: Provenance::Output(Some(&facts)),
             report: Some(&clean),
             earlier: &[],
+            read_withheld: false,
         },
         &rules(before),
     );

@@ -72,6 +72,7 @@ fn decided(license: serde_json::Value, findings: Vec<Finding>, rules: &Rules) ->
         provenance: Provenance::Output(Some(&facts)),
         report: Some(&report),
         earlier: &[],
+        read_withheld: false,
     };
     decide(&subject, rules)
 }

@@ -99,6 +99,7 @@ fn decide_under(license: serde_json::Value, findings: Vec<Finding>, files: &[&st
         provenance: Provenance::Output(Some(&facts)),
         report: Some(&report),
         earlier: &[],
+        read_withheld: false,
     };
     decide(&subject, rules)
 }
@@ -331,7 +332,15 @@ fn earlier_reasons_hold_while_the_corpus_is_incomplete() {
         let provenance = Provenance::Output(Some(&facts));
         let nar_hash = NarHash::from_sha256([0; 32]);
         decide(
-            &Subject { path: &path, case: Case::default(), nar_hash, provenance, report: Some(&report), earlier },
+            &Subject {
+                path: &path,
+                case: Case::default(),
+                nar_hash,
+                provenance,
+                report: Some(&report),
+                earlier,
+                read_withheld: false,
+            },
             &rules(false),
         )
     };
@@ -359,6 +368,7 @@ fn what_was_not_audited_is_withheld() {
         provenance: Provenance::Output(Some(&facts)),
         report: None,
         earlier: &[],
+        read_withheld: false,
     };
     let decision = decide(&subject, &rules(false));
     assert_eq!((decision.verdict(), decision.reasons()[0].code), (Verdict::Withhold, Code::AuditMissing));
@@ -385,6 +395,7 @@ fn sources_follow_the_packages_made_from_them() {
             provenance: Provenance::Source(users),
             report: Some(&report),
             earlier: &[],
+            read_withheld: false,
         };
         let decision = decide(&subject, &rules(false));
         assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code));
@@ -420,8 +431,15 @@ fn a_license_text_that_is_not_known_is_reported() {
         let files = ["bin/x"].into_iter().chain(texts.iter().map(|(file, _)| *file)).map(str::to_owned).collect();
         let report = Report { files, texts: texts.iter().map(text).collect(), ..Report::default() };
         let (path, nar_hash, provenance) = (path(), NarHash::from_sha256([0; 32]), Provenance::Output(Some(&facts)));
-        let subject =
-            Subject { path: &path, case: Case::default(), nar_hash, provenance, report: Some(&report), earlier: &[] };
+        let subject = Subject {
+            path: &path,
+            case: Case::default(),
+            nar_hash,
+            provenance,
+            report: Some(&report),
+            earlier: &[],
+            read_withheld: false,
+        };
         let decision = decide(&subject, &Rules::new(policy, terms, Date::of_unix_time(0)));
         let codes: Vec<Code> = decision.reasons().iter().map(|reason| reason.code).collect();
         assert_eq!(codes, expected, "{texts:?}");
@@ -515,7 +533,15 @@ fn each_rule_for_what_declares_nothing_has_its_code() {
         let (path, report) = (path(), Report::default());
         let nar_hash = NarHash::from_sha256([0; 32]);
         let case = Case::default();
-        let of = |report| Subject { path: &path, case, nar_hash, provenance: provenance.clone(), report, earlier: &[] };
+        let of = |report| Subject {
+            path: &path,
+            case,
+            nar_hash,
+            provenance: provenance.clone(),
+            report,
+            earlier: &[],
+            read_withheld: false,
+        };
         let decision = decide(&of(Some(&report)), &rules(false));
         assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code));
         assert_eq!(forecast(&case, &provenance, &rules(false)).0, verdict);
