@@ -170,3 +170,50 @@ fn license_text(file: &AuditFile<'_>, name: &str) -> Option<LicenseText> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn bomb(size: usize) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&vec![0; size]).expect("a vector takes everything");
+        encoder.finish().expect("a vector takes everything")
+    }
+
+    /// What takes more than it may beside others is read alone, and all files of a path share what they may take then.
+    #[test]
+    fn the_files_of_a_path_share_a_budget() {
+        let packed = bomb(120 << 20);
+        let files: Vec<AuditFile<'_>> = ["a.gz", "b.gz", "c.gz"]
+            .map(|path| AuditFile { path: path.to_owned(), contents: Contents::Bytes(&packed) })
+            .into();
+        let corpus = Corpus::new(Vec::new());
+        let report = |bytes: u64| {
+            let mut budget = Budget { bytes, members: 100 };
+            let report = audit_within(&files, "x", &corpus, Limits::default(), &mut budget);
+            let gaps: Vec<String> = report.findings.iter().map(|finding| finding.place().to_string()).collect();
+            (gaps, budget.bytes)
+        };
+        assert_eq!(report(400 << 20), (vec![], 40 << 20));
+        assert_eq!(report(250 << 20), (vec!["c.gz".to_owned()], 0));
+    }
+
+    /// A file that is all of its path has the path's name, for whatever goes by names.
+    #[test]
+    fn the_name_of_a_path_is_that_of_its_file() {
+        let library = crate::made::library(&[(".text", true, vec![0x90; 64])]);
+        let report = |path: &str, name: &str, bytes: &[u8]| {
+            let file = AuditFile { path: path.to_owned(), contents: Contents::Bytes(bytes) };
+            audit_within(&[file], name, &Corpus::new(Vec::new()), Limits::default(), &mut Budget::default())
+        };
+        let is_driver = |report: Report| report.findings.iter().any(|found| matches!(found, Finding::Driver { .. }));
+        assert!(is_driver(report("", "libcuda.so.1", &library)));
+        assert!(!is_driver(report("", "libmine.so.1", &library)));
+        assert!(!is_driver(report("lib/libmine.so.1", "libcuda.so.1", &library)));
+        let text = report("", "LICENSE.txt", b"You may copy it.");
+        assert!(text.is_of_a_file());
+        assert_eq!((text.texts.len(), text.texts[0].place.file.as_str()), (1, ""));
+    }
+}

@@ -110,8 +110,9 @@ impl Walk<'_> {
                 let mut steps = 0;
                 let found = extent(bytes, start, shape, &mut steps);
                 *room = room.checked_sub(steps).ok_or(Gap::TooManyMarks)?;
-                // What begins the bytes is what they are themselves.
-                let Some(found) = found.filter(|found| found.start > 0) else { return Ok(Came::Nothing) };
+                // A binary that begins the bytes is what they are themselves.
+                let is_binary = matches!(shape, Shape::Elf | Shape::Pe | Shape::MachO);
+                let Some(found) = found.filter(|found| found.start > 0 || !is_binary) else { return Ok(Came::Nothing) };
                 if is_deep {
                     return Err(Gap::TooDeep(self.limits.depth));
                 }
@@ -308,3 +309,6 @@ fn gzip_header(bytes: &[u8]) -> Option<usize> {
     }
     (at < bytes.len()).then_some(at)
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,44 +110,48 @@ pub(super) fn runs(bytes: &[u8], range: Range<usize>) -> Vec<Encoded> {
             continue;
         }
         match decode(&bytes[..range.end], begin) {
-            Some(encoded) => {
+            Ok(encoded) => {
                 at = encoded.range.end.max(begin + 1);
-                begin = at;
                 found.push(encoded);
             }
-            None => {
-                // Nothing begins within this word.
-                let is_end = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\'');
-                at += bytes[at..range.end].iter().position(is_end).unwrap_or(range.end - at);
-                begin = at;
-            }
+            // Another text may begin behind a sign, as behind the name of a variable.
+            Err(next) => at = next.max(begin + 1),
         }
+        begin = at;
     }
     found
 }
 
-/// Reads a long text in the narrowest alphabet that it is in.
-fn decode(bytes: &[u8], begin: usize) -> Option<Encoded> {
+/// Reads a long text in the narrowest alphabet that it is in. Otherwise says where another may begin.
+fn decode(bytes: &[u8], begin: usize) -> Result<Encoded, usize> {
     let at_least = |run: &Run, letters: usize| run.letters.len() >= letters;
     let escaped = escapes(bytes, begin);
     if let Some((content, end)) = escaped {
-        return Some(Encoded { range: begin..end, name: "hex", content });
+        return Ok(Encoded { range: begin..end, name: "hex", content });
     }
     let hex = Run::read(bytes, begin, &HEX);
     if at_least(&hex, 2 * LEAST) {
         let content = hex.letters.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-        return Some(Encoded { range: begin..hex.end, name: "hex", content });
+        return Ok(Encoded { range: begin..hex.end, name: "hex", content });
     }
     let run = Run::read(bytes, begin, &BASE64);
     if at_least(&run, LEAST / 3 * 4) {
-        return Some(Encoded { range: begin..run.end, name: "base64", content: base64(&run.letters) });
+        return Ok(Encoded { range: begin..run.end, name: "base64", content: base64(&run.letters) });
+    }
+    // A sign that only base 85 has, soon after the beginning, is more often one that something is assigned with.
+    let sign = bytes[begin..].iter().take(LINE).position(|byte| *byte == b'=');
+    if let Some(sign) = sign.filter(|sign| Run::read(bytes, begin + sign + 1, &BASE64).letters.len() >= LEAST) {
+        return Err(begin + sign + 1);
     }
     let run = Run::read(bytes, begin, &BASE85);
     if at_least(&run, LEAST / 4 * 5) {
-        let content = base85(&run.letters)?;
-        return Some(Encoded { range: begin..run.end, name: "base85", content });
+        return match base85(&run.letters) {
+            Some(content) => Ok(Encoded { range: begin..run.end, name: "base85", content }),
+            None => Err(run.end),
+        };
     }
-    None
+    let sign = bytes[begin..].iter().position(|byte| BASE64[*byte as usize] == NO);
+    Err(sign.map_or(bytes.len(), |sign| begin + sign + 1))
 }
 
 /// Bytes that are escapes of a string: `\x7f`, at least so many one right behind the other, with quotes between.

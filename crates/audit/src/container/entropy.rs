@@ -92,15 +92,17 @@ fn media(bytes: &[u8]) -> usize {
     }
 }
 
-/// Follows pieces that say how long they are, until one says that it is the last or none follows.
+/// Follows pieces that say how long they are, until one says that it is the last or none follows that lies in the bytes.
 fn chunks(bytes: &[u8], mut at: usize, piece: impl Fn(&[u8], usize) -> Option<(u64, bool)>) -> usize {
-    while let Some((length, is_last)) = piece(bytes, at) {
-        at = usize::try_from(length).ok().and_then(|length| at.checked_add(length)).unwrap_or(bytes.len());
-        if is_last || at >= bytes.len() || length == 0 {
+    while let Some((length, is_last)) = piece(bytes, at).filter(|(length, _)| *length > 0) {
+        let end = usize::try_from(length).ok().and_then(|length| at.checked_add(length));
+        let Some(end) = end.filter(|end| *end <= bytes.len()) else { break };
+        at = end;
+        if is_last {
             break;
         }
     }
-    at.min(bytes.len())
+    at
 }
 
 /// Follows the segments of a JPEG, and between them the picture, in which no other mark stands.
@@ -122,4 +124,51 @@ fn jpeg(bytes: &[u8]) -> usize {
         }
     }
     at.min(bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made::noise;
+
+    #[test]
+    fn only_large_stretches_without_a_pattern_are_told_of() {
+        let check = |what: &str, bytes: &[u8], read: &[Range<usize>], expected: Option<u64>| {
+            let found = opaque(bytes, 0..bytes.len(), read).map(|opaque| opaque.bytes);
+            assert_eq!(found, expected, "{what}");
+        };
+        let random = noise(1, 512 << 10);
+        check("random bytes", &random, &[], Some(512 << 10));
+        check("too few of them", &random[..200 << 10], &[], None);
+        check("what was read", &random, &[0..random.len()], None);
+        check("half of it was read", &random, &[0..256 << 10], Some(256 << 10));
+        let text = b"A text has few letters, and some of them often. ".repeat(12_000);
+        check("a text", &text, &[], None);
+        let table: Vec<u8> = (0..512u32 << 10).map(|n| n.wrapping_mul(167) as u8).collect();
+        check("a table that has each value as often", &table, &[], None);
+        let numbers: Vec<u8> = (0..200_000u32).flat_map(|n| (n as f32).sqrt().to_le_bytes()).collect();
+        check("numbers", &numbers, &[], None);
+        let behind = [text.as_slice(), &random].concat();
+        assert!(opaque(&behind, 0..behind.len(), &[]).is_some());
+    }
+
+    #[test]
+    fn media_say_what_they_are() {
+        let random: Vec<u8> = noise(2, 512 << 10).into_iter().map(|byte| if byte == 0xff { 1 } else { byte }).collect();
+        let size = random.len() as u32;
+        let png = [b"\x89PNG\r\n\x1a\n".as_slice(), &size.to_be_bytes(), b"IDAT", &random, b"sum.\0\0\0\0IEND\0\0\0\0"]
+            .concat();
+        let jpeg = [b"\xff\xd8\xff\xe0\0\x04ab\xff\xda\0\x04ab".as_slice(), &random, b"\xff\xd9"].concat();
+        let riff = [b"RIFF".as_slice(), &size.to_le_bytes(), &random].concat();
+        let film = [b"\0\0\0\x10ftypisom\0\0\0\0".as_slice(), &(size + 8).to_be_bytes(), b"mdat", &random].concat();
+        for (what, bytes) in [("png", png), ("jpeg", jpeg), ("riff", riff), ("film", film)] {
+            assert_eq!(opaque(&bytes, 0..bytes.len(), &[]), None, "{what}");
+            // What stands behind is none of it.
+            let more = [bytes.as_slice(), &random].concat();
+            assert!(opaque(&more, 0..more.len(), &[]).is_some(), "{what}");
+        }
+        // The first bytes alone make no picture.
+        let fake = [b"\x89PNG\r\n\x1a\n".as_slice(), &random].concat();
+        assert!(opaque(&fake, 0..fake.len(), &[]).is_some());
+    }
 }

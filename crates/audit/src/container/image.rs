@@ -74,8 +74,8 @@ fn is_xfs(bytes: &[u8]) -> bool {
 
 fn is_f2fs(bytes: &[u8]) -> bool {
     little::<4>(bytes, 0x400) == Some(0xf2f5_2010)
-        && little::<4>(bytes, 0x40c).is_some_and(|log| (9..=12).contains(&log))
-        && little::<4>(bytes, 0x410).is_some_and(|log| log <= 3)
+        && little::<4>(bytes, 0x408).is_some_and(|log| (9..=12).contains(&log))
+        && little::<4>(bytes, 0x40c).is_some_and(|log| log <= 3)
 }
 
 fn is_erofs(bytes: &[u8]) -> bool {
@@ -127,8 +127,12 @@ fn is_ubifs(bytes: &[u8]) -> bool {
 fn is_jffs2(bytes: &[u8]) -> bool {
     let (Some(header), big) = (bytes.first_chunk::<12>(), bytes.starts_with(b"\x19\x85")) else { return false };
     let magic = number::<2>(header, 0, big) == Some(0x1985);
-    let sum = number::<4>(header, 8, big);
-    magic && sum == Some(u64::from(!crc32_from(u32::MAX, &header[..8])))
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+    };
+    // Here the checksum begins with zero, and is kept as it is.
+    let sum = header[..8].iter().fold(0, step);
+    magic && number::<4>(header, 8, big) == Some(u64::from(sum))
 }
 
 /// A table of partitions with a mark, at least one partition that lies in the file, and none that is impossible.
@@ -151,10 +155,86 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// The complement of a CRC-32 that begins with other bits and is not complemented at its end.
-fn crc32_from(begin: u32, bytes: &[u8]) -> u32 {
-    let step = |crc: u32, byte: &u8| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
-    };
-    !bytes.iter().fold(!begin, step)
+#[cfg(test)]
+mod tests {
+    use super::super::tests::see;
+    use super::super::{Gap, Limits};
+    use super::*;
+
+    /// So many zeros with some fields in them.
+    fn image(fields: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut bytes = vec![0; 80 << 10];
+        for (at, field) in fields {
+            bytes[*at..at + field.len()].copy_from_slice(field);
+        }
+        bytes
+    }
+
+    #[test]
+    fn images_are_recognized_and_are_gaps() {
+        let mut ubi = image(&[(0, b"UBI#\x01")]);
+        let sum = !crc32(&ubi[..60]);
+        ubi[60..64].copy_from_slice(&sum.to_be_bytes());
+        let mut romfs = image(&[(0, b"-rom1fs-\0\0\x40\0")]);
+        let sum = romfs[..512]
+            .chunks_exact(4)
+            .fold(0u32, |sum, word| sum.wrapping_add(u32::from_be_bytes(*word.first_chunk().unwrap())));
+        romfs[12..16].copy_from_slice(&sum.wrapping_neg().to_be_bytes());
+        let fat: [(usize, &[u8]); 7] = [
+            (0, b"\xeb\x3c\x90mkfs.fat\0\x02\x04\x04\0\x02"),
+            (21, b"\xf8"),
+            (54, b"FAT16   "),
+            (510, b"\x55\xaa"),
+            (11, b"\0\x02"),
+            (13, b"\x04"),
+            (14, b"\x04\0\x02"),
+        ];
+        let cases = [
+            ("ext2, ext3 or ext4", image(&[(0x400, b"\x10\0\0\0\x40\0\0\0"), (0x438, b"\x53\xef\x01\0")])),
+            ("xfs", image(&[(0, b"XFSB\0\0\x10\0")])),
+            ("f2fs", image(&[(0x400, b"\x10\x20\xf5\xf2\x01\0\x10\0\x09\0\0\0\x03\0\0\0")])),
+            ("erofs", image(&[(0x400, b"\xe2\xe1\xf5\xe0"), (0x40c, b"\x0c")])),
+            ("FAT", image(&fat)),
+            ("HFS", image(&[(0x400, b"H+\0\x04")])),
+            ("APFS", image(&[(0x20, b"NXSB\0\x10\0\0")])),
+            ("romfs", romfs),
+            ("UBI", ubi),
+            ("UBIFS", image(&[(0, b"\x31\x18\x10\x06"), (20, b"\x06")])),
+            ("JFFS2", image(&[(0, b"\x85\x19\x03\x20\x0c\0\0\0\xb1\xb0\x1e\xe4")])),
+            ("disk image (MBR)", image(&[(446, b"\x80\0\0\0\x83\0\0\0\x01\0\0\0\x20\0\0\0"), (510, b"\x55\xaa")])),
+            ("disk image (GPT)", image(&[(0x200, b"EFI PART")])),
+            ("btrfs", image(&[(0x10040, b"_BHRfS_M")])),
+            ("NTFS", image(&[(3, b"NTFS    ")])),
+            ("LUKS", image(&[(0, b"LUKS\xba\xbe\0\x02")])),
+            ("qcow2", image(&[(0, b"QFI\xfb\0\0\0\x03")])),
+            ("vmdk", image(&[(0, b"KDMV\x01\0\0\0")])),
+            ("vdi", image(&[(0x40, b"\x7f\x10\xda\xbe")])),
+            ("vhdx", image(&[(0, b"vhdxfile")])),
+            ("Android sparse image", image(&[(0, b"\x3a\xff\x26\xed\x01\0\0\0")])),
+            ("cramfs", image(&[(0, b"\x45\x3d\xcd\x28"), (16, b"Compressed ROMFS")])),
+        ];
+        for (kind, bytes) in cases {
+            let seen = see("x", &bytes, Limits::default());
+            assert_eq!(seen.gaps, [("x".to_owned(), Gap::UnsupportedArchive(kind.to_owned()))]);
+        }
+        // What lies in an image in one piece is seen all the same.
+        let library = crate::made::library(&[(".rodata", false, b"a message of the vendor".repeat(20))]);
+        let fields: [(usize, &[u8]); 3] =
+            [(0x400, b"\x10\0\0\0\x40\0\0\0"), (0x438, b"\x53\xef\x01\0"), (0x3000, &library)];
+        assert!(see("x", &image(&fields), Limits::default()).contents.contains(&library));
+    }
+
+    #[test]
+    fn other_files_are_no_images() {
+        for fields in [
+            [(0x438, b"\x53\xef".as_slice()), (0x418, b"\x09")],
+            [(510, b"\x55\xaa".as_slice()), (446, b"\x03")],
+            [(0, b"XFSB and a text".as_slice()), (510, b"\x55\xaa")],
+            [(0, b"\x85\x19\x03\x20".as_slice()), (8, b"\x01")],
+            [(0, b"UBI#\x01".as_slice()), (60, b"\x01")],
+            [(0x400, b"H+\0\x09".as_slice()), (0, b"x")],
+        ] {
+            assert_eq!(name(&image(&fields)), None, "{fields:?}");
+        }
+    }
 }

@@ -328,3 +328,9 @@ fn is_compressed_list(bytes: &[u8], list: usize) -> Option<bool> {
     }
     Some(false)
 }
+
+/// Every mark that is searched for.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = &'static [u8]> {
+    MARKS.iter().map(|(mark, ..)| *mark)
+}

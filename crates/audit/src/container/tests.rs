@@ -119,7 +119,7 @@ pub(super) fn compressed(content: &[u8]) -> [(&'static str, Vec<u8>); 6] {
 }
 
 /// An archive of the kind that `ar` writes.
-fn archived(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub(super) fn archived(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = b"!<arch>\n".to_vec();
     for (name, content) in members {
         writeln!(bytes, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, 644, content.len()).unwrap();

@@ -111,6 +111,31 @@ fn check(license: &str, findings: Vec<Finding>, strict: bool, verdict: Verdict, 
     assert_eq!(decision.permit().is_some(), verdict == Verdict::Publish, "{shown}");
 }
 
+/// What nobody can look into says nothing by itself, and withholds where a withheld input was at hand.
+#[test]
+fn opaque_bytes_count_where_something_withheld_was_read() {
+    let facts = facts(json!("mit"));
+    let place = Place { file: "share/blob".to_owned(), members: Vec::new() };
+    let opaque = vec![(place, Gap::Opaque(700_000))];
+    let report = Report { files: vec!["share/blob".to_owned()], opaque, ..Report::default() };
+    let path = path();
+    for (read_withheld, verdict, code) in
+        [(false, Verdict::Publish, Code::LicenseFree), (true, Verdict::Withhold, Code::AuditIncomplete)]
+    {
+        let subject = Subject {
+            path: &path,
+            case: Case { package: "x", ..Case::default() },
+            nar_hash: NarHash::from_sha256([0; 32]),
+            provenance: Provenance::Output(Some(&facts)),
+            report: Some(&report),
+            earlier: &[],
+            read_withheld,
+        };
+        let decision = decide(&subject, &rules(false));
+        assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code));
+    }
+}
+
 #[test]
 fn the_table() {
     use Verdict::{Publish, Withhold};
