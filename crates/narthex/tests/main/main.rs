@@ -7,6 +7,7 @@
 
 mod attack;
 mod bad_input;
+mod carried;
 mod corpus;
 mod costs;
 mod eval;
