@@ -149,9 +149,18 @@ impl Catalog {
         Ok(Self { pool })
     }
 
-    /// Closes it: everything written is in the file after this.
+    /// Closes it: everything written is in the file after this, and nothing holds the file open any more.
     pub async fn close(&self) {
-        self.pool.close().await;
+        // A connection that comes back while the pool waits for the last one is put with the idle ones, where nobody
+        // looks again: only the next call ends it. Ended later, it would remove the files of a catalog that somebody has
+        // put in this one's place.
+        loop {
+            self.pool.close().await;
+            if self.pool.size() == 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Whether there is a table: a catalog of an earlier version, opened for reading only, lacks some.

@@ -55,6 +55,7 @@ mod facts;
 mod folder;
 mod history;
 mod key;
+pub mod mode;
 mod name;
 mod nar;
 mod shelf;
