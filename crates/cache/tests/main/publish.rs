@@ -35,7 +35,7 @@ fn decision(path: &StorePath, nar_hash: NarHash, license: &str) -> Decision {
             nar_hash,
             provenance: Provenance::Output(Some(&facts)),
             report: Some(&report),
-            earlier: &[],
+            lost: None,
         },
         &rules,
     )
