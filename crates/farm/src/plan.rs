@@ -185,6 +185,8 @@ impl<'a> Plan<'a> {
                         permitted: self.rules.policy().action(class) == Action::Publish
                             || verdict == Some(Verdict::Publish),
                         withheld: verdict == Some(Verdict::Withhold),
+                        // Nothing is built, and so nothing was found.
+                        explained: false,
                     }
                 };
                 Provenance::Source(self.source_users(node).into_iter().map(user).collect())
@@ -282,7 +284,7 @@ impl<'a> Plan<'a> {
     pub fn license(&self, node: Node) -> Option<String> {
         match self.settlement.standing(node) {
             Standing::Declared(facts) | Standing::Original(_, facts) => {
-                self.settlement.facts.get(facts as usize).map(|facts| facts.license.to_string())
+                self.settlement.facts.get(facts as usize).map(LicenseFacts::shown)
             }
             _ => None,
         }
@@ -385,19 +387,21 @@ fn forecast_of(set: &PackageSet, derivation: &StorePath, rules: &Rules) -> Verdi
 pub(crate) fn license_of(role: &Role<'_>) -> Option<String> {
     match role {
         Role::Output(facts) => {
-            facts.filter(|facts| facts.license != Expr::Absent).map(|facts| facts.license.to_string())
+            facts.filter(|facts| facts.license != Expr::Absent).map(LicenseFacts::shown)
         }
-        Role::Settled(Provenance::Original { facts, .. }) => Some(facts.license.to_string()),
+        Role::Settled(Provenance::Original { facts, .. }) => Some(facts.shown()),
         Role::Settled(_) | Role::Source(_) => None,
     }
 }
 
-/// What a decision about a path goes by. `withheld` are the derivations of which an output is withheld.
+/// What a decision about a path goes by. `withheld` are the derivations of which an output is withheld; `explained` says of one
+/// whether what it is withheld for comes from another source than this one.
 pub(crate) fn provenance<'a>(
     set: &'a PackageSet,
     rules: &Rules,
     role: &Role<'a>,
     withheld: &BTreeSet<StorePath>,
+    explained: &dyn Fn(&StorePath) -> bool,
 ) -> Provenance<'a> {
     match role {
         Role::Output(facts) => Provenance::Output(*facts),
@@ -406,11 +410,13 @@ pub(crate) fn provenance<'a>(
             let user = |user: &&StorePath| {
                 let class = set.class(user, rules);
                 let forecast = || forecast_of(set, user, rules);
+                let withheld = withheld.contains(*user);
                 SourceUser {
                     name: set.name(user).to_owned(),
                     class,
                     permitted: rules.policy().action(class) == Action::Publish || forecast() == Verdict::Publish,
-                    withheld: withheld.contains(*user),
+                    withheld,
+                    explained: withheld && explained(user),
                 }
             };
             Provenance::Source(users.iter().map(user).collect())

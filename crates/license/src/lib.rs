@@ -8,6 +8,7 @@ mod expr;
 mod facts;
 pub mod spdx;
 mod table;
+pub mod text;
 
 pub use expr::{Class, Expr, License, Reading};
 pub use facts::{Correction, LicenseFacts};
