@@ -37,7 +37,7 @@ pub(crate) const IMPURE: [&str; 13] = [
 ];
 
 /// The one crate that may use each of these: edges stay where they are.
-pub(crate) const ONLY_IN: [(&str, &str); 11] = [
+pub(crate) const ONLY_IN: [(&str, &str); 12] = [
     ("axum", "server"),
     ("tower-http", "server"),
     ("maud", "server"),
@@ -46,6 +46,7 @@ pub(crate) const ONLY_IN: [(&str, &str); 11] = [
     ("ed25519-dalek", "cache"),
     ("memmap2", "nix"),
     ("libc", "nix"),
+    ("rustix", "nix"),
     ("clap", "narthex"),
     ("spdx", "license"),
     ("toml_edit", "policy"),

@@ -9,6 +9,7 @@ mod costs;
 mod diff;
 mod distinct;
 mod explain;
+mod failure;
 mod inventory;
 mod known;
 mod learn;
@@ -46,5 +47,6 @@ pub use report::{
     ReportPath, ReportReason, TermsDocument, TextOrigin, UsedEntry, compliance_report, notices,
 };
 pub use review::{FirstSeen, Review, Undecided, review};
-pub use run::{BuildFailure, Counts, Row, RunError, RunReport, RunRequest, run};
+pub use failure::{BuildFailure, FailureKind};
+pub use run::{Counts, Row, RunError, RunReport, RunRequest, run};
 pub use settle::Rulings;

@@ -18,7 +18,7 @@ pub(crate) fn run_json(report: &RunReport) {
             "name": failure.name,
             "drvPath": failure.derivation.to_string(),
             "error": {
-                "kind": "build",
+                "kind": failure.kind.name(),
                 "message": failure.message,
                 "failed": failure.failed.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "log": failure.log,
