@@ -158,7 +158,7 @@ pub async fn run(
     nix.protect(&valid, &roots).await?;
 
     let known = nix.path_info(materials.paths().cloned()).await?;
-    let corpus = learn_new(own, state, &materials, &known, sink)?;
+    let corpus = learn_new(own, state, rules, &materials, &known, sink)?;
     let earlier = if is_complete(&cache, &corpus, &materials, &known, sink).await? {
         BTreeMap::new()
     } else {
