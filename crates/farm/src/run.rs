@@ -164,7 +164,7 @@ pub async fn run(
     nix.protect(&valid, &roots).await?;
 
     let known = nix.path_info(materials.paths().cloned()).await?;
-    let corpus = learn_new(&mut own, state, &materials, &known, sink)?;
+    let corpus = learn_new(&mut own, state, rules, &materials, &known, sink)?;
     if choice.is_forgotten() {
         lost::recall(&cache, &own).await?;
     }
