@@ -3,10 +3,12 @@
 use crate::container::{Limits, Spent, walk};
 use crate::corpus::Corpus;
 use crate::finding::{Finding, Gap, Place};
+use crate::passages;
 use crate::scan::Scan;
 use crate::texts::{LicenseText, TextHash, is_license_text};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::sync::OnceLock;
 
 /// One regular file of an output.
@@ -75,6 +77,16 @@ impl Default for Budget {
     }
 }
 
+/// What was found in one file, and everything inside it.
+#[derive(Default)]
+struct Found {
+    findings: Vec<Finding>,
+    /// Passages that by themselves are too few.
+    passages: Vec<(Place, HashSet<u64>)>,
+    opaque: Vec<(Place, Gap)>,
+    bytes: u64,
+}
+
 /// Looks for the corpus's material in an output; the same input gives the same report, however many
 /// threads there are.
 pub fn audit(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits) -> Report {
@@ -111,6 +123,7 @@ pub fn audit_within(
         budget.bytes -= found.1.bytes.min(budget.bytes);
         budget.members -= found.1.members.min(budget.members);
     }
+    let cut = passages::cut(found.iter().flat_map(|(found, _)| &found.passages), corpus);
     let mut report = Report {
         files: files.iter().map(|file| file.path.clone()).collect(),
         texts: files.iter().filter_map(|file| license_text(file, name)).collect(),
@@ -121,24 +134,18 @@ pub fn audit_within(
         report.findings.extend(found.findings);
         report.opaque.extend(found.opaque);
     }
+    report.findings.extend(cut);
     report
-}
-
-/// What was seen of one file.
-#[derive(Default)]
-struct Found {
-    findings: Vec<Finding>,
-    opaque: Vec<(Place, Gap)>,
-    bytes: u64,
 }
 
 fn look(file: &AuditFile<'_>, name: &str, corpus: &Corpus, limits: Limits) -> (Found, Spent) {
     let place = Place { file: file.path.clone(), members: Vec::new() };
     match &file.contents {
         Contents::Bytes(bytes) => {
-            let mut scan = Scan { corpus, name, findings: Vec::new(), opaque: Vec::new() };
+            let mut scan = Scan::new(corpus, name);
             let spent = walk(place, bytes, limits, &mut scan);
-            (Found { findings: scan.findings, opaque: scan.opaque, bytes: bytes.len() as u64 }, spent)
+            let Scan { findings, passages, opaque, .. } = scan;
+            (Found { findings, passages, opaque, bytes: bytes.len() as u64 }, spent)
         }
         Contents::Unreadable(why) => {
             let findings = vec![Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.clone()) }];

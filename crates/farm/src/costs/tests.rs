@@ -92,7 +92,7 @@ impl World {
             nar_hash,
             provenance: Provenance::Output(Some(&facts)),
             report: Some(&report),
-            earlier: &[],
+            lost: None,
             read_withheld: false,
         };
         let decision = decide(&subject, &rules());
