@@ -3,7 +3,8 @@
 use crate::container::{Limits, walk};
 use crate::corpus::Corpus;
 use crate::finding::{Finding, Gap, Place};
-use crate::scan::Scan;
+use crate::pool::Pool;
+use crate::scan::{Scan, without_what_is_inside};
 use crate::texts::{LicenseText, TextHash, is_license_text};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -35,36 +36,89 @@ pub struct Report {
     pub files: Vec<String>,
     /// Their size in bytes.
     pub bytes: u64,
+    /// Files and members with code that is nobody's whom the corpus knows: what makes an application of what stands
+    /// beside it. Some of them, the first ones; none where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_code: Vec<Place>,
     /// The files that are license texts by their names; those in archives are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<LicenseText>,
 }
 
+/// Places that a report names as having code of their own.
+const OWN_CODE: usize = 8;
+
+/// What was seen in some files of an output. Parts are merged in the order of their files; what single files have too
+/// little of is added up at the end.
+#[derive(Debug, Default)]
+pub struct AuditPart {
+    /// What was seen so far.
+    pub report: Report,
+    pool: Pool,
+}
+
+impl AuditPart {
+    /// Adds the next files.
+    pub fn merge(&mut self, next: Self) {
+        let (all, report) = (&mut self.report, next.report);
+        all.findings.extend(report.findings);
+        all.files.extend(report.files);
+        all.bytes += report.bytes;
+        all.texts.extend(report.texts);
+        all.own_code.extend(report.own_code);
+        all.own_code.truncate(OWN_CODE);
+        self.pool.merge(next.pool);
+    }
+
+    /// Forgets what a file adds to the others: it changed while it was read.
+    pub fn forget(&mut self, file: &str) {
+        self.report.own_code.retain(|place| place.file != file);
+        self.pool.forget(file);
+    }
+
+    /// The report about all files.
+    pub fn finish(mut self, corpus: &Corpus) -> Report {
+        self.pool.report(corpus, &mut self.report.findings);
+        self.report
+    }
+}
+
 /// Looks for the corpus's material in an output; the same input gives the same report, however many
 /// threads there are.
 pub fn audit(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits) -> Report {
-    let found: Vec<(Vec<Finding>, u64)> = files
+    audit_part(files, corpus, limits).finish(corpus)
+}
+
+/// Looks for the corpus's material in some files of an output.
+pub fn audit_part(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits) -> AuditPart {
+    let parts: Vec<AuditPart> = files
         .par_iter()
         .map(|file| {
             let place = Place { file: file.path.clone(), members: Vec::new() };
+            let mut part = AuditPart::default();
+            part.report.files.push(file.path.clone());
             match &file.contents {
                 Contents::Bytes(bytes) => {
-                    let mut scan = Scan { corpus, findings: Vec::new() };
+                    let mut scan = Scan::new(corpus);
                     walk(place, bytes, limits, &mut scan);
-                    (scan.findings, bytes.len() as u64)
+                    part.pool = scan.pool;
+                    part.report.findings = scan.findings;
+                    without_what_is_inside(&mut part.report.findings);
+                    part.report.own_code = scan.own_code;
+                    part.report.bytes = bytes.len() as u64;
+                    part.report.texts = license_text(file).into_iter().collect();
                 }
                 Contents::Unreadable(why) => {
-                    (vec![Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.clone()) }], 0)
+                    part.report.findings =
+                        vec![Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.clone()) }];
                 }
             }
+            part
         })
         .collect();
-    Report {
-        bytes: found.iter().map(|(_, bytes)| bytes).sum(),
-        findings: found.into_iter().flat_map(|(findings, _)| findings).collect(),
-        files: files.iter().map(|file| file.path.clone()).collect(),
-        texts: files.iter().filter_map(license_text).collect(),
-    }
+    let mut all = AuditPart::default();
+    parts.into_iter().for_each(|part| all.merge(part));
+    all
 }
 
 /// A license text that can be read; one that cannot is a gap already.

@@ -41,12 +41,6 @@ impl Own {
         Self { stretches: apart, family: family.to_owned() }
     }
 
-    /// Whether a part of the file is the original's.
-    pub(crate) fn covers(&self, file: &[u8], part: &[u8]) -> bool {
-        let (start, end) = bounds(file, part);
-        self.stretches.iter().any(|stretch| stretch.start <= start && end <= stretch.end)
-    }
-
     /// What of the file is not the original's.
     pub(crate) fn others<'a>(&self, file: &'a [u8]) -> Vec<&'a [u8]> {
         let ends = self.stretches.iter().map(|stretch| stretch.end);
@@ -57,7 +51,7 @@ impl Own {
 }
 
 /// Where a part of a file begins and ends in it.
-fn bounds(file: &[u8], part: &[u8]) -> (usize, usize) {
+pub(crate) fn bounds(file: &[u8], part: &[u8]) -> (usize, usize) {
     let start = (part.as_ptr() as usize).saturating_sub(file.as_ptr() as usize);
     (start, start + part.len())
 }

@@ -72,8 +72,21 @@ impl Device {
         }
     }
 
-    /// Reports the vendors' part, library by library.
-    pub(crate) fn report(self, place: &Place, corpus: &Corpus, findings: &mut Vec<Finding>) {
+    /// Kernels of vendors, by the hash of their names, that several files have together.
+    pub(crate) fn of_kernels(known: impl IntoIterator<Item = (u64, String)>) -> Self {
+        let known: HashMap<u64, String> = known.into_iter().collect();
+        Self { kernels: known.keys().copied().collect(), known, ..Self::default() }
+    }
+
+    /// Reports the vendors' part, library by library, each with the original that it is put down to. Gives the kernels
+    /// that were put down to nothing.
+    pub(crate) fn report(
+        self,
+        place: &Place,
+        corpus: &Corpus,
+        findings: &mut Vec<(Finding, OriginalRef)>,
+        gaps: &mut Vec<Finding>,
+    ) -> Vec<(u64, String)> {
         // Family → the library with most entries, entries, their bytes, kernels.
         let mut families: BTreeMap<String, (OriginalRef, u32, u32, u64, BTreeSet<&str>)> = BTreeMap::new();
         let name_of = |original| corpus.origin(original, None).map(|origin| family(&origin.file).to_owned());
@@ -109,10 +122,10 @@ impl Device {
                 continue;
             }
             explained.extend(&kernels);
-            let Some(original) = corpus.origin(original, None) else { continue };
-            findings.push(Finding::DeviceCode {
+            let Some(origin) = corpus.origin(original, None) else { continue };
+            let finding = Finding::DeviceCode {
                 place: place.clone(),
-                original,
+                original: origin,
                 entries_found,
                 entries: self.entries,
                 bytes_found,
@@ -120,11 +133,14 @@ impl Device {
                 kernels_found: kernels.len() as u32,
                 kernels: self.kernels.len() as u32,
                 examples: kernels.into_iter().take(EXAMPLES).map(str::to_owned).collect(),
-            });
+            };
+            findings.push((finding, original));
         }
         for gap in self.gaps {
-            findings.push(Finding::NotFullyAudited { place: place.clone(), gap: Gap::BrokenBinary(gap) });
+            gaps.push(Finding::NotFullyAudited { place: place.clone(), gap: Gap::BrokenBinary(gap) });
         }
+        let left = self.known.iter().filter(|(_, kernel)| !explained.contains(kernel.as_str()));
+        left.map(|(hash, kernel)| (*hash, kernel.clone())).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::corpus::{Corpus, FilePrint, Fingerprints, Material, Part, file_key};
 use crate::finding::{Gap, Place};
 use crate::functions::{self, Candidate, Frequencies};
 use crate::prints::{self, hash128, heads};
-use crate::{binary, device, links, strings};
+use crate::{binary, chunks, device, links, strings};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Shorter files (empty `__init__.py`, one-line stamps) are in everybody's packages.
@@ -255,6 +255,9 @@ impl Visitor for Learn<'_> {
             self.prints.products.insert((product, original));
         }
         let Whole::Print(print) = whole else { return true };
+        if member.is_none() {
+            chunks::learn(self.prints, original, bytes);
+        }
         // Members of archives are found by their functions where they are not whole.
         let heads = if member.is_none() { heads(bytes) } else { Vec::new() };
         self.prints.add_file(key, FilePrint { member, size: bytes.len() as u64, heads, ..print });
@@ -275,10 +278,10 @@ struct LearnFree<'a> {
 }
 
 impl LearnFree<'_> {
-    fn binary(&mut self, file: &object::File<'_>) -> Result<(), binary::Error> {
+    fn binary(&mut self, file: &object::File<'_>, bytes: &[u8]) -> Result<(), binary::Error> {
         let free = &mut self.prints.free;
         if binary::is_linked(file) {
-            let hits = functions::hits(&binary::code(file)?, self.corpus);
+            let hits = functions::look(&[(0, bytes)], self.corpus).hits;
             free.extend(hits.iter().map(|hit| self.corpus.function(hit.function).hash));
             let known = |hash: &u64| self.corpus.originals(Part::Interface, *hash).next().is_some();
             free.extend(links::exports(file).into_iter().filter(known));
@@ -300,11 +303,12 @@ impl Visitor for LearnFree<'_> {
         if self.corpus.file(key, bytes.len() as u64).is_some() {
             self.prints.free.insert(file_key(key));
         }
-        if let Some(Err(error)) = binary::parse(bytes, parent).map(|parsed| parsed.and_then(|file| self.binary(&file)))
+        if let Some(Err(error)) = binary::parse(bytes, parent).map(|parsed| parsed.and_then(|file| self.binary(&file, bytes)))
         {
             self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
         }
         self.prints.free.extend(device::known(bytes, self.corpus));
+        self.prints.free.extend(chunks::all_known(bytes, self.corpus));
         self.learned.files += 1;
         true
     }

@@ -13,6 +13,7 @@
 mod anchor;
 mod audit;
 mod binary;
+mod chunks;
 mod coff;
 mod container;
 mod copies;
@@ -25,19 +26,24 @@ mod finding;
 mod functions;
 mod learn;
 mod links;
+mod loader;
 #[cfg(test)]
 mod made;
+mod own;
 mod pe;
+mod pool;
 mod prints;
+mod ranges;
 mod scan;
 mod strings;
 mod texts;
+mod whose;
 
-pub use audit::{AuditFile, Contents, Report, audit};
+pub use audit::{AuditFile, AuditPart, Contents, Report, audit, audit_part};
 pub use container::Limits;
 pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Origin};
 pub use explain::{FunctionHit, function_hits};
-pub use finding::{Change, DriverSign, Finding, Gap, MemberHits, Place, Section, Sign};
+pub use finding::{Change, DriverSign, Finding, Form, Gap, MemberHits, Parts, Place, Section, Sign};
 pub use learn::{Learned, Source, learn, learn_free};
 pub use texts::{LicenseText, NoTextHash, TextHash};
 
@@ -57,7 +63,7 @@ pub fn fuzz_container(bytes: &[u8]) {
 
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
-pub const SCANNER_VERSION: u32 = 5;
+pub const SCANNER_VERSION: u32 = 6;
 
 /// Reads the bytes as every kind of binary that there is. For fuzzing alone.
 #[doc(hidden)]

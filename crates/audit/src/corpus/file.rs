@@ -15,7 +15,9 @@ use std::ops::Range;
 
 const MAGIC: &[u8; 8] = b"NARTHEXC";
 /// The format of the file.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
+/// Files of this format are read as well; they lack the last part.
+const BEFORE: u32 = 3;
 const HEADER: usize = 8 + 4 + 8 + 32;
 
 /// The parts of the body.
@@ -46,12 +48,14 @@ pub(crate) enum Part {
     Products,
     /// What free software has as well: hash.
     Free,
+    /// Chunks of files: hash, original (u32).
+    Chunks,
 }
 
-const PARTS: usize = Part::Free as usize + 1;
+const PARTS: usize = Part::Chunks as usize + 1;
 
 /// Width of a row in bytes, for the parts that are tables.
-const WIDTHS: [usize; PARTS] = [1, 1, 28, 20, 12, 24, 12, 12, 12, 12, 12, 8];
+const WIDTHS: [usize; PARTS] = [1, 1, 28, 20, 12, 24, 12, 12, 12, 12, 12, 8, 12];
 
 /// A file of restricted material, or the archive that members are from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -199,19 +203,21 @@ fn open(bytes: &[u8]) -> Result<([Range<usize>; PARTS], Meta), CorpusError> {
         return Err(CorpusError::NotACorpus);
     }
     let found = u32_at(bytes, 8);
-    if found != VERSION {
-        return Err(CorpusError::Version { found });
-    }
+    let count = match found {
+        VERSION => PARTS,
+        BEFORE => PARTS - 1,
+        _ => return Err(CorpusError::Version { found }),
+    };
     let body = &bytes[HEADER..];
     if u64_at(bytes, 12) != body.len() as u64 || blake3::hash(body).as_bytes() != &bytes[20..HEADER] {
         return Err(CorpusError::Checksum);
     }
-    if body.len() < PARTS * 8 {
+    if body.len() < count * 8 {
         return Err(CorpusError::Content);
     }
     let mut parts: [Range<usize>; PARTS] = std::array::from_fn(|_| 0..0);
-    let mut start = HEADER + PARTS * 8;
-    for (number, part) in parts.iter_mut().enumerate() {
+    let mut start = HEADER + count * 8;
+    for (number, part) in parts.iter_mut().take(count).enumerate() {
         let end = usize::try_from(u64_at(body, number * 8)).ok().and_then(|end| end.checked_add(HEADER));
         let end =
             end.filter(|end| *end >= start && *end <= bytes.len() && (*end - start).is_multiple_of(WIDTHS[number]));

@@ -40,6 +40,7 @@ pub struct Fingerprints {
     pub(crate) strings: BTreeSet<(u64, u32)>,
     pub(crate) products: BTreeSet<(u64, u32)>,
     pub(crate) free: BTreeSet<u64>,
+    pub(crate) chunks: BTreeSet<(u64, u32)>,
 }
 
 impl Fingerprints {
@@ -76,6 +77,7 @@ impl Fingerprints {
         prints.interface = pairs(Part::Interface);
         prints.strings = pairs(Part::Strings);
         prints.products = pairs(Part::Products);
+        prints.chunks = pairs(Part::Chunks);
         prints.free = layer.table(Part::Free).rows().map(|row| u64_at(row, 0)).collect();
         prints
     }
@@ -138,6 +140,7 @@ impl Fingerprints {
             pairs(&self.strings),
             pairs(&self.products),
             free,
+            pairs(&self.chunks),
         ];
         write(&meta, details, tables)
     }
@@ -292,6 +295,7 @@ impl Fingerprints {
         self.interface.extend(moved(&other.interface));
         self.strings.extend(moved(&other.strings));
         self.products.extend(moved(&other.products));
+        self.chunks.extend(moved(&other.chunks));
     }
 
     /// Adds a whole file, unless it is known.
@@ -314,7 +318,8 @@ impl Fingerprints {
         self.functions.retain(|function| !gone(&function.hash));
         let numbers = self.functions.iter().enumerate();
         self.numbers = numbers.map(|(number, function)| (function.hash, number as u32)).collect();
-        for set in [&mut self.entries, &mut self.kernels, &mut self.interface, &mut self.strings, &mut self.products] {
+        let sets = [&mut self.entries, &mut self.kernels, &mut self.interface, &mut self.strings, &mut self.products];
+        for set in sets.into_iter().chain([&mut self.chunks]) {
             set.retain(|(hash, _)| !gone(hash));
         }
         self.files.retain(|hash, _| !gone(&file_key(*hash)));

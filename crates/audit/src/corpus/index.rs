@@ -5,8 +5,8 @@ use super::{Material, Origin, file_key, read_details};
 use crate::anchor::{AnchorIndex, Filter};
 use crate::links::filter_of;
 use crate::prints::SectionPrint;
-use crate::strings::Families;
-use std::collections::{BTreeMap, HashSet};
+use crate::strings::{Families, family};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Fingerprints of restricted material, ready for a scan.
 #[derive(Debug, Default)]
@@ -19,6 +19,9 @@ pub struct Corpus {
     pub(crate) entries: Filter,
     pub(crate) kernels: Filter,
     pub(crate) interface: Filter,
+    pub(crate) chunks: Filter,
+    /// How many chunks of an original are known.
+    chunk_counts: HashMap<OriginalRef, u32>,
     free: HashSet<u64>,
     file_sizes: HashSet<u64>,
     section_sizes: HashSet<u64>,
@@ -75,14 +78,22 @@ impl Corpus {
         };
         let (file_sizes, section_sizes) = (column(Part::Files, 16), column(Part::Sections, 8));
         let families = Families::new(&layers, &free);
-        let [entries, kernels, interface] =
-            [Part::Entries, Part::Kernels, Part::Interface].map(|part| filter_of(&layers, part));
+        let [entries, kernels, interface, chunks] =
+            [Part::Entries, Part::Kernels, Part::Interface, Part::Chunks].map(|part| filter_of(&layers, part));
+        let mut chunk_counts = HashMap::new();
+        for (layer, number) in layers.iter().zip(0..) {
+            for row in layer.table(Part::Chunks).rows().filter(|row| !free.contains(&u64_at(row, 0))) {
+                *chunk_counts.entry(OriginalRef { layer: number, original: u32_at(row, 8) }).or_default() += 1;
+            }
+        }
         Self {
             anchors: AnchorIndex::new(anchors),
             families,
             entries,
             kernels,
             interface,
+            chunks,
+            chunk_counts,
             first_function,
             free,
             file_sizes,
@@ -218,6 +229,26 @@ impl Corpus {
             let rows = layer.table(part).find(hash);
             rows.map(move |row| OriginalRef { layer: number as u32, original: u32_at(row, 8) })
         })
+    }
+
+    /// How many chunks of an original are known.
+    pub(crate) fn chunks_of(&self, original: OriginalRef) -> u32 {
+        self.chunk_counts.get(&original).copied().unwrap_or(0)
+    }
+
+    /// Whether the material of an original has a library of this name, see [`crate::strings::family`].
+    pub(crate) fn is_library_of(&self, original: OriginalRef, name: &str) -> bool {
+        let Some(meta) = self.layers.get(original.layer as usize).map(|layer| &layer.meta) else { return false };
+        let Some(known) = meta.originals.get(original.original as usize) else { return false };
+        let library = |file: &str| [".so", ".a", ".lib", ".dll"].iter().any(|end| file.contains(end));
+        let of_material = meta.originals.iter().filter(|other| other.material == known.material);
+        of_material.filter(|other| library(&other.file)).any(|other| family(&other.file) == name)
+    }
+
+    /// How many rows of a table of pairs stand beside an original.
+    pub(crate) fn count_of(&self, part: Part, original: OriginalRef) -> usize {
+        let Some(layer) = self.layers.get(original.layer as usize) else { return 0 };
+        layer.table(part).rows().filter(|row| u32_at(row, 8) == original.original).count()
     }
 
     fn layer_of(&self, function: u32) -> (u32, &Layer, u32) {

@@ -1,0 +1,189 @@
+//! Chunks of a file that its content chooses: what a copy keeps that somebody changed here and there.
+//!
+//! A chunk begins at a window that few others are like, and has [`CHUNK`] bytes. Where it stands does not matter, nor
+//! what tables say of the place: a changed byte costs the chunks that it lies in, and no more. Of each original the
+//! chunks with the lowest prints are kept. Texts have none here.
+
+use crate::anchor::{WINDOW, anchor_of, distinctive};
+use crate::container::is_archive;
+use crate::corpus::{Corpus, Fingerprints, OriginalRef, Part};
+use crate::finding::{Change, Finding, Form, Parts, Place};
+use crate::prints::{Kind, hash64};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One window in so many begins a chunk; a multiple of what is sampled for anchors.
+const EVERY: u32 = 512;
+
+/// Bytes of a chunk.
+const CHUNK: usize = 128;
+
+/// Different bytes that a chunk has at least: tables of numbers and padding have fewer.
+const DIFFERENT: usize = 24;
+
+/// So many chunks of one original are kept.
+const KEPT: usize = 128;
+
+/// An original with fewer chunks cannot be told by them.
+const ACCUSING: u32 = 12;
+
+/// One in so many of an original's chunks makes a copy. Free code in two libraries (tables for checksums and for
+/// letters, for instance) has a few chunks in common.
+const SHARE: u32 = 4;
+
+/// Where functions of the same library were found as a part of something else, three of four do: an archive and the
+/// shared library have messages and tables in common.
+const SHARE_BESIDE_CODE: (u32, u32) = (3, 4);
+
+/// Shorter files have too few chunks.
+const SHORTEST: usize = 4096;
+
+/// Whether a chunk begins at the window with this anchor.
+pub(crate) fn begins(anchor: u32) -> bool {
+    anchor.is_multiple_of(EVERY)
+}
+
+/// The print of the chunk that begins here; `None` where it is cut off, or says nothing.
+pub(crate) fn print(bytes: &[u8]) -> Option<u64> {
+    let chunk = bytes.get(..CHUNK)?;
+    let mut seen = [false; 256];
+    let different = chunk.iter().filter(|byte| !std::mem::replace(&mut seen[usize::from(**byte)], true)).count();
+    (different >= DIFFERENT).then(|| hash64(Kind::Chunk, chunk))
+}
+
+/// The print of the chunk that begins here, if the corpus knows it.
+pub(crate) fn known(bytes: &[u8], corpus: &Corpus) -> Option<u64> {
+    let hash = print(bytes)?;
+    let known = corpus.chunks.may_have((hash >> 32) as u32) && !corpus.is_free(hash);
+    (known && corpus.originals(Part::Chunks, hash).next().is_some()).then_some(hash)
+}
+
+/// All chunks of a file.
+fn prints(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let windows = bytes.windows(WINDOW).enumerate();
+    let begins = windows.filter_map(|(at, window)| {
+        let window = window.first_chunk::<WINDOW>()?;
+        (begins(anchor_of(window)) && distinctive(window)).then_some(at)
+    });
+    begins.filter_map(|at| print(&bytes[at..]))
+}
+
+/// Whether a file has chunks: archives are opened, and a text is compared as a text.
+fn has_chunks(bytes: &[u8]) -> bool {
+    bytes.len() >= SHORTEST && bytes.contains(&0) && !is_archive(bytes)
+}
+
+/// Adds the chunks of an original.
+pub(crate) fn learn(known: &mut Fingerprints, original: u32, bytes: &[u8]) {
+    if !has_chunks(bytes) {
+        return;
+    }
+    let mut kept = BTreeSet::new();
+    for hash in prints(bytes) {
+        if kept.len() < KEPT || kept.last().is_some_and(|last| hash < *last) {
+            kept.insert(hash);
+            if kept.len() > KEPT {
+                kept.pop_last();
+            }
+        }
+    }
+    known.chunks.extend(kept.into_iter().map(|hash| (hash, original)));
+}
+
+/// The chunks of a file that the corpus knows.
+pub(crate) fn all_known(bytes: &[u8], corpus: &Corpus) -> Vec<u64> {
+    if corpus.chunks.is_empty() || !has_chunks(bytes) {
+        return Vec::new();
+    }
+    let known = |hash: &u64| corpus.originals(Part::Chunks, *hash).next().is_some();
+    prints(bytes).filter(known).collect()
+}
+
+/// Puts known chunks down to originals, and reports those of which enough is there. What is reported is taken out.
+/// `beside_code` are the families of which code was found as a part.
+pub(crate) fn report(
+    place: &Place,
+    chunks: &mut BTreeSet<u64>,
+    beside_code: &dyn Fn(&str) -> bool,
+    corpus: &Corpus,
+    findings: &mut Vec<Finding>,
+) {
+    loop {
+        let mut counts: BTreeMap<OriginalRef, u32> = BTreeMap::new();
+        for original in chunks.iter().flat_map(|hash| corpus.originals(Part::Chunks, *hash)) {
+            *counts.entry(original).or_default() += 1;
+        }
+        counts.retain(|original, count| {
+            let known = corpus.chunks_of(*original);
+            let Some(origin) = corpus.origin(*original, None) else { return false };
+            let (part, whole) = if beside_code(&origin.file) { SHARE_BESIDE_CODE } else { (1, SHARE) };
+            *count >= ACCUSING && *count * whole >= known * part
+        });
+        let best = counts.into_iter().max_by_key(|(original, count)| (*count, std::cmp::Reverse(*original)));
+        let Some((original, found)) = best else { break };
+        chunks.retain(|hash| corpus.originals(Part::Chunks, *hash).all(|other| other != original));
+        let Some(origin) = corpus.origin(original, None) else { continue };
+        let known = corpus.chunks_of(original);
+        findings.push(Finding::ModifiedCopy {
+            place: place.clone(),
+            original: origin,
+            same: Vec::new(),
+            changed: Vec::new(),
+            changes: vec![Change::Parts { parts: Parts::Chunks, found, known, form: Form::Contents }],
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made::noise;
+    use crate::{AuditFile, Contents, Limits, Material, Source, audit};
+
+    fn corpus(bytes: &[u8]) -> Corpus {
+        let mut prints = Fingerprints::default();
+        let file = AuditFile { path: "lib/device.bc".to_owned(), contents: Contents::Bytes(bytes) };
+        let source = Source::new("sha256:v", "n", Material::of_package("vendor-1", vec![]));
+        crate::learn(&mut prints, &source, &[file], Limits::default());
+        prints.to_corpus()
+    }
+
+    fn found(corpus: &Corpus, files: &[Vec<u8>]) -> Vec<String> {
+        let file = |bytes| AuditFile { path: "x".to_owned(), contents: Contents::Bytes(bytes) };
+        let files: Vec<_> = files.iter().map(|bytes| file(bytes)).collect();
+        audit(&files, corpus, Limits::default()).findings.iter().map(|finding| finding.kind().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_copy_is_known_whatever_was_changed_here_and_there() {
+        let original = noise(1, 200_000);
+        let corpus = corpus(&original);
+        let check = |bytes: Vec<u8>, copy: bool| {
+            let expected: &[&str] = if copy { &["modified-copy"] } else { &[] };
+            assert_eq!(found(&corpus, &[bytes]), expected);
+        };
+        let every = |step: usize| {
+            let mut bytes = original.clone();
+            bytes.iter_mut().step_by(step).for_each(|byte| *byte ^= 1);
+            bytes
+        };
+        check(every(50_000), true);
+        check(every(2000), true);
+        // Moved, turned around in halves, and in the middle of something else.
+        check([noise(2, 77), original.clone()].concat(), true);
+        check([&original[100_000..], &original[..100_000]].concat(), true);
+        check([noise(3, 500_000), original.clone(), noise(4, 500_000)].concat(), true);
+        check(original[30_000..150_000].to_vec(), true);
+        // A tenth of it, and nothing of it.
+        check(original[1000..21_000].to_vec(), false);
+        check(noise(5, 200_000), false);
+        check(every(100), false);
+    }
+
+    #[test]
+    fn pieces_in_many_files_are_one_copy() {
+        let original = noise(1, 200_000);
+        let pieces: Vec<Vec<u8>> = original.chunks(5000).map(|piece| [noise(9, 300), piece.to_vec()].concat()).collect();
+        assert_eq!(found(&corpus(&original), &pieces), ["modified-copy"]);
+        assert!(found(&corpus(&original), &pieces[..4]).is_empty());
+    }
+}
