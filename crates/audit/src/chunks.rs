@@ -8,7 +8,9 @@ use crate::anchor::{WINDOW, anchor_of, distinctive};
 use crate::container::is_archive;
 use crate::corpus::{Corpus, Fingerprints, OriginalRef, Part};
 use crate::finding::{Change, Finding, Form, Parts, Place};
+use crate::fatbin;
 use crate::prints::{Kind, hash64};
+use crate::ranges::merge;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One window in so many begins a chunk; a multiple of what is sampled for anchors.
@@ -57,14 +59,14 @@ pub(crate) fn known(bytes: &[u8], corpus: &Corpus) -> Option<u64> {
     (known && corpus.originals(Part::Chunks, hash).next().is_some()).then_some(hash)
 }
 
-/// All chunks of a file.
-fn prints(bytes: &[u8]) -> impl Iterator<Item = u64> {
+/// All chunks of a file, each with the place where it begins.
+fn prints(bytes: &[u8]) -> impl Iterator<Item = (u64, u64)> {
     let windows = bytes.windows(WINDOW).enumerate();
     let begins = windows.filter_map(|(at, window)| {
         let window = window.first_chunk::<WINDOW>()?;
         (begins(anchor_of(window)) && distinctive(window)).then_some(at)
     });
-    begins.filter_map(|at| print(&bytes[at..]))
+    begins.filter_map(|at| Some((at as u64, print(&bytes[at..])?)))
 }
 
 /// Whether a file has chunks: archives are opened, and a text is compared as a text.
@@ -72,13 +74,24 @@ fn has_chunks(bytes: &[u8]) -> bool {
     bytes.len() >= SHORTEST && bytes.contains(&0) && !is_archive(bytes)
 }
 
-/// Adds the chunks of an original.
+/// Adds the chunks of an original. Device code has prints of its own: a static and a shared library have all of it in
+/// common, and whoever links the one has no copy of the other.
 pub(crate) fn learn(known: &mut Fingerprints, original: u32, bytes: &[u8]) {
     if !has_chunks(bytes) {
         return;
     }
+    let containers = fatbin::containers(bytes).map(|container| container.unwrap_or_else(|broken| broken.read));
+    let ends = containers.map(|container| {
+        let ends = container.entries.iter().map(|entry| entry.at + entry.payload.len());
+        (container.at as u64, ends.max().unwrap_or(container.at) as u64)
+    });
+    let device = merge(ends.collect(), 0);
+    let is_device = |at: u64| {
+        let next = device.partition_point(|range| range.1 <= at);
+        device.get(next).is_some_and(|range| range.0 < at + CHUNK as u64)
+    };
     let mut kept = BTreeSet::new();
-    for hash in prints(bytes) {
+    for (_, hash) in prints(bytes).filter(|(at, _)| !is_device(*at)) {
         if kept.len() < KEPT || kept.last().is_some_and(|last| hash < *last) {
             kept.insert(hash);
             if kept.len() > KEPT {
@@ -95,7 +108,7 @@ pub(crate) fn all_known(bytes: &[u8], corpus: &Corpus) -> Vec<u64> {
         return Vec::new();
     }
     let known = |hash: &u64| corpus.originals(Part::Chunks, *hash).next().is_some();
-    prints(bytes).filter(known).collect()
+    prints(bytes).map(|(_, hash)| hash).filter(known).collect()
 }
 
 /// Puts known chunks down to originals, and reports those of which enough is there. What is reported is taken out.

@@ -38,10 +38,9 @@ pub(crate) struct Bearer<'a> {
 
 impl<'a> Bearer<'a> {
     pub(crate) fn new(subject: &'a Subject<'a>, layout: Layout, put: &[Put]) -> Self {
-        let vendors: Vec<_> = put.iter().flat_map(|put| put.ranges.iter().copied()).collect();
         let bytes = put.iter().map(|put| total(&put.ranges)).sum();
         let exported = if put.is_empty() { Vec::new() } else { exported(subject, &layout) };
-        Self { subject, beside: own::code_beside(&layout, vendors), layout, vendors: bytes, exported }
+        Self { subject, beside: own::code_beside(&layout, put.iter().map(|put| put.ranges.as_slice())), layout, vendors: bytes, exported }
     }
 
     /// Bytes of code in the file.

@@ -1,6 +1,8 @@
 //! From a store path's files to the audit.
 
-use narthex_audit::{AuditFile, Contents, Corpus, Finding, FunctionHit, Gap, Limits, Place, Report, audit};
+use narthex_audit::{
+    AuditFile, AuditPart, Contents, Corpus, Finding, FunctionHit, Gap, Limits, Place, Report, audit_part,
+};
 use narthex_closure::StorePath;
 use narthex_nix::{Tree, TreeFile, open_file};
 use std::path::{Path, PathBuf};
@@ -49,27 +51,26 @@ pub(crate) fn audit_unpacked(root: &Path, corpus: &Corpus) -> Report {
 }
 
 fn audit_tree(tree: &Tree, corpus: &Corpus, progress: &dyn Fn(AuditProgress)) -> Report {
-    let mut report = Report::default();
+    let mut all = AuditPart::default();
     let mut done = AuditProgress { files: tree.len(), ..AuditProgress::default() };
     progress(done);
     for batch in tree.batches(STEP) {
-        let part = audit_batch(&batch, corpus);
-        report.findings.extend(part.findings);
-        report.files.extend(part.files);
-        report.texts.extend(part.texts);
-        report.bytes += part.bytes;
-        (done.files_done, done.bytes_done) = (report.files.len(), report.bytes);
+        all.merge(audit_batch(&batch, corpus));
+        (done.files_done, done.bytes_done) = (all.report.files.len(), all.report.bytes);
         progress(done);
     }
-    report
+    all.finish(corpus)
 }
 
-fn audit_batch(batch: &[TreeFile], corpus: &Corpus) -> Report {
-    let mut report = with_files(batch, |files| audit(files, corpus, Limits::default()));
+fn audit_batch(batch: &[TreeFile], corpus: &Corpus) -> AuditPart {
+    let mut part = with_files(batch, |files| audit_part(files, corpus, Limits::default()));
     let changed: Vec<Option<&str>> = batch.iter().map(TreeFile::changed).collect();
     if changed.iter().all(Option::is_none) {
-        return report;
+        return part;
     }
+    let changed_files = batch.iter().zip(&changed).filter(|(_, changed)| changed.is_some());
+    changed_files.for_each(|(file, _)| part.forget(&file.path));
+    let report = &mut part.report;
     // What was found in a file that changed may be true of none of its states. Findings come in the order
     // of the files, and so do these.
     let mut found = std::mem::take(&mut report.findings).into_iter().peekable();
@@ -85,7 +86,7 @@ fn audit_batch(batch: &[TreeFile], corpus: &Corpus) -> Report {
         report.findings.push(Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.to_owned()) });
         report.bytes -= file.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
     }
-    report
+    part
 }
 
 /// Shows opened files to the audit crate. Whether one of them changed meanwhile is known afterwards only.
@@ -127,7 +128,7 @@ mod tests {
         let corpus = prints.to_corpus();
 
         let check = |batch: &[TreeFile], expected: &[&str], bytes: usize| {
-            let report = audit_batch(batch, &corpus);
+            let report = audit_batch(batch, &corpus).finish(&corpus);
             let found = |finding: &Finding| match finding {
                 Finding::Copy { place, .. } => format!("copy: {place}"),
                 Finding::NotFullyAudited { place, gap } => format!("{place} {gap}"),

@@ -89,8 +89,15 @@ fn decide_output(license: serde_json::Value, findings: Vec<Finding>, files: &[&s
 
 fn decide_under(license: serde_json::Value, findings: Vec<Finding>, files: &[&str], rules: &Rules) -> Decision {
     let facts = facts(license);
+    // In these tests a program of a package is its own, unless it is a copy.
+    let is_copy = |file: &str| {
+        let at = |finding: &Finding| finding.place().file == file && matches!(finding, Finding::Copy { .. });
+        findings.iter().any(at)
+    };
+    let own = files.iter().filter(|file| file.starts_with("bin/") && !is_copy(file));
+    let own_code = own.map(|file| place(file)).collect();
     let files = files.iter().map(|f| (*f).to_owned()).collect();
-    let report = Report { findings, files, ..Report::default() };
+    let report = Report { findings, files, own_code, ..Report::default() };
     let path = path();
     let subject = Subject {
         path: &path,
