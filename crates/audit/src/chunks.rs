@@ -10,7 +10,6 @@ use crate::corpus::{Corpus, Fingerprints, OriginalRef, Part};
 use crate::finding::{Change, Finding, Form, Parts, Place};
 use crate::fatbin;
 use crate::prints::{Kind, hash64};
-use crate::ranges::merge;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One window in so many begins a chunk; a multiple of what is sampled for anchors.
@@ -80,12 +79,7 @@ pub(crate) fn learn(known: &mut Fingerprints, original: u32, bytes: &[u8]) {
     if !has_chunks(bytes) {
         return;
     }
-    let containers = fatbin::containers(bytes).map(|container| container.unwrap_or_else(|broken| broken.read));
-    let ends = containers.map(|container| {
-        let ends = container.entries.iter().map(|entry| entry.at + entry.payload.len());
-        (container.at as u64, ends.max().unwrap_or(container.at) as u64)
-    });
-    let device = merge(ends.collect(), 0);
+    let device = fatbin::stretches(bytes);
     let is_device = |at: u64| {
         let next = device.partition_point(|range| range.1 <= at);
         device.get(next).is_some_and(|range| range.0 < at + CHUNK as u64)

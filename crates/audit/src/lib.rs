@@ -36,6 +36,8 @@ mod prints;
 mod ranges;
 mod scan;
 mod strings;
+#[cfg(test)]
+mod tests;
 mod texts;
 mod whose;
 

@@ -10,7 +10,8 @@ use crate::loader::Layout;
 use crate::pool::{Pool, Rest};
 use crate::strings::{Explained, Seen, family};
 use crate::whose::Bearer;
-use crate::{binary, chunks, device, functions, links, loader, own, strings, whose};
+use crate::ranges::without;
+use crate::{binary, chunks, device, fatbin, functions, links, loader, own, strings, whose};
 use std::collections::{BTreeSet, HashSet};
 
 /// One file, or one member of an archive.
@@ -101,7 +102,7 @@ fn contents(subject: &Subject<'_>, own: Option<&Own>, corpus: &Corpus, findings:
     };
     let layout = subject.binary.as_ref().map(Layout::of).unwrap_or_default();
     let at = |part: &[u8]| copies::bounds(subject.bytes, part).0 as u64;
-    let stretches: Vec<(u64, &[u8])> = parts.iter().map(|part| (at(part), *part)).collect();
+    let stretches: Vec<(u64, &[u8])> = parts.iter().flat_map(|part| host_bytes(at(part), part)).collect();
     let (Found { hits, chunks, ended_early, .. }, (device, mut seen)) = rayon::join(
         || functions::look(&stretches, corpus),
         || rayon::join(|| device::look(&parts, corpus), || messages(&stretches, layout.end, corpus)),
@@ -203,6 +204,13 @@ fn share_of_device(finding: &Finding, original: OriginalRef, corpus: &Corpus) ->
     let kernels = (u64::from(*kernels_found), corpus.count_of(Part::Kernels, original) as u64);
     // Entries that are known are not opened for their kernels.
     if entries.0 * kernels.1 >= kernels.0 * entries.1 { entries } else { kernels }
+}
+
+/// What of some bytes is no device code. That has prints of its own, and is most of what libraries for GPUs hold.
+fn host_bytes(at: u64, bytes: &[u8]) -> Vec<(u64, &[u8])> {
+    let all = [(0, bytes.len() as u64)];
+    let host = without(&all, &fatbin::stretches(bytes));
+    host.into_iter().map(|(from, to)| (at + from, &bytes[from as usize..to as usize])).collect()
 }
 
 /// Messages that vendors' libraries have, in a binary and not behind its end.
