@@ -109,8 +109,7 @@ pub fn audit_part(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits) -> A
                     part.report.texts = license_text(file).into_iter().collect();
                 }
                 Contents::Unreadable(why) => {
-                    part.report.findings =
-                        vec![Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.clone()) }];
+                    part.report.findings = vec![Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.clone()) }];
                 }
             }
             part

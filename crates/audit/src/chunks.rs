@@ -6,9 +6,9 @@
 
 use crate::anchor::{WINDOW, anchor_of, distinctive};
 use crate::container::is_archive;
-use crate::corpus::{Corpus, Fingerprints, OriginalRef, Part};
-use crate::finding::{Change, Finding, Form, Parts, Place};
+use crate::corpus::{Corpus, Fingerprints, OriginalRef, Part, Voice};
 use crate::fatbin;
+use crate::finding::{Change, Finding, Form, Parts, Place};
 use crate::prints::{Kind, hash64};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,8 +105,8 @@ pub(crate) fn all_known(bytes: &[u8], corpus: &Corpus) -> Vec<u64> {
     prints(bytes).map(|(_, hash)| hash).filter(known).collect()
 }
 
-/// Puts known chunks down to originals, and reports those of which enough is there. What is reported is taken out.
-/// `beside_code` are the families of which code was found as a part.
+/// Puts known chunks down to originals, as each voice knows them, and reports those of which enough is there. What is
+/// reported is taken out. `beside_code` are the libraries of which code was found as a part.
 pub(crate) fn report(
     place: &Place,
     chunks: &mut BTreeSet<u64>,
@@ -114,30 +114,63 @@ pub(crate) fn report(
     corpus: &Corpus,
     findings: &mut Vec<Finding>,
 ) {
-    loop {
-        let mut counts: BTreeMap<OriginalRef, u32> = BTreeMap::new();
-        for original in chunks.iter().flat_map(|hash| corpus.originals(Part::Chunks, *hash)) {
-            *counts.entry(original).or_default() += 1;
+    let of_chunk = |hash: &u64| corpus.originals(Part::Chunks, *hash);
+    let voices: BTreeSet<Voice> = chunks.iter().flat_map(of_chunk).map(|original| corpus.voice(original)).collect();
+    let mut explained: BTreeSet<u64> = BTreeSet::new();
+    for voice in voices {
+        let mut left = chunks.clone();
+        while let Some((original, found)) = most(&left, voice, beside_code, corpus) {
+            let (own, others): (BTreeSet<u64>, BTreeSet<u64>) =
+                left.into_iter().partition(|hash| of_chunk(hash).any(|other| other == original));
+            explained.extend(own);
+            left = others;
+            let Some(origin) = corpus.origin(original, None) else { continue };
+            let known = corpus.chunks_of(original);
+            findings.push(Finding::ModifiedCopy {
+                place: place.clone(),
+                original: origin,
+                same: Vec::new(),
+                changed: Vec::new(),
+                changes: vec![Change::Parts { parts: Parts::Chunks, found, known, form: Form::Contents }],
+            });
         }
-        counts.retain(|original, count| {
-            let known = corpus.chunks_of(*original);
-            let Some(origin) = corpus.origin(*original, None) else { return false };
-            let (part, whole) = if beside_code(&origin.file) { SHARE_BESIDE_CODE } else { (1, SHARE) };
-            *count >= ACCUSING && *count * whole >= known * part
-        });
-        let best = counts.into_iter().max_by_key(|(original, count)| (*count, std::cmp::Reverse(*original)));
-        let Some((original, found)) = best else { break };
-        chunks.retain(|hash| corpus.originals(Part::Chunks, *hash).all(|other| other != original));
-        let Some(origin) = corpus.origin(original, None) else { continue };
-        let known = corpus.chunks_of(original);
-        findings.push(Finding::ModifiedCopy {
-            place: place.clone(),
-            original: origin,
-            same: Vec::new(),
-            changed: Vec::new(),
-            changes: vec![Change::Parts { parts: Parts::Chunks, found, known, form: Form::Contents }],
-        });
     }
+    chunks.retain(|hash| !explained.contains(hash));
+}
+
+/// The original that one voice puts most of these chunks down to, if it is enough, and how many.
+fn most(
+    chunks: &BTreeSet<u64>,
+    voice: Voice,
+    beside_code: &dyn Fn(&str) -> bool,
+    corpus: &Corpus,
+) -> Option<(OriginalRef, u32)> {
+    let mut counts: BTreeMap<OriginalRef, u32> = BTreeMap::new();
+    let originals = chunks.iter().flat_map(|hash| corpus.originals(Part::Chunks, *hash));
+    for original in originals.filter(|original| corpus.voice(*original) == voice) {
+        *counts.entry(original).or_default() += 1;
+    }
+    let enough = |(original, count): &(OriginalRef, u32)| {
+        let known = corpus.chunks_of(*original);
+        let beside = corpus.origin(*original, None).is_none_or(|origin| beside_code(&origin.file));
+        let (part, whole) = if beside { SHARE_BESIDE_CODE } else { (1, SHARE) };
+        *count >= ACCUSING && *count * whole >= known * part
+    };
+    counts.into_iter().filter(enough).max_by_key(|(original, count)| (*count, std::cmp::Reverse(*original)))
+}
+
+/// The originals of a corpus that a file has most chunks of: it is one of them, changed here and there.
+pub(crate) fn changed(bytes: &[u8], corpus: &Corpus) -> Vec<OriginalRef> {
+    let chunks: BTreeSet<u64> = all_known(bytes, corpus).into_iter().collect();
+    let mut counts: BTreeMap<OriginalRef, u32> = BTreeMap::new();
+    for original in chunks.iter().flat_map(|hash| corpus.originals(Part::Chunks, *hash)) {
+        *counts.entry(original).or_default() += 1;
+    }
+    let (part, whole) = SHARE_BESIDE_CODE;
+    let most = |(original, count): &(OriginalRef, u32)| {
+        *count >= ACCUSING && *count * whole >= corpus.chunks_of(*original) * part
+    };
+    counts.into_iter().filter(most).map(|(original, _)| original).collect()
 }
 
 #[cfg(test)]
@@ -189,7 +222,8 @@ mod tests {
     #[test]
     fn pieces_in_many_files_are_one_copy() {
         let original = noise(1, 200_000);
-        let pieces: Vec<Vec<u8>> = original.chunks(5000).map(|piece| [noise(9, 300), piece.to_vec()].concat()).collect();
+        let pieces: Vec<Vec<u8>> =
+            original.chunks(5000).map(|piece| [noise(9, 300), piece.to_vec()].concat()).collect();
         assert_eq!(found(&corpus(&original), &pieces), ["modified-copy"]);
         assert!(found(&corpus(&original), &pieces[..4]).is_empty());
     }

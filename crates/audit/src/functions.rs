@@ -7,7 +7,7 @@
 use crate::anchor::{Met, WINDOW, anchor_of, distinctive, is_sampled};
 use crate::binary::Function;
 use crate::chunks;
-use crate::corpus::{Corpus, FunctionPrint, FunctionRow, OriginalRef};
+use crate::corpus::{Corpus, FunctionPrint, FunctionRow, Origin, OriginalRef};
 use crate::finding::{Finding, MemberHits, Place};
 use crate::prints::{Kind, hash64};
 use crate::ranges::{Range, merge, total};
@@ -336,16 +336,46 @@ pub(crate) fn put_down(hits: &[Hit], corpus: &Corpus) -> Vec<Put> {
         if count < 2 || bytes < FINDING_BYTES {
             break;
         }
-        let share = &archives[&archive];
-        explained.extend(share.functions.iter().flat_map(places));
-        let found: Vec<Range> = share.functions.iter().flat_map(|f| ranges_of[f].iter().copied()).collect();
-        let members = share.members.iter().map(|(owner, found)| {
-            let (_, name, known) = corpus.member(archive.layer, *owner);
-            MemberHits { member: name.to_owned(), functions_found: found.len() as u32, functions_known: known }
-        });
-        put.push(Put { archive, members: members.collect(), ranges: merge(found, 0), functions: share.functions.clone() });
+        // Whoever else has most of what it explains is heard as well, unless both ship.
+        let new: Vec<u32> = (accusing[&archive].iter())
+            .map(|(function, _)| *function)
+            .filter(|f| places(f).any(|range| !explained.contains(range)))
+            .collect();
+        let new: HashSet<Range> = new.iter().flat_map(places).copied().collect();
+        let shared = |functions: &[(u32, u64)]| -> u64 {
+            let same = functions.iter().filter(|(f, _)| places(f).any(|range| new.contains(range)));
+            same.map(|(_, bytes)| bytes).sum()
+        };
+        let mut heard = BTreeMap::from([(corpus.voice(archive), (u64::MAX, archive))]);
+        for (other, functions) in &accusing {
+            let shared = shared(functions);
+            let entry = heard.entry(corpus.voice(*other)).or_insert((0, *other));
+            if shared * 2 >= bytes && shared > entry.0 {
+                *entry = (shared, *other);
+            }
+        }
+        explained.extend(archives[&archive].functions.iter().flat_map(places));
+        let others = heard.values().filter(|(shared, other)| *shared > 0 && *other != archive).map(|(_, other)| *other);
+        let mut origins: Vec<Origin> = Vec::new();
+        for archive in [archive].into_iter().chain(others) {
+            let Some(origin) = corpus.origin(archive, None) else { continue };
+            if !origins.iter().any(|known| known.is_owner_of(&origin)) {
+                origins.push(origin);
+                put.push(put_of(archive, &archives[&archive], &ranges_of, corpus));
+            }
+        }
     }
     put
+}
+
+/// All that was found of one archive.
+fn put_of(archive: OriginalRef, share: &Share, ranges_of: &HashMap<u32, Vec<Range>>, corpus: &Corpus) -> Put {
+    let found: Vec<Range> = share.functions.iter().flat_map(|f| ranges_of[f].iter().copied()).collect();
+    let members = share.members.iter().map(|(owner, found)| {
+        let (_, name, known) = corpus.member(archive.layer, *owner);
+        MemberHits { member: name.to_owned(), functions_found: found.len() as u32, functions_known: known }
+    });
+    Put { archive, members: members.collect(), ranges: merge(found, 0), functions: share.functions.clone() }
 }
 
 /// What accuses somebody and was put down to nothing, since a file has too little of it.

@@ -30,6 +30,7 @@ mod loader;
 #[cfg(test)]
 mod made;
 mod own;
+mod passages;
 mod pe;
 mod pool;
 mod prints;
@@ -46,7 +47,7 @@ pub use container::Limits;
 pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Origin};
 pub use explain::{FunctionHit, function_hits};
 pub use finding::{Change, DriverSign, Finding, Form, Gap, MemberHits, Parts, Place, Section, Sign};
-pub use learn::{Learned, Source, learn, learn_free};
+pub use learn::{Known, Learned, Source, Supply, learn, learn_beside, learn_free};
 pub use texts::{LicenseText, NoTextHash, TextHash};
 
 /// Opens the bytes as far as they are archives, within small bounds: an entrance for fuzzing.

@@ -20,9 +20,10 @@ const BETWEEN: u64 = 16 << 10;
 
 /// Endings of texts that are code.
 const ENDINGS: [&str; 52] = [
-    "adb", "bash", "c", "cc", "cjs", "clj", "cpp", "cs", "cu", "cuh", "cxx", "d", "dart", "el", "erl", "ex", "f", "f90",
-    "for", "go", "groovy", "h", "hh", "hpp", "hs", "hxx", "inc", "java", "jl", "js", "kt", "lisp", "lua", "m", "mjs", "ml",
-    "php", "pl", "pm", "py", "pyi", "pyx", "r", "rb", "rs", "scala", "scm", "sh", "swift", "tcl", "ts", "zig",
+    "adb", "bash", "c", "cc", "cjs", "clj", "cpp", "cs", "cu", "cuh", "cxx", "d", "dart", "el", "erl", "ex", "f",
+    "f90", "for", "go", "groovy", "h", "hh", "hpp", "hs", "hxx", "inc", "java", "jl", "js", "kt", "lisp", "lua", "m",
+    "mjs", "ml", "php", "pl", "pm", "py", "pyi", "pyx", "r", "rb", "rs", "scala", "scm", "sh", "swift", "tcl", "ts",
+    "zig",
 ];
 
 /// Bytes of a binary's code that are neither everybody's nor an archive's, given where functions of each archive lie.

@@ -9,8 +9,8 @@ use crate::device::Device;
 use crate::finding::{Finding, Form, Place};
 use crate::functions::{self, Hit};
 use crate::strings::Seen;
-use crate::{chunks, whose};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{chunks, passages, whose};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// A file with something in it, and whether a linker made it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,7 @@ pub(crate) struct Rest {
     pub(crate) kernels: Vec<(u64, String)>,
     pub(crate) strings: BTreeMap<u64, String>,
     pub(crate) chunks: BTreeSet<u64>,
+    pub(crate) passages: HashSet<u64>,
 }
 
 /// What is left over of many files.
@@ -37,6 +38,7 @@ pub(crate) struct Pool {
     kernels: BTreeMap<u64, (String, usize)>,
     strings: BTreeMap<u64, (String, usize)>,
     chunks: BTreeMap<u64, usize>,
+    passages: BTreeMap<u64, usize>,
 }
 
 /// Files may be so large in what is added up; no file is larger.
@@ -59,6 +61,9 @@ impl Pool {
         for hash in rest.chunks {
             self.chunks.entry(hash).or_insert(number);
         }
+        for hash in rest.passages {
+            self.passages.entry(hash).or_insert(number);
+        }
         if self.len() > before {
             self.holders.push(Holder { place: place.clone(), linked });
         }
@@ -80,6 +85,9 @@ impl Pool {
         for (hash, number) in other.chunks {
             self.chunks.entry(hash).or_insert(first + number);
         }
+        for (hash, number) in other.passages {
+            self.passages.entry(hash).or_insert(first + number);
+        }
     }
 
     /// Forgets what came from a file.
@@ -89,10 +97,11 @@ impl Pool {
         self.kernels.retain(|_, (_, number)| kept(number));
         self.strings.retain(|_, (_, number)| kept(number));
         self.chunks.retain(|_, number| kept(number));
+        self.passages.retain(|_, number| kept(number));
     }
 
     fn len(&self) -> usize {
-        self.hits.len() + self.kernels.len() + self.strings.len() + self.chunks.len()
+        self.hits.len() + self.kernels.len() + self.strings.len() + self.chunks.len() + self.passages.len()
     }
 
     /// What all of it together says.
@@ -121,6 +130,13 @@ impl Pool {
         let (place, _) = self.common(self.chunks.values().copied());
         let mut chunks: BTreeSet<u64> = self.chunks.keys().copied().collect();
         chunks::report(&place, &mut chunks, &|_| false, corpus, findings);
+        let mut texts: BTreeMap<usize, HashSet<u64>> = BTreeMap::new();
+        for (passage, number) in &self.passages {
+            texts.entry(*number).or_default().insert(*passage);
+        }
+        let texts: Vec<_> =
+            texts.into_iter().map(|(number, found)| (self.holders[number].place.clone(), found)).collect();
+        findings.extend(passages::cut(texts.iter(), corpus));
     }
 
     /// What several holders have in common: their file and the members that lead to all of them, or else the holder of

@@ -3,15 +3,15 @@
 use crate::binary::Links;
 use crate::container::{Kind, Visitor, is_archive};
 use crate::copies::{self, Own, Same};
-use crate::corpus::{Corpus, OriginalRef, Part};
+use crate::corpus::{Corpus, Origin, OriginalRef, Part};
 use crate::finding::{Change, Finding, Form, Gap, Place};
 use crate::functions::Found;
 use crate::loader::Layout;
 use crate::pool::{Pool, Rest};
+use crate::ranges::without;
 use crate::strings::{Explained, Seen, family};
 use crate::whose::Bearer;
-use crate::ranges::without;
-use crate::{binary, chunks, device, fatbin, functions, links, loader, own, strings, whose};
+use crate::{binary, chunks, device, fatbin, functions, links, loader, own, passages, strings, whose};
 use std::collections::{BTreeSet, HashSet};
 
 /// One file, or one member of an archive.
@@ -34,19 +34,63 @@ pub(crate) struct Scan<'a> {
     pub(crate) pool: Pool,
     /// Files and members that have code which is no vendor's, the first ones.
     pub(crate) own_code: Vec<Place>,
+    /// What the file that is looked at lies in, and itself, as far as only packages that were learned here have it.
+    claims: Vec<Claim>,
+}
+
+/// A copy of what a package that was learned here calls its own.
+struct Claim {
+    place: Place,
+    owners: Vec<Origin>,
+    /// It was delivered so, and nobody's build changed it.
+    delivered: bool,
 }
 
 impl<'a> Scan<'a> {
     pub(crate) fn new(corpus: &'a Corpus) -> Self {
-        Self { corpus, findings: Vec::new(), pool: Pool::default(), own_code: Vec::new() }
+        Self { corpus, findings: Vec::new(), pool: Pool::default(), own_code: Vec::new(), claims: Vec::new() }
+    }
+
+    /// Leaves out of the last findings what only says once more that a claimed file, with all that is in it, is its
+    /// owner's.
+    fn leave_out_claimed(&mut self, from: usize) {
+        let last = self.findings.split_off(from);
+        self.findings.extend(last.into_iter().filter(|found| !self.claims.iter().any(|claim| claim.explains(found))));
+    }
+}
+
+impl Claim {
+    /// Whether something that was found in it is no news of somebody else.
+    fn explains(&self, finding: &Finding) -> bool {
+        let explained = |origin: &Origin| {
+            self.owners.iter().any(|owner| {
+                (&owner.material.name, &owner.material.licenses) == (&origin.material.name, &origin.material.licenses)
+            })
+        };
+        match finding {
+            Finding::Dynamic { .. } | Finding::Stub { .. } => true,
+            finding => finding.origin().is_some_and(explained),
+        }
+    }
+
+    fn has(&self, place: &Place) -> bool {
+        self.place.file == place.file && place.members.starts_with(&self.place.members)
     }
 }
 
 impl Visitor for Scan<'_> {
     fn blob(&mut self, place: &Place, bytes: &[u8], parent: Option<Kind>) -> bool {
-        let first = self.findings.len();
-        let mut own = match copies::same(place, bytes, self.corpus, &mut self.findings) {
+        let before = self.findings.len();
+        self.claims.retain(|claim| claim.has(place));
+        let same = copies::same(place, bytes, self.corpus, &mut self.findings);
+        let owners = self.findings[before..].iter().filter_map(|finding| finding.origin().cloned()).collect();
+        self.leave_out_claimed(before);
+        let mut own = match same {
             Same::Whole => return false,
+            Same::Claimed(own, delivered) => {
+                self.claims.push(Claim { place: place.clone(), owners, delivered });
+                Some(own)
+            }
             Same::Beginning(own) => Some(own),
             Same::Nothing => None,
         };
@@ -64,21 +108,30 @@ impl Visitor for Scan<'_> {
                 self.findings.push(broken(&subject, &error));
             }
         }
-        if own.is_none() {
-            own = copies::modified(&subject, self.corpus, &mut self.findings);
+        let from = self.findings.len();
+        if own.as_ref().is_none_or(|own| own.claimed) {
+            let modified = copies::modified(&subject, self.corpus, &mut self.findings);
+            own = own.or(modified);
         }
-        let (rest, code_beside) = contents(&subject, own.as_ref(), self.corpus, &mut self.findings);
+        // What was delivered so is a copy of another release of the library, and no changed one.
+        let delivered = self.claims.iter().any(|claim| claim.delivered);
+        let (rest, code_beside) = contents(&subject, own.as_ref(), delivered, self.corpus, &mut self.findings);
         let linked = subject.binary.as_ref().is_some_and(binary::is_linked);
         self.pool.add(place, linked, rest);
+        self.leave_out_claimed(from);
         let is_vendors = |finding: &Finding| {
-            !matches!(finding, Finding::StaticCode { .. } | Finding::DeviceCode { .. } | Finding::NotFullyAudited { .. })
-                && finding.is_restricted()
+            let harmless = matches!(
+                finding,
+                Finding::StaticCode { .. } | Finding::DeviceCode { .. } | Finding::NotFullyAudited { .. }
+            );
+            !harmless && finding.is_restricted()
         };
         let has_code = || match subject.binary {
             Some(_) => own::is_enough(code_beside),
             None => !is_archive(bytes) && own::is_code(place.innermost(), bytes),
         };
-        if self.own_code.len() < OWN_CODE && !self.findings[first..].iter().any(is_vendors) && has_code() {
+        let is_vendors = !self.claims.is_empty() || self.findings[before..].iter().any(is_vendors);
+        if self.own_code.len() < OWN_CODE && !is_vendors && has_code() {
             self.own_code.push(place.clone());
         }
         true
@@ -92,7 +145,13 @@ impl Visitor for Scan<'_> {
 /// What is inside a file: functions, chunks, device code, messages, links. Of a modified copy only what is not the
 /// original's is looked at: somebody may have put another vendor's code there. All bytes are looked at, whatever the
 /// tables of the file say of them. Gives what is too little to be reported, and the bytes of code that are no vendor's.
-fn contents(subject: &Subject<'_>, own: Option<&Own>, corpus: &Corpus, findings: &mut Vec<Finding>) -> (Rest, u64) {
+fn contents(
+    subject: &Subject<'_>,
+    own: Option<&Own>,
+    delivered: bool,
+    corpus: &Corpus,
+    findings: &mut Vec<Finding>,
+) -> (Rest, u64) {
     let (mut found, place) = (Vec::new(), subject.place);
     // What an archive holds is looked at when it is taken out.
     let parts = match own {
@@ -103,9 +162,12 @@ fn contents(subject: &Subject<'_>, own: Option<&Own>, corpus: &Corpus, findings:
     let layout = subject.binary.as_ref().map(Layout::of).unwrap_or_default();
     let at = |part: &[u8]| copies::bounds(subject.bytes, part).0 as u64;
     let stretches: Vec<(u64, &[u8])> = parts.iter().flat_map(|part| host_bytes(at(part), part)).collect();
-    let (Found { hits, chunks, ended_early, .. }, (device, mut seen)) = rayon::join(
+    let (Found { hits, chunks, ended_early, .. }, (device, (mut seen, mut passages))) = rayon::join(
         || functions::look(&stretches, corpus),
-        || rayon::join(|| device::look(&parts, corpus), || messages(&stretches, layout.end, corpus)),
+        || {
+            let texts = || (messages(&stretches, layout.end, corpus), passages::Seen::look(&parts, corpus));
+            rayon::join(|| device::look(&parts, corpus), texts)
+        },
     );
     if ended_early {
         found.push(Finding::NotFullyAudited { place: place.clone(), gap: Gap::TooManyCandidates });
@@ -115,13 +177,17 @@ fn contents(subject: &Subject<'_>, own: Option<&Own>, corpus: &Corpus, findings:
     let mut explained: Vec<Explained> = Vec::new();
     explained.extend(own.map(|own| Explained { family: own.family.clone(), found: 1, known: 1 }));
     // Something that was put into a modified copy is included there, unless it is not linked at all.
-    let form = |form: Option<Form>| form.filter(|form| own.is_none() || matches!(form, Form::Data | Form::NotLinked));
+    let changed = own.is_some_and(|own| !own.claimed);
+    let form = |form: Option<Form>| {
+        form.filter(|form| !delivered && (!changed || matches!(form, Form::Data | Form::NotLinked)))
+    };
     let settle = |finding: Finding, form: Option<Form>| match form {
         Some(form) => whose::copy(finding, form),
         None => finding,
     };
     for put in &put {
-        let Some(finding) = functions::finding(place, put, bearer.code_bytes(), &|at| bearer.layout.address(at), corpus)
+        let Some(finding) =
+            functions::finding(place, put, bearer.code_bytes(), &|at| bearer.layout.address(at), corpus)
         else {
             continue;
         };
@@ -140,7 +206,10 @@ fn contents(subject: &Subject<'_>, own: Option<&Own>, corpus: &Corpus, findings:
     pieces(place, own, &mut chunks, &mut explained, corpus, &mut found);
     seen.explain(corpus, &explained);
     seen.report(place, corpus, &mut found);
+    passages.report(place, corpus, |_| passages::ACCUSING, &mut found);
     match own {
+        // A claim is no reason to leave anything out that is put down to somebody else.
+        Some(own) if own.claimed => {}
         // What it exports, calls itself and links is the original's, and is compared with it.
         Some(own) => found.retain(|finding| finding.origin().is_none_or(|origin| family(&origin.file) != own.family)),
         None => {
@@ -159,7 +228,7 @@ fn contents(subject: &Subject<'_>, own: Option<&Own>, corpus: &Corpus, findings:
     }
     let hits = functions::left_over(hits, &put);
     findings.append(&mut found);
-    (Rest { hits, kernels, strings: seen.strings, chunks }, bearer.beside)
+    (Rest { hits, kernels, strings: seen.strings, chunks, passages: passages.into_rest() }, bearer.beside)
 }
 
 /// Reports what the chunks of a file say. A library that is known by them is no longer said to include itself.
@@ -177,7 +246,7 @@ fn pieces(
             let copy = matches!(finding, Finding::ModifiedCopy { .. });
             Some((family(&finding.origin()?.file).to_owned(), copy))
         })
-        .chain(own.map(|own| (own.family.clone(), true)))
+        .chain(own.map(|own| (own.family.clone(), !own.claimed)))
         .collect();
     let mut copies = Vec::new();
     let beside = |file: &str| known.iter().any(|(name, _)| name == family(file));

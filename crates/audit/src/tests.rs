@@ -3,7 +3,8 @@
 use crate::functions;
 use crate::made::{Made, archive, library, loaded, noise, object};
 use crate::{
-    AuditFile, Change, Contents, Corpus, Finding, Fingerprints, Form, Gap, Limits, Material, Report, Source, audit, learn,
+    AuditFile, Change, Contents, Corpus, Finding, Fingerprints, Form, Gap, Limits, Material, Report, Source, audit,
+    learn,
 };
 
 /// The functions of the vendor's archive.
@@ -108,7 +109,10 @@ fn thresholds_hold_for_a_path_as_a_whole() {
         files.iter().enumerate().map(|(number, (_, bytes))| (format!("{number}.o"), bytes.clone())).collect();
     let members: Vec<(&str, Vec<u8>)> = members.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
     let report = audited(&[("lib/libx.a", archive(&members))]);
-    assert_eq!((words(&report), report.findings[0].place().to_string()), (vec!["NotLinked".to_owned()], "lib/libx.a".to_owned()));
+    assert_eq!(
+        (words(&report), report.findings[0].place().to_string()),
+        (vec!["NotLinked".to_owned()], "lib/libx.a".to_owned())
+    );
     check(&each(&|number| including(&[function(number)])), &["static"], true);
     check(&each(&|_| including(&[function(1)])), &[], true);
     // Messages: a few in each library.
@@ -178,7 +182,9 @@ fn a_suspicion_survives_what_does_not_explain_it() {
 /// A vendor's file beside something that is no application.
 #[test]
 fn an_application_has_code_of_its_own() {
-    let vendors = || library(&[(".text", true, own(1, 60_000)), (".rodata", false, messages(100)), (".data", false, own(2, 9000))]);
+    let vendors = || {
+        library(&[(".text", true, own(1, 60_000)), (".rodata", false, messages(100)), (".data", false, own(2, 9000))])
+    };
     let beside = |path: &str, bytes: Vec<u8>, application: bool| {
         check(&[("lib/libv.so.1", vendors()), (path, bytes)], &["copy"], application);
     };

@@ -12,7 +12,7 @@ use crate::functions::{Hit, Put};
 use crate::loader::Layout;
 use crate::own;
 use crate::prints::{Kind, hash64};
-use crate::ranges::total;
+use crate::ranges::{merge, total};
 use crate::scan::Subject;
 use crate::strings::family;
 use object::Object;
@@ -38,9 +38,15 @@ pub(crate) struct Bearer<'a> {
 
 impl<'a> Bearer<'a> {
     pub(crate) fn new(subject: &'a Subject<'a>, layout: Layout, put: &[Put]) -> Self {
-        let bytes = put.iter().map(|put| total(&put.ranges)).sum();
+        let bytes = total(&merge(put.iter().flat_map(|put| put.ranges.iter().copied()).collect(), 0));
         let exported = if put.is_empty() { Vec::new() } else { exported(subject, &layout) };
-        Self { subject, beside: own::code_beside(&layout, put.iter().map(|put| put.ranges.as_slice())), layout, vendors: bytes, exported }
+        Self {
+            subject,
+            beside: own::code_beside(&layout, put.iter().map(|put| put.ranges.as_slice())),
+            layout,
+            vendors: bytes,
+            exported,
+        }
     }
 
     /// Bytes of code in the file.
