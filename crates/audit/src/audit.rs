@@ -3,12 +3,11 @@
 use crate::container::{Limits, Spent, walk};
 use crate::corpus::Corpus;
 use crate::finding::{Finding, Gap, Place};
-use crate::passages;
-use crate::scan::Scan;
+use crate::pool::Pool;
+use crate::scan::{Scan, without_what_is_inside};
 use crate::texts::{LicenseText, TextHash, is_license_text};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::sync::OnceLock;
 
 /// One regular file of an output.
@@ -38,6 +37,10 @@ pub struct Report {
     pub files: Vec<String>,
     /// Their size in bytes.
     pub bytes: u64,
+    /// Files and members with code that is nobody's whom the corpus knows: what makes an application of what stands
+    /// beside it. Some of them, the first ones; none where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_code: Vec<Place>,
     /// The files that are license texts by their names; those in archives are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<LicenseText>,
@@ -77,81 +80,107 @@ impl Default for Budget {
     }
 }
 
-/// What was found in one file, and everything inside it.
-#[derive(Default)]
-struct Found {
-    findings: Vec<Finding>,
-    /// Passages that by themselves are too few.
-    passages: Vec<(Place, HashSet<u64>)>,
-    opaque: Vec<(Place, Gap)>,
-    bytes: u64,
+/// Places that a report names as having code of their own.
+const OWN_CODE: usize = 8;
+
+/// What was seen in some files of an output. Parts are merged in the order of their files; what single files have too
+/// little of is added up at the end.
+#[derive(Debug, Default)]
+pub struct AuditPart {
+    /// What was seen so far.
+    pub report: Report,
+    pool: Pool,
+}
+
+impl AuditPart {
+    /// Adds the next files.
+    pub fn merge(&mut self, next: Self) {
+        let (all, report) = (&mut self.report, next.report);
+        all.findings.extend(report.findings);
+        all.files.extend(report.files);
+        all.bytes += report.bytes;
+        all.texts.extend(report.texts);
+        all.own_code.extend(report.own_code);
+        all.own_code.truncate(OWN_CODE);
+        all.opaque.extend(report.opaque);
+        self.pool.merge(next.pool);
+    }
+
+    /// Forgets what a file adds to the others: it changed while it was read.
+    pub fn forget(&mut self, file: &str) {
+        self.report.own_code.retain(|place| place.file != file);
+        self.report.opaque.retain(|(place, _)| place.file != file);
+        self.pool.forget(file);
+    }
+
+    /// The report about all files.
+    pub fn finish(mut self, corpus: &Corpus) -> Report {
+        self.pool.report(corpus, &mut self.report.findings);
+        self.report
+    }
 }
 
 /// Looks for the corpus's material in an output; the same input gives the same report, however many
 /// threads there are.
 pub fn audit(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits) -> Report {
-    audit_within(files, "", corpus, limits, &mut Budget::default())
+    audit_part(files, "", corpus, limits, &mut Budget::default()).finish(corpus)
 }
 
-/// Does so for a part of the files of an output, all of which share a budget.
+/// Looks for the corpus's material in some files of an output, all files of which share a budget. `name` is what the output is
+/// called: where it is itself a file, that is the file's name.
 ///
 /// Files are read beside each other as long as each takes little memory and work. Those that take more are read
 /// again, one after the other: what they unpack to is in memory once, however many threads and outputs there are.
-///
-/// `name` is what the output is called: where it is itself a file, that is the file's name.
-pub fn audit_within(
+pub fn audit_part(
     files: &[AuditFile<'_>],
     name: &str,
     corpus: &Corpus,
     limits: Limits,
     budget: &mut Budget,
-) -> Report {
-    let mut found: Vec<(Found, Spent)> = files
+) -> AuditPart {
+    let mut parts: Vec<(AuditPart, Spent)> = files
         .par_iter()
         .map(|file| {
             let size = if let Contents::Bytes(bytes) = file.contents { bytes.len() as u64 } else { 0 };
             look(file, name, corpus, limits.beside_others(size))
         })
         .collect();
-    for (file, found) in files.iter().zip(&mut found).filter(|(_, (_, spent))| spent.bounded) {
+    for (file, part) in files.iter().zip(&mut parts).filter(|(_, (_, spent))| spent.bounded) {
         let limits = Limits {
             total_bytes: limits.total_bytes.min(budget.bytes),
             members: limits.members.min(budget.members),
             ..limits
         };
-        *found = alone(|| look(file, name, corpus, limits));
-        budget.bytes -= found.1.bytes.min(budget.bytes);
-        budget.members -= found.1.members.min(budget.members);
+        *part = alone(|| look(file, name, corpus, limits));
+        budget.bytes -= part.1.bytes.min(budget.bytes);
+        budget.members -= part.1.members.min(budget.members);
     }
-    let cut = passages::cut(found.iter().flat_map(|(found, _)| &found.passages), corpus);
-    let mut report = Report {
-        files: files.iter().map(|file| file.path.clone()).collect(),
-        texts: files.iter().filter_map(|file| license_text(file, name)).collect(),
-        ..Report::default()
-    };
-    for (found, _) in found {
-        report.bytes += found.bytes;
-        report.findings.extend(found.findings);
-        report.opaque.extend(found.opaque);
-    }
-    report.findings.extend(cut);
-    report
+    let mut all = AuditPart::default();
+    parts.into_iter().for_each(|(part, _)| all.merge(part));
+    all
 }
 
-fn look(file: &AuditFile<'_>, name: &str, corpus: &Corpus, limits: Limits) -> (Found, Spent) {
+fn look(file: &AuditFile<'_>, name: &str, corpus: &Corpus, limits: Limits) -> (AuditPart, Spent) {
     let place = Place { file: file.path.clone(), members: Vec::new() };
+    let (mut part, mut spent) = (AuditPart::default(), Spent::default());
+    part.report.files.push(file.path.clone());
     match &file.contents {
         Contents::Bytes(bytes) => {
             let mut scan = Scan::new(corpus, name);
-            let spent = walk(place, bytes, limits, &mut scan);
-            let Scan { findings, passages, opaque, .. } = scan;
-            (Found { findings, passages, opaque, bytes: bytes.len() as u64 }, spent)
+            spent = walk(place, bytes, limits, &mut scan);
+            part.pool = scan.pool;
+            part.report.findings = scan.findings;
+            without_what_is_inside(&mut part.report.findings);
+            part.report.own_code = scan.own_code;
+            part.report.opaque = scan.opaque;
+            part.report.bytes = bytes.len() as u64;
+            part.report.texts = license_text(file, name).into_iter().collect();
         }
         Contents::Unreadable(why) => {
-            let findings = vec![Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.clone()) }];
-            (Found { findings, ..Found::default() }, Spent::default())
+            part.report.findings = vec![Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.clone()) }];
         }
     }
+    (part, spent)
 }
 
 /// Does something while nobody else of this process does such a thing.
@@ -199,7 +228,7 @@ mod tests {
         let corpus = Corpus::new(Vec::new());
         let report = |bytes: u64| {
             let mut budget = Budget { bytes, members: 100 };
-            let report = audit_within(&files, "x", &corpus, Limits::default(), &mut budget);
+            let report = audit_part(&files, "x", &corpus, Limits::default(), &mut budget).finish(&corpus);
             let gaps: Vec<String> = report.findings.iter().map(|finding| finding.place().to_string()).collect();
             (gaps, budget.bytes)
         };
@@ -213,7 +242,8 @@ mod tests {
         let library = crate::made::library(&[(".text", true, vec![0x90; 64])]);
         let report = |path: &str, name: &str, bytes: &[u8]| {
             let file = AuditFile { path: path.to_owned(), contents: Contents::Bytes(bytes) };
-            audit_within(&[file], name, &Corpus::new(Vec::new()), Limits::default(), &mut Budget::default())
+            let corpus = Corpus::new(Vec::new());
+            audit_part(&[file], name, &corpus, Limits::default(), &mut Budget::default()).finish(&corpus)
         };
         let is_driver = |report: Report| report.findings.iter().any(|found| matches!(found, Finding::Driver { .. }));
         assert!(is_driver(report("", "libcuda.so.1", &library)));

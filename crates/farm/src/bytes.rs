@@ -1,7 +1,7 @@
 //! From a store path's files to the audit.
 
 use narthex_audit::{
-    AuditFile, Budget, Contents, Corpus, Finding, FunctionHit, Gap, Limits, Place, Report, audit_within,
+    AuditFile, AuditPart, Budget, Contents, Corpus, Finding, FunctionHit, Gap, Limits, Place, Report, audit_part,
 };
 use narthex_closure::StorePath;
 use narthex_nix::{Tree, TreeFile, open_file};
@@ -64,28 +64,26 @@ pub(crate) fn name_in_key<'p>(path: &'p StorePath, report: &Report) -> &'p str {
 }
 
 fn audit_tree(tree: &Tree, name: &str, corpus: &Corpus, progress: &dyn Fn(AuditProgress)) -> Report {
-    let (mut report, mut budget) = (Report::default(), Budget::default());
+    let (mut all, mut budget) = (AuditPart::default(), Budget::default());
     let mut done = AuditProgress { files: tree.len(), ..AuditProgress::default() };
     progress(done);
     for batch in tree.batches(STEP) {
-        let part = audit_batch(&batch, name, corpus, &mut budget);
-        report.opaque.extend(part.opaque);
-        report.findings.extend(part.findings);
-        report.files.extend(part.files);
-        report.texts.extend(part.texts);
-        report.bytes += part.bytes;
-        (done.files_done, done.bytes_done) = (report.files.len(), report.bytes);
+        all.merge(audit_batch(&batch, name, corpus, &mut budget));
+        (done.files_done, done.bytes_done) = (all.report.files.len(), all.report.bytes);
         progress(done);
     }
-    report
+    all.finish(corpus)
 }
 
-fn audit_batch(batch: &[TreeFile], name: &str, corpus: &Corpus, budget: &mut Budget) -> Report {
-    let mut report = with_files(batch, |files| audit_within(files, name, corpus, Limits::default(), budget));
+fn audit_batch(batch: &[TreeFile], name: &str, corpus: &Corpus, budget: &mut Budget) -> AuditPart {
+    let mut part = with_files(batch, |files| audit_part(files, name, corpus, Limits::default(), budget));
     let changed: Vec<Option<&str>> = batch.iter().map(TreeFile::changed).collect();
     if changed.iter().all(Option::is_none) {
-        return report;
+        return part;
     }
+    let changed_files = batch.iter().zip(&changed).filter(|(_, changed)| changed.is_some());
+    changed_files.for_each(|(file, _)| part.forget(&file.path));
+    let report = &mut part.report;
     // What was found in a file that changed may be true of none of its states. Findings come in the order
     // of the files, and so do these.
     let mut found = std::mem::take(&mut report.findings).into_iter().peekable();
@@ -98,11 +96,10 @@ fn audit_batch(batch: &[TreeFile], name: &str, corpus: &Corpus, budget: &mut Bud
         own.for_each(drop);
         let place = Place { file: file.path.clone(), members: Vec::new() };
         report.texts.retain(|text| text.place != place);
-        report.opaque.retain(|(found, _)| found.file != file.path);
         report.findings.push(Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.to_owned()) });
         report.bytes -= file.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
     }
-    report
+    part
 }
 
 /// Shows opened files to the audit crate. Whether one of them changed meanwhile is known afterwards only.
@@ -144,7 +141,7 @@ mod tests {
         let corpus = prints.to_corpus();
 
         let check = |batch: &[TreeFile], expected: &[&str], bytes: usize| {
-            let report = audit_batch(batch, "", &corpus, &mut Budget::default());
+            let report = audit_batch(batch, "", &corpus, &mut Budget::default()).finish(&corpus);
             let found = |finding: &Finding| match finding {
                 Finding::Copy { place, .. } => format!("copy: {place}"),
                 Finding::NotFullyAudited { place, gap } => format!("{place} {gap}"),

@@ -282,8 +282,7 @@ mod tests {
 
     #[test]
     fn the_most_telling_message_counts() {
-        let check =
-            |messages: &[&str], expected: Cause| assert_eq!(Cause::among(messages.iter().copied()), expected);
+        let check = |messages: &[&str], expected: Cause| assert_eq!(Cause::among(messages.iter().copied()), expected);
         check(&["build of 'x' failed", "not signed by any of the keys in 'trusted-public-keys'"], Cause::UntrustedKey);
         check(&["1 dependencies of derivation 'x' failed to build", "build of 'x' failed"], Cause::InNoCache);
         check(&["something new"], Cause::Other);

@@ -162,10 +162,9 @@ impl Nix {
                 run(old, "nix show-config").await?
             }
         };
-        serde_json::from_slice(&output.stdout).map(Settings).map_err(|error| NixError::Unexpected {
-            command: "nix config show".to_owned(),
-            why: error.to_string(),
-        })
+        serde_json::from_slice(&output.stdout)
+            .map(Settings)
+            .map_err(|error| NixError::Unexpected { command: "nix config show".to_owned(), why: error.to_string() })
     }
 
     /// The string that a Nix expression gives.
@@ -211,7 +210,8 @@ impl Nix {
         if !child.wait().await.ok()?.success() {
             return None;
         }
-        let text = String::from_utf8(log).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        let text =
+            String::from_utf8(log).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         Some(ansi::strip(&text).into_bytes())
     }
 }
