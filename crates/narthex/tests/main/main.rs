@@ -12,6 +12,7 @@ mod costs;
 mod eval;
 mod example;
 mod from;
+mod gate;
 mod help;
 mod http;
 mod kill;
