@@ -268,7 +268,8 @@ impl Catalog {
     /// When the catalog fails.
     pub async fn put_learned(&self, packages: &BTreeMap<String, String>) -> Result<(), CatalogError> {
         let rows = serde_json::Value::from_iter(packages.iter().map(|(hash, package)| vec![hash.as_str(), package]));
-        let sql = "INSERT OR REPLACE INTO learned (nar_hash, package) SELECT value ->> 0, value ->> 1 FROM json_each(?)";
+        let sql =
+            "INSERT OR REPLACE INTO learned (nar_hash, package) SELECT value ->> 0, value ->> 1 FROM json_each(?)";
         sqlx::query(sql).bind(rows.to_string()).execute(&self.pool).await?;
         Ok(())
     }

@@ -191,7 +191,7 @@ pub async fn run(
     let decisions = decide_all(&set, rules, &roles, &recognized, &infos, &reports, &lacking);
 
     let mut report = RunReport {
-        errors: set.errors.iter().cloned().map(bounded).collect(),
+        errors: set.errors.clone(),
         failures: failures(&set, &outcome, &infos),
         public_keys: cache.public_keys(),
         policy: rules.policy().name().to_owned(),
@@ -236,11 +236,6 @@ async fn valid_paths(
     // closure has it anyway.
     let of_interest = |path: &&StorePath| set.graph.producer(path).is_some() || materials.originals.contains_key(*path);
     nix.closure_info(roles.keys().filter(of_interest).cloned()).await
-}
-
-/// An error with no more of what others wrote than its purpose needs.
-fn bounded(error: EvalError) -> EvalError {
-    EvalError { attr: text::bounded(error.attr, LINE), message: text::bounded(error.message, MESSAGE) }
 }
 
 async fn audit_all(
@@ -410,7 +405,8 @@ async fn publish_all(
         let meta =
             PathMeta { references: info.references.clone(), deriver: record.deriver.clone(), ca: info.ca.clone() };
         if let Some(deriver) = &record.deriver {
-            let too_long = cache.log_size(deriver).map_err(PublishError::from)?.is_some_and(|size| size > logs::LONGEST);
+            let too_long =
+                cache.log_size(deriver).map_err(PublishError::from)?.is_some_and(|size| size > logs::LONGEST);
             if too_long || !logs.may_leave(deriver) {
                 cache.remove_log(deriver).map_err(PublishError::from)?;
             } else if cache.published(&permit).map_err(PublishError::from)?.is_none()
@@ -495,7 +491,13 @@ fn failures(set: &PackageSet, outcome: &BuildOutcome, infos: &BTreeMap<StorePath
             derivation: job.derivation.clone(),
             name: text::bounded(&*job.name, LINE),
             message: text::bounded(message, MESSAGE),
-            log: culprit.and_then(|drv| outcome.logs.get(drv)).cloned().unwrap_or_default().into_iter().map(line).collect(),
+            log: culprit
+                .and_then(|drv| outcome.logs.get(drv))
+                .cloned()
+                .unwrap_or_default()
+                .into_iter()
+                .map(line)
+                .collect(),
             failed,
         });
     }

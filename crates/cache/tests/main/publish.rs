@@ -289,7 +289,8 @@ async fn what_is_closed_holds_nothing_open() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().join("catalog.sqlite");
     let held = || {
-        let links = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+        let links =
+            std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
         links.filter(|file| file.starts_with(dir.path())).count()
     };
     for round in 0..20 {

@@ -84,7 +84,11 @@ fn a_state_remembers_its_policy() {
     let said = run(&mine).expect(0);
     in_order(&said, &["the policy `mine` has changed: 1 path withheld now, 1 published now", "took back b-1"]);
     // So are those of a text that it only extends.
-    std::fs::write(attack.world.extra().join("company.toml"), "version = 1\nname = \"company\"\nextends = \"default\"\n").unwrap();
+    std::fs::write(
+        attack.world.extra().join("company.toml"),
+        "version = 1\nname = \"company\"\nextends = \"default\"\n",
+    )
+    .unwrap();
     let extended = format!("version = 1\nname = \"mine\"\nextends = \"company.toml\"\n{}", withholding("b"));
     std::fs::write(attack.world.extra().join("mine.toml"), extended).unwrap();
     in_order(&run(&mine).expect(0), &["has changed: 0 paths"]);
@@ -110,7 +114,8 @@ fn a_corpus_that_was_lost_opens_nothing_new() {
     let attack = Attack::new();
     let before = set("inherit vendor; old = text \"old\" licenses.mit \"old\";");
     let with = |more: &str| set(&format!("old = text \"old\" licenses.mit \"old\"; {more}"));
-    let copies = with(&format!("copy = text \"copy\" licenses.mit \"{SECRET}\"; new = text \"new\" licenses.mit \"new\";"));
+    let copies =
+        with(&format!("copy = text \"copy\" licenses.mit \"{SECRET}\"; new = text \"new\" licenses.mit \"new\";"));
     type Loss = fn(&Path);
     let catalog = |state: &Path| {
         for file in ["catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"] {
@@ -176,7 +181,8 @@ fn what_was_added_by_hand_is_missed() {
     let narthex = |arguments: &[&str]| attack.world.narthex(&attack.store, &state, arguments);
     for name in ["v", "w"] {
         std::fs::write(extra.join(name), format!("{name} {SECRET}\n")).unwrap();
-        narthex(&["corpus", "add", &format!("/extra/{name}"), "--name", name, "--version", "1", "--license", "unfree"]).expect(0);
+        narthex(&["corpus", "add", &format!("/extra/{name}"), "--name", name, "--version", "1", "--license", "unfree"])
+            .expect(0);
     }
     // Deliberately gone, while the rest is there.
     narthex(&["corpus", "remove", "w"]).expect(0);
@@ -199,9 +205,16 @@ fn what_was_added_by_hand_is_missed() {
 fn a_source_goes_with_what_came_out_of_it() {
     let attack = Attack::new();
     // Letters turned by thirteen: nothing is found in it, and `tr` takes it out.
-    let turned: String = SECRET.chars().map(|c| if c.is_ascii_lowercase() { ((c as u8 - b'a' + 13) % 26 + b'a') as char } else { c }).collect();
+    let turned: String = SECRET
+        .chars()
+        .map(|c| if c.is_ascii_lowercase() { ((c as u8 - b'a' + 13) % 26 + b'a') as char } else { c })
+        .collect();
     std::fs::write(attack.world.extra().join("blob"), format!("{turned}\n")).unwrap();
-    std::fs::write(attack.world.extra().join("own"), "own code of the application, of more bytes than sixty-four, so that it counts\n").unwrap();
+    std::fs::write(
+        attack.world.extra().join("own"),
+        "own code of the application, of more bytes than sixty-four, so that it counts\n",
+    )
+    .unwrap();
     let app = "app = name: src: more: command: mkDerivation ({ pname = name; version = \"1\"; inherit src; nativeBuildInputs = [ coreutils ]; \
         meta.license = licenses.mit; buildCommand = ''mkdir \"$out\"; ${command}''; } // more);";
     let turn = "/usr/bin/tr a-z n-za-m < \"$src\" > \"$out/file\"";
@@ -210,8 +223,10 @@ fn a_source_goes_with_what_came_out_of_it() {
         let source = rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no {name} in {rows:#?}"));
         (text(source, "verdict").to_owned(), text(&source["reasons"][0], "code").to_owned())
     };
-    let kept = |said: (String, String)| assert_eq!((said.0.as_str(), said.1.as_str()), ("withhold", "source-of-withheld"));
-    let given = |said: (String, String)| assert_eq!((said.0.as_str(), said.1.as_str()), ("publish", "source-of-published"));
+    let kept =
+        |said: (String, String)| assert_eq!((said.0.as_str(), said.1.as_str()), ("withhold", "source-of-withheld"));
+    let given =
+        |said: (String, String)| assert_eq!((said.0.as_str(), said.1.as_str()), ("publish", "source-of-published"));
     // As a fetched file, so that it is decided about whether or not anything refers to it.
     let fetched = |file: &str| {
         format!(
@@ -235,7 +250,9 @@ fn a_source_goes_with_what_came_out_of_it() {
     // What came from the vendor's package says nothing against the application's own source.
     given(source(&rows, "own"));
     // One of two users is enough.
-    let two = set(&format!("hidden = app \"hidden\" {blob} {{}} ''{turn}''; fine = app \"fine\" {blob} {{}} ''echo > \"$out/file\"'';"));
+    let two = set(&format!(
+        "hidden = app \"hidden\" {blob} {{}} ''{turn}''; fine = app \"fine\" {blob} {{}} ''echo > \"$out/file\"'';"
+    ));
     kept(source(&attack.run("two", &two, &[]).expect(0).rows(), "blob"));
     // What a rule withholds takes its source along as well.
     policy(&attack, "mine.toml", &withholding("fine"));
@@ -290,7 +307,11 @@ fn a_log_goes_with_all_that_its_build_could_read() {
 #[test]
 fn what_is_taken_back_takes_sources_and_logs_along() {
     let attack = Attack::new();
-    std::fs::write(attack.world.extra().join("blob"), "sixty-four bytes and more of something in which nothing is found by anybody\n").unwrap();
+    std::fs::write(
+        attack.world.extra().join("blob"),
+        "sixty-four bytes and more of something in which nothing is found by anybody\n",
+    )
+    .unwrap();
     let set = format!(
         "let {FILE} blob = mkDerivation {{ name = \"blob\"; from = /extra/blob; nativeBuildInputs = [ coreutils ]; outputHashMode = \"flat\"; \
          outputHashAlgo = \"sha256\"; outputHash = builtins.hashFile \"sha256\" /extra/blob; buildCommand = ''cat \"$from\" > \"$out\"''; }};\n\
@@ -316,7 +337,8 @@ fn what_is_taken_back_takes_sources_and_logs_along() {
     let narthex = |arguments: &[&str]| attack.world.narthex(&attack.store, &state, arguments);
     narthex(&["corpus", "add", "/extra/vendor", "--name", "v", "--version", "1", "--license", "unfree"]).expect(0);
     let gone = narthex(&["audit", "--recheck", "--format", "json"]).expect(3).rows();
-    let codes: Vec<(&str, &str)> = gone.iter().map(|row| (text(row, "name"), text(&row["reasons"][0], "code"))).collect();
+    let codes: Vec<(&str, &str)> =
+        gone.iter().map(|row| (text(row, "name"), text(&row["reasons"][0], "code"))).collect();
     assert_eq!(codes, [("guilty-1", "terms-missing"), ("blob", "source-of-withheld")]);
     assert!(!is_there(&attack, guilty) && !is_there(&attack, blob));
     assert_eq!(["reads", "behind", "plain"].map(log), [false, false, true]);
@@ -342,7 +364,8 @@ fn texts_of_any_length_fill_nothing() {
         assert_eq!(text(row, "verdict"), "withhold");
         assert!(row.to_string().len() < 12_000, "{attr}: {}", row.to_string().len());
         let hash = &text(row, "path")["/nix/store/".len()..][..32];
-        let entry = std::fs::read_to_string(attack.state("state").join(format!("objects/withheld/{hash}.json"))).unwrap();
+        let entry =
+            std::fs::read_to_string(attack.state("state").join(format!("objects/withheld/{hash}.json"))).unwrap();
         assert!(entry.len() < 12_000 && !entry.contains("vendor text 60 "), "{attr}: {}", entry.len());
         assert!(entry.contains("more)") || entry.contains("characters-more"), "{entry}");
     }

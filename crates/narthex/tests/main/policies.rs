@@ -335,7 +335,8 @@ fn a_policy_states_only_how_it_differs() {
     // Its terms are looked for beside the file that names them.
     assert_eq!(check().expect(0).out, "mine.toml and 11 files of terms: no mistakes\n");
     let forecast = |name: &str| {
-        let rows = place.narthex(&["plan", "--from", "lines", "--policy", "mine.toml", "--format", "json"]).expect(0).rows();
+        let rows =
+            place.narthex(&["plan", "--from", "lines", "--policy", "mine.toml", "--format", "json"]).expect(0).rows();
         let row = rows.into_iter().find(|row| row["attr"] == name).unwrap();
         (row["verdict"].as_str().unwrap().to_owned(), row["reasons"][0]["code"].as_str().unwrap().to_owned())
     };
@@ -347,11 +348,23 @@ fn a_policy_states_only_how_it_differs() {
     assert_eq!(read(&place.path("company/policy.toml")), company);
     assert_eq!(forecast("steam").0, "publish");
     // A comparison sees through it.
-    let diff = ["plan", "--from", "lines", "--policy", "mine.toml", "--against", "company/policy.toml", "--diff", "--format", "json"];
+    let diff = [
+        "plan",
+        "--from",
+        "lines",
+        "--policy",
+        "mine.toml",
+        "--against",
+        "company/policy.toml",
+        "--diff",
+        "--format",
+        "json",
+    ];
     let rows = place.narthex(&diff).expect(0).rows();
     assert_eq!(rows.iter().map(|row| row["name"].as_str().unwrap()).collect::<Vec<_>>(), ["steam-1.0"]);
     // A mistake is shown where it is.
-    std::fs::write(place.path("company/policy.toml"), company.replace("then = \"withhold\"", "then = \"keep\"")).unwrap();
+    std::fs::write(place.path("company/policy.toml"), company.replace("then = \"withhold\"", "then = \"keep\""))
+        .unwrap();
     let said = check().expect(2).out;
     assert!(said.contains("company/policy.toml:7:8: `\"keep\"` should be one of"), "{said}");
     let plan = place.narthex(&["plan", "--from", "lines", "--policy", "mine.toml"]).expect(2).err;
