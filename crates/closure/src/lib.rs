@@ -17,7 +17,7 @@ pub use costs::{
 };
 pub use fill::{Cached, FillPlan, Gap, Status, Step, plan_fill};
 pub use flat::{Added, FlatBuilder, FlatError, FlatGraph, Node, Order, OutputPath, Users};
-pub use graph::{Derivation, Graph, Producer};
+pub use graph::{Derivation, Graph, Needs, Producer};
 pub use holes::{holes, references_first};
 pub use nar_hash::{NarHash, NarHashError};
 pub use nix_derivation::StorePath;

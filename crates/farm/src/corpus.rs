@@ -91,11 +91,9 @@ pub enum Shipped {
 /// When the state's file cannot be read, or is not a corpus of this version.
 pub fn load_corpus(state: Option<&State>, shipped: Shipped) -> Result<Corpus, CorpusFileError> {
     let own = state.map(|state| state.corpus()).filter(|path| path.exists());
-    let mut layers: Vec<Layer> = own.map(|path| read_layer(&path)).transpose()?.into_iter().collect();
-    if shipped == Shipped::With {
-        layers.extend(shipped_layers());
-    }
-    Ok(Corpus::new(layers))
+    let own = own.map(|path| read_layer(&path)).transpose()?;
+    let shipped = if shipped == Shipped::With { shipped_layers() } else { Vec::new() };
+    Ok(Corpus::layered(own.into_iter().collect(), shipped))
 }
 
 /// The layers that ship with the program, in the order of their names.
@@ -143,12 +141,8 @@ pub(crate) fn own(state: &State) -> Result<Fingerprints, CorpusFileError> {
 /// What a state learned, with what ships.
 pub(crate) fn with_shipped(own: &Fingerprints) -> Corpus {
     // A state that learned nothing has no file, and audits without it.
-    let mut layers = Vec::new();
-    if !own.is_empty() {
-        layers.push(Layer::new(own.to_bytes()).expect("a file that was just written is sound"));
-    }
-    layers.extend(shipped_layers());
-    Corpus::new(layers)
+    let layer = || Layer::new(own.to_bytes()).expect("a file that was just written is sound");
+    Corpus::layered((!own.is_empty()).then(layer).into_iter().collect(), shipped_layers())
 }
 
 /// What is said of material that is added by hand.
@@ -196,7 +190,7 @@ pub fn add_to_corpus(
         return Ok(None);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let source = Source { hash, name, material, free_members };
+    let source = Source { free_members, ..Source::new(hash, name, material) };
     let corpus = if !free {
         Corpus::default()
     } else if shipped == Shipped::With {

@@ -147,9 +147,10 @@ impl Recognized {
             Owned::Output(facts) => Provenance::Output(facts.as_ref()),
             Owned::Source(users) => Provenance::Source(users.iter().map(|(_, user)| user.clone()).collect()),
             Owned::MadeFromFree => Provenance::MadeFromFree,
-            Owned::Incomplete => Provenance::Incomplete(
-                "the policy corrects licenses, and the catalog does not know which inputs it has".to_owned(),
-            ),
+            Owned::Incomplete => Provenance::Incomplete {
+                what: "the policy corrects licenses, and the catalog does not know which inputs it has".to_owned(),
+                facts: None,
+            },
             Owned::Original(name, facts) => Provenance::Original { name, facts },
         }
     }

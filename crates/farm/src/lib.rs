@@ -9,6 +9,7 @@ mod costs;
 mod diff;
 mod distinct;
 mod explain;
+mod failure;
 mod inventory;
 mod known;
 mod learn;
@@ -33,6 +34,7 @@ pub use corpus::{
 pub use costs::{CostReport, CostsError, Origins, plan_costs};
 pub use diff::{Change, PlanDiff};
 pub use explain::{About, Explanation, explain};
+pub use failure::{BuildFailure, FailureKind};
 pub use inventory::{Diagnostic, Inventory};
 pub use known::{Recognized, keep_facts, recognize};
 pub use lines::{LineError, Lines};
@@ -46,5 +48,5 @@ pub use report::{
     ReportPath, ReportReason, TermsDocument, TextOrigin, UsedEntry, compliance_report, notices,
 };
 pub use review::{FirstSeen, Review, Undecided, review};
-pub use run::{BuildFailure, Counts, Row, RunError, RunReport, RunRequest, run};
+pub use run::{Counts, Row, RunError, RunReport, RunRequest, run};
 pub use settle::Rulings;

@@ -2,6 +2,7 @@
 
 use crate::bytes::audit_store_path;
 use crate::corpus::{CorpusFileError, own};
+use crate::failure::{BuildFailure, failures};
 use crate::inventory::Inventory;
 use crate::known::{Recognized, keep_facts, recognize};
 use crate::learn::{Materials, learn_new, materials};
@@ -15,7 +16,7 @@ use narthex_audit::{Report, SCANNER_VERSION};
 use narthex_cache::{Build, Cache, Catalog, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
-use narthex_license::text::{self, LINE, MESSAGE};
+use narthex_license::text::{self, LINE};
 use narthex_nix::{BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Nix, NixError, PathInfo, Target};
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
@@ -64,23 +65,6 @@ pub struct Row {
     pub record: Record,
     /// Size of the compressed file in bytes, where it is published.
     pub file_size: Option<u64>,
-}
-
-/// A job that did not build.
-#[derive(Clone, Debug)]
-pub struct BuildFailure {
-    /// The job's attribute.
-    pub attr: String,
-    /// Its derivation.
-    pub derivation: StorePath,
-    /// Its name.
-    pub name: String,
-    /// What went wrong.
-    pub message: String,
-    /// The derivations whose own build failed: the job's, or some that it needs.
-    pub failed: Vec<StorePath>,
-    /// The last lines of the first one's log.
-    pub log: Vec<String>,
 }
 
 /// How much there was to do.
@@ -169,7 +153,7 @@ pub async fn run(
 
     let targets: BTreeSet<&StorePath> = set.jobs.iter().map(|job| &job.derivation).collect();
     let targets: Vec<Target> = targets.into_iter().map(|path| Target::Derivation(path.clone())).collect();
-    let outcome = nix.realise(&targets, sink).await?;
+    let outcome = nix.build(&set.graph, &targets, sink).await?;
 
     let roles = set.roles();
     let materials = materials(&set, rules);
@@ -180,7 +164,7 @@ pub async fn run(
     nix.protect(&valid, &roots).await?;
 
     let known = nix.path_info(materials.paths().cloned()).await?;
-    let corpus = learn_new(&mut own, state, &materials, &known, sink)?;
+    let corpus = learn_new(&mut own, state, rules, &materials, &known, sink)?;
     if choice.is_forgotten() {
         lost::recall(&cache, &own).await?;
     }
@@ -192,7 +176,7 @@ pub async fn run(
 
     let mut report = RunReport {
         errors: set.errors.clone(),
-        failures: failures(&set, &outcome, &infos),
+        failures: failures(&set, &outcome, &|derivation| is_built(&set, derivation, &infos)),
         public_keys: cache.public_keys(),
         policy: rules.policy().name().to_owned(),
         ..RunReport::default()
@@ -462,44 +446,4 @@ fn builds(set: &PackageSet, outcome: &BuildOutcome, infos: &BTreeMap<StorePath, 
         })
     };
     built.filter_map(build).collect()
-}
-
-/// Which jobs failed is read from the store: an output that is not valid was not built. Messages of
-/// older versions of Nix leave some failures out.
-fn failures(set: &PackageSet, outcome: &BuildOutcome, infos: &BTreeMap<StorePath, PathInfo>) -> Vec<BuildFailure> {
-    let broken: BTreeSet<&StorePath> = outcome.built.iter().filter(|drv| !is_built(set, drv, infos)).collect();
-    let line = |line: String| text::bounded(line, LINE);
-    let mut failures = Vec::new();
-    for job in set.jobs.iter().filter(|job| !is_built(set, &job.derivation, infos)) {
-        let failed: Vec<StorePath> =
-            set.graph.closure([job.derivation.clone()]).into_iter().filter(|drv| broken.contains(drv)).collect();
-        let own = failed.contains(&job.derivation);
-        let names = || failed.iter().map(|drv| set.name(drv)).collect::<Vec<_>>().join(", ");
-        let said = |drv: &StorePath| outcome.errors.iter().find(|error| error.contains(&drv.to_string())).cloned();
-        let message = if own {
-            "its build failed".to_owned()
-        } else if failed.is_empty() {
-            let all =
-                || if outcome.errors.is_empty() { "it was not built".to_owned() } else { outcome.errors.join("; ") };
-            said(&job.derivation).unwrap_or_else(all)
-        } else {
-            format!("what it needs failed to build: {}", names())
-        };
-        let culprit = if own { Some(&job.derivation) } else { failed.first() };
-        failures.push(BuildFailure {
-            attr: text::bounded(&*job.attr, LINE),
-            derivation: job.derivation.clone(),
-            name: text::bounded(&*job.name, LINE),
-            message: text::bounded(message, MESSAGE),
-            log: culprit
-                .and_then(|drv| outcome.logs.get(drv))
-                .cloned()
-                .unwrap_or_default()
-                .into_iter()
-                .map(line)
-                .collect(),
-            failed,
-        });
-    }
-    failures
 }

@@ -6,6 +6,7 @@
 
 mod expr;
 mod facts;
+mod reference;
 pub mod spdx;
 mod table;
 pub mod text;

@@ -46,6 +46,18 @@ fn default_state() -> Option<PathBuf> {
     Some(base.join("narthex"))
 }
 
+/// How many files the process may have open; where the system does not say, as many as it gives by default.
+pub(crate) fn open_files() -> u64 {
+    const DEFAULT: u64 = 1024;
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let row = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    match row.and_then(|row| row.split_whitespace().next()) {
+        Some("unlimited") => u64::MAX,
+        Some(number) => number.parse().unwrap_or(DEFAULT),
+        None => DEFAULT,
+    }
+}
+
 /// Finds Nix and gives it the options of the command line.
 pub(crate) async fn nix(options: &[String]) -> Result<Nix, CommandError> {
     let pairs = options.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));

@@ -61,8 +61,13 @@ pub enum Provenance<'a> {
         /// What the package declares.
         facts: &'a LicenseFacts,
     },
-    /// Something that it is made from is not known: its name, and what is wrong with it.
-    Incomplete(String),
+    /// Something that it is made from is not known.
+    Incomplete {
+        /// The name of that, and what is wrong with it.
+        what: String,
+        /// What it declares itself, which is no ground for publishing it.
+        facts: Option<&'a LicenseFacts>,
+    },
 }
 
 impl<'a> Provenance<'a> {
@@ -71,7 +76,8 @@ impl<'a> Provenance<'a> {
         match self {
             Self::Output(facts) => *facts,
             Self::Original { facts, .. } => Some(facts),
-            _ => None,
+            Self::Incomplete { facts, .. } => *facts,
+            Self::Source(_) | Self::MadeFromFree => None,
         }
     }
 }
@@ -122,9 +128,12 @@ fn declared<'r>(asked: &Asked<'_>, about: &About<'_>, provenance: &Provenance<'_
         Provenance::Source(users) => of_source(users),
         Provenance::MadeFromFree => (Vec::new(), vec![of_free_inputs(rules)]),
         Provenance::Original { name, facts } => of_original(package, name, facts, rules),
-        Provenance::Incomplete(what) => {
+        Provenance::Incomplete { what, facts } => {
+            // What it declares is told as well; nothing lifts the other reason.
+            let (terms, mut reasons) = facts.map(|facts| of_output(package, Some(facts), rules)).unwrap_or_default();
             let message = format!("what it is made from is not all known: {what}");
-            (Vec::new(), vec![Reason::new(Code::GraphIncomplete, Effect::Withhold, message, Vec::new())])
+            reasons.push(Reason::new(Code::GraphIncomplete, Effect::Withhold, message, Vec::new()));
+            (terms, reasons)
         }
     };
     add_entries(asked, about, rules, &mut terms, &mut reasons);

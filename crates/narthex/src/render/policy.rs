@@ -1,7 +1,7 @@
 //! `narthex policy check`: mistakes as compilers show theirs.
 
-use super::out;
 use super::text::{count, visible};
+use super::{out, out_json};
 use crate::settings::Checked;
 use narthex_policy::Mistake;
 use serde_json::json;
@@ -35,7 +35,7 @@ pub(crate) fn policy_json(files: &[Checked]) {
             for Mistake { file: of, line, column, message } in mistakes {
                 let file = of.as_deref().unwrap_or(&file.name);
                 let row = json!({ "file": file, "line": line, "column": column, "level": level, "message": message });
-                out(&format!("{row}\n"));
+                out_json(&format!("{row}\n"));
             }
         }
     }

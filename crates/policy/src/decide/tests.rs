@@ -560,7 +560,17 @@ fn each_rule_for_what_declares_nothing_has_its_code() {
         assert_eq!(decide(&of(None), &rules(false)).verdict(), Verdict::Withhold);
     };
     check(Provenance::MadeFromFree, Verdict::Publish, Code::MadeFromFreeInputs);
-    check(Provenance::Incomplete("x is missing".to_owned()), Verdict::Withhold, Code::GraphIncomplete);
+    let what = "x is missing".to_owned();
+    check(Provenance::Incomplete { what: what.clone(), facts: None }, Verdict::Withhold, Code::GraphIncomplete);
+    for (license, code) in [
+        ("mit", Code::GraphIncomplete),
+        ("unfreeRedistributable", Code::GraphIncomplete),
+        ("unfree", Code::LicenseRestricted),
+        ("x", Code::LicenseUnknown),
+    ] {
+        let facts = facts(json!(license));
+        check(Provenance::Incomplete { what: what.clone(), facts: Some(&facts) }, Verdict::Withhold, code);
+    }
     for (license, verdict) in [("mit", Verdict::Publish), ("unfree", Verdict::Withhold), ("x", Verdict::Withhold)] {
         let facts = facts(json!(license));
         check(Provenance::Original { name: "gcc-4.9.4", facts: &facts }, verdict, Code::LicenseOfOriginal);
