@@ -1,7 +1,7 @@
 //! The catalog: what was decided, audited and uploaded. SQLite.
 
 use narthex_closure::{NarHash, StorePath, parse_store_path};
-use narthex_policy::{Decision, Reason, Verdict};
+use narthex_policy::{Decision, Reason, Verdict, text};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Row, SqlitePool};
 use std::collections::{BTreeMap, BTreeSet};
@@ -438,7 +438,8 @@ pub(crate) fn record(row: &SqliteRow) -> Result<Record, CatalogError> {
             .map_err(|error: narthex_closure::NarHashError| CatalogError::Row(error.to_string()))?,
         nar_size: row.try_get::<i64, _>("nar_size")? as u64,
         references: references.into_iter().map(store_path).collect::<Result<_, _>>()?,
-        license: row.try_get("license")?,
+        // An earlier version wrote it down at any length.
+        license: row.try_get::<Option<String>, _>("license")?.map(|license| text::bounded(license, text::LINE)),
         verdict: match verdict.as_str() {
             "publish" => Verdict::Publish,
             "withhold" => Verdict::Withhold,

@@ -16,7 +16,7 @@ use narthex_audit::{Report, SCANNER_VERSION};
 use narthex_cache::{Build, Cache, Catalog, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
-use narthex_license::text::{self, LINE, MESSAGE};
+use narthex_license::text::{self, LINE};
 use narthex_nix::{BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Nix, NixError, PathInfo, Target};
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
@@ -177,7 +177,7 @@ pub async fn run(
     let decisions = decide_by_inputs(&set, rules, &infos, &reports, decide);
 
     let mut report = RunReport {
-        errors: set.errors.iter().cloned().map(bounded).collect(),
+        errors: set.errors.clone(),
         failures: failures(&set, &outcome, &|derivation| is_built(&set, derivation, &infos)),
         public_keys: cache.public_keys(),
         policy: rules.policy().name().to_owned(),
@@ -222,11 +222,6 @@ async fn valid_paths(
     // closure has it anyway.
     let of_interest = |path: &&StorePath| set.graph.producer(path).is_some() || materials.originals.contains_key(*path);
     nix.closure_info(roles.keys().filter(of_interest).cloned()).await
-}
-
-/// An error with no more of what others wrote than its purpose needs.
-fn bounded(error: EvalError) -> EvalError {
-    EvalError { attr: text::bounded(error.attr, LINE), message: text::bounded(error.message, MESSAGE) }
 }
 
 async fn audit_all(

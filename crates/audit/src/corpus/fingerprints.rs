@@ -165,6 +165,11 @@ impl Fingerprints {
         self.meta.learned.contains(hash)
     }
 
+    /// Says that material with this hash was learned, which is there already.
+    pub fn mark_learned(&mut self, hash: &str) {
+        self.meta.learned.insert(hash.to_owned());
+    }
+
     /// The hashes of all that was learned.
     pub fn learned(&self) -> impl Iterator<Item = &str> {
         self.meta.learned.iter().map(String::as_str)

@@ -13,6 +13,7 @@ mod costs;
 mod eval;
 mod example;
 mod from;
+mod gate;
 mod help;
 mod http;
 mod kill;
