@@ -30,6 +30,8 @@ pub struct PackageSet {
     pub jobs: Vec<Job>,
     /// Attributes that failed.
     pub errors: Vec<EvalError>,
+    /// Attributes that are sets and were not searched for jobs.
+    pub not_searched: Vec<String>,
     /// Everything that the expression describes.
     pub graph: Graph,
     facts: BTreeMap<StorePath, DerivationFacts>,
@@ -111,7 +113,7 @@ impl PackageSet {
                 sink(Event::Warning { message });
             }
         }
-        let Evaluation { jobs, facts, mut errors } = evaluation;
+        let Evaluation { jobs, facts, mut errors, not_searched } = evaluation;
         let (graph, jobs, broken) = graph_of(jobs, others)?;
         errors.extend(broken);
         let selected: Vec<StorePath> = jobs.iter().map(|job| job.derivation.clone()).collect();
@@ -124,7 +126,7 @@ impl PackageSet {
             }
         }
         let attrs = jobs.iter().rev().map(|job| (job.derivation.clone(), job.attr.clone())).collect();
-        let mut set = Self { jobs, errors, graph, facts, attrs, names, scope, settled: BTreeMap::new() };
+        let mut set = Self { jobs, errors, not_searched, graph, facts, attrs, names, scope, settled: BTreeMap::new() };
         set.settled = settled(&Inventory::of_set(&set));
         Ok(set)
     }

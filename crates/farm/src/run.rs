@@ -12,7 +12,7 @@ use narthex_audit::{Report, SCANNER_VERSION};
 use narthex_cache::{Build, Cache, Catalog, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
-use narthex_nix::{BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Nix, NixError, PathInfo, Target};
+use narthex_nix::{BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Job, Nix, NixError, PathInfo, Target};
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +69,10 @@ pub struct Counts {
 pub struct RunReport {
     /// Every decided path: outputs of jobs first, then what they are made of; each by name.
     pub rows: Vec<Row>,
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// Attributes that are sets and were not searched for jobs.
+    pub not_searched: Vec<String>,
     /// Attributes that did not evaluate.
     pub errors: Vec<EvalError>,
     /// Jobs that did not build.
@@ -133,6 +137,13 @@ pub async fn run(
     let targets: Vec<Target> = targets.into_iter().map(|path| Target::Derivation(path.clone())).collect();
     let outcome = nix.build(&set.graph, &targets, sink).await?;
 
+    if !outcome.success {
+        // A warning may hold the cause of what failed.
+        for message in outcome.telling_warnings() {
+            sink(Event::Warning { message: format!("Nix: {message}") });
+        }
+    }
+
     let roles = set.roles();
     let materials = materials(&set, rules);
     let infos = valid_paths(nix, &set, &roles, &materials).await?;
@@ -153,6 +164,8 @@ pub async fn run(
     let decisions = decide_all(&set, rules, &roles, &recognized, &infos, &reports, &earlier);
 
     let mut report = RunReport {
+        jobs: set.jobs.clone(),
+        not_searched: set.not_searched.clone(),
         errors: set.errors.clone(),
         failures: failures(&set, &outcome, &|derivation| is_built(&set, derivation, &infos)),
         public_keys: cache.public_keys(),
