@@ -30,6 +30,7 @@ pub use corpus::{
 pub use costs::{CostReport, CostsError, Origins, plan_costs};
 pub use diff::{Change, PlanDiff};
 pub use explain::{About, Explanation, explain};
+pub use failure::{BuildFailure, FailureKind};
 pub use inventory::{Diagnostic, Inventory};
 pub use known::{Recognized, keep_facts, recognize};
 pub use lines::{LineError, Lines};
@@ -41,6 +42,5 @@ pub use report::{
     ReportPath, ReportReason, TermsDocument, TextOrigin, UsedEntry, compliance_report, notices,
 };
 pub use review::{FirstSeen, Review, Undecided, review};
-pub use failure::{BuildFailure, FailureKind};
 pub use run::{Counts, Row, RunError, RunReport, RunRequest, run};
 pub use settle::Rulings;

@@ -12,7 +12,9 @@ use narthex_audit::{Report, SCANNER_VERSION};
 use narthex_cache::{Build, Cache, Catalog, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
-use narthex_nix::{BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Job, Nix, NixError, PathInfo, Target};
+use narthex_nix::{
+    BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Job, Nix, NixError, PathInfo, Target,
+};
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,25 +13,37 @@ pub(crate) fn for_cause(cause: Cause) -> Option<&'static str> {
         Cause::NoSandbox => {
             "Nix can make no sandbox here: allow user namespaces, or set `sandbox = false` in nix.conf and know what that means"
         }
-        Cause::DiskFull => "free some space, for instance with `nix-collect-garbage`: /nix, or where builds are made, is full",
-        Cause::NoMemory => "the machine has no memory or no processes left: end something, or build fewer at once (`max-jobs`)",
+        Cause::DiskFull => {
+            "free some space, for instance with `nix-collect-garbage`: /nix, or where builds are made, is full"
+        }
+        Cause::NoMemory => {
+            "the machine has no memory or no processes left: end something, or build fewer at once (`max-jobs`)"
+        }
         Cause::Permission => {
             "this user may not write to the Nix store: use the daemon (NIX_REMOTE=daemon), or run as the user who owns /nix"
         }
-        Cause::Daemon => "the Nix daemon is not there or went away: start it (`systemctl start nix-daemon`), and run this again",
+        Cause::Daemon => {
+            "the Nix daemon is not there or went away: start it (`systemctl start nix-daemon`), and run this again"
+        }
         Cause::Database => "another process holds Nix's database, or it is broken: `nix-store --verify` looks at it",
         Cause::BuildUsers => "without a daemon Nix needs `build-users-group =` (empty) in nix.conf",
         Cause::UntrustedUser => {
             "Nix does not use the cache for this user: have it added to `trusted-substituters`, or the user to `trusted-users`"
         }
         Cause::UntrustedKey => "add the cache's key to `trusted-public-keys` in nix.conf, or give it with --public-key",
-        Cause::Server => "the server does not answer as it should: make sure that it runs and can be reached, and run this again",
+        Cause::Server => {
+            "the server does not answer as it should: make sure that it runs and can be reached, and run this again"
+        }
         Cause::ServerRefuses => "the server wants to know who asks: put a password for it into Nix's `netrc-file`",
-        Cause::BrokenAnswer => "what the cache sent is broken: run this again, and ask whoever keeps the cache if it stays so",
+        Cause::BrokenAnswer => {
+            "what the cache sent is broken: run this again, and ask whoever keeps the cache if it stays so"
+        }
         Cause::InNoCache => {
             "no cache that Nix asks has it now; what Nix remembers of a cache is forgotten after `narinfo-cache-negative-ttl`"
         }
-        Cause::HashMismatch => "the file is not the one that the expression means: give it the right hash, or get the right file",
+        Cause::HashMismatch => {
+            "the file is not the one that the expression means: give it the right hash, or get the right file"
+        }
         Cause::Timeout => "give it more time with Nix's settings `timeout` and `max-silent-time`",
         Cause::DerivationGone => "evaluate again: a .drv file was removed from the store meanwhile",
         Cause::Experimental => "enable the feature with Nix's setting `experimental-features`",

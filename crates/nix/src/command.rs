@@ -47,7 +47,9 @@ pub enum NixError {
         found: String,
     },
     /// The files of the store are not where its paths say.
-    #[error("the files of this Nix store are not below /nix/store (the setting `store` is `{store}`), and narthex reads files")]
+    #[error(
+        "the files of this Nix store are not below /nix/store (the setting `store` is `{store}`), and narthex reads files"
+    )]
     Elsewhere {
         /// The setting.
         store: String,
@@ -186,10 +188,9 @@ impl Nix {
                 run(old, "nix show-config").await?
             }
         };
-        serde_json::from_slice(&output.stdout).map(Settings).map_err(|error| NixError::Unexpected {
-            command: "nix config show".to_owned(),
-            why: error.to_string(),
-        })
+        serde_json::from_slice(&output.stdout)
+            .map(Settings)
+            .map_err(|error| NixError::Unexpected { command: "nix config show".to_owned(), why: error.to_string() })
     }
 
     /// The string that a Nix expression gives.
@@ -286,7 +287,9 @@ mod tests {
 
     #[test]
     fn stores_whose_files_lie_elsewhere() {
-        for store in ["auto", "daemon", "local", "", "unix:///nix/var/nix/daemon-socket/socket", "local?log=/x", "local?root=/"] {
+        for store in
+            ["auto", "daemon", "local", "", "unix:///nix/var/nix/daemon-socket/socket", "local?log=/x", "local?root=/"]
+        {
             assert!(!lies_elsewhere(store), "{store}");
         }
         for store in [

@@ -74,7 +74,9 @@ impl Machine {
             if others.next().is_some() {
                 let features = list(&mut needs.features.iter());
                 let features = if features.is_empty() { "none".to_owned() } else { features };
-                return Some(format!("needs {system}, and no remote builder for it takes its system features: {features}"));
+                return Some(format!(
+                    "needs {system}, and no remote builder for it takes its system features: {features}"
+                ));
             }
             let all = self.systems.iter().chain(self.builders.iter().flat_map(|builder| &builder.systems));
             let mut seen = BTreeSet::new();
@@ -201,7 +203,12 @@ mod tests {
         let host = "# comment\nssh://one - - 4\nssh://two aarch64-linux,armv7l-linux - 8 1 kvm,cuda big # end\n";
         check(&[], host, arm(&["big"]), None);
         check(&[], host, arm(&["big", "cuda"]), None);
-        check(&[], host, arm(&[]), Some("needs aarch64-linux, and no remote builder for it takes its system features: none"));
+        check(
+            &[],
+            host,
+            arm(&[]),
+            Some("needs aarch64-linux, and no remote builder for it takes its system features: none"),
+        );
         let mac = derivation("x86_64-darwin", &[], false, false);
         check(&[], host, mac, Some("this machine builds x86_64-linux, i686-linux, aarch64-linux, armv7l-linux"));
         check(&[("max-jobs", "0")], host, plain(), None);

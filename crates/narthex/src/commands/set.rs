@@ -51,8 +51,9 @@ pub(crate) fn found(
 ) -> Result<(), CommandError> {
     let is_empty = jobs.is_empty() && errors.is_empty();
     if is_empty && not_searched.is_empty() {
-        return Err(CommandError::failed(format!("{expression} holds no derivations"))
-            .hint("a job is an attribute that is a derivation; name another expression, or one of its attributes with -A"));
+        return Err(CommandError::failed(format!("{expression} holds no derivations")).hint(
+            "a job is an attribute that is a derivation; name another expression, or one of its attributes with -A",
+        ));
     }
     let some: Vec<&str> = not_searched.iter().take(SHOWN).map(String::as_str).collect();
     let more = not_searched.len() - some.len();
