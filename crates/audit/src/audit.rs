@@ -3,10 +3,12 @@
 use crate::container::{Limits, walk};
 use crate::corpus::Corpus;
 use crate::finding::{Finding, Gap, Place};
+use crate::passages;
 use crate::scan::Scan;
 use crate::texts::{LicenseText, TextHash, is_license_text};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// One regular file of an output.
 #[derive(Debug)]
@@ -40,28 +42,39 @@ pub struct Report {
     pub texts: Vec<LicenseText>,
 }
 
+/// What was found in one file, and everything inside it.
+#[derive(Default)]
+struct Found {
+    findings: Vec<Finding>,
+    /// Passages that by themselves are too few.
+    passages: Vec<(Place, HashSet<u64>)>,
+    bytes: u64,
+}
+
 /// Looks for the corpus's material in an output; the same input gives the same report, however many
 /// threads there are.
 pub fn audit(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits) -> Report {
-    let found: Vec<(Vec<Finding>, u64)> = files
+    let found: Vec<Found> = files
         .par_iter()
         .map(|file| {
             let place = Place { file: file.path.clone(), members: Vec::new() };
             match &file.contents {
                 Contents::Bytes(bytes) => {
-                    let mut scan = Scan { corpus, findings: Vec::new() };
+                    let mut scan = Scan::new(corpus);
                     walk(place, bytes, limits, &mut scan);
-                    (scan.findings, bytes.len() as u64)
+                    Found { findings: scan.findings, passages: scan.passages, bytes: bytes.len() as u64 }
                 }
                 Contents::Unreadable(why) => {
-                    (vec![Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.clone()) }], 0)
+                    let findings = vec![Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.clone()) }];
+                    Found { findings, ..Found::default() }
                 }
             }
         })
         .collect();
+    let cut = passages::cut(found.iter().flat_map(|found| &found.passages), corpus);
     Report {
-        bytes: found.iter().map(|(_, bytes)| bytes).sum(),
-        findings: found.into_iter().flat_map(|(findings, _)| findings).collect(),
+        bytes: found.iter().map(|found| found.bytes).sum(),
+        findings: found.into_iter().flat_map(|found| found.findings).chain(cut).collect(),
         files: files.iter().map(|file| file.path.clone()).collect(),
         texts: files.iter().filter_map(license_text).collect(),
     }

@@ -97,6 +97,13 @@ pub enum Change {
         /// How many bytes are missing.
         bytes: u64,
     },
+    /// It is an edited text: so many of the passages by which the original is known are there.
+    Passages {
+        /// How many are in the file.
+        found: u32,
+        /// How many the corpus knows.
+        known: u32,
+    },
     /// The code itself differs: the file is of another version, or was patched.
     OtherCode {
         /// The sections of code that differ.
@@ -116,6 +123,7 @@ impl fmt::Display for Change {
             Self::Stripped { sections } => write!(f, "stripped of {}", sections.join(", ")),
             Self::Padded { bytes } => write!(f, "{bytes} bytes behind its end"),
             Self::Truncated { bytes } => write!(f, "its last {bytes} bytes are missing"),
+            Self::Passages { found, known } => write!(f, "edited text: {found} of {known} passages agree"),
             Self::OtherCode { sections } => {
                 write!(f, "other code in {}: another version, or patched", sections.join(", "))
             }

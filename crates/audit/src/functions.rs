@@ -6,7 +6,7 @@
 
 use crate::anchor::{WINDOW, anchor_of, distinctive, is_sampled};
 use crate::binary::Function;
-use crate::corpus::{Corpus, FunctionPrint, FunctionRow, OriginalRef};
+use crate::corpus::{Corpus, FunctionPrint, FunctionRow, Origin, OriginalRef};
 use crate::finding::{Finding, MemberHits, Place};
 use crate::prints::{Kind, hash64};
 use rayon::prelude::*;
@@ -252,24 +252,62 @@ pub(crate) fn report(place: &Place, code_bytes: u64, hits: &[Hit], corpus: &Corp
         if count < 2 || bytes < FINDING_BYTES {
             break;
         }
-        let share = &archives[&archive];
-        let found: Vec<(u64, u64)> = share.functions.iter().flat_map(|f| ranges_of[f].iter().copied()).collect();
-        explained.extend(&found);
-        let ranges = merge(found);
-        let Some(origin) = corpus.origin(archive, None) else { break };
-        findings.push(Finding::StaticCode {
-            place: place.clone(),
-            archive: origin,
-            members: (share.members.iter())
-                .map(|(owner, found)| {
-                    let (_, name, known) = corpus.member(archive.layer, *owner);
-                    MemberHits { member: name.to_owned(), functions_found: found.len() as u32, functions_known: known }
-                })
-                .collect(),
-            bytes_found: ranges.iter().map(|(from, to)| to - from).sum(),
-            code_bytes,
-            ranges: longest(ranges),
-        });
+        // Whoever else has most of what it explains is heard as well, unless both ship.
+        let new: Vec<(u32, u64)> = (accusing[&archive].iter())
+            .filter(|(f, _)| ranges_of[f].iter().any(|range| !explained.contains(range)))
+            .copied()
+            .collect();
+        let places: HashSet<(u64, u64)> = new.iter().flat_map(|(f, _)| &ranges_of[f]).copied().collect();
+        let shared = |functions: &[(u32, u64)]| -> u64 {
+            let same = functions.iter().filter(|(f, _)| ranges_of[f].iter().any(|range| places.contains(range)));
+            same.map(|(_, bytes)| bytes).sum()
+        };
+        let mut heard = BTreeMap::from([(corpus.voice(archive), (u64::MAX, archive))]);
+        for (other, functions) in &accusing {
+            let shared = shared(functions);
+            let entry = heard.entry(corpus.voice(*other)).or_insert((0, *other));
+            if shared * 2 >= bytes && shared > entry.0 {
+                *entry = (shared, *other);
+            }
+        }
+        explained.extend(&archives[&archive].functions.iter().flat_map(|f| ranges_of[f].iter().copied()).collect::<Vec<_>>());
+        heard.retain(|_, (shared, _)| *shared > 0);
+        let own = heard.values().map(|(_, other)| *other).filter(|other| *other != archive);
+        let mut origins: Vec<Origin> = Vec::new();
+        for archive in [archive].into_iter().chain(own) {
+            let Some(origin) = corpus.origin(archive, None) else { continue };
+            if origins.iter().any(|known| known.is_owner_of(&origin)) {
+                continue;
+            }
+            origins.push(origin.clone());
+            findings.push(static_code(place, code_bytes, archive, origin, &archives[&archive], &ranges_of, corpus));
+        }
+    }
+}
+
+/// What was found of one archive.
+fn static_code(
+    place: &Place,
+    code_bytes: u64,
+    archive: OriginalRef,
+    origin: Origin,
+    share: &Share,
+    ranges_of: &HashMap<u32, Vec<(u64, u64)>>,
+    corpus: &Corpus,
+) -> Finding {
+    let ranges = merge(share.functions.iter().flat_map(|f| ranges_of[f].iter().copied()).collect());
+    Finding::StaticCode {
+        place: place.clone(),
+        archive: origin,
+        members: (share.members.iter())
+            .map(|(owner, found)| {
+                let (_, name, known) = corpus.member(archive.layer, *owner);
+                MemberHits { member: name.to_owned(), functions_found: found.len() as u32, functions_known: known }
+            })
+            .collect(),
+        bytes_found: ranges.iter().map(|(from, to)| to - from).sum(),
+        code_bytes,
+        ranges: longest(ranges),
     }
 }
 

@@ -27,6 +27,7 @@ mod learn;
 mod links;
 #[cfg(test)]
 mod made;
+mod passages;
 mod pe;
 mod prints;
 mod scan;
@@ -38,7 +39,7 @@ pub use container::Limits;
 pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Origin};
 pub use explain::{FunctionHit, function_hits};
 pub use finding::{Change, DriverSign, Finding, Gap, MemberHits, Place, Section, Sign};
-pub use learn::{Learned, Source, learn, learn_free};
+pub use learn::{Known, Learned, Source, Supply, learn, learn_beside, learn_free};
 pub use texts::{LicenseText, NoTextHash, TextHash};
 
 /// Opens the bytes as far as they are archives, within small bounds: an entrance for fuzzing.
@@ -57,7 +58,7 @@ pub fn fuzz_container(bytes: &[u8]) {
 
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
-pub const SCANNER_VERSION: u32 = 5;
+pub const SCANNER_VERSION: u32 = 6;
 
 /// Reads the bytes as every kind of binary that there is. For fuzzing alone.
 #[doc(hidden)]

@@ -4,10 +4,11 @@ use crate::binary::Links;
 use crate::container::{Kind, Visitor};
 use crate::copies::{self, Own, Same};
 use crate::corpus::Corpus;
+use crate::corpus::Origin;
 use crate::finding::{Finding, Gap, Place};
 use crate::strings::{Seen, family};
-use crate::{binary, device, functions, links, strings};
-use std::collections::BTreeSet;
+use crate::{binary, device, functions, links, passages, strings};
+use std::collections::{BTreeSet, HashSet};
 
 /// One file, or one member of an archive.
 pub(crate) struct Subject<'a> {
@@ -23,12 +24,63 @@ pub(crate) struct Subject<'a> {
 pub(crate) struct Scan<'a> {
     pub(crate) corpus: &'a Corpus,
     pub(crate) findings: Vec<Finding>,
+    /// Passages of originals that by themselves are too few.
+    pub(crate) passages: Vec<(Place, HashSet<u64>)>,
+    /// What the file that is looked at lies in, and itself, as far as only packages that were learned here have it.
+    claims: Vec<Claim>,
+}
+
+/// A copy of what a package that was learned here calls its own.
+struct Claim {
+    place: Place,
+    owners: Vec<Origin>,
+}
+
+impl<'a> Scan<'a> {
+    pub(crate) fn new(corpus: &'a Corpus) -> Self {
+        Self { corpus, findings: Vec::new(), passages: Vec::new(), claims: Vec::new() }
+    }
+
+    /// Leaves out of the last findings what only says once more that a claimed file, with all that is in it, is its
+    /// owner's.
+    fn leave_out_claimed(&mut self, from: usize) {
+        let last = self.findings.split_off(from);
+        self.findings.extend(last.into_iter().filter(|found| !self.claims.iter().any(|claim| claim.explains(found))));
+    }
+}
+
+impl Claim {
+    /// Whether something that was found in it is no news of somebody else.
+    fn explains(&self, finding: &Finding) -> bool {
+        let explained = |origin: &Origin| {
+            self.owners.iter().any(|owner| {
+                (&owner.material.name, &owner.material.licenses) == (&origin.material.name, &origin.material.licenses)
+            })
+        };
+        match finding {
+            Finding::Dynamic { .. } | Finding::Stub { .. } => true,
+            finding => finding.origin().is_some_and(explained),
+        }
+    }
+
+    fn has(&self, place: &Place) -> bool {
+        self.place.file == place.file && place.members.starts_with(&self.place.members)
+    }
 }
 
 impl Visitor for Scan<'_> {
     fn blob(&mut self, place: &Place, bytes: &[u8], parent: Option<Kind>) -> bool {
-        let mut own = match copies::same(place, bytes, self.corpus, &mut self.findings) {
+        let before = self.findings.len();
+        self.claims.retain(|claim| claim.has(place));
+        let same = copies::same(place, bytes, self.corpus, &mut self.findings);
+        let owners = self.findings[before..].iter().filter_map(|finding| finding.origin().cloned()).collect();
+        self.leave_out_claimed(before);
+        let mut own = match same {
             Same::Whole => return false,
+            Same::Claimed(own) => {
+                self.claims.push(Claim { place: place.clone(), owners });
+                Some(own)
+            }
             Same::Beginning(own) => Some(own),
             Same::Nothing => None,
         };
@@ -41,10 +93,13 @@ impl Visitor for Scan<'_> {
         if subject.binary.is_some() {
             links::driver(place, &subject.links, &mut self.findings);
         }
-        if own.is_none() {
-            own = copies::modified(&subject, self.corpus, &mut self.findings);
+        let from = self.findings.len();
+        if own.as_ref().is_none_or(|own| own.claimed) {
+            let modified = copies::modified(&subject, self.corpus, &mut self.findings);
+            own = own.or(modified);
         }
-        contents(&subject, own.as_ref(), self.corpus, &mut self.findings);
+        self.passages.extend(contents(&subject, own.as_ref(), self.corpus, &mut self.findings));
+        self.leave_out_claimed(from);
         true
     }
 
@@ -54,8 +109,14 @@ impl Visitor for Scan<'_> {
 }
 
 /// What is inside a file: functions, device code, messages, links. Of a modified copy only what is not the
-/// original's is looked at: somebody may have put another vendor's code there.
-fn contents(subject: &Subject<'_>, own: Option<&Own>, corpus: &Corpus, findings: &mut Vec<Finding>) {
+/// original's is looked at: somebody may have put another vendor's code there. Gives the passages that are too few by
+/// themselves.
+fn contents(
+    subject: &Subject<'_>,
+    own: Option<&Own>,
+    corpus: &Corpus,
+    findings: &mut Vec<Finding>,
+) -> Option<(Place, HashSet<u64>)> {
     let (mut found, place) = (Vec::new(), subject.place);
     let (mut code, mut data) = match &subject.binary {
         None => (Vec::new(), Vec::new()),
@@ -74,16 +135,22 @@ fn contents(subject: &Subject<'_>, own: Option<&Own>, corpus: &Corpus, findings:
         data.retain(|bytes| !own.covers(subject.bytes, bytes));
         others = own.others(subject.bytes);
     }
-    let (hits, (device, (seen, opens))) = rayon::join(
+    let (hits, (device, ((seen, opens), mut passages))) = rayon::join(
         || functions::hits(&code, corpus),
-        || rayon::join(|| device::look(&others, corpus), || texts(subject, &data, corpus)),
+        || {
+            let texts = || (texts(subject, &data, corpus), passages::Seen::look(&others, corpus));
+            rayon::join(|| device::look(&others, corpus), texts)
+        },
     );
     functions::report(place, code_bytes, &hits, corpus, &mut found);
     device.report(place, corpus, &mut found);
     let families = found.iter().filter_map(|finding| finding.origin().map(|origin| family(&origin.file).to_owned()));
     let families: Vec<String> = families.chain(own.map(|own| own.family.clone())).collect();
     seen.report(place, corpus, &families, &mut found);
+    passages.report(place, corpus, |_| passages::ACCUSING, &mut found);
     match own {
+        // A claim is no reason to leave anything out that is put down to somebody else.
+        Some(own) if own.claimed => {}
         // What it exports, calls itself and links is the original's, and is compared with it.
         Some(own) => found.retain(|finding| finding.origin().is_none_or(|origin| family(&origin.file) != own.family)),
         None => {
@@ -98,6 +165,7 @@ fn contents(subject: &Subject<'_>, own: Option<&Own>, corpus: &Corpus, findings:
         }
     }
     findings.append(&mut found);
+    (!passages.is_empty()).then(|| (place.clone(), passages.into_rest()))
 }
 
 /// Messages that vendors' libraries have, and names of libraries that may be opened.

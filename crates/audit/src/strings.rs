@@ -98,16 +98,20 @@ pub(crate) struct Families {
 #[derive(Debug)]
 struct Family {
     name: String,
+    /// It is made of what ships. What was learned here makes families of its own, so that no package can thin out
+    /// what is known of a library.
+    ships: bool,
     known: u32,
     /// The newest release of it in the corpus.
     example: OriginalRef,
 }
 
 impl Families {
-    pub(crate) fn new(layers: &[Layer], free: &HashSet<u64>) -> Self {
+    /// Makes the families of some layers, of which the first ones were learned here.
+    pub(crate) fn new(layers: &[Layer], learned: usize, free: &HashSet<u64>) -> Self {
         // Name of the family → its releases, each with its strings.
-        let mut by_name: BTreeMap<&str, BTreeMap<(&str, &str), BTreeSet<u64>>> = BTreeMap::new();
-        let mut examples: HashMap<&str, (&str, OriginalRef)> = HashMap::new();
+        let mut by_name: BTreeMap<(bool, &str), BTreeMap<(&str, &str), BTreeSet<u64>>> = BTreeMap::new();
+        let mut examples: HashMap<(bool, &str), (&str, OriginalRef)> = HashMap::new();
         for (number, layer) in layers.iter().enumerate() {
             for row in layer.table(Part::Strings).rows() {
                 let (hash, original) = (u64_at(row, 0), u32_at(row, 8));
@@ -116,7 +120,7 @@ impl Families {
                     continue;
                 }
                 let material = &layer.meta.materials[known.material as usize];
-                let name = family(&known.file);
+                let name = (number >= learned, family(&known.file));
                 let release = (material.name.as_str(), material.version.as_str());
                 by_name.entry(name).or_default().entry(release).or_default().insert(hash);
                 let at = OriginalRef { layer: number as u32, original };
@@ -141,7 +145,7 @@ impl Families {
                 families.strings.entry(*hash).or_default().push(number);
             }
             let known = counts.len() as u32;
-            families.families.push(Family { name: name.to_owned(), known, example: examples[name].1 });
+            families.families.push(Family { name: name.1.to_owned(), ships: name.0, known, example: examples[&name].1 });
         }
         let hashes = families.strings.keys().map(|hash| (hash >> 32) as u32);
         families.filter = Filter::new(families.strings.len(), hashes);
@@ -176,7 +180,13 @@ impl<'a> Seen<'a> {
         let families = &corpus.families;
         let is_found = |family: u32| found.iter().any(|name| *name == families.families[family as usize].name);
         let mut strings = self.strings;
-        strings.retain(|hash, _| !families.strings[hash].iter().any(|family| is_found(*family)));
+        // What a package calls its own explains nothing of what ships.
+        let ships = |family: u32| families.families[family as usize].ships;
+        strings.retain(|hash, _| {
+            let of = &families.strings[hash];
+            let explained = |ship: bool| of.iter().any(|family| ships(*family) == ship && is_found(*family));
+            !explained(true) && (!explained(false) || of.iter().any(|family| ships(*family)))
+        });
         // A string that several families share is put down to the one that it explains best: how many of its strings
         // are there counts, and what share of them is. A library has all strings of one that is linked into it.
         loop {

@@ -36,7 +36,12 @@ pub(crate) fn findings(
             if effect == Effect::Withhold && (lifted.by_exception(code, exceptions) || lifted.by_grant(code, grants)) {
                 effect = Effect::Note;
             }
-            grouped.entry((effect, code)).or_default().push((evidence, terms));
+            let grounds = grouped.entry((effect, code)).or_default();
+            // Two owners of one thing under the same terms are one ground.
+            let mut here = grounds.iter().rev().take_while(|(known, _)| known.place == evidence.place);
+            if !here.any(|ground| is_same_ground(ground, &evidence, terms)) {
+                grounds.push((evidence, terms));
+            }
         }
     }
     if !vendor.is_empty() {
@@ -85,6 +90,15 @@ pub(crate) fn findings(
     }
     reasons.extend(lifted.reasons());
     reasons
+}
+
+/// Whether the same was found at this place already, of a file of the same name under the same terms.
+fn is_same_ground((known, of): &Ground<'_>, evidence: &Evidence, terms: Option<&Terms>) -> bool {
+    let name = |evidence: &Evidence| evidence.original.as_deref().map(|file| base_name(file).to_owned());
+    terms.is_some()
+        && of.map(Terms::id) == terms.map(Terms::id)
+        && (&known.kind, &known.clause) == (&evidence.kind, &evidence.clause)
+        && name(known) == name(evidence)
 }
 
 /// What a rule about files and findings says: of what exceptions lift, that it explains, and the rest apart from it.

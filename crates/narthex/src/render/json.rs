@@ -1,6 +1,6 @@
 //! One JSON object a line.
 
-use super::out;
+use super::out_json;
 use narthex_cache::Record;
 use narthex_farm::RunReport;
 use narthex_nix::EvalError;
@@ -59,7 +59,7 @@ pub(super) fn errors(failed: &[EvalError]) {
 }
 
 pub(super) fn line(value: &Value) {
-    out(&format!("{value}\n"));
+    out_json(&format!("{value}\n"));
 }
 
 #[cfg(test)]
