@@ -213,9 +213,12 @@ pub async fn run(
     report.holes = holes(&published);
     let outdated = cache.catalog().published_before(&corpus.id(), SCANNER_VERSION, &[]).await?.len();
     if outdated > 0 {
+        let (paths, were, them) = match outdated {
+            1 => ("1 published path that is".to_owned(), "was", "it"),
+            more => (format!("{more} published paths that are"), "were", "them"),
+        };
         let message = format!(
-            "{outdated} published paths that are not of this package set were last audited with another corpus: \
-             `narthex audit --recheck` audits them again"
+            "{paths} not of this package set {were} last audited with another corpus: `narthex audit --recheck` audits {them} again"
         );
         sink(Event::Warning { message });
     }
@@ -409,7 +412,8 @@ async fn publish_all(
         let meta =
             PathMeta { references: info.references.clone(), deriver: record.deriver.clone(), ca: info.ca.clone() };
         if let Some(deriver) = &record.deriver {
-            let too_long = cache.log_size(deriver).map_err(PublishError::from)?.is_some_and(|size| size > logs::LONGEST);
+            let too_long =
+                cache.log_size(deriver).map_err(PublishError::from)?.is_some_and(|size| size > logs::LONGEST);
             if too_long || !logs.may_leave(deriver) {
                 cache.remove_log(deriver).map_err(PublishError::from)?;
             } else if cache.published(&permit).map_err(PublishError::from)?.is_none()

@@ -237,7 +237,8 @@ impl Nix {
         if !child.wait().await.ok()?.success() {
             return None;
         }
-        let text = String::from_utf8(log).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        let text =
+            String::from_utf8(log).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         Some(ansi::strip(&text).into_bytes())
     }
 }

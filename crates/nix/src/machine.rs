@@ -21,6 +21,9 @@ pub(crate) struct Machine {
     builders: Vec<Builder>,
 }
 
+/// System features that come with experimental features and stand in no setting.
+const BY_EXPERIMENT: [&str; 2] = ["ca-derivations", "recursive-nix"];
+
 /// A remote builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Builder {
@@ -54,7 +57,9 @@ impl Machine {
         systems.extend(words("extra-platforms").into_iter().filter(|system| *system != own));
         Self {
             systems,
-            features: words("system-features").into_iter().collect(),
+            // Nix adds these to what a store has where its experimental features are enabled, and says so itself where
+            // they are not.
+            features: words("system-features").into_iter().chain(BY_EXPERIMENT.map(str::to_owned)).collect(),
             builds: setting("max-jobs").trim() != "0",
             strict_sandbox: setting("sandbox") == "true",
             builders: builders(&setting("builders"), &own, file),
@@ -87,7 +92,7 @@ impl Machine {
         }
         let lacking = list(&mut needs.features.difference(&self.features));
         if !lacking.is_empty() {
-            let features = list(&mut self.features.iter());
+            let features = list(&mut self.features.iter().filter(|one| !BY_EXPERIMENT.contains(&one.as_str())));
             let has = if features.is_empty() { "none".to_owned() } else { features };
             return Some(format!("needs the system feature {lacking}, and this machine has {has}"));
         }

@@ -249,6 +249,36 @@ fn values_that_nix_calls_by_itself() {
     }
 }
 
+/// Derivations whose output path only a build tells: a plan says of them what a run does.
+#[test]
+fn floating_content_addressed_derivations() {
+    let set = r#"let ca = name: d name { __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256"; }; in {
+      floating = ca "floating"; deferred = d "deferred" { dep = ca "dep"; }; plain = d "plain" { };
+      fixed = d "fixed" { dep = ca "fixed-dep"; outputHashMode = "flat"; outputHashAlgo = "sha256"; outputHash = builtins.hashString "sha256" "fixed\n"; };
+    }"#;
+    for nix in VERSIONS {
+        let small = Small::new(nix, set);
+        let said = |command: &str| {
+            let options = ["--format", "json", "--option", "extra-experimental-features", "ca-derivations"];
+            small.narthex(&[&[command, "/extra/set.nix"] as &[&str], &options].concat()).expect(1).rows()
+        };
+        let (plan, run) = (said("plan"), said("run"));
+        for rows in [&plan, &run] {
+            for attr in ["floating", "deferred"] {
+                let message = text(&of(rows, attr)["error"], "message");
+                assert!(message.contains("known only after the build"), "{nix}: {message}");
+            }
+        }
+        for attr in ["plain", "fixed"] {
+            assert_eq!(text(of(&plan, attr), "verdict"), text(of(&run, attr), "verdict"), "{nix}: {attr}");
+        }
+        let dep = plan.iter().find(|row| row["name"] == "fixed-dep").unwrap();
+        let reason = (text(dep, "verdict"), text(&dep["reasons"][0], "code"));
+        assert_eq!(reason, ("withhold", "graph-incomplete"), "{nix}: {dep:#}");
+        assert!(!run.iter().any(|row| row["name"] == "fixed-dep" && row["verdict"] == "publish"), "{nix}: {run:#?}");
+    }
+}
+
 /// Of nothing, nothing is made: that is told, with what was looked for.
 #[test]
 fn sets_in_which_nothing_is_found() {

@@ -359,7 +359,8 @@ fn earlier_reasons_hold_while_the_corpus_is_incomplete() {
     assert_eq!(first(Publish, clean.reasons(), true), (Publish, Code::LicenseFree));
     assert_eq!(first(Publish, clean.reasons(), false), (Publish, Code::LicenseFree));
     assert_eq!(first(Publish, &[], true), (Publish, Code::LicenseFree));
-    let permitted = decide_output(json!("bsd3"), vec![copy("lib/libcudart.so.12")], &["bin/x", "lib/libcudart.so.12"], false);
+    let permitted =
+        decide_output(json!("bsd3"), vec![copy("lib/libcudart.so.12")], &["bin/x", "lib/libcudart.so.12"], false);
     assert_eq!(permitted.verdict(), Publish);
     let kept = again(Some((Publish, permitted.reasons(), true)));
     assert_eq!(kept.reasons(), permitted.reasons());
