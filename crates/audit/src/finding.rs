@@ -175,7 +175,9 @@ impl fmt::Display for Change {
             Self::Soname { from, to } => write!(f, "SONAME: {} → {}", one(from), one(to)),
             Self::Needed { removed, added } => write!(f, "NEEDED: without {}, with {}", list(removed), list(added)),
             Self::Stripped { sections } => write!(f, "stripped of {}", sections.join(", ")),
+            Self::Padded { bytes: 1 } => f.write_str("1 byte behind its end"),
             Self::Padded { bytes } => write!(f, "{bytes} bytes behind its end"),
+            Self::Truncated { bytes: 1 } => f.write_str("its last byte is missing"),
             Self::Truncated { bytes } => write!(f, "its last {bytes} bytes are missing"),
             Self::Passages { found, known } => write!(f, "edited text: {found} of {known} passages agree"),
             Self::OtherCode { sections } => {

@@ -16,6 +16,8 @@ pub struct Realised {
     pub failed: BTreeMap<StorePath, Vec<String>>,
     /// The wanted paths that cannot be had without those.
     pub waiting: BTreeSet<StorePath>,
+    /// The derivations of holes that could not be begun, and why: this machine cannot build them, or Nix refuses.
+    pub refused: BTreeMap<StorePath, String>,
     /// What Nix said.
     pub errors: Vec<String>,
 }
@@ -84,7 +86,8 @@ pub async fn realise(
                     .map(|derivation| (derivation.clone(), outcome.logs.get(derivation).cloned().unwrap_or_default()))
                     .collect();
                 realised.failed.extend(failed);
-                realised.errors.extend(outcome.errors);
+                realised.refused.extend(outcome.refused);
+                realised.errors.extend(outcome.warnings.into_iter().chain(outcome.errors));
             }
         }
     }

@@ -4,6 +4,7 @@
 //! Everything here is pure: values in, values out. The crate knows store paths and derivations,
 //! and deliberately nothing of licenses, policies, files, processes or the network.
 
+mod attr_path;
 mod costs;
 mod fill;
 mod flat;
@@ -11,6 +12,7 @@ mod graph;
 mod holes;
 mod nar_hash;
 
+pub use attr_path::{AttrPath, AttrPathError};
 pub use costs::{
     Audience, BuildTime, CacheCosts, Change, Costs, Egress, Figure, Known, KnownPath, Share, ShareError, Tally,
     UserCosts, Way, costs,

@@ -11,7 +11,7 @@
 //! files or pipes opens them.
 
 use crate::inventory::{Filling, Inventory, Traits};
-use narthex_closure::{FlatError, Graph, Node, StorePath, parse_store_path};
+use narthex_closure::{AttrPath, FlatError, Graph, Node, StorePath, parse_store_path};
 use narthex_license::text::{LINE, MESSAGE, bounded};
 use narthex_nix::EvalError;
 use serde::Deserialize;
@@ -40,6 +40,11 @@ pub enum LineError {
 pub struct Lines {
     filling: Filling,
     read: usize,
+}
+
+/// An attribute as it is spelled everywhere; a text that is no attribute path stays as it is.
+fn one_spelling(text: &str) -> String {
+    text.parse::<AttrPath>().map_or_else(|_| text.to_owned(), |path| path.to_string())
 }
 
 impl Lines {
@@ -96,7 +101,8 @@ impl Lines {
         let mut json = serde_json::Deserializer::from_str(text);
         let line = LineSeed(&mut self.filling).deserialize(&mut json)?;
         json.end()?;
-        let attr = line.attr.map(Cow::into_owned).or_else(|| line.attr_path.map(|path| path.join(".")));
+        let attr = line.attr_path.map(|path| AttrPath::new(path).to_string());
+        let attr = attr.or_else(|| line.attr.map(|text| one_spelling(&text)));
         let attr = attr.map(|attr| bounded(attr, LINE));
         if let Some(message) = line.error {
             let message = bounded(message.strip_prefix("error: ").unwrap_or(&message), MESSAGE);

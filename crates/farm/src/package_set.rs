@@ -31,6 +31,8 @@ pub struct PackageSet {
     pub jobs: Vec<Job>,
     /// Attributes that failed.
     pub errors: Vec<EvalError>,
+    /// Attributes that are sets and were not searched for jobs.
+    pub not_searched: Vec<String>,
     /// Everything that the expression describes.
     pub graph: Graph,
     facts: BTreeMap<StorePath, DerivationFacts>,
@@ -112,7 +114,7 @@ impl PackageSet {
                 sink(Event::Warning { message });
             }
         }
-        let Evaluation { mut jobs, facts, mut errors } = evaluation;
+        let Evaluation { mut jobs, facts, mut errors, not_searched } = evaluation;
         jobs.iter_mut().for_each(|job| text::cut(&mut job.attr, LINE));
         let (graph, jobs, broken) = graph_of(jobs, others)?;
         errors.extend(broken);
@@ -130,7 +132,7 @@ impl PackageSet {
             }
         }
         let attrs = jobs.iter().rev().map(|job| (job.derivation.clone(), job.attr.clone())).collect();
-        let mut set = Self { jobs, errors, graph, facts, attrs, names, scope, settled: BTreeMap::new() };
+        let mut set = Self { jobs, errors, not_searched, graph, facts, attrs, names, scope, settled: BTreeMap::new() };
         set.settled = settled(&Inventory::of_set(&set));
         Ok(set)
     }

@@ -6,7 +6,7 @@ use crate::settle::{Rulings, Settlement, Standing, settle};
 use narthex_closure::{Node, StorePath};
 use narthex_license::{Class, Expr, LicenseFacts};
 use narthex_nix::EvalError;
-use narthex_policy::{Action, Case, Code, Provenance, Reason, Rules, SourceUser, Verdict, forecast};
+use narthex_policy::{Action, Case, Code, Effect, Provenance, Reason, Rules, Source, SourceUser, Verdict, forecast};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The forecast for a set of derivations. Verdicts are ready; all that takes room is worked out when it is
@@ -110,7 +110,7 @@ impl<'a> Plan<'a> {
                 Class::Unknown => self.rules.policy().action(class) == Action::Withhold,
                 Class::Redistributable | Class::Restricted => false,
             };
-            let outcome = if alike && !self.rules.asks_for_names() {
+            let outcome = if alike && !self.rules.asks_for_names() && !self.inventory.is_floating(node) {
                 *known.entry(key).or_insert_with(|| self.outcome(node, class))
             } else {
                 self.outcome(node, class)
@@ -152,6 +152,18 @@ impl<'a> Plan<'a> {
     /// The forecast for a derivation: that for its outputs, and where an entry tells them apart, that for one that is
     /// withheld.
     fn forecast(&self, node: Node) -> (Verdict, Vec<Reason>) {
+        let (verdict, mut reasons) = self.forecast_by_license(node);
+        if !self.inventory.is_floating(node) {
+            return (verdict, reasons);
+        }
+        let message =
+            "its output path is known only after the build, so that `narthex run` publishes nothing of it".to_owned();
+        let (code, source) = (Code::GraphIncomplete, Source::Declared);
+        reasons.insert(0, Reason { code, source, effect: Effect::Withhold, message, evidence: Vec::new() });
+        (Verdict::Withhold, reasons)
+    }
+
+    fn forecast_by_license(&self, node: Node) -> (Verdict, Vec<Reason>) {
         let provenance = self.provenance(node);
         let outputs = if self.rules.names_outputs() { self.inventory.graph.outputs(node) } else { Vec::new() };
         strictest(self.rules, self.case(node), outputs.iter().map(|(name, _)| *name), |case| {

@@ -17,7 +17,9 @@ use narthex_cache::{Build, Cache, Catalog, CatalogError, PathMeta, PublishError,
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
 use narthex_license::text::{self, LINE};
-use narthex_nix::{BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Nix, NixError, PathInfo, Target};
+use narthex_nix::{
+    BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Job, Nix, NixError, PathInfo, Target,
+};
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +89,10 @@ pub struct Counts {
 pub struct RunReport {
     /// Every decided path: outputs of jobs first, then what they are made of; each by name.
     pub rows: Vec<Row>,
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// Attributes that are sets and were not searched for jobs.
+    pub not_searched: Vec<String>,
     /// Attributes that did not evaluate.
     pub errors: Vec<EvalError>,
     /// Jobs that did not build.
@@ -155,6 +161,13 @@ pub async fn run(
     let targets: Vec<Target> = targets.into_iter().map(|path| Target::Derivation(path.clone())).collect();
     let outcome = nix.build(&set.graph, &targets, sink).await?;
 
+    if !outcome.success {
+        // A warning may hold the cause of what failed.
+        for message in outcome.telling_warnings() {
+            sink(Event::Warning { message: format!("Nix: {message}") });
+        }
+    }
+
     let roles = set.roles();
     let materials = materials(&set, rules);
     let infos = valid_paths(nix, &set, &roles, &materials).await?;
@@ -177,6 +190,8 @@ pub async fn run(
     let decisions = decide_by_inputs(&set, rules, &infos, &reports, decide);
 
     let mut report = RunReport {
+        jobs: set.jobs.clone(),
+        not_searched: set.not_searched.clone(),
         errors: set.errors.clone(),
         failures: failures(&set, &outcome, &|derivation| is_built(&set, derivation, &infos)),
         public_keys: cache.public_keys(),
@@ -200,9 +215,12 @@ pub async fn run(
     report.holes = holes(&published);
     let outdated = cache.catalog().published_before(&corpus.id(), SCANNER_VERSION, &[]).await?.len();
     if outdated > 0 {
+        let (paths, were, them) = match outdated {
+            1 => ("1 published path that is".to_owned(), "was", "it"),
+            more => (format!("{more} published paths that are"), "were", "them"),
+        };
         let message = format!(
-            "{outdated} published paths that are not of this package set were last audited with another corpus: \
-             `narthex audit --recheck` audits them again"
+            "{paths} not of this package set {were} last audited with another corpus: `narthex audit --recheck` audits {them} again"
         );
         sink(Event::Warning { message });
     }

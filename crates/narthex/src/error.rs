@@ -1,9 +1,10 @@
 //! Errors as a person at a terminal needs them: what kind, what, why, and the way out.
 
+use crate::hints;
 use narthex_cache::{CatalogError, FolderError, PublishError, StateError};
 use narthex_client::{ClientError, SourceError};
 use narthex_farm::{CorpusFileError, CostsError, PackageSetError, PolicyNotNamed, RecheckError, ReportError, RunError};
-use narthex_nix::NixError;
+use narthex_nix::{Cause, NixError};
 use std::error::Error;
 
 /// What went wrong, as the exit code tells it.
@@ -191,9 +192,11 @@ fn hint_for_nix(error: &NixError) -> Option<String> {
             "install Nix: on Debian `apt-get install nix-bin`, elsewhere as nixos.org/download says; `cargo xtask setup` does it for the examples"
                 .to_owned(),
         ),
-        NixError::Failed { message, .. } if message.contains("build-users-group") => {
-            Some("without a daemon Nix needs `build-users-group =` (empty) in nix.conf".to_owned())
-        }
+        NixError::Failed { message, .. } => hints::for_cause(Cause::of(message)).map(str::to_owned),
+        NixError::OtherStore { .. } | NixError::Elsewhere { .. } => Some(
+            "leave out --store, NIX_REMOTE and the setting `store` that lead there, or run narthex where that store is /nix"
+                .to_owned(),
+        ),
         _ => None,
     }
 }
@@ -224,13 +227,16 @@ fn hint_for_client(error: &ClientError) -> Option<String> {
             ClientError::Gaps { .. } => {
                 "the cache was filled from another version of the expression; use the same one, or have it filled again"
             }
-            ClientError::NotFetched { .. } => {
-                "Nix must be allowed to use the cache: as a user who is not trusted, have it added to trusted-substituters"
-            }
+            ClientError::NotFetched { message, .. } => return hint_for_words(message),
             ClientError::Source(_) | ClientError::Nix(_) => return None,
         }
         .to_owned(),
     )
+}
+
+/// By what Nix said, piece by piece.
+fn hint_for_words(message: &str) -> Option<String> {
+    hints::for_cause(Cause::among(message.split("; "))).map(str::to_owned)
 }
 
 macro_rules! from_errors {

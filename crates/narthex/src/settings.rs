@@ -68,7 +68,14 @@ pub(crate) async fn nix(options: &[String]) -> Result<Nix, CommandError> {
 pub(crate) fn expression(given: &str) -> Result<Expression, CommandError> {
     let error = match Path::new(given).canonicalize() {
         Ok(folder) if folder.join("flake.nix").exists() && !folder.join("default.nix").exists() => {
-            return Ok(Expression::Flake { reference: folder.display().to_string(), fragment: Vec::new() });
+            return Ok(Expression::Flake {
+                reference: folder.display().to_string(),
+                fragment: narthex_closure::AttrPath::default(),
+            });
+        }
+        Ok(folder) if folder.is_dir() && !folder.join("default.nix").exists() => {
+            return Err(CommandError::usage(format!("{given} has neither a default.nix nor a flake.nix"))
+                .hint("name a Nix file, for instance FOLDER/packages.nix, or another folder; or a flake, as in `.#packages.x86_64-linux`"));
         }
         Ok(file) => return Ok(Expression::File(file)),
         Err(error) => error,

@@ -98,9 +98,10 @@ impl BuildOutcome {
         }
     }
 
-    /// What lies behind it, as far as Nix told.
-    pub fn cause(&self) -> Cause {
-        Cause::among(self.warnings.iter().chain(&self.errors).map(String::as_str))
+    /// The warnings that may tell why something failed; not that something is tried again.
+    pub fn telling_warnings(&self) -> impl Iterator<Item = &String> {
+        let tells = |warning: &&String| Cause::of(warning) != Cause::Other && !warning.contains("; retrying in");
+        self.warnings.iter().filter(tells)
     }
 }
 

@@ -62,6 +62,11 @@ pub enum Cause {
 
 /// Words, all of which a message has, and what they mean. The first row that fits counts.
 const WORDS: &[(&[&str], Cause)] = &[
+    // What `Machine` says beforehand.
+    (&["needs the system feature"], Cause::Feature),
+    (&["and this machine builds"], Cause::System),
+    (&["and no remote builder"], Cause::System),
+    (&["outside the sandbox (__noChroot)"], Cause::LeavesSandbox),
     (&["dependencies of derivation", "failed to build"], Cause::Dependency),
     (&["dependency failed"], Cause::Dependency),
     (&["dependencies failed"], Cause::Dependency),

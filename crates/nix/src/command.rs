@@ -47,6 +47,14 @@ pub enum NixError {
         /// The store folder.
         found: String,
     },
+    /// The files of the store are not where its paths say.
+    #[error(
+        "the files of this Nix store are not below /nix/store (the setting `store` is `{store}`), and narthex reads files"
+    )]
+    Elsewhere {
+        /// The setting.
+        store: String,
+    },
 }
 
 /// A Nix installation, and the options that every command gets.
@@ -93,7 +101,21 @@ impl Nix {
         if found != "/nix/store" {
             return Err(NixError::OtherStore { found });
         }
+        let store = nix.setting("store").await?;
+        if lies_elsewhere(&store) {
+            return Err(NixError::Elsewhere { store });
+        }
+        let written = nix.write_something().await?;
+        if !std::path::Path::new(&written).exists() {
+            return Err(NixError::Elsewhere { store });
+        }
         Ok(nix)
+    }
+
+    /// Has Nix write a few bytes to its store, always the same ones. It tells whether the store is there, can be written
+    /// to, and where its files are.
+    pub(crate) async fn write_something(&self) -> Result<String, NixError> {
+        self.evaluate_text("builtins.toFile \"narthex-was-here\" \"This store can be written to.\"").await
     }
 
     /// The version, for instance `2.26.3`.
@@ -108,6 +130,11 @@ impl Nix {
         nix.options.extend(options);
         nix.settings = Arc::default();
         nix
+    }
+
+    /// Whether a setting was given with the options.
+    pub(crate) fn has_option(&self, name: &str) -> bool {
+        self.options.iter().any(|(known, _)| known == name)
     }
 
     /// A command with the options that every command gets.
@@ -170,7 +197,7 @@ impl Nix {
     /// The string that a Nix expression gives.
     pub(crate) async fn evaluate_text(&self, expression: &str) -> Result<String, NixError> {
         let mut command = self.command("nix-instantiate");
-        command.args(["--eval", "--json", "-E", expression]);
+        command.args(["--eval", "--read-write-mode", "--json", "-E", expression]);
         let output = run(command, "nix-instantiate --eval").await?;
         serde_json::from_slice(&output.stdout).map_err(|error| NixError::Unexpected {
             command: "nix-instantiate --eval".to_owned(),
@@ -216,6 +243,19 @@ impl Nix {
     }
 }
 
+/// Whether a store by this name has its files somewhere else than where its paths say: below another root, or on
+/// another machine.
+fn lies_elsewhere(store: &str) -> bool {
+    let (kind, parameters) = store.split_once('?').unwrap_or((store, ""));
+    let here = matches!(kind, "" | "auto" | "daemon" | "local" | "local://") || kind.starts_with("unix://");
+    let moved = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        matches!((name, value), ("root", value) if !matches!(value, "" | "/"))
+            || matches!((name, value), ("real" | "store", value) if value != "/nix/store")
+    };
+    !here || parameters.split('&').any(moved)
+}
+
 /// Runs a command to its end; a failure becomes an error with what Nix said.
 pub(crate) async fn run(mut command: Command, shown: &str) -> Result<Output, NixError> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
@@ -259,7 +299,28 @@ pub(crate) fn error_message(stderr: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::error_message;
+    use super::{error_message, lies_elsewhere};
+
+    #[test]
+    fn stores_whose_files_lie_elsewhere() {
+        for store in
+            ["auto", "daemon", "local", "", "unix:///nix/var/nix/daemon-socket/socket", "local?log=/x", "local?root=/"]
+        {
+            assert!(!lies_elsewhere(store), "{store}");
+        }
+        for store in [
+            "/mnt",
+            "local?root=/mnt",
+            "auto?root=/mnt",
+            "local?state=/a&real=/mnt/nix/store",
+            "unix:///socket?root=/mnt",
+            "ssh://host",
+            "https://cache.example.org",
+            "dummy://",
+        ] {
+            assert!(lies_elsewhere(store), "{store}");
+        }
+    }
 
     #[test]
     fn the_error_itself_is_kept_and_the_trace_is_not() {

@@ -41,7 +41,11 @@ pub(crate) async fn run(common: &Common, command: &CorpusCommand) -> Result<Exit
                 (false, false) => Export::Materials(materials.clone()),
             };
             let size = narthex_farm::export_corpus(&state, &what, file)?;
-            render::note(&format!("{}: {size} bytes", file.display()));
+            render::note(&format!(
+                "{}: {}",
+                file.display(),
+                if size == 1 { "1 byte".to_owned() } else { format!("{size} bytes") }
+            ));
         }
         CorpusCommand::Import { file } => {
             let state = settings::state(common.state.as_deref())?;
@@ -77,10 +81,15 @@ async fn add(common: &Common, args: &CorpusAddArgs) -> Result<(), CommandError> 
                     render::warning(&format!("not learned: {place} of {shown}: {gap}"));
                 }
                 let what = if args.free {
-                    format!("{} prints are free", learned.functions)
+                    format!("{} of free software", render::count(learned.functions, "print"))
                 } else {
                     let (files, functions, device) = (learned.files, learned.functions, learned.device);
-                    format!("{files} files, {functions} functions and {device} prints of device code")
+                    format!(
+                        "{}, {} and {} of device code",
+                        render::count(files, "file"),
+                        render::count(functions, "function"),
+                        render::count(device, "print")
+                    )
                 };
                 render::note(&format!("learned from {shown} for {package}: {what}"));
             }

@@ -22,7 +22,11 @@ use std::process::ExitCode;
 
 /// Runs the command that was given.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
-    let common = Common { state: cli.state, options: cli.options };
+    let mut options = cli.options;
+    if cli.impure {
+        options.extend(["pure-eval".to_owned(), "false".to_owned()]);
+    }
+    let common = Common { state: cli.state, options };
     match cli.command {
         Command::Run(args) => run::run(&common, &args).await,
         Command::Plan(args) => plan::run(&common, &args).await,

@@ -1,6 +1,6 @@
 //! `narthex realise`
 
-use super::Common;
+use super::{Common, set};
 use crate::cli::RealiseArgs;
 use crate::error::{CommandError, Kind};
 use crate::render::{self, Progress};
@@ -8,7 +8,7 @@ use crate::settings;
 use narthex_client::{CacheSource, Offer};
 use narthex_closure::{Derivation, Graph, StorePath};
 use narthex_farm::PackageSetError;
-use narthex_nix::{EvalOptions, Job, parse_attr_path, read_graph};
+use narthex_nix::{EvalOptions, Job, read_graph};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
@@ -26,6 +26,7 @@ pub(crate) async fn run(common: &Common, args: &RealiseArgs) -> Result<ExitCode,
     if let Some(error) = evaluation.errors.first() {
         return Err(CommandError::failed(format!("{} does not evaluate: {}", error.attr, error.message)));
     }
+    set::found(&expression, &evaluation.jobs, &evaluation.errors, &evaluation.not_searched)?;
     let graph = read_graph(evaluation.jobs.iter().map(|job| job.derivation.clone())).map_err(PackageSetError::from)?;
     let wanted = wanted(&graph, &evaluation.jobs);
 
@@ -49,12 +50,14 @@ pub(crate) async fn run(common: &Common, args: &RealiseArgs) -> Result<ExitCode,
     Ok(ExitCode::from(Kind::HolesRemain.code()))
 }
 
-/// As `nix-build -A` does: the output that is named, or the first one, which is `out` where there is one.
+/// As `nix-build -A` does: the output that the value says it stands for, or the one that is there where it says none.
 fn wanted(graph: &Graph, jobs: &[Job]) -> BTreeSet<StorePath> {
     let pick = |job: &Job, derivation: &Derivation| {
-        let last = parse_attr_path(&job.attr).pop().unwrap_or_default();
         let outputs = &derivation.outputs;
-        outputs.get(&last).or_else(|| outputs.get("out")).or_else(|| outputs.values().next()).cloned()
+        match &job.output {
+            Some(name) => outputs.get(name).cloned(),
+            None => outputs.get("out").or_else(|| outputs.values().next()).cloned(),
+        }
     };
     jobs.iter().filter_map(|job| pick(job, graph.get(&job.derivation)?)).collect()
 }

@@ -2,8 +2,10 @@
 
 use super::text::{columns, count, indent, quote, size, terminal_width};
 use super::{err, out};
+use crate::hints;
 use narthex_client::{RealisePlan, Realised};
 use narthex_closure::{Graph, Step, StorePath};
+use narthex_nix::Cause;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Prints what will be fetched, what will be built here and why, before anything is done. The plan is
@@ -93,14 +95,23 @@ pub(crate) fn holes_remain(realised: &Realised, graph: &Graph) {
     let mut text = format!("error: {} could not be built, so {waiting} is not there\n", names(failed, graph));
     for (derivation, log) in failed {
         text.push_str(&quote(log));
-        text.push_str(&format!("  the whole log: nix-store --read-log {derivation}\n"));
-    }
-    if failed.values().all(Vec::is_empty) {
-        for error in &realised.errors {
-            text.push_str(&indent(error, "  "));
+        if !log.is_empty() {
+            text.push_str(&format!("  the whole log: nix-store --read-log {derivation}\n"));
         }
     }
-    text.push_str("hint: do what the log asks for and run this again; what was fetched is kept\n");
+    let has_log = failed.values().any(|log| !log.is_empty());
+    let said = realised.refused.values().chain(if has_log { &[] as &[String] } else { &realised.errors });
+    let mut seen = BTreeSet::new();
+    for error in said.filter(|error| seen.insert(error.as_str())) {
+        text.push_str(&indent(error, "  "));
+    }
+    let cause = Cause::among(realised.refused.values().chain(&realised.errors).map(String::as_str));
+    let hint = match hints::for_cause(cause) {
+        _ if has_log => Some("do what the log asks for"),
+        hint => hint,
+    };
+    let hint = hint.map_or_else(String::new, |hint| format!("{hint}; then run this again, and "));
+    text.push_str(&format!("hint: {hint}what was fetched is kept\n"));
     err(&text);
 }
 

@@ -18,6 +18,7 @@ mod help;
 mod http;
 mod kill;
 mod known;
+mod nix;
 mod policies;
 mod report;
 mod world;
