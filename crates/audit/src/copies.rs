@@ -1,7 +1,7 @@
 //! Copies of a vendor's files: whole ones, cut ones, and those that somebody changed.
 
 use crate::binary::{self, Links};
-use crate::corpus::{Corpus, FilePrint};
+use crate::corpus::{Corpus, FilePrint, FileRef};
 use crate::finding::{Change, Finding, Gap, Place, Section};
 use crate::prints::{self, Kind as Print, SectionPrint, hash64, hash128};
 use crate::scan::{Subject, broken};
@@ -13,6 +13,9 @@ use std::ops::Range;
 pub(crate) enum Same {
     /// All of it, or all that is there.
     Whole,
+    /// All of it, as far as packages say that were learned here: whoever else has a part of it is heard as well.
+    /// And whether it was delivered so, and nobody's build made it.
+    Claimed(Own, bool),
     /// Its beginning; something stands behind it.
     Beginning(Own),
     /// It does not begin as one.
@@ -25,9 +28,16 @@ pub(crate) struct Own {
     stretches: Vec<Range<usize>>,
     /// The library that it is a copy of.
     pub(crate) family: String,
+    /// Only packages that were learned here say so, and nothing of it is left out for that.
+    pub(crate) claimed: bool,
 }
 
 impl Own {
+    /// A copy of what only a package that was learned here has.
+    fn claimed(family: &str) -> Self {
+        Self { claimed: true, ..Self::new(None, family) }
+    }
+
     fn new(stretches: impl IntoIterator<Item = Range<usize>>, family: &str) -> Self {
         let mut stretches: Vec<_> = stretches.into_iter().collect();
         stretches.sort_by_key(|stretch| (stretch.start, stretch.end));
@@ -38,13 +48,7 @@ impl Own {
                 _ => apart.push(stretch),
             }
         }
-        Self { stretches: apart, family: family.to_owned() }
-    }
-
-    /// Whether a part of the file is the original's.
-    pub(crate) fn covers(&self, file: &[u8], part: &[u8]) -> bool {
-        let (start, end) = bounds(file, part);
-        self.stretches.iter().any(|stretch| stretch.start <= start && end <= stretch.end)
+        Self { stretches: apart, family: family.to_owned(), claimed: false }
     }
 
     /// What of the file is not the original's.
@@ -57,7 +61,7 @@ impl Own {
 }
 
 /// Where a part of a file begins and ends in it.
-fn bounds(file: &[u8], part: &[u8]) -> (usize, usize) {
+pub(crate) fn bounds(file: &[u8], part: &[u8]) -> (usize, usize) {
     let start = (part.as_ptr() as usize).saturating_sub(file.as_ptr() as usize);
     (start, start + part.len())
 }
@@ -66,39 +70,57 @@ fn bounds(file: &[u8], part: &[u8]) -> (usize, usize) {
 pub(crate) fn same(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut Vec<Finding>) -> Same {
     let size = bytes.len() as u64;
     // Most files have a size that no file of the corpus has, and need not be hashed.
-    if corpus.knows_size(size)
-        && let Some(file) = corpus.file(hash128(bytes), size)
-        && let Some(original) = corpus.origin_of_file(&file)
-    {
-        findings.push(Finding::Copy { place: place.clone(), original });
-        return Same::Whole;
+    if corpus.knows_size(size) {
+        let owners = corpus.owners_of(corpus.files(hash128(bytes), size));
+        let ships = owners.iter().any(|(file, _)| corpus.is_shipped(file.layer));
+        let claimed = owners.first().map(|(_, original)| Own::claimed(family(&original.file)));
+        let delivered = owners.iter().all(|(file, _)| corpus.is_delivered(file));
+        let copy = |(_, original)| Finding::Copy { place: place.clone(), original };
+        findings.extend(owners.into_iter().map(copy));
+        match claimed {
+            None => {}
+            Some(_) if ships => return Same::Whole,
+            Some(own) => return Same::Claimed(own, delivered),
+        }
     }
     // Texts of one vendor begin alike without being copies of each other.
     let Some(head) = bytes.get(..prints::FIRST_HEAD).filter(|head| head.contains(&0)) else { return Same::Nothing };
+    let mut changed: Vec<(FileRef, Change)> = Vec::new();
     for file in corpus.files_beginning(hash64(Print::Head, head)) {
         let print = &file.print;
         let change = if print.size < size {
             let whole = hash128(&bytes[..print.size as usize]);
-            corpus.file(whole, print.size).map(|_| Change::Padded { bytes: size - print.size })
+            let is_whole = !corpus.files(whole, print.size).is_empty();
+            is_whole.then(|| Change::Padded { bytes: size - print.size })
         } else {
             let lengths = prints::head_lengths(bytes.len()).zip(&print.heads);
             let same = lengths.last().is_some_and(|(length, head)| hash64(Print::Head, &bytes[..length]) == *head);
             (same && print.size > size).then(|| Change::Truncated { bytes: print.size - size })
         };
-        if let (Some(change), Some(original)) = (change, corpus.origin_of_file(&file)) {
-            let own = Own::new(Some(0..print.size as usize), family(&original.file));
-            let is_cut = matches!(change, Change::Truncated { .. });
-            findings.push(Finding::ModifiedCopy {
-                place: place.clone(),
-                original,
-                same: Vec::new(),
-                changed: Vec::new(),
-                changes: vec![change],
-            });
-            return if is_cut { Same::Whole } else { Same::Beginning(own) };
-        }
+        changed.extend(change.map(|change| (file, change)));
     }
-    Same::Nothing
+    let is_cut = |change: &Change| matches!(change, Change::Truncated { .. });
+    let own = changed.iter().filter(|(file, _)| corpus.is_shipped(file.layer));
+    let own: Vec<Range<usize>> =
+        own.map(|(file, change)| 0..if is_cut(change) { bytes.len() } else { file.print.size as usize }).collect();
+    let mut owners = Vec::new();
+    for (file, original) in corpus.owners_of(changed.iter().map(|(file, _)| file.clone())) {
+        // What the owner's first file shows is shown of all of its files.
+        let same = |(other, _): &&(FileRef, Change)| (other.layer, &other.print) == (file.layer, &file.print);
+        let Some((_, change)) = changed.iter().find(same) else { continue };
+        owners.push(Finding::ModifiedCopy {
+            place: place.clone(),
+            original,
+            same: Vec::new(),
+            changed: Vec::new(),
+            changes: vec![change.clone()],
+        });
+    }
+    let Some(first) = owners.first().and_then(Finding::origin) else { return Same::Nothing };
+    let own = if own.is_empty() { Own::claimed(family(&first.file)) } else { Own::new(own, family(&first.file)) };
+    findings.extend(owners);
+    let is_all = |stretch: &Range<usize>| stretch.end == bytes.len();
+    if own.stretches.first().is_some_and(is_all) { Same::Whole } else { Same::Beginning(own) }
 }
 
 /// Binaries of which some sections are a vendor's; gives what of them is.
@@ -112,8 +134,8 @@ pub(crate) fn modified(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Ve
     }
     let wanted = |size| prints::is_large(size) && corpus.knows_section_size(size);
     let found = binary::section_prints_of(file, wanted).and_then(|some| match corpus.closest(&some) {
-        None => Ok(None),
-        Some(closest) => Ok(Some((closest, binary::section_prints(file)?))),
+        closest if closest.is_empty() => Ok(None),
+        closest => Ok(Some((closest, binary::section_prints(file)?))),
     });
     let (closest, sections) = match found {
         Ok(found) => found?,
@@ -122,13 +144,18 @@ pub(crate) fn modified(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Ve
             return None;
         }
     };
-    let original = corpus.origin_of_file(&closest)?;
-    let print = &closest.print;
-    let own = Own::new(binary::stretches_with(file, &print.sections), family(&original.file));
-    let (same, changed) = compare(&print.sections, &sections);
-    let changes = changes(print, &changed, &subject.links, subject.bytes.len() as u64);
-    findings.push(Finding::ModifiedCopy { place: subject.place.clone(), original, same, changed, changes });
-    Some(own)
+    let mut own = None;
+    for (closest, original) in corpus.owners_of(closest) {
+        let print = &closest.print;
+        own.get_or_insert_with(|| match corpus.is_shipped(closest.layer) {
+            true => Own::new(binary::stretches_with(file, &print.sections), family(&original.file)),
+            false => Own::claimed(family(&original.file)),
+        });
+        let (same, changed) = compare(&print.sections, &sections);
+        let changes = changes(print, &changed, &subject.links, subject.bytes.len() as u64);
+        findings.push(Finding::ModifiedCopy { place: subject.place.clone(), original, same, changed, changes });
+    }
+    own
 }
 
 /// Names of the distinctive sections that agree, and the sections that differ.

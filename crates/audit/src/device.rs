@@ -4,7 +4,7 @@
 //! tell the vendor's from those that the package's own compiler made.
 
 use crate::container::is_archive;
-use crate::corpus::{Corpus, Fingerprints, OriginalRef, Part};
+use crate::corpus::{Corpus, Fingerprints, OriginalRef, Part, Voice};
 use crate::fatbin::{self, Container, Scratch};
 use crate::finding::{Finding, Gap, Place};
 use crate::prints::{Kind, hash64};
@@ -72,11 +72,48 @@ impl Device {
         }
     }
 
-    /// Reports the vendors' part, library by library.
-    pub(crate) fn report(self, place: &Place, corpus: &Corpus, findings: &mut Vec<Finding>) {
+    /// Kernels of vendors, by the hash of their names, that several files have together.
+    pub(crate) fn of_kernels(known: impl IntoIterator<Item = (u64, String)>) -> Self {
+        let known: HashMap<u64, String> = known.into_iter().collect();
+        Self { kernels: known.keys().copied().collect(), known, ..Self::default() }
+    }
+
+    /// Reports the vendors' part, library by library, as each voice knows it, each with the original that it is put down
+    /// to. Gives the kernels that were put down to nothing.
+    pub(crate) fn report(
+        mut self,
+        place: &Place,
+        corpus: &Corpus,
+        findings: &mut Vec<(Finding, OriginalRef)>,
+        gaps: &mut Vec<Finding>,
+    ) -> Vec<(u64, String)> {
+        let of_entries = self.found.keys().copied();
+        let of_kernels = self.known.keys().flat_map(|hash| corpus.originals(Part::Kernels, *hash));
+        let voices: BTreeSet<Voice> = of_entries.chain(of_kernels).map(|original| corpus.voice(original)).collect();
+        let mut explained: HashSet<String> = HashSet::new();
+        for voice in voices {
+            explained.extend(self.report_voice(voice, place, corpus, findings));
+        }
+        for gap in std::mem::take(&mut self.gaps) {
+            gaps.push(Finding::NotFullyAudited { place: place.clone(), gap: Gap::BrokenBinary(gap) });
+        }
+        self.known.into_iter().filter(|(_, kernel)| !explained.contains(kernel)).collect()
+    }
+
+    /// Reports what one voice knows; gives the kernels that were put down to something.
+    fn report_voice(
+        &self,
+        voice: Voice,
+        place: &Place,
+        corpus: &Corpus,
+        findings: &mut Vec<(Finding, OriginalRef)>,
+    ) -> Vec<String> {
         // Family → the library with most entries, entries, their bytes, kernels.
         let mut families: BTreeMap<String, (OriginalRef, u32, u32, u64, BTreeSet<&str>)> = BTreeMap::new();
-        let name_of = |original| corpus.origin(original, None).map(|origin| family(&origin.file).to_owned());
+        let name_of = |original| {
+            let origin = corpus.origin(original, None).filter(|_| corpus.voice(original) == voice);
+            origin.map(|origin| family(&origin.file).to_owned())
+        };
         for (original, (count, bytes)) in &self.found {
             let Some(name) = name_of(*original) else { continue };
             let entry = families.entry(name).or_insert((*original, 0, 0, 0, BTreeSet::new()));
@@ -109,10 +146,10 @@ impl Device {
                 continue;
             }
             explained.extend(&kernels);
-            let Some(original) = corpus.origin(original, None) else { continue };
-            findings.push(Finding::DeviceCode {
+            let Some(origin) = corpus.origin(original, None) else { continue };
+            let finding = Finding::DeviceCode {
                 place: place.clone(),
-                original,
+                original: origin,
                 entries_found,
                 entries: self.entries,
                 bytes_found,
@@ -120,11 +157,10 @@ impl Device {
                 kernels_found: kernels.len() as u32,
                 kernels: self.kernels.len() as u32,
                 examples: kernels.into_iter().take(EXAMPLES).map(str::to_owned).collect(),
-            });
+            };
+            findings.push((finding, original));
         }
-        for gap in self.gaps {
-            findings.push(Finding::NotFullyAudited { place: place.clone(), gap: Gap::BrokenBinary(gap) });
-        }
+        explained.into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -151,10 +187,13 @@ pub(crate) fn look(parts: &[&[u8]], corpus: &Corpus) -> Device {
             let known = entry.payload.len() >= ENTRY_BYTES
                 && corpus.entries.may_have((hash >> 32) as u32)
                 && !corpus.is_free(hash);
-            if let Some(original) = known.then(|| corpus.originals(Part::Entries, hash).next()).flatten() {
-                let found = device.found.entry(original).or_default();
+            let owners = if known { first_of_each_voice(hash, corpus) } else { BTreeMap::new() };
+            for original in owners.values() {
+                let found = device.found.entry(*original).or_default();
                 *found = (found.0 + 1, found.1 + entry.payload.len() as u64);
-            } else if telling == Some(entry.at)
+            }
+            if owners.is_empty()
+                && telling == Some(entry.at)
                 && let Ok(names) = fatbin::kernels(entry, &mut scratch)
             {
                 names.into_iter().for_each(|name| device.name(name, corpus));
@@ -169,6 +208,15 @@ pub(crate) fn look(parts: &[&[u8]], corpus: &Corpus) -> Device {
         device.name(name, corpus);
     }
     device
+}
+
+/// The original that each voice puts an entry down to.
+fn first_of_each_voice(entry: u64, corpus: &Corpus) -> BTreeMap<Voice, OriginalRef> {
+    let mut owners = BTreeMap::new();
+    for original in corpus.originals(Part::Entries, entry) {
+        owners.entry(corpus.voice(original)).or_insert(original);
+    }
+    owners
 }
 
 /// Kernels of a file that is itself a program for GPUs, without a container.

@@ -4,12 +4,12 @@
 use crate::audit::{AuditFile, Contents};
 use crate::binary::Links;
 use crate::container::{Kind, Limits, Visitor, walk};
-use crate::corpus::{Corpus, FilePrint, Fingerprints, Material, Part, file_key};
+use crate::corpus::{Corpus, FilePrint, Fingerprints, Material, Origin, Part, base_name, file_key};
 use crate::finding::{Gap, Place};
 use crate::functions::{self, Candidate, Frequencies};
 use crate::prints::{self, hash128, heads};
-use crate::{binary, device, links, strings};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{binary, chunks, device, links, passages, strings};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Shorter files (empty `__init__.py`, one-line stamps) are in everybody's packages.
 const SHORTEST: usize = 64;
@@ -40,6 +40,46 @@ impl Learned {
     }
 }
 
+/// Who supplied what is learned from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// The operator, whose word counts.
+    Operator,
+    /// A package set fetched it for a package, as the package's vendor delivers it.
+    Fetched,
+    /// A package set built it. It may be made of what other packages were delivered.
+    Built,
+}
+
+/// What ships, and which of it a package may call its own as well.
+pub struct Known<'k> {
+    corpus: &'k Corpus,
+    may_share: &'k dyn Fn(&Origin, &str) -> bool,
+}
+
+impl<'k> Known<'k> {
+    /// `may_share` says whether an original of the corpus may have a second owner: the package that is learned, for
+    /// its file of this path.
+    pub fn new(corpus: &'k Corpus, may_share: &'k dyn Fn(&Origin, &str) -> bool) -> Self {
+        Self { corpus, may_share }
+    }
+
+    /// Whether a file is of somebody whose it stays alone.
+    fn forbids(&self, origins: impl IntoIterator<Item = Origin>, file: &str) -> bool {
+        let mut origins = origins.into_iter().peekable();
+        origins.peek().is_some() && !origins.any(|origin| (self.may_share)(&origin, file))
+    }
+
+    fn forbids_function(&self, hash: u64, file: &str) -> bool {
+        let origins = self.corpus.functions_with(hash).iter().flat_map(|number| {
+            let (layer, owners) = self.corpus.owners(*number, &self.corpus.function(*number));
+            let origin = move |owner| self.corpus.origin(self.corpus.member(layer, owner).0, None);
+            owners.into_iter().filter_map(origin)
+        });
+        self.forbids(origins, file)
+    }
+}
+
 /// What is learned from.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -51,12 +91,15 @@ pub struct Source {
     pub material: Material,
     /// Members of its archives that are free software, by their names; `*` stands for any letters.
     pub free_members: Vec<String>,
+    /// Who supplied it.
+    pub supply: Supply,
 }
 
 impl Source {
-    /// Material of which no part is free.
+    /// Material of which no part is free, from the operator.
     pub fn new(hash: impl Into<String>, name: impl Into<String>, material: Material) -> Self {
-        Self { hash: hash.into(), name: name.into(), material, free_members: Vec::new() }
+        let (hash, name) = (hash.into(), name.into());
+        Self { hash, name, material, free_members: Vec::new(), supply: Supply::Operator }
     }
 
     fn is_free(&self, member: &str) -> bool {
@@ -81,27 +124,48 @@ fn is_match(pattern: &str, name: &str) -> bool {
 ///
 /// Vendor originals are to be learned before the outputs made from them: files that are known
 /// already, changed or not, are not learned again, so that what is found later is compared with the
-/// original.
+/// original. What is another package's as well has both for its owners, unless this one was built and the
+/// other one's was delivered.
 pub fn learn(prints: &mut Fingerprints, source: &Source, files: &[AuditFile<'_>], limits: Limits) -> Learned {
+    learn_beside(prints, None, source, files, limits)
+}
+
+/// The same for a package of a set: what ships has no second owner, unless `known` says that it may.
+pub fn learn_beside(
+    prints: &mut Fingerprints,
+    known: Option<&Known<'_>>,
+    source: &Source,
+    files: &[AuditFile<'_>],
+    limits: Limits,
+) -> Learned {
     let material = prints.material(&source.material);
     let mut visitor = Learn {
+        with_passages: prints.passages.iter().map(|(_, original)| *original).collect(),
         prints,
+        known,
         material,
         source,
         objects: Vec::new(),
+        texts: Vec::new(),
         frequencies: Frequencies::default(),
         strings: BTreeMap::new(),
         scratch: Vec::new(),
         learned: Learned::default(),
     };
     walk_all(files, limits, &mut visitor);
-    let Learn { objects, frequencies, strings, mut learned, .. } = visitor;
+    let Learn { objects, frequencies, strings, texts, mut learned, .. } = visitor;
     for object in objects {
         let functions = object.functions.into_iter().map(|candidate| frequencies.choose(candidate)).collect();
         learned.functions += prints.add_functions(object.original, &object.member, functions);
     }
     for (original, hashes) in strings {
         prints.strings.extend(hashes.into_iter().map(|hash| (hash, original)));
+    }
+    let (passages, common) = passages::choose(texts);
+    prints.passages.extend(passages);
+    if source.supply == Supply::Operator {
+        // Nobody else's word can take a passage from all others.
+        prints.free.extend(common);
     }
     prints.meta.learned.insert(source.hash.clone());
     learned
@@ -131,7 +195,9 @@ fn walk_all(files: &[AuditFile<'_>], limits: Limits, visitor: &mut dyn Visitor) 
     for file in files {
         let place = Place { file: file.path.clone(), members: Vec::new() };
         match &file.contents {
-            Contents::Bytes(bytes) => walk(place, bytes, limits, visitor),
+            Contents::Bytes(bytes) => {
+                walk(place, bytes, limits, visitor);
+            }
             Contents::Unreadable(why) => visitor.gap(place, Gap::Unreadable(why.clone())),
         }
     }
@@ -146,9 +212,14 @@ struct Object {
 
 struct Learn<'a> {
     prints: &'a mut Fingerprints,
+    known: Option<&'a Known<'a>>,
     material: u32,
     source: &'a Source,
     objects: Vec<Object>,
+    /// Originals of which passages were learned before.
+    with_passages: HashSet<u32>,
+    /// Originals that are texts, with their names and passages.
+    texts: Vec<(u32, String, BTreeSet<u64>)>,
     frequencies: Frequencies,
     strings: BTreeMap<u32, BTreeSet<u64>>,
     scratch: Vec<u8>,
@@ -169,6 +240,62 @@ impl Learn<'_> {
         }
     }
 
+    /// Whether nobody else is to be named beside an original that was learned before: it is of this package, or this
+    /// package was built and the original delivered.
+    fn is_settled(&self, original: u32) -> bool {
+        self.is_own(original) || self.source.supply == Supply::Built && self.prints.delivered.contains(&original)
+    }
+
+    /// Adds what a file that was learned before was not asked for then.
+    fn again(&mut self, original: u32, bytes: &[u8], parent: Option<Kind>) {
+        if self.source.supply != Supply::Built {
+            self.prints.delivered.insert(original);
+        }
+        if !self.with_passages.contains(&original) && binary::parse(bytes, parent).is_none() {
+            let file = self.prints.meta.originals[original as usize].file.clone();
+            self.text(original, &file, true, bytes);
+        }
+    }
+
+    /// Whether an original is of this package, in whichever version.
+    fn is_own(&self, original: u32) -> bool {
+        let meta = &self.prints.meta;
+        let [one, own] =
+            [meta.originals[original as usize].material, self.material].map(|m| &meta.materials[m as usize]);
+        (&one.name, &one.licenses) == (&own.name, &own.licenses)
+    }
+
+    /// Whether a function of an archive is another one's, and stays so.
+    fn is_anothers(&self, hash: u64, archive: &str) -> bool {
+        let number = self.prints.numbers.get(&hash).filter(|_| self.source.supply == Supply::Built);
+        let owners = number.into_iter().flat_map(|number| &self.prints.functions[*number as usize].owners);
+        let mut originals = owners.map(|owner| self.prints.meta.members[*owner as usize].original);
+        self.known.is_some_and(|known| known.forbids_function(hash, archive))
+            || originals.any(|original| self.prints.delivered.contains(&original) && !self.is_own(original))
+    }
+
+    /// Learns the passages of a text; says whether it is another's text that somebody changed.
+    fn text(&mut self, original: u32, file: &str, ships: bool, bytes: &[u8]) -> bool {
+        let passages = passages::of(bytes);
+        let alike = |known: &Known<'_>| {
+            let alike = passages::alike(&passages, known.corpus);
+            known.forbids(alike.into_iter().filter_map(|original| known.corpus.origin(original, None)), file)
+        };
+        if !ships && self.known.is_some_and(alike) {
+            return true;
+        }
+        let built = self.source.supply == Supply::Built;
+        let known = passages::alike_in(&passages, &self.prints.passages);
+        if built && known.into_iter().any(|other| self.prints.delivered.contains(&other) && !self.is_own(other)) {
+            return true;
+        }
+        if !passages.is_empty() {
+            let name = base_name(file).to_owned();
+            self.texts.push((original, name, passages));
+        }
+        false
+    }
+
     /// Learns what a binary has beside its whole bytes.
     fn binary(
         &mut self,
@@ -176,9 +303,20 @@ impl Learn<'_> {
         original: u32,
         member: Option<&str>,
         name: &str,
+        ships: bool,
+        bytes: &[u8],
     ) -> Result<Whole, binary::Error> {
         let sections = binary::section_prints(file)?;
-        if self.prints.is_variant(&sections) {
+        let closest = |known: &Known<'_>| {
+            let closest = known.corpus.closest(&sections);
+            closest.iter().filter_map(|file| known.corpus.origin_of_file(file)).collect::<Vec<_>>()
+        };
+        // A changed file of somebody else's is nobody's own, whoever may share the file as it was.
+        let is_changed = !ships
+            && self
+                .known
+                .is_some_and(|known| !closest(known).is_empty() || !chunks::changed(bytes, known.corpus).is_empty());
+        if is_changed || self.prints.variants(&sections).into_iter().any(|other| self.is_settled(other)) {
             return Ok(Whole::Known);
         }
         let mut told = false;
@@ -186,14 +324,15 @@ impl Learn<'_> {
             self.prints.interface.extend(links::exports(file).into_iter().map(|hash| (hash, original)));
         } else {
             let found = binary::functions(file)?;
-            let functions: Vec<Candidate> =
+            let mut functions: Vec<Candidate> =
                 found.iter().filter_map(|function| functions::candidate(function, &mut self.scratch)).collect();
             if member.is_some_and(|member| self.source.is_free(member)) {
                 self.prints.free.extend(functions.iter().map(Candidate::hash));
                 return Ok(Whole::Known);
             }
-            functions.iter().for_each(|candidate| self.frequencies.count(candidate));
             told = member.is_some() && !functions.is_empty();
+            functions.retain(|function| !self.is_anothers(function.hash(), name));
+            functions.iter().for_each(|candidate| self.frequencies.count(candidate));
             self.objects.push(Object { original, member: member.unwrap_or(name).to_owned(), functions });
         }
         let data = binary::data(file)?;
@@ -224,28 +363,49 @@ enum Whole {
 
 impl Visitor for Learn<'_> {
     fn blob(&mut self, place: &Place, bytes: &[u8], parent: Option<Kind>) -> bool {
-        let key = hash128(bytes);
-        if self.prints.files.contains_key(&key) {
-            return false;
-        }
         if bytes.len() < SHORTEST || is_everybodys(place.innermost(), bytes) {
             return true;
         }
+        let key = hash128(bytes);
         let (file, member) = self.origin(place, parent);
+        let owners: Vec<u32> = self.prints.owners(key).collect();
+        let shipped = |known: &Known<'_>| {
+            let files = known.corpus.files(key, bytes.len() as u64);
+            let origins = files.iter().filter_map(|file| known.corpus.origin_of_file(file)).collect::<Vec<_>>();
+            (!origins.is_empty(), known.forbids(origins, &file))
+        };
+        let (ships, forbidden) = self.known.map_or((false, false), shipped);
+        let known = owners.iter().find(|owner| {
+            let file_of = |owner: u32| &self.prints.meta.originals[owner as usize].file;
+            self.is_settled(**owner) && (!self.is_own(**owner) || base_name(file_of(**owner)) == base_name(&file))
+        });
+        if let Some(known) = known.copied() {
+            if self.is_own(known) {
+                self.again(known, bytes, parent);
+            }
+            return false;
+        }
+        if forbidden {
+            return false;
+        }
         let original = self.prints.original(self.material, &file);
+        if self.source.supply != Supply::Built {
+            self.prints.delivered.insert(original);
+        }
         let none = || {
             let (heads, sections, links) = (Vec::new(), Vec::new(), Links::default());
             Whole::Print(FilePrint { original, member: None, size: 0, heads, sections, links })
         };
         let whole = match binary::parse(bytes, parent) {
+            None if self.text(original, &file, ships, bytes) => Whole::Known,
             None => none(),
-            Some(parsed) => match parsed.and_then(|binary| self.binary(&binary, original, member.as_deref(), &file)) {
-                Ok(whole) => whole,
-                Err(error) => {
+            Some(parsed) => {
+                let read = |binary| self.binary(&binary, original, member.as_deref(), &file, ships, bytes);
+                parsed.and_then(read).unwrap_or_else(|error| {
                     self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
                     none()
-                }
-            },
+                })
+            }
         };
         if matches!(whole, Whole::Known) {
             return false;
@@ -255,6 +415,9 @@ impl Visitor for Learn<'_> {
             self.prints.products.insert((product, original));
         }
         let Whole::Print(print) = whole else { return true };
+        if member.is_none() {
+            chunks::learn(self.prints, original, bytes);
+        }
         // Members of archives are found by their functions where they are not whole.
         let heads = if member.is_none() { heads(bytes) } else { Vec::new() };
         self.prints.add_file(key, FilePrint { member, size: bytes.len() as u64, heads, ..print });
@@ -264,6 +427,11 @@ impl Visitor for Learn<'_> {
 
     fn gap(&mut self, place: Place, gap: Gap) {
         self.learned.gaps.push((place, gap));
+    }
+
+    /// What lies unnamed in a vendor's file is mostly somebody else's.
+    fn carves(&self) -> bool {
+        false
     }
 }
 
@@ -275,10 +443,10 @@ struct LearnFree<'a> {
 }
 
 impl LearnFree<'_> {
-    fn binary(&mut self, file: &object::File<'_>) -> Result<(), binary::Error> {
+    fn binary(&mut self, file: &object::File<'_>, bytes: &[u8]) -> Result<(), binary::Error> {
         let free = &mut self.prints.free;
         if binary::is_linked(file) {
-            let hits = functions::hits(&binary::code(file)?, self.corpus);
+            let hits = functions::look(&[(0, bytes)], self.corpus).hits;
             free.extend(hits.iter().map(|hit| self.corpus.function(hit.function).hash));
             let known = |hash: &u64| self.corpus.originals(Part::Interface, *hash).next().is_some();
             free.extend(links::exports(file).into_iter().filter(known));
@@ -297,20 +465,28 @@ impl LearnFree<'_> {
 impl Visitor for LearnFree<'_> {
     fn blob(&mut self, place: &Place, bytes: &[u8], parent: Option<Kind>) -> bool {
         let key = hash128(bytes);
-        if self.corpus.file(key, bytes.len() as u64).is_some() {
+        if !self.corpus.files(key, bytes.len() as u64).is_empty() {
             self.prints.free.insert(file_key(key));
         }
-        if let Some(Err(error)) = binary::parse(bytes, parent).map(|parsed| parsed.and_then(|file| self.binary(&file)))
+        if let Some(Err(error)) =
+            binary::parse(bytes, parent).map(|parsed| parsed.and_then(|file| self.binary(&file, bytes)))
         {
             self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
         }
+        self.prints.free.extend(passages::Seen::look(&[bytes], self.corpus).into_rest());
         self.prints.free.extend(device::known(bytes, self.corpus));
+        self.prints.free.extend(chunks::all_known(bytes, self.corpus));
         self.learned.files += 1;
         true
     }
 
     fn gap(&mut self, place: Place, gap: Gap) {
         self.learned.gaps.push((place, gap));
+    }
+
+    /// What lies unnamed in a vendor's file is mostly somebody else's.
+    fn carves(&self) -> bool {
+        false
     }
 }
 
@@ -320,7 +496,7 @@ fn is_everybodys(path: &str, bytes: &[u8]) -> bool {
     const BEGINNINGS: [&str; 5] = ["license", "licence", "copying", "notice", "copyright"];
     const METADATA: [&str; 7] =
         ["wheel", "metadata", "record", "installer", "top_level.txt", "entry_points.txt", "__init__.py"];
-    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    let name = base_name(path).to_ascii_lowercase();
     let named = BEGINNINGS.iter().any(|start| name.starts_with(start)) || METADATA.contains(&name.as_str());
     named && !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok()
 }

@@ -13,6 +13,7 @@
 mod anchor;
 mod audit;
 mod binary;
+mod chunks;
 mod coff;
 mod container;
 mod copies;
@@ -25,20 +26,28 @@ mod finding;
 mod functions;
 mod learn;
 mod links;
+mod loader;
 #[cfg(test)]
 mod made;
+mod own;
+mod passages;
 mod pe;
+mod pool;
 mod prints;
+mod ranges;
 mod scan;
 mod strings;
+#[cfg(test)]
+mod tests;
 mod texts;
+mod whose;
 
-pub use audit::{AuditFile, Contents, Report, audit};
+pub use audit::{AuditFile, AuditPart, Budget, Contents, Report, audit, audit_part};
 pub use container::Limits;
 pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Origin};
 pub use explain::{FunctionHit, function_hits};
-pub use finding::{Change, DriverSign, Finding, Gap, MemberHits, Place, Section, Sign};
-pub use learn::{Learned, Source, learn, learn_free};
+pub use finding::{Change, DriverSign, Finding, Form, Gap, MemberHits, Parts, Place, Section, Sign};
+pub use learn::{Known, Learned, Source, Supply, learn, learn_beside, learn_free};
 pub use texts::{LicenseText, NoTextHash, TextHash};
 
 /// Opens the bytes as far as they are archives, within small bounds: an entrance for fuzzing.
@@ -51,13 +60,13 @@ pub fn fuzz_container(bytes: &[u8]) {
         }
         fn gap(&mut self, _: Place, _: Gap) {}
     }
-    let limits = Limits { depth: 4, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 1000 };
+    let limits = Limits { depth: 4, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 1000, memory: 4 << 20 };
     container::walk(Place { file: "input".to_owned(), members: Vec::new() }, bytes, limits, &mut Nobody);
 }
 
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
-pub const SCANNER_VERSION: u32 = 5;
+pub const SCANNER_VERSION: u32 = 6;
 
 /// Reads the bytes as every kind of binary that there is. For fuzzing alone.
 #[doc(hidden)]

@@ -14,8 +14,8 @@ pub struct Realised {
     pub arrived: BTreeSet<StorePath>,
     /// The derivations of holes whose build failed, with the last lines of their logs.
     pub failed: BTreeMap<StorePath, Vec<String>>,
-    /// The derivations among them that were not begun, and why, as far as Nix says it.
-    pub not_begun: BTreeMap<StorePath, String>,
+    /// The derivations of holes that could not be begun, and why: this machine cannot build them, or Nix refuses.
+    pub refused: BTreeMap<StorePath, String>,
     /// Paths that caches offer and that did not arrive.
     pub missing: BTreeSet<StorePath>,
     /// The wanted paths that cannot be had without those.
@@ -109,11 +109,9 @@ pub async fn realise(
                     .filter_map(|path| plan.fill.built.get(*path))
                     .map(|derivation| (derivation.clone(), outcome.logs.get(derivation).cloned().unwrap_or_default()))
                     .collect();
-                let begun = |derivation: &&StorePath| !outcome.built.contains(*derivation);
-                let reason = |derivation: &StorePath| outcome.refused.get(derivation).cloned().unwrap_or_default();
-                realised.not_begun.extend(failed.keys().filter(begun).map(|drv| (drv.clone(), reason(drv))));
                 realised.failed.extend(failed);
-                realised.errors.extend(outcome.errors);
+                realised.refused.extend(outcome.refused);
+                realised.errors.extend(outcome.warnings.into_iter().chain(outcome.errors));
             }
         }
     }

@@ -2,12 +2,14 @@
 
 use crate::bytes::{BATCH, with_files};
 use crate::learn::all_unchanged;
+use crate::lost;
 use narthex_audit::{
     Corpus, CorpusError, Fingerprints, Layer, Learned, Limits, Material, Place, Source, learn, learn_free,
 };
-use narthex_cache::{State, StateError};
+use narthex_cache::{Catalog, CatalogError, State, StateError};
 use narthex_nix::{Tree, open_file};
 use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The shipped files; `MANIFEST.md` beside them says what went into them.
@@ -60,6 +62,9 @@ pub enum CorpusFileError {
         /// The file.
         place: Place,
     },
+    /// The catalog failed.
+    #[error("{0}")]
+    Catalog(#[from] CatalogError),
     /// The file cannot be written.
     #[error("{} cannot be written", path.display())]
     Write {
@@ -86,11 +91,9 @@ pub enum Shipped {
 /// When the state's file cannot be read, or is not a corpus of this version.
 pub fn load_corpus(state: Option<&State>, shipped: Shipped) -> Result<Corpus, CorpusFileError> {
     let own = state.map(|state| state.corpus()).filter(|path| path.exists());
-    let mut layers: Vec<Layer> = own.map(|path| read_layer(&path)).transpose()?.into_iter().collect();
-    if shipped == Shipped::With {
-        layers.extend(shipped_layers());
-    }
-    Ok(Corpus::new(layers))
+    let own = own.map(|path| read_layer(&path)).transpose()?;
+    let shipped = if shipped == Shipped::With { shipped_layers() } else { Vec::new() };
+    Ok(Corpus::layered(own.into_iter().collect(), shipped))
 }
 
 /// The layers that ship with the program, in the order of their names.
@@ -138,12 +141,8 @@ pub(crate) fn own(state: &State) -> Result<Fingerprints, CorpusFileError> {
 /// What a state learned, with what ships.
 pub(crate) fn with_shipped(own: &Fingerprints) -> Corpus {
     // A state that learned nothing has no file, and audits without it.
-    let mut layers = Vec::new();
-    if !own.is_empty() {
-        layers.push(Layer::new(own.to_bytes()).expect("a file that was just written is sound"));
-    }
-    layers.extend(shipped_layers());
-    Corpus::new(layers)
+    let layer = || Layer::new(own.to_bytes()).expect("a file that was just written is sound");
+    Corpus::layered((!own.is_empty()).then(layer).into_iter().collect(), shipped_layers())
 }
 
 /// What is said of material that is added by hand.
@@ -191,7 +190,7 @@ pub fn add_to_corpus(
         return Ok(None);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let source = Source { hash, name, material, free_members };
+    let source = Source { free_members, ..Source::new(hash, name, material) };
     let corpus = if !free {
         Corpus::default()
     } else if shipped == Shipped::With {
@@ -212,18 +211,57 @@ pub fn add_to_corpus(
     Ok(Some(learned))
 }
 
-/// Forgets material of a state's corpus, given as `NAME` or `NAME-VERSION`; gives what was forgotten.
+/// Forgets material of a state's corpus, given as `NAME` or `NAME-VERSION`; gives the packages that were forgotten. What the
+/// corpus lacks of them already, because it was lost, is forgotten as well and no longer missed.
 ///
 /// # Errors
-/// When the corpus cannot be read or written.
-pub fn remove_from_corpus(state: &State, named: &[String]) -> Result<Vec<Material>, CorpusFileError> {
+/// When the corpus or the catalog cannot be read or written.
+pub async fn remove_from_corpus(state: &State, named: &[String]) -> Result<Vec<String>, CorpusFileError> {
     let _lock = state.lock()?;
     let mut own = own(state)?;
+    let catalog = existing_catalog(state).await?;
+    let learned = match &catalog {
+        Some(catalog) => catalog.learned().await?,
+        None => BTreeMap::new(),
+    };
+    let is_meant = |package: &str| is_named(&Material::of_package(package, Vec::new()), named);
+    let forgotten = lost::Forgotten::among(learned, is_meant);
+    let kept: Vec<&String> = forgotten.kept.iter().filter(|hash| own.has_learned(hash)).collect();
     let gone = own.remove(|material| is_named(material, named));
+    let mut packages: BTreeSet<String> = gone.iter().map(Material::package).collect();
     if !gone.is_empty() {
+        // Which material was learned from what, the corpus does not know, and forgets all of that.
+        kept.into_iter().for_each(|hash| own.mark_learned(hash));
+        // The corpus first: should the program end here, a run misses what was removed until it is removed again.
         state.write_corpus(&own.to_bytes())?;
     }
-    Ok(gone)
+    if let Some(catalog) = catalog {
+        catalog.forget_learned(forgotten.gone.keys().map(String::as_str)).await?;
+        catalog.close().await;
+        packages.extend(forgotten.gone.into_values());
+    }
+    Ok(packages.into_iter().collect())
+}
+
+/// Writes down in the catalog, where there is one, what the corpus has learned by hand: should the corpus be lost, it is missed.
+/// `package` is what it was learned from.
+///
+/// # Errors
+/// When the corpus cannot be read, or the catalog not be written.
+pub async fn note_added(state: &State, package: Option<&str>) -> Result<(), CorpusFileError> {
+    let _lock = state.lock()?;
+    let Some(catalog) = existing_catalog(state).await? else { return Ok(()) };
+    let (own, known) = (own(state)?, catalog.learned().await?);
+    let new = own.learned().filter(|hash| !known.contains_key(*hash));
+    let named = new.filter_map(|hash| Some((hash.to_owned(), package?.to_owned()))).collect();
+    lost::note(&catalog, &own, named).await?;
+    catalog.close().await;
+    Ok(())
+}
+
+/// The catalog of a state that was published with; a corpus alone has none.
+async fn existing_catalog(state: &State) -> Result<Option<Catalog>, CatalogError> {
+    if state.catalog().exists() { Ok(Some(Catalog::open(&state.catalog()).await?)) } else { Ok(None) }
 }
 
 fn is_named(material: &Material, named: &[String]) -> bool {

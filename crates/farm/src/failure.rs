@@ -4,6 +4,7 @@
 
 use crate::package_set::PackageSet;
 use narthex_closure::StorePath;
+use narthex_license::text::{self, LINE, MESSAGE};
 use narthex_nix::{BuildOutcome, Cause};
 use std::collections::BTreeSet;
 
@@ -67,13 +68,14 @@ pub(crate) fn failures(
         let own = failed.contains(&job.derivation);
         let culprit = if own { Some(&job.derivation) } else { failed.first() };
         let log = culprit.filter(|_| kind == FailureKind::Build).and_then(|drv| outcome.logs.get(drv));
+        let line = |line: &String| text::bounded(&**line, LINE);
         BuildFailure {
-            attr: job.attr.clone(),
+            attr: text::bounded(&*job.attr, LINE),
             derivation: job.derivation.clone(),
-            name: job.name.clone(),
+            name: text::bounded(&*job.name, LINE),
             kind,
-            message,
-            log: log.cloned().unwrap_or_default(),
+            message: text::bounded(message, MESSAGE),
+            log: log.into_iter().flatten().map(line).collect(),
             failed,
         }
     };
@@ -87,7 +89,8 @@ fn why(
     failed: &[StorePath],
     refused: &[&StorePath],
 ) -> (FailureKind, String) {
-    let refusal = |drv: &StorePath| if outcome.unfit.contains(drv) { FailureKind::Machine } else { FailureKind::Refused };
+    let refusal =
+        |drv: &StorePath| if outcome.unfit.contains(drv) { FailureKind::Machine } else { FailureKind::Refused };
     if let Some(said) = outcome.failed.get(job) {
         // What the log says needs no words of Nix beside it.
         let told = said.as_ref().filter(|said| !matches!(Cause::of(said), Cause::Builder | Cause::Dependency));

@@ -7,6 +7,7 @@ use crate::distinct;
 use crate::package_set::PackageSet;
 use crate::plan::ABSENT;
 use narthex_closure::{Added, Derivation, FlatBuilder, FlatError, FlatGraph, Node, StorePath};
+use narthex_license::text::{self, MESSAGE};
 use narthex_license::{Class, LicenseFacts};
 use narthex_nix::EvalError;
 use narthex_policy::{Case, Rules};
@@ -55,7 +56,11 @@ impl fmt::Display for Diagnostic {
         match self {
             Self::SameAttribute(attr) => write!(f, "the attribute `{attr}` is there more than once"),
             Self::SeveralLicenses(path, licenses) => {
-                write!(f, "{path} is declared under several licenses, all of which apply: {licenses}")
+                write!(
+                    f,
+                    "{path} is declared under several licenses, all of which apply: {}",
+                    text::bounded(&**licenses, MESSAGE)
+                )
             }
             Self::Different(path) => {
                 write!(f, "{path} is described in two ways; the inputs and outputs of both count")
@@ -109,6 +114,8 @@ impl Traits {
     pub(crate) const UNREACHED: Self = Self(128);
     /// It is a text that stands in the expression, as nixpkgs' `writeText` makes them.
     pub(crate) const GENERATED_TEXT: Self = Self(256);
+    /// Only a build tells the paths of its outputs.
+    const FLOATING: Self = Self(512);
 
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -163,6 +170,11 @@ impl Inventory {
     /// The graph.
     pub fn graph(&self) -> &FlatGraph {
         &self.graph
+    }
+
+    /// Whether only a build tells its output paths, so that a run decides nothing about them.
+    pub(crate) fn is_floating(&self, node: Node) -> bool {
+        self.traits[node.index()].has(Traits::FLOATING)
     }
 
     pub(crate) fn is_fixed(&self, node: Node) -> bool {
@@ -359,6 +371,9 @@ impl Filling {
         self.add_traits(node, Traits::SOURCES_TOLD);
         if derivation.fixed_output {
             self.add_traits(node, Traits::FIXED);
+        }
+        if derivation.outputs.is_empty() {
+            self.add_traits(node, Traits::FLOATING);
         }
         if derivation.generated_text {
             self.add_traits(node, Traits::GENERATED_TEXT);

@@ -175,7 +175,7 @@ impl Recognized {
 
     /// The declared license as an SPDX expression; of another build of a package, that one's.
     pub fn license(&self) -> Option<String> {
-        self.facts().map(|facts| facts.license.to_string())
+        self.facts().map(LicenseFacts::shown)
     }
 }
 
@@ -262,7 +262,8 @@ async fn source_users(
             _ => (Class::Unknown, false),
         };
         let withheld = withheld.contains(user);
-        known.push((user.clone(), SourceUser { name: name.to_owned(), class, permitted, withheld }));
+        // What it was built with is not known here.
+        known.push((user.clone(), SourceUser { name: name.to_owned(), class, permitted, withheld, explained: false }));
     }
     Ok(known)
 }

@@ -1,41 +1,56 @@
 //! Feeds the corpus from vendor sources and withheld outputs.
 
 use crate::bytes::{BATCH, with_files};
-use crate::corpus::{CorpusFileError, with_shipped};
+use crate::corpus::{CorpusFileError, shipped_layers, with_shipped};
 use crate::package_set::PackageSet;
-use narthex_audit::{Corpus, Fingerprints, Learned, Limits, Material, Place, Source, learn};
+use narthex_audit::{
+    Corpus, Fingerprints, Known, Learned, Limits, Material, Origin, Place, Source, Supply, learn_beside,
+};
 use narthex_cache::State;
 use narthex_closure::{Derivation, StorePath};
 use narthex_event::{Event, Sink};
 use narthex_license::Class;
 use narthex_nix::{PathInfo, Tree, TreeFile};
 use narthex_policy::{Action, Rules};
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
-/// Learns what is new and stores the state's corpus if anything was; gives it together with what ships.
+/// Learns what is new and stores the state's corpus if anything was; gives it together with what ships. What ships gains
+/// no second owner, but for packages that are under the same terms as the first one.
 pub(crate) fn learn_new(
-    mut own: Fingerprints,
+    own: &mut Fingerprints,
     state: &State,
+    rules: &Rules,
     materials: &Materials,
     infos: &BTreeMap<StorePath, PathInfo>,
     sink: Sink<'_>,
 ) -> Result<Corpus, CorpusFileError> {
     let mut changed = false;
+    // Most runs learn nothing, and need not read it.
+    let shipped = LazyCell::new(|| Corpus::new(shipped_layers()));
+    let originals = materials.originals.iter().map(|found| (found, Supply::Fetched));
+    let outputs = materials.outputs.iter().map(|found| (found, Supply::Built));
     // Originals first, so that outputs made from them are compared with them and not the other way round.
-    for (path, material) in materials.originals.iter().chain(&materials.outputs) {
+    for ((path, material), supply) in originals.chain(outputs) {
         let Some(info) = infos.get(path) else { continue };
         let hash = info.nar_hash.to_string();
         changed |= own.add_licenses(material);
         if own.has_learned(&hash) {
             continue;
         }
-        let source = Source::new(hash, path.name(), material.clone());
+        let source = Source { supply, ..Source::new(hash, path.name(), material.clone()) };
+        let may_share = |original: &Origin, file: &str| {
+            let terms = [&original.material, material].map(|material| rules.terms_for(material));
+            let [Some(one), Some(other)] = terms else { return false };
+            std::ptr::eq(one, other) && file.rsplit('/').next() == Some(original.file_name())
+        };
+        let known = Known::new(&shipped, &may_share);
         let mut learned = Learned::default();
         let tree = Tree::of(path);
         // A path without files is learned as well: there is nothing of it that a corpus could lack.
         let none = tree.is_empty().then(Vec::new);
         for batch in tree.batches(BATCH).chain(none) {
-            learned.add(with_files(&batch, |files| learn(&mut own, &source, files, Limits::default())));
+            learned.add(with_files(&batch, |files| learn_beside(own, Some(&known), &source, files, Limits::default())));
             all_unchanged(&path.to_string(), &batch)?;
         }
         for (place, gap) in &learned.gaps {
@@ -50,7 +65,7 @@ pub(crate) fn learn_new(
     if changed {
         state.write_corpus(&own.to_bytes())?;
     }
-    Ok(with_shipped(&own))
+    Ok(with_shipped(own))
 }
 
 /// Makes sure that what was learned of opened files is what they held; this is known afterwards only.

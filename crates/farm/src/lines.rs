@@ -11,7 +11,8 @@
 //! files or pipes opens them.
 
 use crate::inventory::{Filling, Inventory, Traits};
-use narthex_closure::{FlatError, Graph, Node, StorePath, parse_store_path};
+use narthex_closure::{AttrPath, FlatError, Graph, Node, StorePath, parse_store_path};
+use narthex_license::text::{LINE, MESSAGE, bounded};
 use narthex_nix::EvalError;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -39,6 +40,11 @@ pub enum LineError {
 pub struct Lines {
     filling: Filling,
     read: usize,
+}
+
+/// An attribute as it is spelled everywhere; a text that is no attribute path stays as it is.
+fn one_spelling(text: &str) -> String {
+    text.parse::<AttrPath>().map_or_else(|_| text.to_owned(), |path| path.to_string())
 }
 
 impl Lines {
@@ -95,9 +101,11 @@ impl Lines {
         let mut json = serde_json::Deserializer::from_str(text);
         let line = LineSeed(&mut self.filling).deserialize(&mut json)?;
         json.end()?;
-        let attr = line.attr.map(Cow::into_owned).or_else(|| line.attr_path.map(|path| path.join(".")));
+        let attr = line.attr_path.map(|path| AttrPath::new(path).to_string());
+        let attr = attr.or_else(|| line.attr.map(|text| one_spelling(&text)));
+        let attr = attr.map(|attr| bounded(attr, LINE));
         if let Some(message) = line.error {
-            let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
+            let message = bounded(message.strip_prefix("error: ").unwrap_or(&message), MESSAGE);
             self.filling.builder.forget();
             self.filling.errors.push(EvalError { attr: attr.unwrap_or_default(), message });
             return Ok(());
@@ -108,12 +116,12 @@ impl Lines {
         let facts: Vec<(&str, Said<'_>)> = facts.map(|text| said(text)).collect::<Result<_, _>>()?;
         let made_from = line.extra.as_ref().and_then(|extra| extra.made_from.as_deref());
         if let Some(of) = made_from.filter(|of| !parse_store_path(of).is_some_and(|path| path.is_derivation())) {
-            return Err(LineError::NotADerivation(of.to_owned()));
+            return Err(LineError::NotADerivation(bounded(of, LINE)));
         }
         let told = line.traits.has(Traits::INPUTS_TOLD);
         let node = self.filling.describe(&path, told).map_err(|error| match error {
-            FlatError::Input(input) => LineError::NotADerivation(input),
-            _ => LineError::NotADerivation(path.clone().into_owned()),
+            FlatError::Input(input) => LineError::NotADerivation(bounded(input, LINE)),
+            _ => LineError::NotADerivation(bounded(&*path, LINE)),
         })?;
         self.filling.add_traits(node, line.traits);
         let has_facts = line.extra.as_ref().is_some_and(|extra| extra.facts.is_some());

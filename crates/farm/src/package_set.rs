@@ -5,6 +5,7 @@ use crate::plan::ABSENT;
 use crate::settle::{Standing, settle};
 use narthex_closure::{Derivation, Graph, StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
+use narthex_license::text::{self, LINE, MESSAGE};
 use narthex_license::{Class, LicenseFacts};
 use narthex_nix::{
     DerivationFacts, EvalError, EvalOptions, Evaluation, Expression, GraphError, Job, Nix, NixError, read_graph,
@@ -30,6 +31,8 @@ pub struct PackageSet {
     pub jobs: Vec<Job>,
     /// Attributes that failed.
     pub errors: Vec<EvalError>,
+    /// Attributes that are sets and were not searched for jobs.
+    pub not_searched: Vec<String>,
     /// Everything that the expression describes.
     pub graph: Graph,
     facts: BTreeMap<StorePath, DerivationFacts>,
@@ -111,9 +114,14 @@ impl PackageSet {
                 sink(Event::Warning { message });
             }
         }
-        let Evaluation { jobs, facts, mut errors } = evaluation;
+        let Evaluation { mut jobs, facts, mut errors, not_searched } = evaluation;
+        jobs.iter_mut().for_each(|job| text::cut(&mut job.attr, LINE));
         let (graph, jobs, broken) = graph_of(jobs, others)?;
         errors.extend(broken);
+        for error in &mut errors {
+            text::cut(&mut error.attr, LINE);
+            text::cut(&mut error.message, MESSAGE);
+        }
         let selected: Vec<StorePath> = jobs.iter().map(|job| job.derivation.clone()).collect();
         let scope = graph.closure(selected);
         sink(Event::Evaluated { jobs: jobs.len(), derivations: scope.len(), errors: errors.len() });
@@ -124,7 +132,7 @@ impl PackageSet {
             }
         }
         let attrs = jobs.iter().rev().map(|job| (job.derivation.clone(), job.attr.clone())).collect();
-        let mut set = Self { jobs, errors, graph, facts, attrs, names, scope, settled: BTreeMap::new() };
+        let mut set = Self { jobs, errors, not_searched, graph, facts, attrs, names, scope, settled: BTreeMap::new() };
         set.settled = settled(&Inventory::of_set(&set));
         Ok(set)
     }

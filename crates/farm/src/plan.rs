@@ -6,7 +6,7 @@ use crate::settle::{Rulings, Settlement, Standing, settle};
 use narthex_closure::{Node, StorePath};
 use narthex_license::{Class, Expr, LicenseFacts};
 use narthex_nix::EvalError;
-use narthex_policy::{Action, Case, Code, Provenance, Reason, Rules, SourceUser, Verdict, forecast};
+use narthex_policy::{Action, Case, Code, Effect, Provenance, Reason, Rules, Source, SourceUser, Verdict, forecast};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The forecast for a set of derivations. Verdicts are ready; all that takes room is worked out when it is
@@ -110,7 +110,7 @@ impl<'a> Plan<'a> {
                 Class::Unknown => self.rules.policy().action(class) == Action::Withhold,
                 Class::Redistributable | Class::Restricted => false,
             };
-            let outcome = if alike && !self.rules.asks_for_names() {
+            let outcome = if alike && !self.rules.asks_for_names() && !self.inventory.is_floating(node) {
                 *known.entry(key).or_insert_with(|| self.outcome(node, class))
             } else {
                 self.outcome(node, class)
@@ -152,6 +152,18 @@ impl<'a> Plan<'a> {
     /// The forecast for a derivation: that for its outputs, and where an entry tells them apart, that for one that is
     /// withheld.
     fn forecast(&self, node: Node) -> (Verdict, Vec<Reason>) {
+        let (verdict, mut reasons) = self.forecast_by_license(node);
+        if !self.inventory.is_floating(node) {
+            return (verdict, reasons);
+        }
+        let message =
+            "its output path is known only after the build, so that `narthex run` publishes nothing of it".to_owned();
+        let (code, source) = (Code::GraphIncomplete, Source::Declared);
+        reasons.insert(0, Reason { code, source, effect: Effect::Withhold, message, evidence: Vec::new() });
+        (Verdict::Withhold, reasons)
+    }
+
+    fn forecast_by_license(&self, node: Node) -> (Verdict, Vec<Reason>) {
         let provenance = self.provenance(node);
         let outputs = if self.rules.names_outputs() { self.inventory.graph.outputs(node) } else { Vec::new() };
         strictest(self.rules, self.case(node), outputs.iter().map(|(name, _)| *name), |case| {
@@ -205,6 +217,8 @@ impl<'a> Plan<'a> {
                         permitted: self.rules.policy().action(class) == Action::Publish
                             || verdict == Some(Verdict::Publish),
                         withheld: verdict == Some(Verdict::Withhold),
+                        // Nothing is built, and so nothing was found.
+                        explained: false,
                     }
                 };
                 Provenance::Source(self.source_users(node).into_iter().map(user).collect())
@@ -302,7 +316,7 @@ impl<'a> Plan<'a> {
     pub fn license(&self, node: Node) -> Option<String> {
         match self.settlement.standing(node) {
             Standing::Declared(_) | Standing::Original(..) | Standing::Incomplete(_) => {
-                self.facts(node).map(|facts| facts.license.to_string())
+                self.facts(node).map(LicenseFacts::shown)
             }
             _ => None,
         }
@@ -394,7 +408,7 @@ pub(crate) fn forecast_elsewhere(set: &PackageSet, rules: &Rules) -> BTreeSet<St
 }
 
 /// What all outputs of a derivation would come to.
-fn forecast_of(set: &PackageSet, derivation: &StorePath, rules: &Rules) -> Verdict {
+pub(crate) fn forecast_of(set: &PackageSet, derivation: &StorePath, rules: &Rules) -> Verdict {
     let outputs = set.graph.get(derivation).into_iter().flat_map(|known| known.outputs.keys());
     let provenance = set.own_provenance(derivation);
     let case = set.case_of(derivation, None);
@@ -404,20 +418,20 @@ fn forecast_of(set: &PackageSet, derivation: &StorePath, rules: &Rules) -> Verdi
 /// The declared license of a path, as an SPDX expression.
 pub(crate) fn license_of(role: &Role<'_>) -> Option<String> {
     match role {
-        Role::Output(facts) => {
-            facts.filter(|facts| facts.license != Expr::Absent).map(|facts| facts.license.to_string())
-        }
-        Role::Settled(Provenance::Original { facts, .. }) => Some(facts.license.to_string()),
+        Role::Output(facts) => facts.filter(|facts| facts.license != Expr::Absent).map(LicenseFacts::shown),
+        Role::Settled(Provenance::Original { facts, .. }) => Some(facts.shown()),
         Role::Settled(_) | Role::Source(_) => None,
     }
 }
 
-/// What a decision about a path goes by. `withheld` are the derivations of which an output is withheld.
+/// What a decision about a path goes by. `withheld` are the derivations of which an output is withheld; `explained` says of one
+/// whether what it is withheld for comes from another source than this one.
 pub(crate) fn provenance<'a>(
     set: &'a PackageSet,
     rules: &Rules,
     role: &Role<'a>,
     withheld: &BTreeSet<StorePath>,
+    explained: &dyn Fn(&StorePath) -> bool,
 ) -> Provenance<'a> {
     match role {
         Role::Output(facts) => Provenance::Output(*facts),
@@ -426,11 +440,13 @@ pub(crate) fn provenance<'a>(
             let user = |user: &&StorePath| {
                 let class = set.class(user, rules);
                 let forecast = || forecast_of(set, user, rules);
+                let withheld = withheld.contains(*user);
                 SourceUser {
                     name: set.name(user).to_owned(),
                     class,
                     permitted: rules.policy().action(class) == Action::Publish || forecast() == Verdict::Publish,
-                    withheld: withheld.contains(*user),
+                    withheld,
+                    explained: withheld && explained(user),
                 }
             };
             Provenance::Source(users.iter().map(user).collect())

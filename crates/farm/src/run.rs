@@ -1,18 +1,25 @@
 //! `narthex run`: the whole way from an expression to a cache.
 
-use crate::bytes::audit_store_path;
+use crate::bytes::{audit_store_path, name_in_key};
 use crate::corpus::{CorpusFileError, own};
 use crate::failure::{BuildFailure, failures};
 use crate::inventory::Inventory;
 use crate::known::{Recognized, keep_facts, recognize};
 use crate::learn::{Materials, learn_new, materials};
+use crate::logs::{self, Logs};
+use crate::lost::{self, Lacking};
 use crate::package_set::{PackageSet, PackageSetError, Role};
-use crate::plan::{forecast_elsewhere, license_of, provenance};
+use crate::plan::{forecast_elsewhere, forecast_of, license_of, provenance};
+use crate::published_with::{Choice, ChoiceError, PolicyNotNamed};
+use crate::sources::{Built, users_first};
 use narthex_audit::{Report, SCANNER_VERSION};
 use narthex_cache::{Build, Cache, Catalog, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
-use narthex_nix::{BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Nix, NixError, PathInfo, Target};
+use narthex_license::text::{self, LINE};
+use narthex_nix::{
+    BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Job, Nix, NixError, PathInfo, Target,
+};
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +45,19 @@ pub enum RunError {
     /// The catalog failed.
     #[error("{0}")]
     Catalog(#[from] CatalogError),
+    /// A policy has to be named.
+    #[error("{0}")]
+    Policy(#[from] PolicyNotNamed),
+}
+
+impl From<ChoiceError> for RunError {
+    fn from(error: ChoiceError) -> Self {
+        match error {
+            ChoiceError::NotNamed(error) => Self::Policy(error),
+            ChoiceError::Catalog(error) => Self::Catalog(error),
+            ChoiceError::Cache(error) => Self::Publish(error),
+        }
+    }
 }
 
 /// One decided path.
@@ -69,6 +89,10 @@ pub struct Counts {
 pub struct RunReport {
     /// Every decided path: outputs of jobs first, then what they are made of; each by name.
     pub rows: Vec<Row>,
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// Attributes that are sets and were not searched for jobs.
+    pub not_searched: Vec<String>,
     /// Attributes that did not evaluate.
     pub errors: Vec<EvalError>,
     /// Jobs that did not build.
@@ -96,6 +120,9 @@ pub struct RunRequest<'a> {
     pub options: &'a EvalOptions,
     /// The time, in seconds since 1970.
     pub now: u64,
+    /// How the operator named the policy: a shipped one, or a file with its whole path. `None` where nobody named one, and the
+    /// rules are those of the default.
+    pub policy: Option<&'a str>,
 }
 
 /// Runs the whole way for an expression, or for some attributes of it.
@@ -112,11 +139,12 @@ pub async fn run(
     request: &RunRequest<'_>,
     sink: Sink<'_>,
 ) -> Result<RunReport, RunError> {
-    let RunRequest { expression, attrs, options, now } = *request;
+    let RunRequest { expression, attrs, options, now, policy } = *request;
     let _lock = state.lock()?;
     // Read first: a broken corpus should not cost a build.
-    let own = own(state)?;
+    let mut own = own(state)?;
     let cache = Cache::open(state).await?;
+    let choice = Choice::of(&cache, rules, policy).await?;
     cache.recover().await?;
     let set = PackageSet::evaluate(nix, expression, attrs, options, sink).await?;
     let inventory = Inventory::of_set(&set);
@@ -133,6 +161,13 @@ pub async fn run(
     let targets: Vec<Target> = targets.into_iter().map(|path| Target::Derivation(path.clone())).collect();
     let outcome = nix.build(&set.graph, &targets, sink).await?;
 
+    if !outcome.success {
+        // A warning may hold the cause of what failed.
+        for message in outcome.telling_warnings() {
+            sink(Event::Warning { message: format!("Nix: {message}") });
+        }
+    }
+
     let roles = set.roles();
     let materials = materials(&set, rules);
     let infos = valid_paths(nix, &set, &roles, &materials).await?;
@@ -142,17 +177,21 @@ pub async fn run(
     nix.protect(&valid, &roots).await?;
 
     let known = nix.path_info(materials.paths().cloned()).await?;
-    let corpus = learn_new(own, state, &materials, &known, sink)?;
-    let earlier = if is_complete(&cache, &corpus, &materials, &known, sink).await? {
-        BTreeMap::new()
-    } else {
-        earlier_decisions(&cache, &infos).await?
-    };
+    let corpus = learn_new(&mut own, state, rules, &materials, &known, sink)?;
+    if choice.is_forgotten() {
+        lost::recall(&cache, &own).await?;
+    }
+    lost::note_learned(cache.catalog(), &own, &materials, &known).await?;
+    let lacking = Lacking::find(&cache, &corpus, &infos, !choice.is_other(), sink).await?;
     let (reports, audited) = audit_all(&cache, &corpus, &infos, sink).await?;
     let recognized = recognize_all(cache.catalog(), rules, &roles, &infos).await?;
-    let decisions = decide_all(&set, rules, &roles, &recognized, &infos, &reports, &earlier);
+    let decide =
+        |read: &BTreeSet<StorePath>| decide_all(&set, rules, &roles, &recognized, &infos, &reports, &lacking, read);
+    let decisions = decide_by_inputs(&set, rules, &infos, &reports, decide);
 
     let mut report = RunReport {
+        jobs: set.jobs.clone(),
+        not_searched: set.not_searched.clone(),
         errors: set.errors.clone(),
         failures: failures(&set, &outcome, &|derivation| is_built(&set, derivation, &infos)),
         public_keys: cache.public_keys(),
@@ -162,9 +201,11 @@ pub async fn run(
     report.counts.built = outcome.built.iter().filter(|drv| is_built(&set, drv, &infos)).count();
     report.counts.audited = audited;
     let records = records(&set, rules, &roles, &recognized, &infos, &decisions);
-    let secret = secret_sources(nix, &set, &materials).await?;
-    let log_may_leave = |deriver: &StorePath| reads_nothing_withheld(&set, deriver, &infos, &records, &secret);
-    publish_all(nix, &cache, &log_may_leave, &decisions, &records, &infos, &mut report, sink).await?;
+    choice.show(&cache, &records, sink).await?;
+    // From here on the cache is this policy's, also should the program end.
+    choice.remember(&cache, rules).await?;
+    let logs = Logs::of(nix, &set, &materials, &infos, &records).await?;
+    publish_all(nix, &cache, &logs, &decisions, &records, &infos, &mut report, sink).await?;
 
     let published: BTreeMap<StorePath, BTreeSet<StorePath>> = records
         .values()
@@ -174,9 +215,12 @@ pub async fn run(
     report.holes = holes(&published);
     let outdated = cache.catalog().published_before(&corpus.id(), SCANNER_VERSION, &[]).await?.len();
     if outdated > 0 {
+        let (paths, were, them) = match outdated {
+            1 => ("1 published path that is".to_owned(), "was", "it"),
+            more => (format!("{more} published paths that are"), "were", "them"),
+        };
         let message = format!(
-            "{outdated} published paths that are not of this package set were last audited with another corpus: \
-             `narthex audit --recheck` audits them again"
+            "{paths} not of this package set {were} last audited with another corpus: `narthex audit --recheck` audits {them} again"
         );
         sink(Event::Warning { message });
     }
@@ -198,51 +242,6 @@ async fn valid_paths(
     nix.closure_info(roles.keys().filter(of_interest).cloned()).await
 }
 
-/// Writes down what the corpus learned from, and says whether it still has all that it ever had.
-async fn is_complete(
-    cache: &Cache,
-    corpus: &narthex_audit::Corpus,
-    materials: &Materials,
-    known: &BTreeMap<StorePath, PathInfo>,
-    sink: Sink<'_>,
-) -> Result<bool, CatalogError> {
-    let mut before = cache.catalog().learned().await?;
-    for (path, package) in materials.packages() {
-        if let Some(info) = known.get(path)
-            && before.remove(&info.nar_hash.to_string()).is_none()
-        {
-            cache.catalog().put_learned(info.nar_hash, &package).await?;
-        }
-    }
-    before.retain(|nar_hash, _| !corpus.has_learned(nar_hash));
-    let packages: BTreeSet<&str> = before.values().map(String::as_str).collect();
-    if packages.is_empty() {
-        return Ok(true);
-    }
-    let names = packages.into_iter().collect::<Vec<_>>().join(", ");
-    sink(Event::Warning {
-        message: format!(
-            "the corpus was lost and is not whole yet: it lacks {names}. Run the package sets that have them; until then, what \
-             was withheld for its bytes stays withheld"
-        ),
-    });
-    Ok(false)
-}
-
-/// Earlier decisions about exactly these bytes.
-async fn earlier_decisions(
-    cache: &Cache,
-    infos: &BTreeMap<StorePath, PathInfo>,
-) -> Result<BTreeMap<StorePath, Record>, CatalogError> {
-    let mut earlier = BTreeMap::new();
-    for (path, info) in infos {
-        if let Some(record) = cache.catalog().get(path).await?.filter(|record| record.nar_hash == info.nar_hash) {
-            earlier.insert(path.clone(), record);
-        }
-    }
-    Ok(earlier)
-}
-
 async fn audit_all(
     cache: &Cache,
     corpus: &narthex_audit::Corpus,
@@ -253,7 +252,7 @@ async fn audit_all(
     let mut reports = BTreeMap::new();
     let mut todo = Vec::new();
     for (path, info) in infos {
-        let stored = cache.catalog().audit(info.nar_hash, &id, SCANNER_VERSION).await?;
+        let stored = cache.catalog().audit(info.nar_hash, path.name(), &id, SCANNER_VERSION).await?;
         // A report that cannot be read any more is made anew.
         match stored.and_then(|text| serde_json::from_str::<Report>(&text).ok()) {
             Some(report) => {
@@ -274,7 +273,8 @@ async fn audit_all(
     let audited = made.len();
     for (path, report) in made {
         let text = serde_json::to_string(&report).map_err(|error| CatalogError::Row(error.to_string()))?;
-        cache.catalog().put_audit(infos[path].nar_hash, &id, SCANNER_VERSION, &text).await?;
+        let name = name_in_key(path, &report);
+        cache.catalog().put_audit(infos[path].nar_hash, name, &id, SCANNER_VERSION, &text).await?;
         reports.insert(path.clone(), report);
     }
     Ok((reports, audited))
@@ -304,7 +304,63 @@ async fn recognize_all(
     Ok(recognized)
 }
 
+/// Decides again as long as what was withheld was an input of what is published and holds something that nobody can look
+/// into: that may be the input, in a form that is not known.
+fn decide_by_inputs(
+    set: &PackageSet,
+    rules: &Rules,
+    infos: &BTreeMap<StorePath, PathInfo>,
+    reports: &BTreeMap<StorePath, Report>,
+    decide: impl Fn(&BTreeSet<StorePath>) -> BTreeMap<StorePath, Decision>,
+) -> BTreeMap<StorePath, Decision> {
+    let mut read = BTreeSet::new();
+    loop {
+        let decisions = decide(&read);
+        let is_withheld = |path: &StorePath| match decisions.get(path) {
+            Some(decision) => decision.verdict() == Verdict::Withhold,
+            // What is not here was decided elsewhere, by what it declares.
+            None => {
+                set.graph.producer(path).is_some_and(|p| forecast_of(set, &p.derivation, rules) == Verdict::Withhold)
+            }
+        };
+        let is_opaque = |path: &&StorePath| reports.get(*path).is_some_and(|report| !report.opaque.is_empty());
+        let more: Vec<StorePath> = (decisions.iter())
+            .filter(|(_, decision)| decision.verdict() == Verdict::Publish)
+            .map(|(path, _)| path)
+            .filter(is_opaque)
+            .filter(|path| !read.contains(*path) && build_reads(set, path, infos, &is_withheld))
+            .cloned()
+            .collect();
+        if more.is_empty() {
+            return decisions;
+        }
+        read.extend(more);
+    }
+}
+
+/// Whether the build of a path could read such a path: one of its inputs, or what these refer to.
+fn build_reads(
+    set: &PackageSet,
+    path: &StorePath,
+    infos: &BTreeMap<StorePath, PathInfo>,
+    is_such: &dyn Fn(&StorePath) -> bool,
+) -> bool {
+    let derivation = set.graph.producer(path).and_then(|producer| set.graph.get(&producer.derivation));
+    let mut todo: Vec<StorePath> =
+        derivation.map_or_else(Vec::new, |derivation| set.graph.build_inputs(derivation).into_iter().collect());
+    let mut seen: BTreeSet<StorePath> = todo.iter().cloned().collect();
+    while let Some(path) = todo.pop() {
+        if is_such(&path) {
+            return true;
+        }
+        let references = infos.get(&path).map(|info| &info.references);
+        todo.extend(references.into_iter().flatten().filter(|path| seen.insert((*path).clone())).cloned());
+    }
+    false
+}
+
 /// Decides about outputs first, since sources follow the packages made from them.
+#[expect(clippy::too_many_arguments, reason = "one step of a run, split off for its length; it has one caller")]
 fn decide_all(
     set: &PackageSet,
     rules: &Rules,
@@ -312,7 +368,8 @@ fn decide_all(
     recognized: &BTreeMap<StorePath, Recognized>,
     infos: &BTreeMap<StorePath, PathInfo>,
     reports: &BTreeMap<StorePath, Report>,
-    earlier: &BTreeMap<StorePath, Record>,
+    lacking: &Lacking,
+    read_withheld: &BTreeSet<StorePath>,
 ) -> BTreeMap<StorePath, Decision> {
     let nothing_said = Role::Output(None);
     let recalled: BTreeMap<&StorePath, Role<'_>> =
@@ -325,16 +382,21 @@ fn decide_all(
     let (outputs, sources): (Vec<_>, Vec<_>) = infos.iter().partition(|(path, _)| !role(path).is_source());
     let mut withheld = forecast_elsewhere(set, rules);
     let mut decisions = BTreeMap::new();
-    for (path, info) in outputs.into_iter().chain(sources) {
-        let subject = Subject {
-            path,
-            nar_hash: info.nar_hash,
-            case: recognized.get(path).map_or_else(|| set.case(path), Recognized::case),
-            provenance: provenance(set, rules, role(path), &withheld),
-            report: reports.get(path),
-            earlier: earlier.get(path).map_or(&[], |record| &record.reasons),
+    for (path, info) in outputs.into_iter().chain(users_first(set, sources)) {
+        let decision = {
+            let built = Built { set, rules, infos, reports, decisions: &decisions, withheld: &withheld };
+            let explained = |user: &StorePath| built.explains(user, path, &role);
+            let subject = Subject {
+                path,
+                nar_hash: info.nar_hash,
+                case: recognized.get(path).map_or_else(|| set.case(path), Recognized::case),
+                provenance: provenance(set, rules, role(path), &withheld, &explained),
+                report: reports.get(path),
+                lost: lacking.of(path),
+                read_withheld: read_withheld.contains(path),
+            };
+            decide(&subject, rules)
         };
-        let decision = decide(&subject, rules);
         if decision.verdict() == Verdict::Withhold {
             withheld.extend(set.graph.producer(path).map(|p| p.derivation.clone()));
         }
@@ -356,7 +418,7 @@ fn records(
         let producer = set.graph.producer(path);
         let record = Record {
             path: path.clone(),
-            attr: producer.and_then(|p| set.attr(&p.derivation)).map(str::to_owned),
+            attr: producer.and_then(|p| set.attr(&p.derivation)).map(|attr| text::bounded(attr, LINE)),
             output: producer.map(|p| p.output.clone()),
             deriver: producer.map(|p| p.derivation.clone()).or_else(|| info.deriver.clone()),
             nar_hash: info.nar_hash,
@@ -380,7 +442,7 @@ fn records(
 async fn publish_all(
     nix: &Nix,
     cache: &Cache,
-    log_may_leave: &(dyn Fn(&StorePath) -> bool + Sync),
+    logs: &Logs<'_>,
     decisions: &BTreeMap<StorePath, Decision>,
     records: &BTreeMap<StorePath, Record>,
     infos: &BTreeMap<StorePath, PathInfo>,
@@ -406,11 +468,13 @@ async fn publish_all(
         let meta =
             PathMeta { references: info.references.clone(), deriver: record.deriver.clone(), ca: info.ca.clone() };
         if let Some(deriver) = &record.deriver {
-            if !log_may_leave(deriver) {
+            let too_long =
+                cache.log_size(deriver).map_err(PublishError::from)?.is_some_and(|size| size > logs::LONGEST);
+            if too_long || !logs.may_leave(deriver) {
                 cache.remove_log(deriver).map_err(PublishError::from)?;
             } else if cache.published(&permit).map_err(PublishError::from)?.is_none()
                 // The log comes first: once the path is there, nobody looks again whether its log is.
-                && let Some(log) = nix.log(deriver).await
+                && let Some(log) = nix.log(deriver, logs::LONGEST).await
             {
                 cache.put_log(&permit, deriver, &log).map_err(PublishError::from)?;
             }
@@ -427,40 +491,6 @@ async fn publish_all(
     rows.sort_by(|a, b| order(&a.record).cmp(&order(&b.record)));
     report.rows = rows;
     Ok(())
-}
-
-/// Files that evaluation put into the store and that a build may read but not print: a vendor's, and what
-/// is no source at all but somebody's product.
-async fn secret_sources(nix: &Nix, set: &PackageSet, materials: &Materials) -> Result<BTreeSet<StorePath>, NixError> {
-    let sources: BTreeSet<StorePath> =
-        set.graph.iter().flat_map(|(_, derivation)| derivation.sources.clone()).collect();
-    let infos = nix.path_info(sources.iter().cloned()).await?;
-    let plain = |path: &StorePath| infos.get(path).is_some_and(|info| info.ca.is_some());
-    Ok(sources.into_iter().filter(|path| !plain(path) || materials.originals.contains_key(path)).collect())
-}
-
-/// Whether the build of a derivation had nothing withheld before it: what it had, it may have printed, and
-/// its log is published as it is.
-fn reads_nothing_withheld(
-    set: &PackageSet,
-    derivation: &StorePath,
-    infos: &BTreeMap<StorePath, PathInfo>,
-    records: &BTreeMap<StorePath, Record>,
-    secret: &BTreeSet<StorePath>,
-) -> bool {
-    let Some(derivation) = set.graph.get(derivation) else { return false };
-    if !derivation.sources.is_disjoint(secret) {
-        return false;
-    }
-    let mut todo: Vec<StorePath> =
-        set.graph.build_inputs(derivation).difference(&derivation.sources).cloned().collect();
-    let mut seen: BTreeSet<StorePath> = todo.iter().cloned().collect();
-    while let Some(path) = todo.pop() {
-        let published = records.get(&path).is_some_and(|record| record.verdict == Verdict::Publish);
-        let Some(info) = infos.get(&path).filter(|_| published) else { return false };
-        todo.extend(info.references.iter().filter(|path| seen.insert((*path).clone())).cloned());
-    }
-    true
 }
 
 async fn remember(cache: &Cache, record: &Record, report: &mut RunReport) -> Result<(), CatalogError> {

@@ -6,6 +6,7 @@
 
 use crate::reference::{encoded, is_idstring, reference};
 use crate::table::{self, Row};
+use crate::text;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt;
@@ -256,6 +257,30 @@ impl Expr {
                     ..known
                 })
                 .map_or_else(|| Self::Malformed("a license without a name or without `free`".to_owned()), Self::One),
+        }
+    }
+
+    /// The same with names of a length that names have: what a package set calls a license may be a whole text.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let name = |name: String| text::bounded(name, text::NAME);
+        let all = |parts: Vec<Self>| parts.into_iter().map(Self::bounded).collect();
+        match self {
+            Self::Absent => Self::Absent,
+            Self::One(license) => Self::One(License {
+                id: license.id,
+                spdx_id: license.spdx_id.map(name),
+                name: name(license.name),
+                free: license.free,
+                redistributable: license.redistributable,
+            }),
+            Self::List(parts) => Self::List(all(parts)),
+            Self::All(parts) => Self::All(all(parts)),
+            Self::Any(parts) => Self::Any(all(parts)),
+            Self::With(license, exception) => Self::With(Box::new(license.bounded()), name(exception)),
+            Self::OrLater(license) => Self::OrLater(Box::new(license.bounded())),
+            Self::UnknownName(unknown) => Self::UnknownName(name(unknown)),
+            Self::Malformed(what) => Self::Malformed(name(what)),
         }
     }
 

@@ -9,6 +9,7 @@ mod facts;
 mod reference;
 pub mod spdx;
 mod table;
+pub mod text;
 
 pub use expr::{Class, Expr, License, Reading};
 pub use facts::{Correction, LicenseFacts};

@@ -5,7 +5,7 @@ mod policy;
 pub(crate) use policy::{AnswerArg, DecideArgs, PolicyCheckArgs, PolicyCommand, ReviewArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use narthex_closure::Share;
+use narthex_closure::{AttrPath, AttrPathError, Share};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "narthex", version, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 an operation failed, 2 usage or configuration, 3 refused by policy,\n4 holes remain, 255 a bug."
+    after_help = "Exit codes: 0 done, 1 an operation failed, 2 usage or configuration, 3 refused by policy,\n4 holes remain, 128 and more ended by a signal, 255 a bug."
 )]
 pub(crate) struct Cli {
     /// Folder of the catalog, the objects, the corpus and the keys; without it, `narthex` below
@@ -25,8 +25,17 @@ pub(crate) struct Cli {
     #[arg(long = "option", global = true, num_args = 2, value_names = ["NAME", "VALUE"], action = clap::ArgAction::Append)]
     pub(crate) options: Vec<String>,
 
+    /// Evaluate flakes with what the machine has: the environment, such as NIXPKGS_ALLOW_UNFREE, and any file.
+    #[arg(long, global = true)]
+    pub(crate) impure: bool,
+
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Reads an attribute path, and gives it in the spelling that it has everywhere.
+fn attr(text: &str) -> Result<String, AttrPathError> {
+    text.parse::<AttrPath>().map(|path| path.to_string())
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,7 +80,7 @@ pub(crate) struct Selection {
     pub(crate) expression: String,
 
     /// Only this attribute; may be given several times.
-    #[arg(short = 'A', long = "attr", value_name = "ATTR")]
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", value_parser = attr)]
     pub(crate) attrs: Vec<String>,
 }
 
@@ -83,7 +92,7 @@ pub(crate) struct SetOrLines {
     pub(crate) expression: Option<String>,
 
     /// Only this attribute; may be given several times.
-    #[arg(short = 'A', long = "attr", value_name = "ATTR", conflicts_with = "from")]
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", value_parser = attr, conflicts_with = "from")]
     pub(crate) attrs: Vec<String>,
 
     /// Instead of evaluating, read lines that nix-eval-jobs wrote, compressed with zstd or not; - is the standard
@@ -166,7 +175,8 @@ pub(crate) struct SetArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
 
-    /// The policy: a file, or the name of a shipped one; without it, `default`.
+    /// The policy: a file, or the name of a shipped one; without it, `default`, unless the cache is published with another one.
+    /// Then it has to be named.
     #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Option<PathBuf>,
 
@@ -192,6 +202,10 @@ pub(crate) struct LimitArgs {
     /// Time for each attribute; what takes longer fails.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: u64,
+
+    /// Search every set for jobs, also those that do not say `recurseForDerivations = true`.
+    #[arg(long)]
+    pub(crate) recursive: bool,
 }
 
 impl LimitArgs {
@@ -202,6 +216,7 @@ impl LimitArgs {
             max_memory: self.max_memory,
             timeout: std::time::Duration::from_secs(self.timeout),
             evaluator: usual.evaluator,
+            recursive: self.recursive,
         }
     }
 }
@@ -221,7 +236,7 @@ pub(crate) struct EvalArgs {
     pub(crate) expression: Option<String>,
 
     /// Only this attribute; may be given several times.
-    #[arg(short = 'A', long = "attr", value_name = "ATTR")]
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", value_parser = attr)]
     pub(crate) attrs: Vec<String>,
 
     /// Instead of evaluating, print the function that nix-eval-jobs takes with --apply, so that `narthex plan --from`
@@ -250,7 +265,7 @@ pub(crate) struct WhyArgs {
     pub(crate) names: Vec<String>,
 
     /// Attributes of the Nix file.
-    #[arg(short = 'A', long = "attr", value_name = "ATTR")]
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", value_parser = attr)]
     pub(crate) attrs: Vec<String>,
 
     /// The policy for what was not built yet: a file, or the name of a shipped one; without it, `default`.
@@ -283,7 +298,7 @@ pub(crate) struct ReportArgs {
     pub(crate) names: Vec<String>,
 
     /// Attributes of the Nix file.
-    #[arg(short = 'A', long = "attr", value_name = "ATTR", requires = "names")]
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", value_parser = attr, requires = "names")]
     pub(crate) attrs: Vec<String>,
 
     /// Which document; without it, all of them, in a folder.
@@ -316,7 +331,7 @@ pub(crate) struct AuditArgs {
     pub(crate) names: Vec<String>,
 
     /// Attributes of the Nix file.
-    #[arg(short = 'A', long = "attr", value_name = "ATTR")]
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", value_parser = attr)]
     pub(crate) attrs: Vec<String>,
 
     /// How to print the result.
@@ -333,7 +348,8 @@ pub(crate) struct AuditArgs {
     #[arg(long, conflicts_with_all = ["names", "attrs", "explain", "without_shipped"])]
     pub(crate) recheck: bool,
 
-    /// The policy that decides for --recheck: a file, or the name of a shipped one; without it, `default`.
+    /// The policy that decides for --recheck: a file, or the name of a shipped one; without it, `default`, unless the cache is
+    /// published with another one. Then it has to be named.
     #[arg(long, value_name = "POLICY", requires = "recheck")]
     pub(crate) policy: Option<PathBuf>,
 
@@ -349,7 +365,7 @@ pub(crate) struct Named {
     pub(crate) names: Vec<String>,
 
     /// Attributes of the Nix file.
-    #[arg(short = 'A', long = "attr", value_name = "ATTR")]
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", value_parser = attr)]
     pub(crate) attrs: Vec<String>,
 }
 

@@ -1,8 +1,9 @@
 //! Errors as a person at a terminal needs them: what kind, what, why, and the way out.
 
+use crate::hints;
 use narthex_cache::{CatalogError, FolderError, PublishError, StateError};
 use narthex_client::{ClientError, SourceError};
-use narthex_farm::{CorpusFileError, CostsError, PackageSetError, RecheckError, ReportError, RunError};
+use narthex_farm::{CorpusFileError, CostsError, PackageSetError, PolicyNotNamed, RecheckError, ReportError, RunError};
 use narthex_nix::{Cause, NixError};
 use std::error::Error;
 
@@ -88,7 +89,8 @@ fn kind_of(error: &(dyn Error + 'static)) -> Kind {
     while let Some(error) = next {
         let wrong_url = matches!(error.downcast_ref(), Some(SourceError::Url { .. }));
         let wrong_key = matches!(error.downcast_ref(), Some(ClientError::Key { .. }));
-        if wrong_url || wrong_key {
+        let no_policy = error.downcast_ref::<PolicyNotNamed>().is_some();
+        if wrong_url || wrong_key || no_policy {
             return Kind::Usage;
         }
         next = error.source();
@@ -119,7 +121,7 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
                         .to_owned(),
                 ),
                 CorpusFileError::Read { source, .. } | CorpusFileError::Write { source, .. } => hint_for_io(source),
-                CorpusFileError::State(_) => None,
+                CorpusFileError::State(_) | CorpusFileError::Catalog(_) => None,
             }
         } else if let Some(StateError::Busy { .. }) = error.downcast_ref() {
             Some("wait until it is done, or give --state another folder".to_owned())
@@ -130,6 +132,19 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
                 "put the key back, or remove {} to make a new one that every client must trust anew",
                 path.display()
             ))
+        } else if let Some(error) = error.downcast_ref::<PolicyNotNamed>() {
+            Some(match error {
+                PolicyNotNamed::Other { named: Some(named), .. } => {
+                    format!("give `--policy {named}` to go on with it, or `--policy default`, or another one: what it changes is shown first")
+                }
+                PolicyNotNamed::Other { named: None, .. } => {
+                    "give its file with --policy to go on with it, or `--policy default`, or another one".to_owned()
+                }
+                PolicyNotNamed::Forgotten => {
+                    "the catalog was lost: give the policy that decided with --policy, which is `--policy default` if none was ever named"
+                        .to_owned()
+                }
+            })
         } else if let Some(ReportError::Undecided { .. }) = error.downcast_ref() {
             Some("`narthex run` decides; the state folder may be another one: see --state".to_owned())
         } else if let Some(error) = error.downcast_ref::<CatalogError>() {
@@ -170,7 +185,11 @@ fn hint_for_nix(error: &NixError) -> Option<String> {
             "install Nix: on Debian `apt-get install nix-bin`, elsewhere as nixos.org/download says; `cargo xtask setup` does it for the examples"
                 .to_owned(),
         ),
-        NixError::Failed { message, .. } => hint_for_cause(Cause::of(message)).map(str::to_owned),
+        NixError::Failed { message, .. } => hints::for_cause(Cause::of(message)).map(str::to_owned),
+        NixError::OtherStore { .. } | NixError::Elsewhere { .. } => Some(
+            "leave out --store, NIX_REMOTE and the setting `store` that lead there, or run narthex where that store is /nix"
+                .to_owned(),
+        ),
         _ => None,
     }
 }
@@ -215,44 +234,6 @@ fn hint_for_source(error: &SourceError) -> String {
         SourceError::Answer { .. } | SourceError::File { .. } => "ask whoever keeps the cache",
     }
     .to_owned()
-}
-
-/// What helps where Nix named a cause that has nothing to do with what it was asked for.
-pub(crate) fn hint_for_cause(cause: Cause) -> Option<&'static str> {
-    Some(match cause {
-        Cause::UntrustedUser => {
-            "this user may not choose caches: have an administrator add the cache to trusted-substituters in nix.conf, or the user to trusted-users"
-        }
-        Cause::UntrustedKey => {
-            "add the cache's key to trusted-public-keys in nix.conf; a user who is not trusted cannot give it with --public-key"
-        }
-        Cause::DiskFull => "free some space below /nix, for instance with `nix-collect-garbage`",
-        Cause::NoMemory => "wait until the machine has memory again",
-        Cause::Daemon => "see that the Nix daemon runs: `systemctl status nix-daemon`",
-        Cause::Permission => {
-            "this user cannot write to the store: use the daemon, or the user that the store belongs to"
-        }
-        Cause::BuildUsers => "without a daemon Nix needs `build-users-group =` (empty) in nix.conf",
-        Cause::Server => "a cache gave Nix no answer: try again later, or ask whoever keeps it",
-        Cause::ServerRefuses => {
-            "a cache refuses: credentials belong into the netrc-file of nix.conf, which the daemon has to be able to read"
-        }
-        Cause::BrokenAnswer | Cause::HashMismatch => {
-            "what the cache sent is not what its narinfo says: tell whoever keeps it; what did arrive is kept"
-        }
-        _ => return None,
-    })
-}
-
-/// What helps where something that a cache offers did not arrive: by what Nix said, and by whether it trusts this user.
-pub(crate) fn hint_for_fetching(said: &[String], is_trusted: bool) -> &'static str {
-    match Cause::among(said.iter().map(String::as_str)) {
-        Cause::InNoCache | Cause::Other if !is_trusted => {
-            "the daemon does not trust this user, so it goes by what it remembers of caches: a path that was missing counts as missing for an hour. Wait, or have an administrator fetch it (`nix-store --realise PATH --option narinfo-cache-negative-ttl 0`), set `narinfo-cache-negative-ttl = 0` in nix.conf and restart the daemon, or add the user to trusted-users"
-        }
-        cause => hint_for_cause(cause)
-            .unwrap_or("what did arrive is kept; run this again, and if it says the same, ask whoever keeps the cache"),
-    }
 }
 
 fn hint_for_client(error: &ClientError) -> Option<String> {
@@ -307,35 +288,6 @@ from_errors!(
 mod tests {
     use super::*;
     use std::io;
-
-    /// What Nix says in its versions, and a word of the way out. Of a user who is not trusted it is known what Nix does not say.
-    #[test]
-    fn what_did_not_arrive_has_the_way_out_that_fits() {
-        let check = |said: &str, trusted: bool, word: &str| {
-            let hint = hint_for_fetching(&[said.to_owned()], trusted);
-            assert!(hint.contains(word), "{said}: {hint}");
-        };
-        check("ignoring untrusted substituter 'http://c'", false, "trusted-substituters");
-        check("don't know how to build these paths:\n  /nix/store/x", false, "counts as missing for an hour");
-        check("don't know how to build these paths:\n  /nix/store/x", true, "run this again");
-        check("writing to file: No space left on device", true, "free some space below /nix");
-        check("writing to file: No space left on device", false, "free some space below /nix");
-        check("unable to download 'http://c/nar/x': HTTP error 502", false, "try again later");
-        check("unable to download 'http://c/nar/x': HTTP error 403", true, "netrc-file");
-        check("unable to download 'http://c/nar/x': Could not connect to server (7)", true, "try again later");
-        check("NAR info file 'x.narinfo' is corrupt", true, "not what its narinfo says");
-        check("hash mismatch importing path '/nix/store/x'", true, "not what its narinfo says");
-        check(
-            "cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused",
-            true,
-            "daemon runs",
-        );
-        check(
-            "cannot add path '/nix/store/x' because it lacks a signature by a trusted key",
-            false,
-            "trusted-public-keys",
-        );
-    }
 
     #[test]
     fn a_full_disk_is_named_once_and_has_a_way_out() {

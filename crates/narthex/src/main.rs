@@ -5,7 +5,9 @@
 
 mod cli;
 mod commands;
+mod ending;
 mod error;
+mod hints;
 mod render;
 mod settings;
 
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
             return ExitCode::from(error::Kind::Failed.code());
         }
     };
-    match runtime.block_on(commands::run(cli)) {
+    match runtime.block_on(until_told(cli)) {
         Ok(code) => match render::unwritten() {
             None => code,
             Some(error) => {
@@ -49,5 +51,16 @@ fn main() -> ExitCode {
             render::error(&error);
             ExitCode::from(error.kind.code())
         }
+    }
+}
+
+/// Runs the command, or as much of it as a signal lets it. The server ends by itself, after what it is answering.
+async fn until_told(cli: cli::Cli) -> Result<ExitCode, error::CommandError> {
+    if matches!(cli.command, cli::Command::Serve(_)) {
+        return commands::run(cli).await;
+    }
+    tokio::select! {
+        result = commands::run(cli) => result,
+        code = ending::told_to_end() => Ok(ExitCode::from(code)),
     }
 }

@@ -98,9 +98,10 @@ impl BuildOutcome {
         }
     }
 
-    /// What lies behind it, as far as Nix told.
-    pub fn cause(&self) -> Cause {
-        Cause::among(self.warnings.iter().chain(&self.errors).map(String::as_str))
+    /// The warnings that may tell why something failed; not that something is tried again.
+    pub fn telling_warnings(&self) -> impl Iterator<Item = &String> {
+        let tells = |warning: &&String| Cause::of(warning) != Cause::Other && !warning.contains("; retrying in");
+        self.warnings.iter().filter(tells)
     }
 }
 
@@ -123,11 +124,7 @@ impl Nix {
     }
 
     /// One command, and its exit code.
-    async fn realise_chunk(
-        &self,
-        targets: &[Target],
-        sink: Sink<'_>,
-    ) -> Result<(BuildOutcome, Option<i32>), NixError> {
+    async fn realise_chunk(&self, targets: &[Target], sink: Sink<'_>) -> Result<(BuildOutcome, Option<i32>), NixError> {
         let mut command = self.command("nix-store");
         command.args(["--realise", "--keep-going", "--log-format", "internal-json", "-v"]);
         command.args(targets.iter().map(Target::argument));
@@ -220,7 +217,8 @@ impl Nix {
     ) -> Result<BTreeSet<StorePath>, NixError> {
         let outputs = |derivation: &StorePath, named: Option<&BTreeSet<String>>| {
             let outputs = graph.get(derivation).map(|derivation| derivation.outputs.iter());
-            let wanted = outputs.into_iter().flatten().filter(|(name, _)| named.is_none_or(|named| named.contains(*name)));
+            let wanted =
+                outputs.into_iter().flatten().filter(|(name, _)| named.is_none_or(|named| named.contains(*name)));
             wanted.map(|(_, path)| path.clone()).collect::<Vec<_>>()
         };
         let of_targets = targets.iter().map(|target| match target {

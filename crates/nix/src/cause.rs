@@ -62,6 +62,11 @@ pub enum Cause {
 
 /// Words, all of which a message has, and what they mean. The first row that fits counts.
 const WORDS: &[(&[&str], Cause)] = &[
+    // What `Machine` says beforehand.
+    (&["needs the system feature"], Cause::Feature),
+    (&["and this machine builds"], Cause::System),
+    (&["and no remote builder"], Cause::System),
+    (&["outside the sandbox (__noChroot)"], Cause::LeavesSandbox),
     (&["dependencies of derivation", "failed to build"], Cause::Dependency),
     (&["dependency failed"], Cause::Dependency),
     (&["dependencies failed"], Cause::Dependency),
@@ -282,8 +287,7 @@ mod tests {
 
     #[test]
     fn the_most_telling_message_counts() {
-        let check =
-            |messages: &[&str], expected: Cause| assert_eq!(Cause::among(messages.iter().copied()), expected);
+        let check = |messages: &[&str], expected: Cause| assert_eq!(Cause::among(messages.iter().copied()), expected);
         check(&["build of 'x' failed", "not signed by any of the keys in 'trusted-public-keys'"], Cause::UntrustedKey);
         check(&["1 dependencies of derivation 'x' failed to build", "build of 'x' failed"], Cause::InNoCache);
         check(&["something new"], Cause::Other);

@@ -3,6 +3,7 @@
 use crate::{ansi, child};
 use std::process::{Output, Stdio};
 use std::sync::Arc;
+use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
@@ -45,6 +46,14 @@ pub enum NixError {
     OtherStore {
         /// The store folder.
         found: String,
+    },
+    /// The files of the store are not where its paths say.
+    #[error(
+        "the files of this Nix store are not below /nix/store (the setting `store` is `{store}`), and narthex reads files"
+    )]
+    Elsewhere {
+        /// The setting.
+        store: String,
     },
 }
 
@@ -92,7 +101,21 @@ impl Nix {
         if found != "/nix/store" {
             return Err(NixError::OtherStore { found });
         }
+        let store = nix.setting("store").await?;
+        if lies_elsewhere(&store) {
+            return Err(NixError::Elsewhere { store });
+        }
+        let written = nix.write_something().await?;
+        if !std::path::Path::new(&written).exists() {
+            return Err(NixError::Elsewhere { store });
+        }
         Ok(nix)
+    }
+
+    /// Has Nix write a few bytes to its store, always the same ones. It tells whether the store is there, can be written
+    /// to, and where its files are.
+    pub(crate) async fn write_something(&self) -> Result<String, NixError> {
+        self.evaluate_text("builtins.toFile \"narthex-was-here\" \"This store can be written to.\"").await
     }
 
     /// The version, for instance `2.26.3`.
@@ -107,6 +130,11 @@ impl Nix {
         nix.options.extend(options);
         nix.settings = Arc::default();
         nix
+    }
+
+    /// Whether a setting was given with the options.
+    pub(crate) fn has_option(&self, name: &str) -> bool {
+        self.options.iter().any(|(known, _)| known == name)
     }
 
     /// A command with the options that every command gets.
@@ -161,16 +189,15 @@ impl Nix {
                 run(old, "nix show-config").await?
             }
         };
-        serde_json::from_slice(&output.stdout).map(Settings).map_err(|error| NixError::Unexpected {
-            command: "nix config show".to_owned(),
-            why: error.to_string(),
-        })
+        serde_json::from_slice(&output.stdout)
+            .map(Settings)
+            .map_err(|error| NixError::Unexpected { command: "nix config show".to_owned(), why: error.to_string() })
     }
 
     /// The string that a Nix expression gives.
     pub(crate) async fn evaluate_text(&self, expression: &str) -> Result<String, NixError> {
         let mut command = self.command("nix-instantiate");
-        command.args(["--eval", "--json", "-E", expression]);
+        command.args(["--eval", "--read-write-mode", "--json", "-E", expression]);
         let output = run(command, "nix-instantiate --eval").await?;
         serde_json::from_slice(&output.stdout).map_err(|error| NixError::Unexpected {
             command: "nix-instantiate --eval".to_owned(),
@@ -192,13 +219,41 @@ impl Nix {
             .ok_or_else(|| NixError::Unexpected { command: "nix eval".to_owned(), why: text.into_owned() })
     }
 
-    /// The log of a derivation's last build, if Nix kept it.
-    pub async fn log(&self, derivation: &narthex_closure::StorePath) -> Option<Vec<u8>> {
+    /// The log of a derivation's last build, if Nix kept it and it is no longer than so many bytes. Of a longer one no more
+    /// than that is ever held.
+    pub async fn log(&self, derivation: &narthex_closure::StorePath, longest: u64) -> Option<Vec<u8>> {
         let mut command = self.command("nix-store");
         command.args(["--read-log", &derivation.to_string()]);
-        let output = run(command, "nix-store --read-log").await.ok()?;
-        Some(ansi::strip(&String::from_utf8_lossy(&output.stdout)).into_bytes())
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut child = command.spawn().ok()?;
+        let mut log = Vec::new();
+        let mut output = child.stdout.take()?.take(longest + 1);
+        output.read_to_end(&mut log).await.ok()?;
+        if log.len() as u64 > longest {
+            let _ = child.kill().await;
+            return None;
+        }
+        drop(output);
+        if !child.wait().await.ok()?.success() {
+            return None;
+        }
+        let text =
+            String::from_utf8(log).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        Some(ansi::strip(&text).into_bytes())
     }
+}
+
+/// Whether a store by this name has its files somewhere else than where its paths say: below another root, or on
+/// another machine.
+fn lies_elsewhere(store: &str) -> bool {
+    let (kind, parameters) = store.split_once('?').unwrap_or((store, ""));
+    let here = matches!(kind, "" | "auto" | "daemon" | "local" | "local://") || kind.starts_with("unix://");
+    let moved = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        matches!((name, value), ("root", value) if !matches!(value, "" | "/"))
+            || matches!((name, value), ("real" | "store", value) if value != "/nix/store")
+    };
+    !here || parameters.split('&').any(moved)
 }
 
 /// Runs a command to its end; a failure becomes an error with what Nix said.
@@ -244,7 +299,28 @@ pub(crate) fn error_message(stderr: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::error_message;
+    use super::{error_message, lies_elsewhere};
+
+    #[test]
+    fn stores_whose_files_lie_elsewhere() {
+        for store in
+            ["auto", "daemon", "local", "", "unix:///nix/var/nix/daemon-socket/socket", "local?log=/x", "local?root=/"]
+        {
+            assert!(!lies_elsewhere(store), "{store}");
+        }
+        for store in [
+            "/mnt",
+            "local?root=/mnt",
+            "auto?root=/mnt",
+            "local?state=/a&real=/mnt/nix/store",
+            "unix:///socket?root=/mnt",
+            "ssh://host",
+            "https://cache.example.org",
+            "dummy://",
+        ] {
+            assert!(lies_elsewhere(store), "{store}");
+        }
+    }
 
     #[test]
     fn the_error_itself_is_kept_and_the_trace_is_not() {

@@ -11,7 +11,8 @@ mod eval_jobs;
 mod process;
 mod queue;
 
-use crate::expression::{Root, join_attr_path, parse_attr_path};
+use crate::cause::Cause;
+use crate::expression::Root;
 use crate::{Expression, Nix, NixError};
 use collect::{Collected, Pace};
 use futures_util::future::try_join_all;
@@ -29,12 +30,14 @@ use tokio::sync::Notify;
 /// One attribute that is a derivation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// The attribute path, joined by dots.
+    /// The attribute path, as [`narthex_closure::AttrPath`] writes it.
     pub attr: String,
     /// The derivation.
     pub derivation: StorePath,
     /// Its name.
     pub name: String,
+    /// The output that the value stands for, where it says so: the one that `nix-build` gives.
+    pub output: Option<String>,
 }
 
 /// The walker as the function that `nix-eval-jobs` takes with `--apply`: from a derivation to what is said of it and of
@@ -57,7 +60,7 @@ pub struct DerivationFacts {
 /// An attribute that did not evaluate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EvalError {
-    /// The attribute path, joined by dots.
+    /// The attribute path, as [`narthex_closure::AttrPath`] writes it.
     pub attr: String,
     /// What Nix said.
     pub message: String,
@@ -72,6 +75,8 @@ pub struct Evaluation {
     pub facts: BTreeMap<StorePath, DerivationFacts>,
     /// Attributes that failed.
     pub errors: Vec<EvalError>,
+    /// Attributes that are sets and were not searched, since they do not say whether they want to be.
+    pub not_searched: Vec<String>,
 }
 
 impl Evaluation {
@@ -100,6 +105,8 @@ pub struct EvalOptions {
     pub timeout: Duration,
     /// Who does it.
     pub evaluator: Evaluator,
+    /// Whether every set is searched, also those that do not say `recurseForDerivations = true`.
+    pub recursive: bool,
 }
 
 impl Default for EvalOptions {
@@ -109,6 +116,7 @@ impl Default for EvalOptions {
             max_memory: 4096,
             timeout: Duration::from_secs(600),
             evaluator: Evaluator::Nix,
+            recursive: false,
         }
     }
 }
@@ -140,15 +148,26 @@ impl Nix {
         sink: Sink<'_>,
     ) -> Result<Evaluation, NixError> {
         let root = Root::open(self, expression).await?;
-        let named: Vec<AttrPath> = attrs.iter().map(|attr| parse_attr_path(attr)).collect();
+        let names = |attr: &String| {
+            let path = attr.parse::<narthex_closure::AttrPath>();
+            path.map(narthex_closure::AttrPath::into_names).map_err(|error| NixError::Failed {
+                command: format!("reading the attribute path `{attr}`"),
+                message: error.to_string(),
+            })
+        };
+        let named: Vec<AttrPath> = attrs.iter().map(names).collect::<Result<_, _>>()?;
         let pace = Pace::new(sink);
         match &options.evaluator {
             Evaluator::NixEvalJobs(program) => eval_jobs::evaluate(&root, program, &named, options, pace).await,
             Evaluator::Nix => {
                 let walk = Walk {
                     root: &root,
-                    bounds: Bounds { memory: options.max_memory * 1024 * 1024, time: options.timeout },
-                    collected: RefCell::new(Collected::new(named.clone(), pace)),
+                    bounds: Bounds {
+                        memory: options.max_memory * 1024 * 1024,
+                        time: options.timeout,
+                        recursive: options.recursive,
+                    },
+                    collected: RefCell::new(Collected::new(named.clone(), options.recursive, pace)),
                     queue: RefCell::new(Queue::new(options.workers.max(1), named.clone())),
                     changed: Notify::new(),
                 };
@@ -278,9 +297,13 @@ impl Walk<'_> {
             // Nobody else would have looked there.
             End::Failed(_) if at_origin => queue.ask_plainly(at_fault.clone()),
             End::Done => {
-                return Err(process::unexpected(format!("nothing about `{}`", join_attr_path(at_fault))));
+                return Err(process::unexpected(format!("nothing about `{}`", at_fault.join("."))));
             }
             End::Memory | End::Signal(_) if !alone => return Ok(&paths[heard..]),
+            // It may be no fault of the attribute: then nothing can be evaluated, and that is said once.
+            End::Failed(message) if Cause::of(&message).is_about_everything() => {
+                queue.ask_why(at_fault.clone());
+            }
             end => self.collected.borrow_mut().error(at_fault, self.message(end)),
         }
         Ok(&paths[heard + 1..])
@@ -308,6 +331,10 @@ impl Walk<'_> {
     /// `tryEval` drops messages; evaluating the attribute by itself gives it.
     async fn reason(&self, path: &AttrPath) -> Result<String, NixError> {
         let end = process::ask(self.root, Question::Tell(path), self.bounds, |_| Ok(())).await?;
+        if matches!(&end, End::Failed(message) if Cause::of(message).is_about_everything()) {
+            // A package may say such words as well, so the store itself is asked.
+            self.root.nix.write_something().await?;
+        }
         Ok(match end {
             End::Done => "it failed once and not the second time".to_owned(),
             end => self.message(end),

@@ -4,6 +4,7 @@
 
 use crate::command::run;
 use crate::{Nix, NixError};
+use narthex_closure::AttrPath;
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ pub enum Expression {
         /// The reference without its fragment, for instance `.` or `github:NixOS/nixpkgs`.
         reference: String,
         /// What stands behind the `#`. Nothing means the flake's packages, checks and Hydra jobs.
-        fragment: Vec<String>,
+        fragment: AttrPath,
     },
 }
 
@@ -32,7 +33,9 @@ impl Expression {
             return None;
         }
         let reference = if reference.is_empty() { "." } else { reference };
-        Some(Self::Flake { reference: reference.to_owned(), fragment: parse_attr_path(fragment) })
+        // A fragment that is none names nothing, and Nix says so of it as it stands.
+        let fragment = fragment.parse().unwrap_or_else(|_| AttrPath::new(vec![fragment.to_owned()]));
+        Some(Self::Flake { reference: reference.to_owned(), fragment })
     }
 }
 
@@ -46,8 +49,8 @@ impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
-            Self::Flake { reference, fragment } if fragment.is_empty() => f.write_str(reference),
-            Self::Flake { reference, fragment } => write!(f, "{reference}#{}", join_attr_path(fragment)),
+            Self::Flake { reference, fragment } if fragment.names().is_empty() => f.write_str(reference),
+            Self::Flake { reference, fragment } => write!(f, "{reference}#{fragment}"),
         }
     }
 }
@@ -72,10 +75,11 @@ impl Root {
                 let mut nix = nix.with_options([setting("extra-experimental-features", "nix-command flakes")]);
                 let locked = locked(&nix, reference).await?;
                 let system = nix.evaluate_text("builtins.currentSystem").await?;
-                if is_fixed(&locked) {
+                // Whoever asks for another way of evaluating gets it.
+                if is_fixed(&locked) && !nix.has_option("pure-eval") {
                     nix = nix.with_options([setting("pure-eval", "true")]);
                 }
-                let request = json!({ "flake": locked, "fragment": fragment, "system": system });
+                let request = json!({ "flake": locked, "fragment": fragment.names(), "system": system });
                 Ok(Self { request, nix, shown })
             }
         }
@@ -99,36 +103,9 @@ fn is_fixed(reference: &str) -> bool {
         || path.split('/').any(hexadecimal)
 }
 
-/// Splits an attribute path at its dots; names in double quotes may hold dots, as in Nix.
-pub fn parse_attr_path(text: &str) -> Vec<String> {
-    let mut names = vec![String::new()];
-    let mut quoted = false;
-    for c in text.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            '.' if !quoted => names.push(String::new()),
-            c => names.last_mut().expect("there is always one name").push(c),
-        }
-    }
-    names.retain(|name| !name.is_empty());
-    names
-}
-
-pub(crate) fn join_attr_path(path: &[String]) -> String {
-    let quote = |name: &String| if name.contains('.') { format!("\"{name}\"") } else { name.clone() };
-    path.iter().map(quote).collect::<Vec<_>>().join(".")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn attribute_paths_are_split_and_joined() {
-        assert_eq!(parse_attr_path("a.\"b.c\".d"), ["a", "b.c", "d"]);
-        assert_eq!(join_attr_path(&parse_attr_path("a.\"b.c\".d")), "a.\"b.c\".d");
-        assert!(parse_attr_path("").is_empty());
-    }
 
     #[test]
     fn flake_references_are_told_from_files() {
@@ -136,7 +113,7 @@ mod tests {
             let read = Expression::flake(text);
             let expected = expected.map(|(reference, fragment)| Expression::Flake {
                 reference: reference.to_owned(),
-                fragment: fragment.iter().map(|name| (*name).to_owned()).collect(),
+                fragment: AttrPath::new(fragment.iter().map(|name| (*name).to_owned()).collect()),
             });
             assert_eq!(read, expected, "{text}");
         };

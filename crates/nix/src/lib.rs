@@ -26,7 +26,7 @@ pub use child::end_processes;
 pub use command::{Nix, NixError, Settings};
 pub use dump::Dump;
 pub use evaluate::{DerivationFacts, EvalError, EvalOptions, Evaluation, Evaluator, Job, apply_function};
-pub use expression::{Expression, parse_attr_path};
+pub use expression::Expression;
 pub use graph::{GraphError, read_graph, read_present};
 pub use info::PathInfo;
 pub use map::Mapped;

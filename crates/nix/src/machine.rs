@@ -21,6 +21,9 @@ pub(crate) struct Machine {
     builders: Vec<Builder>,
 }
 
+/// System features that come with experimental features and stand in no setting.
+const BY_EXPERIMENT: [&str; 2] = ["ca-derivations", "recursive-nix"];
+
 /// A remote builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Builder {
@@ -54,7 +57,9 @@ impl Machine {
         systems.extend(words("extra-platforms").into_iter().filter(|system| *system != own));
         Self {
             systems,
-            features: words("system-features").into_iter().collect(),
+            // Nix adds these to what a store has where its experimental features are enabled, and says so itself where
+            // they are not.
+            features: words("system-features").into_iter().chain(BY_EXPERIMENT.map(str::to_owned)).collect(),
             builds: setting("max-jobs").trim() != "0",
             strict_sandbox: setting("sandbox") == "true",
             builders: builders(&setting("builders"), &own, file),
@@ -74,16 +79,20 @@ impl Machine {
             if others.next().is_some() {
                 let features = list(&mut needs.features.iter());
                 let features = if features.is_empty() { "none".to_owned() } else { features };
-                return Some(format!("needs {system}, and no remote builder for it takes its system features: {features}"));
+                return Some(format!(
+                    "needs {system}, and no remote builder for it takes its system features: {features}"
+                ));
             }
             let all = self.systems.iter().chain(self.builders.iter().flat_map(|builder| &builder.systems));
             let mut seen = BTreeSet::new();
-            let systems = list(&mut all.filter(|system| seen.insert(*system)));
+            // The levels of one architecture say nothing to whoever looks for another one.
+            let is_level = |system: &str| system.split('-').nth(1).is_some_and(|part| part.starts_with('v'));
+            let systems = list(&mut all.filter(|system| !is_level(system) && seen.insert(*system)));
             return Some(format!("needs {system}, and this machine builds {systems}"));
         }
         let lacking = list(&mut needs.features.difference(&self.features));
         if !lacking.is_empty() {
-            let features = list(&mut self.features.iter());
+            let features = list(&mut self.features.iter().filter(|one| !BY_EXPERIMENT.contains(&one.as_str())));
             let has = if features.is_empty() { "none".to_owned() } else { features };
             return Some(format!("needs the system feature {lacking}, and this machine has {has}"));
         }
@@ -153,7 +162,7 @@ mod tests {
             changed.unwrap_or_else(|| {
                 match name {
                     "system" => "x86_64-linux",
-                    "extra-platforms" => "i686-linux",
+                    "extra-platforms" => "i686-linux x86_64-v3-linux",
                     "system-features" => "benchmark kvm",
                     "max-jobs" => "2",
                     "sandbox" => "true",
@@ -199,7 +208,12 @@ mod tests {
         let host = "# comment\nssh://one - - 4\nssh://two aarch64-linux,armv7l-linux - 8 1 kvm,cuda big # end\n";
         check(&[], host, arm(&["big"]), None);
         check(&[], host, arm(&["big", "cuda"]), None);
-        check(&[], host, arm(&[]), Some("needs aarch64-linux, and no remote builder for it takes its system features: none"));
+        check(
+            &[],
+            host,
+            arm(&[]),
+            Some("needs aarch64-linux, and no remote builder for it takes its system features: none"),
+        );
         let mac = derivation("x86_64-darwin", &[], false, false);
         check(&[], host, mac, Some("this machine builds x86_64-linux, i686-linux, aarch64-linux, armv7l-linux"));
         check(&[("max-jobs", "0")], host, plain(), None);

@@ -347,7 +347,8 @@ mod tests {
                 return ended(attempt, &self.valid);
             }
             if let Some(refused) = todo.iter().find(|path| is(path) == Is::Refused) {
-                let said = format!("a 'aarch64-linux' with features {{}} is required to build '{refused}', but I am a 'x'");
+                let said =
+                    format!("a 'aarch64-linux' with features {{}} is required to build '{refused}', but I am a 'x'");
                 attempt.errors.push(said);
                 return ended(attempt, &self.valid);
             }

@@ -32,19 +32,24 @@
 #   MARK origin                   it looks now at what a wrapper was made from, which may end everything
 #   MARK path { attrPath, outcome: "job" | "set" | "other" | "missing" | "throws", … }
 #                                 for each path, in their order; facts before it belong to it
-#                                   job: drvPath, name, system, outputs { name: path, or null where only a build tells }
+#                                   job: drvPath, name, system, outputs { name: path, or null where only a build tells },
+#                                   outputName: the output that the value itself stands for
 #                                   set: names, recurse: whether it wants to be searched for jobs, as the root does and
-#                                   what has `recurseForDerivations = true`, as for `nix-env` and Hydra
+#                                   what has `recurseForDerivations = true`, as for `nix-env` and Hydra; refuses: whether
+#                                   it says that it does not. A list is a set of which the names are numbers
 #
 # A license is null where `meta` has none (`declared` is false), a string, a set with the fields of `licenseFields`
 # as far as it has them, or a list of these. What is anything else, at whatever depth, stands as
 # { malformed: "int" | "lambda" | … | "throws" | "depth" }. It is never left out, because what is left out cannot
 # be refused.
 #
+# As Nix does, it calls every function on its way whose arguments all have defaults, and what has a `__functor`. With
+# "recursive": true every set is searched.
+#
 # With "origins": false it asks no wrapper what it was made from. With "tell": true it evaluates one path without catching anything, so that Nix itself says what is wrong there.
 #
 # For tools that evaluate jobs themselves there are two more ways in. Without a request, this is a function from a
-# derivation to { facts: [ "DRVPATH FACTS" ] }. With "select": true it is the set of the jobs at the paths, or all of
+# derivation to { facts: [ "DRVPATH FACTS" ], outputName }. With "select": true it is the set of the jobs at the paths, or all of
 # the root, in which everything that is to be searched says so.
 #
 # What it does not do:
@@ -57,10 +62,10 @@
 
 let
   inherit (builtins)
-    any attrNames attrValues concatLists concatMap deepSeq elem filter foldl' fromJSON functionArgs
-    genericClosure getFlake groupBy head intersectAttrs isAttrs isBool isFunction isList isString length listToAttrs map
-    mapAttrs partition removeAttrs seq storeDir stringLength substring tail toJSON toString trace tryEval typeOf
-    unsafeDiscardStringContext unsafeGetAttrPos;
+    any attrNames attrValues concatLists concatMap deepSeq elem elemAt filter foldl' fromJSON functionArgs
+    genericClosure genList getFlake groupBy head intersectAttrs isAttrs isBool isFunction isList isString length
+    listToAttrs map mapAttrs match partition removeAttrs seq split storeDir stringLength substring tail toJSON toString
+    toXML trace tryEval typeOf unsafeDiscardStringContext unsafeGetAttrPos;
 
   # The value, or the default where forcing all of it throws. Only for small values: it forces everything.
   catch = default: value:
@@ -79,21 +84,44 @@ let
 
   ## The root, and the way from there
 
+  # What Nix makes of a value before it looks at it: `EvalState::autoCallFunction`. A derivation stays one, also where it
+  # can be called.
+  called = value:
+    if isAttrs value && value ? __functor && !isDerivation value then called (value.__functor value)
+    else if isFunction value && takesNothing value then called (value { })
+    else value;
+
+  # Whether a function takes a set of which every attribute has a default. `functionArgs` gives an empty set for `x: …`
+  # as well, and only the XML of a function tells them apart.
+  takesNothing = function:
+    let arguments = functionArgs function;
+    in filter (name: !arguments.${name}) (attrNames arguments) == [ ]
+      && (arguments != { } || length (split "<attrspat" (toXML function)) > 1);
+
   fileRoot = file:
     let
-      value = import file;
+      value =
+        let imported = import file;
+        in if isAttrs imported && imported ? __functor && !isDerivation imported then called imported else imported;
       arguments = functionArgs value;
       required = filter (name: !arguments.${name}) (attrNames arguments);
     in
     if !isFunction value then value
-    else if required == [ ] then value { }
+    else if required == [ ] then called (value { })
     else throw "the function in ${file} needs arguments that nobody gives it: ${toString required}";
 
   # The outputs of a flake whose sets hold nothing but jobs. They do not say `recurseForDerivations`.
   searched = [ "packages" "checks" "hydraJobs" ];
 
   has = path: value: path == [ ] || (isAttrs value && value ? ${head path} && has (tail path) value.${head path});
-  at = path: value: if path == [ ] then value else at (tail path) value.${head path};
+  at = path: value: if path == [ ] then called value else at (tail path) (member (called value) (head path));
+
+  # Members of lists have numbers for names.
+  isMember = value: name:
+    if isList value then match "0|[1-9][0-9]{0,8}" name != null && fromJSON name < length value
+    else isAttrs value && value ? ${name};
+  member = value: name: if isList value then elemAt value (fromJSON name) else value.${name};
+  namesOf = value: if isList value then genList toString (length value) else attrNames value;
 
   # As `nix build` finds what stands behind the `#`; nothing there means what this system can build.
   flakeRoot = { flake, fragment, system }:
@@ -127,27 +155,28 @@ let
     if question.root ? flake then flakeRoot question.root
     else { value = fileRoot question.root.file; searches = path: false; set = path: false; };
 
-  root = opened.value;
+  root = called opened.value;
 
   # { found = true; value; }, { found = false; } where an attribute is missing, or { found = null; } where
   # something on the way throws. The value itself is in weak head normal form, so looking at its kind is safe.
   resolve = path:
     let
-      go = value: rest:
-        let attempt = tryEval value;
+      go = inList: value: rest:
+        let attempt = tryEval (called value);
         in
         if !attempt.success then { found = null; }
-        else if rest == [ ] then { found = true; inherit (attempt) value; }
-        else if isAttrs attempt.value && attempt.value ? ${head rest} then
-          go attempt.value.${head rest} (tail rest)
+        else if rest == [ ] then { found = true; inherit (attempt) value; inherit inList; }
+        else if isMember attempt.value (head rest) then
+          go (isList attempt.value) (member attempt.value (head rest)) (tail rest)
         else { found = false; };
     in
-    go root path;
+    go false root path;
 
   # A set that throws when asked what it is counts as throwing, not as an uninteresting set that nobody looks into.
   kindOf = found:
     if found.found == null then "throws"
     else if !found.found then "missing"
+    else if isList found.value then "set"
     else if !isAttrs found.value then "other"
     else catchShallow "throws" (
       if isDerivation found.value then "derivation"
@@ -156,7 +185,10 @@ let
 
   # Only for what `kindOf` calls a set.
   wantsRecursion = path: value:
-    path == [ ] || opened.set path || (value.recurseForDerivations or (opened.searches path)) == true;
+    path == [ ] || opened.set path || question.recursive or false
+    || isAttrs value && (value.recurseForDerivations or (opened.searches path)) == true;
+
+  refusesRecursion = value: isAttrs value && (value.recurseForDerivations or true) == false;
 
   ## Licenses
 
@@ -278,6 +310,9 @@ let
           (value.${output}.outPath or (value.outPath or (throw "an output without outPath")))));
       })
       (value.outputs or [ "out" ]));
+
+  # The output that a value stands for: `DrvInfo::queryOutputName`, by which `nix-build` goes.
+  outputNameOf = value: plainOrNull (value.outputName or null);
 
   ## The graph
 
@@ -422,20 +457,23 @@ let
       say "path" {
         inherit attrPath;
         outcome = "set";
-        names = attrNames value;
-        recurse = wantsRecursion attrPath value;
+        names = namesOf value;
+        # What lies in a list is searched, as by Nix.
+        recurse = found.inList || wantsRecursion attrPath value;
+        refuses = refusesRecursion value;
       } met
     else if kind != "derivation" then say "path" { inherit attrPath; outcome = kind; } met
     else if drvPath == null || outputs == null then say "path" { inherit attrPath; outcome = "throws"; } met
     else seq (length reached) (say "path" {
       inherit attrPath drvPath outputs name;
       outcome = "job";
+      outputName = outputNameOf value;
       system = plainOrNull (value.system or null);
     } (if reached == [ ] then met else add met reached));
 
   rootAnswer =
-    let kind = kindOf { found = true; value = root; };
-    in { inherit kind; names = if kind == "set" then attrNames root else [ ]; };
+    let kind = kindOf { found = true; value = root; inList = false; };
+    in { inherit kind; names = if kind == "set" then namesOf root else [ ]; };
 
   paths =
     if isList question.paths then question.paths
@@ -444,19 +482,23 @@ let
     else [ ];
 
   tell = value:
-    if !isAttrs value then null
+    if !isAttrs value then seq value null
     else if isDerivation value then seq value.drvPath (deepSeq (outputsOf value) null)
     else value.recurseForDerivations or null;
 
   ## For other tools
 
   # Sets say by themselves that they are to be searched.
-  searchable = path: value:
-    if !isAttrs value || isDerivation value then value
-    else if path == [ ] || wantsRecursion path value then
-      mapAttrs (name: searchable (path ++ [ name ])) (removeAttrs value [ "recurseForDerivations" ])
-      // { recurseForDerivations = true; }
+  searchable = path: inList: given:
+    let
+      value = called given;
+      members = if isList value then asSet value else removeAttrs value [ "recurseForDerivations" ];
+    in
+    if isAttrs value && isDerivation value || !(isAttrs value || isList value) then value
+    else if inList || wantsRecursion path value then
+      mapAttrs (name: searchable (path ++ [ name ]) (isList value)) members // { recurseForDerivations = true; }
     else value;
+  asSet = list: listToAttrs (genList (n: { name = toString n; value = elemAt list n; }) (length list));
 
   # What was named is there whatever it is, below the names that lead to it.
   selected = foldl'
@@ -465,8 +507,8 @@ let
       in set // {
         recurseForDerivations = true;
         ${name} =
-          if length path == 1 then named root.${name}
-          else narrowed (tail path) root.${name} (set.${name} or { });
+          if length path == 1 then named (called (member root name))
+          else narrowed (tail path) (called (member root name)) (set.${name} or { });
       })
     { };
   narrowed = path: value: others:
@@ -474,16 +516,20 @@ let
     in others // {
       recurseForDerivations = true;
       ${name} =
-        if length path == 1 then named value.${name}
-        else narrowed (tail path) value.${name} (others.${name} or { });
+        if length path == 1 then named (called (member value name))
+        else narrowed (tail path) (called (member value name)) (others.${name} or { });
     };
   named = value:
-    if isAttrs value && !isDerivation value then value // { recurseForDerivations = true; } else value;
+    if isList value then asSet value // { recurseForDerivations = true; }
+    else if isAttrs value && !isDerivation value then value // { recurseForDerivations = true; } else value;
 in
 if request == null then
-  value: { facts = map (one: one.key) (walk nothingMet (one: below: below) value); }
+  value: {
+    facts = map (one: one.key) (walk nothingMet (one: below: below) value);
+    outputName = outputNameOf value;
+  }
 else if question.select or false then
-  (if isList question.paths then selected question.paths else searchable [ ] root)
+  (if isList question.paths then selected question.paths else searchable [ ] false root)
 else if question.tell or false then
   tell (at (head question.paths) root)
 else

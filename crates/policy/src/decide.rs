@@ -24,6 +24,25 @@ pub struct SourceUser {
     pub permitted: bool,
     /// Whether one of its outputs is withheld.
     pub withheld: bool,
+    /// Whether what withholds it was found in its bytes, and all of that comes from other withheld things that it was built
+    /// with: then it says nothing against this source.
+    pub explained: bool,
+}
+
+impl SourceUser {
+    /// Whether its source may not be published, for its sake.
+    pub fn forbids(&self) -> bool {
+        !self.permitted || (self.withheld && !(self.explained && self.class == Class::Free))
+    }
+}
+
+/// A corpus that lacks material which it once had.
+#[derive(Clone, Copy, Debug)]
+pub struct Lost<'a> {
+    /// What it lacks, for people.
+    pub materials: &'a str,
+    /// What was decided about the same NAR last: the verdict, the reasons, and whether the policy is the same since.
+    pub earlier: Option<(Verdict, &'a [Reason], bool)>,
 }
 
 /// Where the license facts of a path come from.
@@ -76,9 +95,11 @@ pub struct Subject<'a> {
     pub provenance: Provenance<'a>,
     /// What the audit saw; without it nothing is published.
     pub report: Option<&'a Report>,
-    /// Reasons of an earlier decision about the same NAR, given while the corpus lacks material that it had
-    /// then: what withheld the path for its bytes goes on to do so.
-    pub earlier: &'a [Reason],
+    /// Given while the corpus lacks material that it had once: nothing is published then that was not published before.
+    pub lost: Option<Lost<'a>>,
+    /// Whether something withheld was among the inputs of its build, or what these refer to. Then what nobody can look into is not
+    /// audited.
+    pub read_withheld: bool,
 }
 
 /// What the declared licenses alone would come to, before anything is built: the verdict, and the
@@ -156,7 +177,8 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
     let asked = Asked::new(&subject.case, subject.provenance.facts());
     let about = rules.about(&asked);
     let Declared { terms, mut reasons } = declared(&asked, &about, &subject.provenance, rules);
-    match subject.report {
+    let counting = subject.report.filter(|_| subject.read_withheld).map(Report::counting_opaque);
+    match counting.as_ref().or(subject.report) {
         Some(report) => add_findings(subject.path.name(), &about, report, rules, &terms, &mut reasons),
         None => reasons.push(Reason::new(
             Code::AuditMissing,
@@ -165,15 +187,46 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
             Vec::new(),
         )),
     }
-    for reason in subject.earlier.iter().filter(|earlier| earlier.effect == Effect::Withhold) {
+    if let Some(lost) = &subject.lost {
+        without_lost(lost, &mut reasons);
+    }
+    Decision::new(subject.path.clone(), subject.nar_hash, reasons)
+}
+
+/// What of a decision holds that rests on an incomplete corpus. What was found before and cannot be found now is found still;
+/// and what was not published under the whole corpus is not published under a part of it: it could hold what is lacking.
+fn without_lost(lost: &Lost<'_>, reasons: &mut Vec<Reason>) {
+    let (verdict, earlier, same_policy) = lost.earlier.unwrap_or((Verdict::Withhold, &[], false));
+    for reason in earlier {
         // A rule about bytes rests on them; what rules say of the package is known today.
         let ruled = reason.code == Code::PolicyRule && !reason.evidence.is_empty();
         let said_again = |known: &Reason| known.code == reason.code && (!ruled || known.effect == Effect::Withhold);
-        if (ruled || of_bytes(reason)) && !reasons.iter().any(said_again) {
+        let holds = match reason.effect {
+            Effect::Withhold => ruled || of_bytes(reason),
+            // What terms permitted, another policy may not.
+            Effect::Publish | Effect::Note => same_policy && accuses(reason),
+        };
+        if holds && reason.code != Code::CorpusIncomplete && !reasons.iter().any(said_again) {
             reasons.push(reason.clone());
         }
     }
-    Decision::new(subject.path.clone(), subject.nar_hash, reasons)
+    if reasons.iter().any(accuses) {
+        reasons.retain(|reason| reason.code != Code::AuditClean);
+    }
+    let is_found = |reason: &Reason| reasons.iter().any(|known| known.code == reason.code);
+    let vouched = verdict == Verdict::Publish && earlier.iter().filter(|reason| accuses(reason)).all(is_found);
+    if is_open(reasons) && !vouched {
+        let message =
+            format!("the corpus was lost and lacks {}, and this was not published while it was whole", lost.materials);
+        reasons.push(Reason::new(Code::CorpusIncomplete, Effect::Withhold, message, Vec::new()));
+    }
+}
+
+/// Whether a reason says that a vendor's material is there.
+fn accuses(reason: &Reason) -> bool {
+    let harmless =
+        [Code::AuditLinksDynamically, Code::AuditStub, Code::AuditClean, Code::TermsTextKnown, Code::CorpusIncomplete];
+    of_bytes(reason) && !harmless.contains(&reason.code)
 }
 
 /// What the bytes come to, under the terms that the whole package is under.
@@ -229,10 +282,20 @@ pub fn decide_again(
     Decision::new(path.clone(), nar_hash, reasons)
 }
 
+/// Decides anew about a source that was published because these packages, which are withheld now, were. What else was said of
+/// it holds.
+pub fn decide_source_again(path: &StorePath, nar_hash: NarHash, earlier: &[Reason], withheld: &[&str]) -> Decision {
+    let mut reasons = earlier.to_vec();
+    let message = format!("source of {}, withheld", withheld.join(", "));
+    reasons.push(Reason::new(Code::SourceOfWithheld, Effect::Withhold, message, Vec::new()));
+    reasons.retain(|reason| reason.code != Code::SourceOfPublished);
+    Decision::new(path.clone(), nar_hash, reasons)
+}
+
 /// By class; with the terms that the package is under, where there are any.
 fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
     let class = rules.class(facts);
-    let mut license = facts.map(|facts| facts.license.to_string()).unwrap_or_default();
+    let mut license = facts.map(LicenseFacts::shown).unwrap_or_default();
     // Where it matters how a list is read, the reason says how.
     let other = match rules.policy().lists() {
         Reading::Strict => Reading::Lenient,
@@ -288,7 +351,7 @@ fn unknown(facts: Option<&LicenseFacts>, rules: &Rules) -> String {
         Some(Expr::Absent) => "it declares no license".to_owned(),
         Some(Expr::UnknownName(name)) => format!("`{name}` names no license that is known"),
         Some(Expr::Malformed(what)) => format!("its license value is no license: {what}"),
-        Some(other) => format!("its license is not fully known: {other}"),
+        Some(_) => format!("its license is not fully known: {}", facts.map(LicenseFacts::shown).unwrap_or_default()),
     };
     if rules.policy().action(Class::Unknown) == Action::Publish {
         message.push_str(", and the policy publishes what is unknown all the same");
@@ -320,7 +383,7 @@ fn of_source<'r>(users: &[SourceUser]) -> (Vec<&'r Terms>, Vec<Reason>) {
         names.dedup();
         names.join(", ")
     };
-    let forbidding = |user: &&SourceUser| !user.permitted || (user.withheld && user.class != Class::Free);
+    let forbidding = |user: &&SourceUser| user.forbids();
     let reason = if users.is_empty() {
         Reason::new(
             Code::LicenseUnknown,

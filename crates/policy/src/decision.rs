@@ -2,6 +2,7 @@
 
 use crate::{Code, Evidence, Source};
 use narthex_closure::{NarHash, StorePath};
+use narthex_license::text;
 use serde::{Deserialize, Serialize};
 
 /// Publish or withhold.
@@ -39,6 +40,7 @@ impl Effect {
 
 /// Why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Unbounded")]
 pub struct Reason {
     /// The stable name of the reason.
     pub code: Code,
@@ -52,8 +54,27 @@ pub struct Reason {
     pub evidence: Vec<Evidence>,
 }
 
+/// A reason as somebody else wrote it: an earlier version, or another cache.
+#[derive(Deserialize)]
+struct Unbounded {
+    code: Code,
+    source: Source,
+    effect: Effect,
+    message: String,
+    evidence: Vec<Evidence>,
+}
+
+impl From<Unbounded> for Reason {
+    fn from(read: Unbounded) -> Self {
+        Self { source: read.source, ..Self::new(read.code, read.effect, read.message, read.evidence) }
+    }
+}
+
 impl Reason {
-    pub(crate) fn new(code: Code, effect: Effect, message: String, evidence: Vec<Evidence>) -> Self {
+    /// Whatever a reason quotes from elsewhere, here it gets its bounds.
+    pub(crate) fn new(code: Code, effect: Effect, mut message: String, mut evidence: Vec<Evidence>) -> Self {
+        text::cut(&mut message, text::MESSAGE);
+        evidence.iter_mut().for_each(Evidence::cut);
         Self { code, source: code.source(), effect, message, evidence }
     }
 }

@@ -36,7 +36,12 @@ pub(crate) fn findings(
             if effect == Effect::Withhold && (lifted.by_exception(code, exceptions) || lifted.by_grant(code, grants)) {
                 effect = Effect::Note;
             }
-            grouped.entry((effect, code)).or_default().push((evidence, terms));
+            let grounds = grouped.entry((effect, code)).or_default();
+            // Two owners of one thing under the same terms are one ground.
+            let mut here = grounds.iter().rev().take_while(|(known, _)| known.place == evidence.place);
+            if !here.any(|ground| is_same_ground(ground, &evidence, terms)) {
+                grounds.push((evidence, terms));
+            }
         }
     }
     if !vendor.is_empty() {
@@ -85,6 +90,15 @@ pub(crate) fn findings(
     }
     reasons.extend(lifted.reasons());
     reasons
+}
+
+/// Whether the same was found at this place already, of a file of the same name under the same terms.
+fn is_same_ground((known, of): &Ground<'_>, evidence: &Evidence, terms: Option<&Terms>) -> bool {
+    let name = |evidence: &Evidence| evidence.original.as_deref().map(|file| base_name(file).to_owned());
+    terms.is_some()
+        && of.map(Terms::id) == terms.map(Terms::id)
+        && (&known.kind, &known.clause) == (&evidence.kind, &evidence.clause)
+        && name(known) == name(evidence)
 }
 
 /// What a rule about files and findings says: of what exceptions lift, that it explains, and the rest apart from it.
@@ -162,16 +176,19 @@ pub(crate) fn license_texts(name: &str, texts: &[LicenseText], vendor: &[&Terms]
 /// A piece of evidence, and the terms it was held against.
 type Ground<'r> = (Evidence, Option<&'r Terms>);
 
-/// Whether a package holds permitted copies of a vendor's files and nothing beside them: then there is
-/// no application that they are a part of. Texts and metadata make none.
+/// Whether a package holds what a vendor's terms permit as a part of an application, and no application: nothing in it
+/// has code of its own. Texts, metadata, and files that only name or start something else make none.
 fn nothing_else<'r>(report: &Report, grouped: &BTreeMap<(Effect, Code), Vec<Ground<'r>>>) -> Option<Ground<'r>> {
-    let copies = grouped.get(&(Effect::Publish, Code::TermsPermitCopy))?;
-    let (evidence, terms) = copies.first().map(|(evidence, terms)| (evidence, *terms))?;
-    let terms = terms.filter(|terms| terms.forbids_standalone().is_some())?;
-    let is_copy = |file: &str| copies.iter().any(|(evidence, _)| evidence.place == file || file.is_empty());
-    let text = |file: &str| is_nix_support(file) || terms.standing(base_name(file)) == Standing::Accompanying;
-    let application = report.files.iter().any(|file| !is_copy(file) && !text(file));
-    (!application).then(|| (Evidence { place: evidence.place.clone(), ..Evidence::default() }, Some(terms)))
+    if !report.own_code.is_empty() {
+        return None;
+    }
+    let permitted = [Code::TermsPermitCopy, Code::TermsPermitInclusion];
+    let grounds = permitted.iter().filter_map(|code| grouped.get(&(Effect::Publish, *code))).flatten();
+    let as_part = |(evidence, terms): &Ground<'r>| {
+        let terms = terms.filter(|terms| terms.forbids_standalone().is_some())?;
+        Some((Evidence { place: evidence.place.clone(), ..Evidence::default() }, Some(terms)))
+    };
+    grounds.into_iter().find_map(as_part)
 }
 
 /// What builds put beside a package for Nix; it is no part of the software.

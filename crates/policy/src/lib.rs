@@ -14,6 +14,7 @@ mod decision;
 mod edit;
 mod entries;
 mod evidence;
+mod extend;
 mod idle;
 mod index;
 mod judge;
@@ -25,21 +26,26 @@ mod remedy;
 mod review;
 pub mod schema;
 mod terms;
+mod treatment;
 mod words;
 
 pub use code::{Code, Source};
 pub use date::{Date, NoDate};
-pub use decide::{Provenance, SourceUser, Subject, decide, decide_again, forecast};
+pub use decide::{Lost, Provenance, SourceUser, Subject, decide, decide_again, decide_source_again, forecast};
 pub use decision::{Decision, Effect, Permit, Reason, Verdict};
 pub use edit::{EditError, Edited, Entry, NewAnswer, answer};
 pub use evidence::{Coverage, Device, Evidence, Stubs, TermsName};
-pub use matcher::Case;
+pub use extend::{FindText, PolicyText};
+pub use matcher::{Case, names_package};
 pub use policy::{Action, Policy, Rules, Treatment};
 pub use read::Mistake;
 pub use remedy::{By, Obstacle, Way, asked_then, obstacles};
 pub use review::{Answer, Answered};
 pub use terms::{Terms, TextStanding, terms_clash};
 pub use words::certainty;
+
+/// How much of what others wrote is kept: who has decisions in hand needs it as well.
+pub use narthex_license::text;
 
 /// The policies and terms that the program ships.
 pub mod shipped {

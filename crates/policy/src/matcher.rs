@@ -3,6 +3,7 @@
 use crate::read::{Fields, Reader, Value};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use narthex_audit::{Finding, Material, Place};
+use narthex_closure::AttrPath;
 use narthex_license::{LicenseFacts, attributes};
 
 /// The path that a decision is about, as a policy can name it.
@@ -37,6 +38,24 @@ pub(crate) fn bare_name(package: &str) -> &str {
     package.get(..name.len()).unwrap_or(package)
 }
 
+/// A pattern of attributes in the spelling that attributes have everywhere. One with wildcards is about that spelling
+/// as it stands.
+fn attribute_pattern(text: String) -> String {
+    const WILD: [char; 6] = ['*', '?', '[', ']', '{', '}'];
+    if text.contains(WILD) && !text.contains('"') {
+        return text;
+    }
+    match text.parse::<AttrPath>() {
+        // What a name holds is meant as it is, and a backslash is one for patterns as well.
+        Ok(path) if !text.is_empty() => {
+            let escape =
+                |c: char| if WILD.contains(&c) { format!("[{c}]") } else { c.to_string().replace('\\', "\\\\") };
+            path.to_string().chars().map(escape).collect()
+        }
+        _ => text,
+    }
+}
+
 /// Patterns, of which one has to match.
 #[derive(Clone, Debug)]
 pub(crate) struct Patterns {
@@ -57,9 +76,14 @@ impl Eq for Patterns {}
 
 impl Patterns {
     pub(crate) fn read<'a>(reader: &mut Reader<'a>, value: &Value<'a>) -> Option<Self> {
+        Self::read_as(reader, value, &|text| text)
+    }
+
+    /// Reads patterns, each in the form that `spelled` gives it.
+    fn read_as<'a>(reader: &mut Reader<'a>, value: &Value<'a>, spelled: &dyn Fn(String) -> String) -> Option<Self> {
         let (mut set, mut texts) = (GlobSetBuilder::new(), Vec::new());
         for item in reader.array(value)? {
-            let text = reader.string(item)?;
+            let text = spelled(reader.string(item)?);
             if text.is_empty() {
                 reader.mistake(item.span(), "an empty pattern matches nothing".to_owned());
                 return None;
@@ -174,7 +198,11 @@ impl Matcher {
     ) -> Option<Self> {
         let [license, package, attribute, output, provenance, file, finding] = Self::FIELDS.map(|name| {
             let value = fields.get(name).copied()?;
-            Some(if name == "license" { Patterns::read_licenses(reader, value) } else { Patterns::read(reader, value) })
+            Some(match name {
+                "license" => Patterns::read_licenses(reader, value),
+                "attribute" => Patterns::read_as(reader, value, &attribute_pattern),
+                _ => Patterns::read(reader, value),
+            })
         });
         let given = [&license, &package, &attribute, &output, &provenance, &file, &finding];
         if given.iter().all(|field| field.is_none()) {
@@ -277,6 +305,11 @@ fn is_everything(pattern: &str) -> bool {
     ["narthex-probe-1.0", "00.1", "Zz.9_q", "q+-="].iter().all(|text| glob_matches(pattern, text))
 }
 
+/// Whether a pattern of package names is about a package, with its version or without.
+pub fn names_package(pattern: &str, package: &str) -> bool {
+    glob_matches(pattern, package) || glob_matches(pattern, bare_name(package))
+}
+
 pub(crate) fn glob_matches(pattern: &str, text: &str) -> bool {
     Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(text))
 }
@@ -284,4 +317,30 @@ pub(crate) fn glob_matches(pattern: &str, text: &str) -> bool {
 /// Whether patterns match a place: the file's path, or the innermost name in an archive.
 fn is_place(patterns: &Patterns, place: &Place) -> bool {
     patterns.is_match(&place.file) || place.members.iter().any(|member| patterns.is_match(member))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_matched_in_one_spelling() {
+        let check = |pattern: &str, attr: &[&str], expected: bool| {
+            let attr = AttrPath::new(attr.iter().map(|name| (*name).to_owned()).collect()).to_string();
+            assert_eq!(glob_matches(&attribute_pattern(pattern.to_owned()), &attr), expected, "{pattern} and {attr}");
+        };
+        check("a.b", &["a", "b"], true);
+        check("a.\"b\"", &["a", "b"], true);
+        check("a.\"b.c\"", &["a", "b.c"], true);
+        check("a.b.c", &["a", "b.c"], false);
+        check("a.libstdc++", &["a", "libstdc++"], true);
+        check("a.if", &["a", "if"], true);
+        check("a.\"x*\"", &["a", "x*"], true);
+        check("a.\"x*\"", &["a", "xyz"], false);
+        check("a.\"[x]{y}\"", &["a", "[x]{y}"], true);
+        check("a.\"q\\\"\\\\\"", &["a", "q\"\\"], true);
+        check("a.\"\\${x}\"", &["a", "${x}"], true);
+        check("a.*", &["a", "b"], true);
+        check("a.1pass*", &["a", "1password"], true);
+    }
 }

@@ -261,7 +261,7 @@ fn not_listed(evidence: &[Evidence], terms: &Terms) -> String {
     };
     let more = match evidence.len() {
         0 | 1 => String::new(),
-        n => format!(", nor {} more files", n - 1),
+        n => format!(", nor {}", counted(n as u64 - 1, "more file")),
     };
     format!("the {} does not list {place}{what}{more}", terms.title())
 }

@@ -3,7 +3,7 @@
 //! The file is `NARTHEXC`, a version (u32), the length of the body (u64), the BLAKE3 of the body, and
 //! the body; integers are little-endian. The body begins with the ends of its parts (u64 each, in the
 //! order of [`Part`]); each part but the first two is a table of rows of one width, sorted by their
-//! first column. Numbers inside rows are checked where they are used: a right checksum says who wrote
+//! first column. A file of the format before has fewer parts. Numbers inside rows are checked where they are used: a right checksum says who wrote
 //! a file, not that it is sound.
 
 use super::{CorpusError, Material};
@@ -15,7 +15,11 @@ use std::ops::Range;
 
 const MAGIC: &[u8; 8] = b"NARTHEXC";
 /// The format of the file.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
+/// The format before it, which ended with [`Part::Free`]. It is read with the later parts empty, and as if nothing
+/// had been learned: the same material has more to give now.
+const BEFORE: u32 = 3;
+const PARTS_BEFORE: usize = Part::Free as usize + 1;
 const HEADER: usize = 8 + 4 + 8 + 32;
 
 /// The parts of the body.
@@ -46,12 +50,18 @@ pub(crate) enum Part {
     Products,
     /// What free software has as well: hash.
     Free,
+    /// Passages of texts: hash, original (u32).
+    Passages,
+    /// Originals that a vendor or the operator delivered, and that nobody's build made: original (u32).
+    Delivered,
+    /// Chunks of files: hash, original (u32).
+    Chunks,
 }
 
-const PARTS: usize = Part::Free as usize + 1;
+const PARTS: usize = Part::Chunks as usize + 1;
 
 /// Width of a row in bytes, for the parts that are tables.
-const WIDTHS: [usize; PARTS] = [1, 1, 28, 20, 12, 24, 12, 12, 12, 12, 12, 8];
+const WIDTHS: [usize; PARTS] = [1, 1, 28, 20, 12, 24, 12, 12, 12, 12, 12, 8, 12, 4, 12];
 
 /// A file of restricted material, or the archive that members are from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -175,13 +185,18 @@ impl Layer {
         (self.meta.originals.len() > print.original as usize).then_some(print)
     }
 
-    /// The row of a whole file.
-    pub(crate) fn find_file(&self, hash: u128, size: u64) -> Option<u32> {
+    /// The rows of a whole file: one for each who has it.
+    pub(crate) fn find_files(&self, hash: u128, size: u64) -> impl Iterator<Item = u32> {
         let table = self.table(Part::Files);
-        let key = |row: &[u8]| u128::from(u64_at(row, 0)) << 64 | u128::from(u64_at(row, 8));
-        let row = table.partition(|row| key(row) < hash);
-        (row < table.len() && key(table.row(row)) == hash && u64_at(table.row(row), 16) == size).then_some(row as u32)
+        let first = table.partition(|row| file_hash(row) < hash);
+        let same = (first..table.len()).take_while(move |row| file_hash(table.row(*row)) == hash);
+        same.filter(move |row| u64_at(table.row(*row), 16) == size).map(|row| row as u32)
     }
+}
+
+/// The hash of a whole file, from its row.
+pub(crate) fn file_hash(row: &[u8]) -> u128 {
+    u128::from(u64_at(row, 0)) << 64 | u128::from(u64_at(row, 8))
 }
 
 fn function_row(row: &[u8]) -> FunctionRow {
@@ -199,19 +214,21 @@ fn open(bytes: &[u8]) -> Result<([Range<usize>; PARTS], Meta), CorpusError> {
         return Err(CorpusError::NotACorpus);
     }
     let found = u32_at(bytes, 8);
-    if found != VERSION {
-        return Err(CorpusError::Version { found });
-    }
+    let count = match found {
+        VERSION => PARTS,
+        BEFORE => PARTS_BEFORE,
+        _ => return Err(CorpusError::Version { found }),
+    };
     let body = &bytes[HEADER..];
     if u64_at(bytes, 12) != body.len() as u64 || blake3::hash(body).as_bytes() != &bytes[20..HEADER] {
         return Err(CorpusError::Checksum);
     }
-    if body.len() < PARTS * 8 {
+    if body.len() < count * 8 {
         return Err(CorpusError::Content);
     }
     let mut parts: [Range<usize>; PARTS] = std::array::from_fn(|_| 0..0);
-    let mut start = HEADER + PARTS * 8;
-    for (number, part) in parts.iter_mut().enumerate() {
+    let mut start = HEADER + count * 8;
+    for (number, part) in parts.iter_mut().enumerate().take(count) {
         let end = usize::try_from(u64_at(body, number * 8)).ok().and_then(|end| end.checked_add(HEADER));
         let end =
             end.filter(|end| *end >= start && *end <= bytes.len() && (*end - start).is_multiple_of(WIDTHS[number]));
@@ -219,7 +236,10 @@ fn open(bytes: &[u8]) -> Result<([Range<usize>; PARTS], Meta), CorpusError> {
         *part = start..end;
         start = end;
     }
-    let meta: Meta = postcard::from_bytes(&bytes[parts[0].clone()]).map_err(|_| CorpusError::Content)?;
+    let mut meta: Meta = postcard::from_bytes(&bytes[parts[0].clone()]).map_err(|_| CorpusError::Content)?;
+    if found == BEFORE {
+        meta.learned.clear();
+    }
     let sound = meta.originals.iter().all(|o| (o.material as usize) < meta.materials.len())
         && meta.members.iter().all(|m| (m.original as usize) < meta.originals.len());
     if !sound {

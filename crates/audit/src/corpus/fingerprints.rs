@@ -1,7 +1,7 @@
 //! Fingerprints in memory, to be added to and written.
 
-use super::file::{FilePrint, Layer, Member, Meta, Original, Part, put_varint, u32_at, u64_at, write};
-use super::{Corpus, Material};
+use super::file::{FilePrint, Layer, Member, Meta, Original, Part, file_hash, put_varint, u32_at, u64_at, write};
+use super::{Corpus, Material, base_name};
 use crate::prints::{Kind, SectionPrint, hash64};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -25,14 +25,15 @@ pub(crate) struct FunctionPrint {
 #[derive(Clone, Debug, Default)]
 pub struct Fingerprints {
     pub(crate) meta: Meta,
-    pub(crate) files: BTreeMap<u128, FilePrint>,
+    /// One print for each owner of the same bytes.
+    pub(crate) files: BTreeMap<u128, Vec<FilePrint>>,
     pub(crate) functions: Vec<FunctionPrint>,
     /// Hash of a function → its place in `functions`.
     pub(crate) numbers: HashMap<u64, u32>,
     /// Original → its place in `meta`.
     original_numbers: HashMap<Original, u32>,
-    /// Hash of a distinctive section → the files that have it.
-    pub(crate) by_section: HashMap<u64, Vec<u128>>,
+    /// Hash of a distinctive section → the originals that have it.
+    by_section: HashMap<u64, BTreeSet<u32>>,
     /// Columns of two: hash and original.
     pub(crate) entries: BTreeSet<(u64, u32)>,
     pub(crate) kernels: BTreeSet<(u64, u32)>,
@@ -40,6 +41,10 @@ pub struct Fingerprints {
     pub(crate) strings: BTreeSet<(u64, u32)>,
     pub(crate) products: BTreeSet<(u64, u32)>,
     pub(crate) free: BTreeSet<u64>,
+    pub(crate) passages: BTreeSet<(u64, u32)>,
+    /// Originals that were delivered, and that nobody's build made.
+    pub(crate) delivered: BTreeSet<u32>,
+    pub(crate) chunks: BTreeSet<(u64, u32)>,
 }
 
 impl Fingerprints {
@@ -50,7 +55,7 @@ impl Fingerprints {
         prints.original_numbers = originals.map(|(number, original)| (original.clone(), number as u32)).collect();
         for (row, bytes) in layer.table(Part::Files).rows().enumerate() {
             if let Some(file) = layer.file(row as u32) {
-                prints.add_file(u128::from(u64_at(bytes, 0)) << 64 | u128::from(u64_at(bytes, 8)), file);
+                prints.add_file(file_hash(bytes), file);
             }
         }
         let members = prints.meta.members.len() as u32;
@@ -76,7 +81,11 @@ impl Fingerprints {
         prints.interface = pairs(Part::Interface);
         prints.strings = pairs(Part::Strings);
         prints.products = pairs(Part::Products);
+        prints.chunks = pairs(Part::Chunks);
         prints.free = layer.table(Part::Free).rows().map(|row| u64_at(row, 0)).collect();
+        prints.passages = pairs(Part::Passages);
+        let delivered = layer.table(Part::Delivered).rows().map(|row| u32_at(row, 0));
+        prints.delivered = delivered.filter(|original| (*original as usize) < layer.meta.originals.len()).collect();
         prints
     }
 
@@ -92,7 +101,8 @@ impl Fingerprints {
         }
 
         let (mut details, mut files, mut sections, mut heads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (row, (hash, file)) in self.files.iter().enumerate() {
+        let every = self.files.iter().flat_map(|(hash, owners)| owners.iter().map(move |file| (hash, file)));
+        for (row, (hash, file)) in every.enumerate() {
             files.extend_from_slice(&((hash >> 64) as u64).to_le_bytes());
             files.extend_from_slice(&(*hash as u64).to_le_bytes());
             files.extend_from_slice(&file.size.to_le_bytes());
@@ -138,6 +148,9 @@ impl Fingerprints {
             pairs(&self.strings),
             pairs(&self.products),
             free,
+            pairs(&self.passages),
+            self.delivered.iter().flat_map(|original| original.to_le_bytes()).collect(),
+            pairs(&self.chunks),
         ];
         write(&meta, details, tables)
     }
@@ -150,6 +163,21 @@ impl Fingerprints {
     /// Whether material with this hash was learned before.
     pub fn has_learned(&self, hash: &str) -> bool {
         self.meta.learned.contains(hash)
+    }
+
+    /// Says that material with this hash was learned, which is there already.
+    pub fn mark_learned(&mut self, hash: &str) {
+        self.meta.learned.insert(hash.to_owned());
+    }
+
+    /// The hashes of all that was learned.
+    pub fn learned(&self) -> impl Iterator<Item = &str> {
+        self.meta.learned.iter().map(String::as_str)
+    }
+
+    /// All material.
+    pub fn materials(&self) -> impl Iterator<Item = &Material> {
+        self.meta.materials.iter()
     }
 
     /// Adds licenses that a package is declared under now to those that it was learned under; says whether
@@ -268,7 +296,7 @@ impl Fingerprints {
                 }))
             })
             .collect();
-        for (hash, file) in &other.files {
+        for (hash, file) in other.files.iter().flat_map(|(hash, owners)| owners.iter().map(move |file| (hash, file))) {
             if let Some(original) = originals[file.original as usize] {
                 self.add_file(*hash, FilePrint { original, ..file.clone() });
             }
@@ -292,20 +320,43 @@ impl Fingerprints {
         self.interface.extend(moved(&other.interface));
         self.strings.extend(moved(&other.strings));
         self.products.extend(moved(&other.products));
+        self.passages.extend(moved(&other.passages));
+        self.delivered.extend(other.delivered.iter().filter_map(|original| originals[*original as usize]));
+        self.chunks.extend(moved(&other.chunks));
     }
 
-    /// Adds a whole file, unless it is known.
+    /// Adds a whole file, unless its owner has it already.
     pub(crate) fn add_file(&mut self, hash: u128, file: FilePrint) {
-        let std::collections::btree_map::Entry::Vacant(place) = self.files.entry(hash) else { return };
-        for section in file.sections.iter().filter(|section| section.is_distinctive()) {
-            self.by_section.entry(section.hash).or_default().push(hash);
+        let known = self.files.get(&hash).into_iter().flatten();
+        if known.into_iter().any(|known| self.is_one_owner(known.original, file.original)) {
+            return;
         }
-        place.insert(file);
+        for section in file.sections.iter().filter(|section| section.is_distinctive()) {
+            self.by_section.entry(section.hash).or_default().insert(file.original);
+        }
+        self.files.entry(hash).or_default().push(file);
     }
 
-    /// Whether a file has distinctive bytes of one that is known.
-    pub(crate) fn is_variant(&self, sections: &[SectionPrint]) -> bool {
-        sections.iter().any(|section| section.is_distinctive() && self.by_section.contains_key(&section.hash))
+    /// Whether two originals are one and the same to whoever judges: the package without its version, its licenses,
+    /// and the name of the file.
+    fn is_one_owner(&self, one: u32, other: u32) -> bool {
+        let named = |number: u32| {
+            let original = &self.meta.originals[number as usize];
+            let material = &self.meta.materials[original.material as usize];
+            (&material.name, &material.licenses, base_name(&original.file))
+        };
+        one == other || named(one) == named(other)
+    }
+
+    /// The originals that have these bytes.
+    pub(crate) fn owners(&self, hash: u128) -> impl Iterator<Item = u32> {
+        self.files.get(&hash).into_iter().flatten().map(|file| file.original)
+    }
+
+    /// The originals with which a file has distinctive bytes in common.
+    pub(crate) fn variants(&self, sections: &[SectionPrint]) -> BTreeSet<u32> {
+        let distinctive = sections.iter().filter(|section| section.is_distinctive());
+        distinctive.filter_map(|section| self.by_section.get(&section.hash)).flatten().copied().collect()
     }
 
     /// Takes out what free software has as well.
@@ -314,7 +365,8 @@ impl Fingerprints {
         self.functions.retain(|function| !gone(&function.hash));
         let numbers = self.functions.iter().enumerate();
         self.numbers = numbers.map(|(number, function)| (function.hash, number as u32)).collect();
-        for set in [&mut self.entries, &mut self.kernels, &mut self.interface, &mut self.strings, &mut self.products] {
+        let sets = [&mut self.entries, &mut self.kernels, &mut self.interface, &mut self.strings, &mut self.products];
+        for set in sets.into_iter().chain([&mut self.passages, &mut self.chunks]) {
             set.retain(|(hash, _)| !gone(hash));
         }
         self.files.retain(|hash, _| !gone(&file_key(*hash)));

@@ -4,14 +4,18 @@ use super::file::{FilePrint, FunctionRow, Layer, Part, u32_at, u64_at};
 use super::{Material, Origin, file_key, read_details};
 use crate::anchor::{AnchorIndex, Filter};
 use crate::links::filter_of;
+use crate::passages;
 use crate::prints::SectionPrint;
-use crate::strings::Families;
-use std::collections::{BTreeMap, HashSet};
+use crate::strings::{Families, family};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::OnceLock;
 
 /// Fingerprints of restricted material, ready for a scan.
 #[derive(Debug, Default)]
 pub struct Corpus {
     layers: Vec<Layer>,
+    /// How many of the first layers were learned here; for each of them, the voice of each material.
+    learned: Vec<Vec<u32>>,
     /// The number of each layer's first function; and of all functions at the end.
     first_function: Vec<u32>,
     pub(crate) anchors: AnchorIndex,
@@ -19,9 +23,15 @@ pub struct Corpus {
     pub(crate) entries: Filter,
     pub(crate) kernels: Filter,
     pub(crate) interface: Filter,
+    pub(crate) passages: Filter,
+    pub(crate) chunks: Filter,
+    /// How many chunks of an original are known.
+    chunk_counts: HashMap<OriginalRef, u32>,
     free: HashSet<u64>,
     file_sizes: HashSet<u64>,
     section_sizes: HashSet<u64>,
+    /// Functions by their hash.
+    numbers: OnceLock<HashMap<u64, Vec<u32>>>,
 }
 
 /// An original of one of the layers.
@@ -29,6 +39,15 @@ pub struct Corpus {
 pub(crate) struct OriginalRef {
     pub(crate) layer: u32,
     pub(crate) original: u32,
+}
+
+/// Who says whose something is. Each is asked by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Voice {
+    /// A package that was learned here, by its layer and the first of its materials.
+    Learned(u32, u32),
+    /// What ships, and what a corpus without layers of its own holds.
+    Shipped,
 }
 
 /// A whole file of one of the layers.
@@ -54,8 +73,24 @@ pub struct Listed {
 }
 
 impl Corpus {
-    /// Makes the index over some layers. Where two know the same, the first one speaks.
+    /// Makes the index over some layers that were all chosen with care.
     pub fn new(layers: Vec<Layer>) -> Self {
+        Self::layered(Vec::new(), layers)
+    }
+
+    /// Makes the index over what was learned here and over what ships.
+    pub fn layered(learned: Vec<Layer>, shipped: Vec<Layer>) -> Self {
+        let voices = learned.iter().map(|layer| {
+            let materials = &layer.meta.materials;
+            let same = |one: &Material| {
+                let first =
+                    materials.iter().position(|other| (&other.name, &other.licenses) == (&one.name, &one.licenses));
+                first.unwrap_or_default() as u32
+            };
+            materials.iter().map(same).collect()
+        });
+        let voices: Vec<Vec<u32>> = voices.collect();
+        let layers: Vec<Layer> = learned.into_iter().chain(shipped).collect();
         let free: HashSet<u64> =
             layers.iter().flat_map(|layer| layer.table(Part::Free).rows().map(|row| u64_at(row, 0))).collect();
         let mut first_function = vec![0];
@@ -74,19 +109,31 @@ impl Corpus {
             layers.iter().flat_map(|layer| layer.table(part).rows().map(move |row| u64_at(row, at))).collect()
         };
         let (file_sizes, section_sizes) = (column(Part::Files, 16), column(Part::Sections, 8));
-        let families = Families::new(&layers, &free);
-        let [entries, kernels, interface] =
-            [Part::Entries, Part::Kernels, Part::Interface].map(|part| filter_of(&layers, part));
+        let families = Families::new(&layers, voices.len(), &free);
+        let [entries, kernels, interface, chunks] =
+            [Part::Entries, Part::Kernels, Part::Interface, Part::Chunks].map(|part| filter_of(&layers, part));
+        let mut chunk_counts = HashMap::new();
+        for (layer, number) in layers.iter().zip(0..) {
+            for row in layer.table(Part::Chunks).rows().filter(|row| !free.contains(&u64_at(row, 0))) {
+                *chunk_counts.entry(OriginalRef { layer: number, original: u32_at(row, 8) }).or_default() += 1;
+            }
+        }
+        let passages = passages::filter_of(&layers);
         Self {
+            learned: voices,
+            passages,
             anchors: AnchorIndex::new(anchors),
             families,
             entries,
             kernels,
             interface,
+            chunks,
+            chunk_counts,
             first_function,
             free,
             file_sizes,
             section_sizes,
+            numbers: OnceLock::new(),
             layers,
         }
     }
@@ -100,7 +147,7 @@ impl Corpus {
         hasher.finalize().to_hex()[..32].to_owned()
     }
 
-    /// The layers, the first of which speaks first.
+    /// The layers: those that were learned here, then those that ship.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
     }
@@ -171,15 +218,55 @@ impl Corpus {
         self.section_sizes.contains(&size)
     }
 
-    /// A whole file by its hash.
-    pub(crate) fn file(&self, hash: u128, size: u64) -> Option<FileRef> {
+    /// The whole files with a hash, of all that have it.
+    pub(crate) fn files(&self, hash: u128, size: u64) -> Vec<FileRef> {
         if self.is_free(file_key(hash)) {
-            return None;
+            return Vec::new();
         }
-        self.layers.iter().enumerate().find_map(|(number, layer)| {
-            let print = layer.file(layer.find_file(hash, size)?)?;
-            Some(FileRef { layer: number as u32, print })
-        })
+        let numbered = self.layers.iter().enumerate();
+        let rows = numbered.flat_map(|(number, layer)| {
+            let file = move |row| Some(FileRef { layer: number as u32, print: layer.file(row)? });
+            layer.find_files(hash, size).filter_map(file)
+        });
+        rows.collect()
+    }
+
+    /// Who has some files. Several releases of one package are one owner, and so are packages that ship under the same
+    /// license: the first of them is named.
+    pub(crate) fn owners_of(&self, files: impl IntoIterator<Item = FileRef>) -> Vec<(FileRef, Origin)> {
+        let mut owners: Vec<(FileRef, Origin)> = Vec::new();
+        for file in files {
+            let Some(origin) = self.origin_of_file(&file) else { continue };
+            let known = owners.iter().any(|(other, known)| {
+                let both_ship = [&file, other].iter().all(|one| self.is_shipped(one.layer));
+                let licenses = both_ship && known.material.licenses == origin.material.licenses;
+                known.is_owner_of(&origin) || licenses && known.file_name() == origin.file_name()
+            });
+            if !known {
+                owners.push((file, origin));
+            }
+        }
+        owners
+    }
+
+    /// Whether a file was delivered as it is, and nobody's build made it.
+    pub(crate) fn is_delivered(&self, file: &FileRef) -> bool {
+        let delivered = self.layers[file.layer as usize].table(Part::Delivered);
+        delivered.rows().any(|row| u32_at(row, 0) == file.print.original)
+    }
+
+    /// Whether a layer ships; else it was learned here.
+    pub(crate) fn is_shipped(&self, layer: u32) -> bool {
+        layer as usize >= self.learned.len()
+    }
+
+    /// Who says whose an original is.
+    pub(crate) fn voice(&self, original: OriginalRef) -> Voice {
+        let Some(voices) = self.learned.get(original.layer as usize) else { return Voice::Shipped };
+        let meta = &self.layers[original.layer as usize].meta;
+        let known =
+            meta.originals.get(original.original as usize).and_then(|known| voices.get(known.material as usize));
+        Voice::Learned(original.layer, known.copied().unwrap_or(u32::MAX))
     }
 
     /// Files that begin with the bytes that have this hash.
@@ -187,9 +274,9 @@ impl Corpus {
         self.files_in(Part::Heads, head, 8)
     }
 
-    /// The original that shares the most bytes in distinctive sections, if any shares one. What the sections
-    /// are called in the copy does not matter.
-    pub(crate) fn closest(&self, sections: &[SectionPrint]) -> Option<FileRef> {
+    /// The originals that share the most bytes in distinctive sections, one of each voice; the one that shares the most
+    /// of all comes first. What the sections are called in the copy does not matter.
+    pub(crate) fn closest(&self, sections: &[SectionPrint]) -> Vec<FileRef> {
         let mut shared: BTreeMap<(u32, u32), u64> = BTreeMap::new();
         for section in sections {
             for (number, layer) in self.layers.iter().enumerate() {
@@ -200,9 +287,16 @@ impl Corpus {
                 }
             }
         }
-        let best = shared.into_iter().max_by_key(|(at, bytes)| (*bytes, std::cmp::Reverse(*at)))?;
-        let (layer, row) = best.0;
-        Some(FileRef { layer, print: self.layers[layer as usize].file(row)? })
+        let mut sharing: Vec<((u32, u32), u64)> = shared.into_iter().collect();
+        sharing.sort_by_key(|(at, bytes)| (std::cmp::Reverse(*bytes), *at));
+        let (mut heard, mut closest) = (BTreeSet::new(), Vec::new());
+        for ((layer, row), _) in sharing {
+            let Some(print) = self.layers[layer as usize].file(row) else { continue };
+            if heard.insert(self.voice(OriginalRef { layer, original: print.original })) {
+                closest.push(FileRef { layer, print });
+            }
+        }
+        closest
     }
 
     fn files_in(&self, part: Part, hash: u64, at: usize) -> impl Iterator<Item = FileRef> {
@@ -212,12 +306,38 @@ impl Corpus {
         })
     }
 
+    /// How many of the passages of an original are looked for.
+    pub(crate) fn passages_of(&self, original: OriginalRef) -> usize {
+        let rows = self.layers[original.layer as usize].table(Part::Passages).rows();
+        rows.filter(|row| u32_at(row, 8) == original.original && !self.is_free(u64_at(row, 0))).count()
+    }
+
     /// The originals that a hash stands beside in a table of pairs.
     pub(crate) fn originals(&self, part: Part, hash: u64) -> impl Iterator<Item = OriginalRef> {
         self.layers.iter().enumerate().flat_map(move |(number, layer)| {
             let rows = layer.table(part).find(hash);
             rows.map(move |row| OriginalRef { layer: number as u32, original: u32_at(row, 8) })
         })
+    }
+
+    /// How many chunks of an original are known.
+    pub(crate) fn chunks_of(&self, original: OriginalRef) -> u32 {
+        self.chunk_counts.get(&original).copied().unwrap_or(0)
+    }
+
+    /// Whether the material of an original has a library of this name, see [`crate::strings::family`].
+    pub(crate) fn is_library_of(&self, original: OriginalRef, name: &str) -> bool {
+        let Some(meta) = self.layers.get(original.layer as usize).map(|layer| &layer.meta) else { return false };
+        let Some(known) = meta.originals.get(original.original as usize) else { return false };
+        let library = |file: &str| [".so", ".a", ".lib", ".dll"].iter().any(|end| file.contains(end));
+        let of_material = meta.originals.iter().filter(|other| other.material == known.material);
+        of_material.filter(|other| library(&other.file)).any(|other| family(&other.file) == name)
+    }
+
+    /// How many rows of a table of pairs stand beside an original.
+    pub(crate) fn count_of(&self, part: Part, original: OriginalRef) -> usize {
+        let Some(layer) = self.layers.get(original.layer as usize) else { return 0 };
+        layer.table(part).rows().filter(|row| u32_at(row, 8) == original.original).count()
     }
 
     fn layer_of(&self, function: u32) -> (u32, &Layer, u32) {
@@ -242,6 +362,20 @@ impl Corpus {
         let mut owners = read_details(layer, function.details).1;
         owners.retain(|owner| (*owner as usize) < layer.meta.members.len());
         (number, owners)
+    }
+
+    /// The numbers of functions with this hash, one for each layer that has it. Only learning asks for them.
+    pub(crate) fn functions_with(&self, hash: u64) -> &[u32] {
+        let numbers = self.numbers.get_or_init(|| {
+            let mut numbers: HashMap<u64, Vec<u32>> = HashMap::new();
+            for (layer, first) in self.layers.iter().zip(&self.first_function) {
+                for (function, number) in layer.functions().zip(*first..) {
+                    numbers.entry(function.hash).or_default().push(number);
+                }
+            }
+            numbers
+        });
+        numbers.get(&hash).map_or(&[], Vec::as_slice)
     }
 
     /// A member of an archive: its archive, its name, and how many functions it has.

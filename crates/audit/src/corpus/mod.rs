@@ -3,7 +3,11 @@
 //! A corpus is made of layers, each a corpus file: what this machine learned, what ships with the
 //! program, what somebody imported. [`Fingerprints`] is the form in which a layer grows, `file` the
 //! form in which it lies on disk and in memory, and [`Corpus`] the index over all layers that a scan
-//! asks. Where two layers know the same, the first one speaks.
+//! asks.
+//!
+//! Where several know the same, all of them are heard. What ships was chosen with care and speaks with
+//! one [`Voice`]; each material that was learned here speaks with one of its own, since a package set can
+//! call anything its own. No voice silences another one.
 
 mod file;
 mod fingerprints;
@@ -15,8 +19,8 @@ pub use file::Layer;
 pub(crate) use file::{FilePrint, FunctionRow, Part, sign, u32_at, u64_at};
 pub use fingerprints::Fingerprints;
 pub(crate) use fingerprints::{FunctionPrint, file_key, read_details};
-pub(crate) use index::OriginalRef;
 pub use index::{Corpus, Listed};
+pub(crate) use index::{FileRef, OriginalRef, Voice};
 
 /// Where restricted material comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,8 +67,20 @@ pub struct Origin {
 impl Origin {
     /// The file's name without its folders.
     pub fn file_name(&self) -> &str {
-        self.file.rsplit('/').next().unwrap_or(&self.file)
+        base_name(&self.file)
     }
+
+    /// Whether it is one and the same to whoever judges: the package without its version, its licenses, and the name
+    /// of the file.
+    pub(crate) fn is_owner_of(&self, other: &Self) -> bool {
+        let named = |one: &Self| (one.material.name.clone(), one.material.licenses.clone());
+        named(self) == named(other) && self.file_name() == other.file_name()
+    }
+}
+
+/// A file's name without its folders.
+pub(crate) fn base_name(file: &str) -> &str {
+    file.rsplit('/').next().unwrap_or(file)
 }
 
 /// Why a corpus file cannot be used.

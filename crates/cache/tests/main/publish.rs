@@ -35,7 +35,8 @@ fn decision(path: &StorePath, nar_hash: NarHash, license: &str) -> Decision {
             nar_hash,
             provenance: Provenance::Output(Some(&facts)),
             report: Some(&report),
-            earlier: &[],
+            lost: None,
+            read_withheld: false,
         },
         &rules,
     )
@@ -283,6 +284,37 @@ async fn the_catalog_gives_back_what_was_put() {
     assert_eq!(cache.catalog().get(&path("b")).await.unwrap(), None);
 }
 
+/// A closed catalog may be removed, or replaced by another one: no connection ends later and removes its files.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_closed_holds_nothing_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("catalog.sqlite");
+    let held = || {
+        let links =
+            std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+        links.filter(|file| file.starts_with(dir.path())).count()
+    };
+    for round in 0..20 {
+        let catalog = Catalog::open(&at).await.unwrap();
+        // Connections that are on their way back when it closes, and one of a question that nobody waits for.
+        let asked: Vec<_> = (0..8)
+            .map(|_| {
+                let catalog = catalog.clone();
+                tokio::spawn(async move { catalog.all().await.map(|_| ()) })
+            })
+            .collect();
+        let (one, two) = (path("a"), path("c"));
+        let _ = tokio::join!(catalog.get(&one), catalog.get(&two));
+        catalog.close().await;
+        assert_eq!(held(), 0, "round {round}");
+        for asked in asked {
+            // Asked too late is an error of its own.
+            let _ = asked.await.unwrap();
+        }
+        assert_eq!(held(), 0, "round {round}");
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_is_no_catalog_is_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -336,4 +368,31 @@ async fn sizes_and_times_are_remembered() {
     assert_eq!(times, [(path("a.drv").to_basename(), "a".to_owned(), 9)]);
     sqlx::query("DROP TABLE builds").execute(&pool(dir.path()).await).await.unwrap();
     read().await.builds(|_, _, _| panic!("there are none")).await.unwrap();
+}
+
+/// Of a path that is itself a file, what scanners say may go by its name: another path with the same bytes and another name has a
+/// report of its own. All other paths share theirs.
+#[tokio::test]
+async fn reports_of_files_are_kept_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::open(dir.path()).unwrap();
+    let cache = Cache::open(&state).await.unwrap();
+    let (_, hash) = nar_of("bytes");
+    let catalog = cache.catalog();
+    catalog.put_audit(hash, "plain.bin", "corpus", 1, "of plain.bin").await.unwrap();
+    let found = async |name: &str| catalog.audit(hash, name, "corpus", 1).await.unwrap();
+    assert_eq!(found("plain.bin").await.as_deref(), Some("of plain.bin"));
+    assert_eq!(found("libcuda.so.1").await, None);
+    catalog.put_audit(hash, "libcuda.so.1", "corpus", 1, "of libcuda").await.unwrap();
+    assert_eq!(found("plain.bin").await.as_deref(), Some("of plain.bin"));
+    assert_eq!(found("libcuda.so.1").await.as_deref(), Some("of libcuda"));
+    // What was published under a name counts as audited by the report of that name alone.
+    for name in ["plain.bin", "other.bin"] {
+        catalog.put(&record(&decision(&path(name), hash, "mit"))).await.unwrap();
+    }
+    let before = async || catalog.published_before("corpus", 1, &[]).await.unwrap();
+    let names: Vec<String> = before().await.iter().map(|record| record.path.name().to_owned()).collect();
+    assert_eq!(names, ["other.bin"]);
+    catalog.put_audit(hash, "", "corpus", 1, "of a folder").await.unwrap();
+    assert!(before().await.is_empty());
 }

@@ -1,16 +1,22 @@
 //! `narthex policy decide`: an answer into a policy's file, which is whole at every moment.
 
+use super::Common;
 use crate::cli::{AnswerArg, DecideArgs};
 use crate::error::CommandError;
 use crate::render;
 use crate::settings;
-use narthex_policy::{EditError, Entry, NewAnswer, answer, shipped};
+use narthex_cache::Catalog;
+use narthex_closure::StorePath;
+use narthex_farm::{Recognized, recognize};
+use narthex_license::Class;
+use narthex_policy::{EditError, Entry, NewAnswer, Policy, Provenance, Rules, answer, names_package, shipped};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-pub(crate) fn run(args: &DecideArgs) -> Result<ExitCode, CommandError> {
+pub(crate) async fn run(common: &Common, args: &DecideArgs) -> Result<ExitCode, CommandError> {
     let file = &args.policy;
     if shipped::POLICIES.iter().any(|(name, _)| file.as_os_str() == *name) {
         let name = file.display();
@@ -26,7 +32,7 @@ pub(crate) fn run(args: &DecideArgs) -> Result<ExitCode, CommandError> {
         _ => return Err(CommandError::usage("--replacement goes with --answer replaced only")),
     };
     let name = file.display().to_string();
-    let text = settings::policy_file(file)?;
+    let policy = settings::policy_file(file)?;
     let new = NewAnswer {
         packages: &args.packages,
         entry,
@@ -34,14 +40,66 @@ pub(crate) fn run(args: &DecideArgs) -> Result<ExitCode, CommandError> {
         responsible: &args.responsible,
         until: args.until,
     };
-    let edited = answer(&text, &new, settings::today()).map_err(|error| refused(&name, error))?;
-    replace(file, &text, &edited.text).map_err(|error| {
+    let edited = answer(&policy, &mut settings::extended, &new, settings::today());
+    let edited = edited.map_err(|error| refused(&name, error))?;
+    replace(file, &policy.text, &edited.text).map_err(|error| {
         CommandError::failed(format!("{name} cannot be written; it is as it was")).caused_by(&error)
     })?;
     render::out(&edited.entry);
     let beside = |entry| format!("{entry} speaks of some of these as well; where one withholds, that one holds");
     render::warnings(edited.beside.iter().map(beside).collect());
+    render::warnings(never_listed(common, args, &edited.text, &policy.called).await?);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Packages that `policy review` never lists, as far as the state knows: the entry says nothing then.
+async fn never_listed(
+    common: &Common,
+    args: &DecideArgs,
+    text: &str,
+    called: &str,
+) -> Result<Vec<String>, CommandError> {
+    let Some(state) = settings::state_if_any(common.state.as_deref()) else { return Ok(Vec::new()) };
+    let catalog = Catalog::open_read_only(&state.catalog()).await?;
+    let seen = catalog.first_seen().await?;
+    let names: BTreeMap<&str, &StorePath> =
+        seen.keys().map(|path| (path.name().trim_end_matches(".drv"), path)).collect();
+    // A state that knows nothing cannot tell.
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let policy = Policy::read(text, called, &mut settings::extended)
+        .map_err(|mistakes| settings::mistaken(called, &mistakes))?;
+    let rules = Rules::new(policy, Vec::new(), settings::today());
+    let mut said = Vec::new();
+    for package in &args.packages {
+        let mut known = names.iter().filter(|(name, _)| names_package(package, name)).peekable();
+        if known.peek().is_none() {
+            said.push(format!(
+                "no package that this state has seen is called {package}; is it spelled as `policy review` shows it?"
+            ));
+            continue;
+        }
+        let mut all_free = true;
+        for (_, path) in known {
+            let recognized = recognize(&catalog, path, &rules).await?;
+            let is_free = |one: Recognized| match one.provenance() {
+                Provenance::Output(facts) => matches!(rules.class(facts), Class::Free | Class::MadeFromFree),
+                Provenance::MadeFromFree => true,
+                _ => false,
+            };
+            all_free &= recognized.is_some_and(is_free);
+            if !all_free {
+                break;
+            }
+        }
+        if all_free {
+            said.push(format!(
+                "{package} is plainly free, so `policy review` never lists it, and the entry changes nothing"
+            ));
+        }
+    }
+    Ok(said)
 }
 
 fn refused(name: &str, error: EditError) -> CommandError {

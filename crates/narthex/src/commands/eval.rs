@@ -1,6 +1,6 @@
 //! `narthex eval`
 
-use super::Common;
+use super::{Common, set};
 use crate::cli::{EvalArgs, Evaluator, Format};
 use crate::error::{CommandError, Kind};
 use crate::render::{self, Progress};
@@ -29,6 +29,7 @@ pub(crate) async fn run(common: &Common, args: &EvalArgs) -> Result<ExitCode, Co
     let evaluation = nix.evaluate(&expression, &args.attrs, &options, &sink).await;
     progress.finish();
     let evaluation = evaluation?;
+    set::found(&expression, &evaluation.jobs, &evaluation.errors, &evaluation.not_searched)?;
     // Derivations that are named in a text only have no facts; they are there all the same.
     let jobs = evaluation.jobs.iter().map(|job| job.derivation.clone());
     let graph = read_graph(jobs).map_err(PackageSetError::from)?;

@@ -49,7 +49,7 @@ pub(crate) fn read(files: &[PathBuf]) -> Result<(Inventory, bool), CommandError>
         }
     }
     if wrong > SHOWN {
-        render::warning(&format!("… and {} more lines that cannot be used", wrong - SHOWN));
+        render::warning(&format!("… and {} that cannot be used", render::count(wrong - SHOWN, "more line")));
     }
     // What no line describes may have its file on this machine, and what that names as well.
     let undescribed = lines.undescribed();
@@ -101,7 +101,7 @@ fn understand(
         let piece = match piece {
             Ok(piece) => piece,
             Err(error) => {
-                complain(None, &format!("it ends after {number} lines, before it should: {error}"));
+                complain(None, &format!("it ends after {}, before it should: {error}", render::count(*number, "line")));
                 continue;
             }
         };

@@ -22,7 +22,11 @@ use std::process::ExitCode;
 
 /// Runs the command that was given.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
-    let common = Common { state: cli.state, options: cli.options };
+    let mut options = cli.options;
+    if cli.impure {
+        options.extend(["pure-eval".to_owned(), "false".to_owned()]);
+    }
+    let common = Common { state: cli.state, options };
     match cli.command {
         Command::Run(args) => run::run(&common, &args).await,
         Command::Plan(args) => plan::run(&common, &args).await,
@@ -30,7 +34,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Why(args) => why::run(&common, &args).await,
         Command::Report(args) => report::run(&common, &args).await,
         Command::Audit(args) => audit::run(&common, &args).await,
-        Command::Corpus(command) => corpus::run(&common, &command),
+        Command::Corpus(command) => corpus::run(&common, &command).await,
         Command::Policy(command) => policy::run(&common, &command).await,
         Command::Serve(args) => serve::run(&common, &args).await,
         Command::Realise(args) => realise::run(&common, &args).await,

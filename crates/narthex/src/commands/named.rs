@@ -5,7 +5,7 @@ use crate::cli::Named;
 use crate::error::CommandError;
 use crate::settings;
 use narthex_cache::Catalog;
-use narthex_closure::{StorePath, parse_store_path};
+use narthex_closure::{AttrPath, StorePath, parse_store_path};
 use narthex_nix::{EvalOptions, Expression, Nix, read_graph};
 use std::collections::HashSet;
 use std::path::Path;
@@ -51,22 +51,27 @@ async fn of_catalog(catalog: &Catalog, name: &str) -> Result<Vec<StorePath>, Com
         }
         Some(_) => return Ok(Vec::new()),
         // A file that is called as an attribute is named with its folder, `./result`.
-        None if name.contains(['/', '#']) => return Ok(Vec::new()),
-        None => match catalog.known_by_attr(name).await? {
-            Some(known) => (catalog.outputs_of(&known.derivation).await?, Some(known)),
-            None => (catalog.by_attr(name).await?, None),
-        },
+        None if is_elsewhere(name) => return Ok(Vec::new()),
+        None => {
+            let Ok(path) = name.parse::<AttrPath>() else { return Ok(Vec::new()) };
+            let attr = path.to_string();
+            let (records, known) = match catalog.known_by_attr(&attr).await? {
+                Some(known) => (catalog.outputs_of(&known.derivation).await?, Some(known)),
+                None => (catalog.by_attr(&attr).await?, None),
+            };
+            if let (true, None, Some((attr, output))) = (records.is_empty(), &known, path.split_last()) {
+                let known = catalog.known_by_attr(&attr.to_string()).await?;
+                return Ok(known.and_then(|mut known| known.outputs.remove(output)).into_iter().collect());
+            }
+            (records, known)
+        }
     };
-    if let (true, None, Some((attr, output))) = (records.is_empty(), &known, name.rsplit_once('.')) {
-        let known = catalog.known_by_attr(attr).await?;
-        return Ok(known.and_then(|mut known| known.outputs.remove(output)).into_iter().collect());
-    }
     let known = known.into_iter().flat_map(|known| known.outputs.into_values());
     Ok(once(records.into_iter().map(|record| record.path).chain(known).collect()))
 }
 
 async fn asked_of_nix(common: &Common, name: &str, attrs: &[String]) -> Result<Vec<StorePath>, CommandError> {
-    let alone = !name.contains(['/', '#']) && in_store(name).is_none() && !Path::new(name).exists();
+    let alone = !is_elsewhere(name) && in_store(name).is_none() && !Path::new(name).exists();
     if alone {
         return Err(CommandError::usage(format!("no job is called {name} in this state")).hint(
             "give an attribute as `narthex run` saw it, a path in /nix/store, a .drv file, FLAKE#ATTR, or a Nix file with -A ATTR",
@@ -99,6 +104,11 @@ async fn resolve(common: &Common, name: &str, attrs: &[String]) -> Result<Vec<St
     outputs(derivations(&nix, &expression, attrs).await?)
 }
 
+/// Whether a text is about a file or a flake, and not about an attribute alone. In quotes, an attribute may hold anything.
+fn is_elsewhere(name: &str) -> bool {
+    name.starts_with(['/', '.']) || (name.contains('#') && !name.contains('"'))
+}
+
 /// The store path that a text names or lies in.
 fn in_store(name: &str) -> Option<StorePath> {
     let base = name.strip_prefix("/nix/store/").map_or(name, |rest| rest.split('/').next().unwrap_or(rest));
@@ -110,6 +120,7 @@ async fn derivations(nix: &Nix, expression: &Expression, attrs: &[String]) -> Re
     if let Some(error) = evaluation.errors.first() {
         return Err(CommandError::failed(format!("{} does not evaluate: {}", error.attr, error.message)));
     }
+    super::set::found(expression, &evaluation.jobs, &evaluation.errors, &evaluation.not_searched)?;
     Ok(evaluation.jobs.into_iter().map(|job| job.derivation).collect())
 }
 

@@ -7,7 +7,7 @@ use crate::error::{CommandError, Kind};
 use crate::render;
 use crate::settings;
 use narthex_cache::Catalog;
-use narthex_closure::Node;
+use narthex_closure::{AttrPath, Node};
 use narthex_farm::{Inventory, Plan, PlanDiff, keep_facts};
 use narthex_policy::Rules;
 use std::process::ExitCode;
@@ -112,12 +112,15 @@ fn find(inventory: &Inventory, target: &str) -> Result<Vec<Node>, CommandError> 
         let jobs = inventory.jobs().iter().filter(move |(attr, _)| attr == name);
         jobs.map(|(_, node)| *node).collect::<Vec<_>>()
     };
-    let mut found: Vec<Node> = jobs(target).into_iter().chain(graph.makers(target)).collect();
-    if let (true, Some((attr, output))) = (found.is_empty(), target.rsplit_once('.')) {
+    // Attributes have one spelling, and a text that is no attribute path names none.
+    let path = target.parse::<AttrPath>().unwrap_or_else(|_| AttrPath::new(vec![target.to_owned()]));
+    let attr = path.to_string();
+    let mut found: Vec<Node> = jobs(&attr).into_iter().chain(graph.makers(target)).collect();
+    if let (true, Some((attr, output))) = (found.is_empty(), path.split_last()) {
         let has_output = |node: &Node| graph.outputs(*node).iter().any(|(name, _)| *name == output);
-        found = jobs(attr).into_iter().filter(has_output).collect();
+        found = jobs(&attr.to_string()).into_iter().filter(has_output).collect();
     }
-    if let Some(error) = inventory.errors().iter().find(|error| error.attr == target) {
+    if let Some(error) = inventory.errors().iter().find(|error| error.attr == attr) {
         return Err(CommandError::failed(format!("{target} did not evaluate: {}", error.message)));
     }
     if found.is_empty() {

@@ -16,7 +16,7 @@ pub(crate) async fn run(common: &Common, command: &PolicyCommand) -> Result<Exit
     match command {
         PolicyCommand::Check(args) => check(args),
         PolicyCommand::Review(args) => undecided(common, args).await,
-        PolicyCommand::Decide(args) => decide::run(args),
+        PolicyCommand::Decide(args) => decide::run(common, args).await,
         PolicyCommand::Show { name } => {
             render::out(settings::shipped_policy(name)?);
             Ok(ExitCode::SUCCESS)

@@ -1,14 +1,15 @@
 //! `narthex realise`
 
-use super::Common;
+use super::{Common, set};
 use crate::cli::RealiseArgs;
-use crate::error::{CommandError, Kind, hint_for_fetching};
+use crate::error::{CommandError, Kind};
+use crate::hints;
 use crate::render::{self, Progress};
 use crate::settings;
 use narthex_client::{CacheSource, Connections, Offer, Realised};
 use narthex_closure::{Derivation, Graph, StorePath};
 use narthex_farm::PackageSetError;
-use narthex_nix::{EvalOptions, Job, parse_attr_path, read_graph};
+use narthex_nix::{EvalOptions, Job, read_graph};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ pub(crate) async fn run(common: &Common, args: &RealiseArgs) -> Result<ExitCode,
     if let Some(error) = evaluation.errors.first() {
         return Err(CommandError::failed(format!("{} does not evaluate: {}", error.attr, error.message)));
     }
+    set::found(&expression, &evaluation.jobs, &evaluation.errors, &evaluation.not_searched)?;
     let graph = read_graph(evaluation.jobs.iter().map(|job| job.derivation.clone())).map_err(PackageSetError::from)?;
     let wanted = wanted(&graph, &evaluation.jobs);
 
@@ -63,15 +65,17 @@ fn not_fetched(realised: &Realised, is_trusted: bool) -> CommandError {
     let missing: Vec<&str> = realised.missing.iter().map(StorePath::name).collect();
     let mut error = CommandError::failed(format!("{} could not be fetched", missing.join(", ")));
     error.causes.clone_from(&realised.said);
-    error.hint(hint_for_fetching(&realised.said, is_trusted))
+    error.hint(hints::for_fetching(&realised.said, is_trusted))
 }
 
-/// As `nix-build -A` does: the output that is named, or the first one, which is `out` where there is one.
+/// As `nix-build -A` does: the output that the value says it stands for, or the one that is there where it says none.
 fn wanted(graph: &Graph, jobs: &[Job]) -> BTreeSet<StorePath> {
     let pick = |job: &Job, derivation: &Derivation| {
-        let last = parse_attr_path(&job.attr).pop().unwrap_or_default();
         let outputs = &derivation.outputs;
-        outputs.get(&last).or_else(|| outputs.get("out")).or_else(|| outputs.values().next()).cloned()
+        match &job.output {
+            Some(name) => outputs.get(name).cloned(),
+            None => outputs.get("out").or_else(|| outputs.values().next()).cloned(),
+        }
     };
     jobs.iter().filter_map(|job| pick(job, graph.get(&job.derivation)?)).collect()
 }

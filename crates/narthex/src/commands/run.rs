@@ -1,6 +1,6 @@
 //! `narthex run`
 
-use super::Common;
+use super::{Common, set};
 use crate::cli::{Format, SetArgs};
 use crate::error::{CommandError, Kind};
 use crate::render::{self, Progress};
@@ -17,10 +17,18 @@ pub(crate) async fn run(common: &Common, args: &SetArgs) -> Result<ExitCode, Com
     let progress = Progress::start();
     let (attrs, options) = (&args.selection.attrs, args.limits.options());
     let sink = |event| progress.show(event);
-    let request = RunRequest { expression: &expression, attrs, options: &options, now: settings::now() };
+    let policy = settings::remembered(args.policy.as_deref());
+    let request = RunRequest {
+        expression: &expression,
+        attrs,
+        options: &options,
+        now: settings::now(),
+        policy: policy.as_deref(),
+    };
     let result = narthex_farm::run(&nix, &state, &rules, &request, &sink).await;
     progress.finish();
     let report = result?;
+    set::found_by_run(&expression, &report)?;
     match args.format {
         Format::Table => render::run_table(&report),
         Format::Json => render::run_json(&report),

@@ -5,8 +5,8 @@ use crate::cli::SetOrLines;
 use crate::error::CommandError;
 use crate::render::{self, Progress};
 use crate::settings;
-use narthex_farm::{Inventory, PackageSet};
-use narthex_nix::Nix;
+use narthex_farm::{Inventory, PackageSet, RunReport};
+use narthex_nix::{EvalError, Expression, Job, Nix};
 use narthex_policy::Rules;
 
 /// A set as it was said, before any policy puts it right.
@@ -37,8 +37,47 @@ pub(crate) async fn read(common: &Common, wanted: &SetOrLines) -> Result<Read, C
     let (attrs, options) = (&wanted.attrs, wanted.limits.options());
     let set = PackageSet::evaluate(&nix, &expression, attrs, &options, &|event| progress.show(event)).await;
     progress.finish();
-    Ok(Read { set: Set::Evaluated(set?), whole: true, nix: Some(nix) })
+    let set = set?;
+    found(&expression, &set.jobs, &set.errors, &set.not_searched)?;
+    Ok(Read { set: Set::Evaluated(set), whole: true, nix: Some(nix) })
 }
+
+/// Says where nobody looked for jobs. That nothing was found at all is an error, with what was looked for.
+pub(crate) fn found(
+    expression: &Expression,
+    jobs: &[Job],
+    errors: &[EvalError],
+    not_searched: &[String],
+) -> Result<(), CommandError> {
+    let is_empty = jobs.is_empty() && errors.is_empty();
+    if is_empty && not_searched.is_empty() {
+        return Err(CommandError::failed(format!("{expression} holds no derivations")).hint(
+            "a job is an attribute that is a derivation; name another expression, or one of its attributes with -A",
+        ));
+    }
+    let some: Vec<&str> = not_searched.iter().take(SHOWN).map(String::as_str).collect();
+    let more = not_searched.len() - some.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let some = format!("{}{more}", some.join(", "));
+    if is_empty {
+        return Err(CommandError::failed(format!("nothing to build was found in {expression}")).hint(format!(
+            "sets are searched that say `recurseForDerivations = true`, and these do not: {some}; name one with -A, or search all of \
+             them with --recursive"
+        )));
+    }
+    if !not_searched.is_empty() {
+        render::note(&format!("not searched, as `recurseForDerivations` is not set: {some}; --recursive searches all"));
+    }
+    Ok(())
+}
+
+/// The same for what `narthex run` did.
+pub(crate) fn found_by_run(expression: &Expression, report: &RunReport) -> Result<(), CommandError> {
+    found(expression, &report.jobs, &report.errors, &report.not_searched)
+}
+
+/// So many sets are named that were not searched.
+const SHOWN: usize = 5;
 
 impl Set {
     /// What was said.

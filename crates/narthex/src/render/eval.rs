@@ -169,7 +169,12 @@ mod tests {
         add("bash", json!("gpl3Plus"));
         add("vendor", json!("unfree"));
         add("src", Value::Null);
-        let job = |attr: &str, name: &str| Job { attr: attr.to_owned(), derivation: path(name), name: name.to_owned() };
+        let job = |attr: &str, name: &str| Job {
+            attr: attr.to_owned(),
+            derivation: path(name),
+            name: name.to_owned(),
+            output: None,
+        };
         evaluation.jobs = vec![job("alias", "hello"), job("hello", "hello"), job("vendor", "vendor")];
         evaluation.errors = vec![EvalError { attr: "sick".to_owned(), message: "not well".to_owned() }];
         evaluation

@@ -33,6 +33,7 @@ pub(crate) use recheck::{recheck_json, recheck_table, recheck_warnings};
 pub(crate) use review::{review_json, review_table, review_warnings};
 pub(crate) use table::run_table;
 pub(crate) use terminal::{err, out, out_json, stream, unwritten, usage};
+pub(crate) use text::count;
 
 use crate::error::CommandError;
 use narthex_server::Served;

@@ -126,6 +126,24 @@ impl Lines {
             Event::Audited { path, findings } => format!("audited {}: {}", path.name(), count(findings, "finding")),
             Event::Published { path, file_size } => format!("uploaded {} ({})", path.name(), size(file_size)),
             Event::Withdrawn { path } => format!("took back {}", path.name()),
+            Event::OtherPolicy { before, now, withheld, published, elsewhere } => {
+                let which = if before == now {
+                    format!("the policy `{now}` has changed")
+                } else {
+                    format!("the policy is `{now}`, and was `{before}`")
+                };
+                let changes = format!("{} withheld now, {published} published now", count(withheld, "path"));
+                match elsewhere {
+                    0 => format!("{which}: {changes}"),
+                    _ => format!(
+                        "{which}: {changes}; {} not decided about this time",
+                        count(elsewhere, "published path")
+                    ),
+                }
+            }
+            Event::OtherVerdict { path, withheld, reason } => {
+                format!("{} {} ({reason})", if withheld { "withheld now:" } else { "published now:" }, path.name())
+            }
             Event::Warning { message } => format!("warning: {message}"),
             Event::BuildLine { .. } => return None,
         })
@@ -173,6 +191,12 @@ impl Bars {
                 }
             }
             Event::Warning { message } => super::warning(message),
+            // These stay: somebody may want to end the program now.
+            Event::OtherPolicy { .. } | Event::OtherVerdict { .. } => {
+                if let Some(line) = self.lines.line(event) {
+                    super::err(&format!("{}\n", visible(&line)));
+                }
+            }
             _ => {
                 if let Some(line) = self.lines.line(event) {
                     self.main.say(&line);

@@ -2,7 +2,7 @@
 
 use super::text::{columns, count, hanging, indent, quote, size, terminal_width};
 use super::{err, out};
-use crate::error::hint_for_cause;
+use crate::hints;
 use narthex_client::{RealisePlan, Realised};
 use narthex_closure::{Graph, Step, StorePath};
 use narthex_nix::Cause;
@@ -89,39 +89,31 @@ pub(crate) fn realised(wanted: &BTreeSet<StorePath>) {
 
 /// Says which holes are still there, what their builds wrote last, and what waits for them.
 pub(crate) fn holes_remain(realised: &Realised, graph: &Graph) {
-    err(&holes_text(realised, graph));
-}
-
-fn holes_text(realised: &Realised, graph: &Graph) -> String {
     let failed = &realised.failed;
     let waiting: Vec<&str> = realised.waiting.iter().map(StorePath::name).collect();
     let waiting = waiting.join(", ");
     let mut text =
         hanging("error: ", &format!("{} could not be built, so {waiting} is not there", names(failed, graph)));
     for (derivation, log) in failed {
-        if let Some(why) = realised.not_begun.get(derivation) {
-            let name = graph.get(derivation).map_or(derivation.name(), |derivation| &derivation.name);
-            let why = if why.is_empty() { "see below" } else { why };
-            text.push_str(&indent(&format!("{name} was not begun: {why}"), "  "));
-            continue;
-        }
         text.push_str(&quote(log));
-        text.push_str(&format!("  the whole log: nix-store --read-log {derivation}\n"));
-    }
-    if failed.values().all(Vec::is_empty) {
-        for error in &realised.errors {
-            text.push_str(&indent(error, "  "));
+        if !log.is_empty() {
+            text.push_str(&format!("  the whole log: nix-store --read-log {derivation}\n"));
         }
     }
-    let hint = if realised.not_begun.len() < failed.len() {
-        "do what the log asks for and run this again; what was fetched is kept"
-    } else {
-        // There is no log that would ask for something.
-        let cause = Cause::among(realised.errors.iter().chain(realised.not_begun.values()).map(String::as_str));
-        hint_for_cause(cause).unwrap_or("see to what Nix says and run this again; what was fetched is kept")
+    let has_log = failed.values().any(|log| !log.is_empty());
+    let said = realised.refused.values().chain(if has_log { &[] as &[String] } else { &realised.errors });
+    let mut seen = BTreeSet::new();
+    for error in said.filter(|error| seen.insert(error.as_str())) {
+        text.push_str(&indent(error, "  "));
+    }
+    let cause = Cause::among(realised.refused.values().chain(&realised.errors).map(String::as_str));
+    let hint = match hints::for_cause(cause) {
+        _ if has_log => Some("do what the log asks for"),
+        hint => hint,
     };
-    text.push_str(&format!("hint: {hint}\n"));
-    text
+    let hint = hint.map_or_else(String::new, |hint| format!("{hint}; then run this again, and "));
+    text.push_str(&format!("hint: {hint}what was fetched is kept\n"));
+    err(&text);
 }
 
 fn names(failed: &BTreeMap<StorePath, Vec<String>>, graph: &Graph) -> String {

@@ -26,10 +26,9 @@ fn run_text(report: &RunReport, width: Option<usize>) -> String {
             deciding(&row.record.reasons),
         ]
     };
-    let failed = report
-        .failures
-        .iter()
-        .map(|failure| vec![failed(failure.kind).to_owned(), failure.name.clone(), "–".to_owned(), failure.message.clone()]);
+    let failed = report.failures.iter().map(|failure| {
+        vec![failed(failure.kind).to_owned(), failure.name.clone(), "–".to_owned(), one_line(&failure.message)]
+    });
     let heading = ["VERDICT", "NAME", "SIZE", "REASON"].map(str::to_owned).to_vec();
     let mut rows: Vec<Vec<String>> = std::iter::once(heading).chain(jobs.iter().map(line)).chain(failed).collect();
     let first_of_others = rows.len();
@@ -47,7 +46,12 @@ fn run_text(report: &RunReport, width: Option<usize>) -> String {
     text.push_str(&holes(&report.holes));
     text.push_str(&errors(&report.errors));
     for failure in &report.failures {
-        text.push_str(&format!("\n{} ({}) did not build: {}\n", failure.attr, failure.name, failure.message));
+        let what = match failure.kind {
+            FailureKind::Build => "did not build",
+            FailureKind::Machine | FailureKind::Refused => "is left out",
+            FailureKind::NotTried => "was not tried",
+        };
+        text.push_str(&format!("\n{} ({}) {what}: {}\n", failure.attr, failure.name, one_line(&failure.message)));
         text.push_str(&quote(&failure.log));
         if let Some(failed) = failure.failed.first() {
             text.push_str(&format!("  the whole log: nix-store --read-log {failed}\n"));
@@ -124,6 +128,11 @@ pub(crate) fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
+/// A message of several lines as one.
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn failed(kind: FailureKind) -> &'static str {
     match kind {
         FailureKind::Build => "failed",
@@ -185,6 +194,8 @@ mod tests {
                 log: vec!["broken.c:1: error".to_owned()],
             }],
             errors: vec![EvalError { attr: "bad".to_owned(), message: "no such thing\n\nat /x.nix:1:1:".to_owned() }],
+            jobs: vec![],
+            not_searched: vec![],
             holes: BTreeMap::from([(
                 "/nix/store/00000000000000000000000000000000-cuda-1".parse().unwrap(),
                 ["/nix/store/00000000000000000000000000000000-saxpy".parse().unwrap()].into(),

@@ -7,6 +7,7 @@
 
 mod attack;
 mod bad_input;
+mod carried;
 mod corpus;
 mod costs;
 mod edge;
@@ -14,10 +15,12 @@ mod escapes;
 mod eval;
 mod example;
 mod from;
+mod gate;
 mod help;
 mod http;
 mod kill;
 mod known;
+mod nix;
 mod policies;
 mod report;
 mod world;

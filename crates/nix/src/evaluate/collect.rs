@@ -2,7 +2,6 @@
 
 use super::process::Answer;
 use super::{AttrPath, DerivationFacts, EvalError, Evaluation, Job};
-use crate::expression::join_attr_path;
 use narthex_closure::{StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
 use narthex_license::LicenseFacts;
@@ -55,20 +54,32 @@ const DEEPEST: usize = 12;
 /// What is known so far.
 pub(super) struct Collected<'a> {
     named: BTreeSet<AttrPath>,
+    /// Whether every set is searched.
+    recursive: bool,
     jobs: Vec<Job>,
     errors: Vec<EvalError>,
     /// All that is said of a derivation, as JSON. Sorted, so that merging it gives the same each time.
     facts: BTreeMap<StorePath, BTreeSet<String>>,
     /// The names in sets that were searched.
     sets: BTreeMap<AttrPath, Vec<String>>,
+    /// Sets that do not say whether they are to be searched.
+    not_searched: Vec<String>,
     pace: Pace<'a>,
 }
 
 impl<'a> Collected<'a> {
-    pub(super) fn new(named: Vec<AttrPath>, mut pace: Pace<'a>) -> Self {
+    pub(super) fn new(named: Vec<AttrPath>, recursive: bool, mut pace: Pace<'a>) -> Self {
         pace.known = named.len();
-        let named = named.into_iter().collect();
-        Self { named, jobs: Vec::new(), errors: Vec::new(), facts: BTreeMap::new(), sets: BTreeMap::new(), pace }
+        Self {
+            named: named.into_iter().collect(),
+            recursive,
+            jobs: Vec::new(),
+            errors: Vec::new(),
+            facts: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            not_searched: Vec::new(),
+            pace,
+        }
     }
 
     /// There are more attributes to come.
@@ -77,7 +88,7 @@ impl<'a> Collected<'a> {
     }
 
     pub(super) fn error(&mut self, path: &AttrPath, message: String) {
-        self.errors.push(EvalError { attr: join_attr_path(path), message });
+        self.errors.push(EvalError { attr: shown(path), message });
         self.pace.errors += 1;
         self.pace.step();
     }
@@ -95,11 +106,16 @@ impl<'a> Collected<'a> {
         let message = match (answer.outcome.as_str(), answer.drv_path.as_deref().and_then(parse_store_path)) {
             ("job", Some(derivation)) if answer.outputs.values().all(Option::is_some) => {
                 let name = answer.name.unwrap_or_else(|| name_of(&derivation));
-                self.jobs.push(Job { attr: join_attr_path(&path), derivation, name });
+                self.jobs.push(Job { attr: shown(&path), derivation, name, output: answer.output_name });
                 None
             }
             ("job", _) => Some("its output paths are known only after the build, which is not supported"),
-            ("set", _) if answer.recurse && (path.len() >= DEEPEST || self.is_in_itself(&path, &answer.names)) => {
+            // Where everything is searched, a set within itself is nobody's mistake.
+            ("set", _) if self.recursive && (path.len() >= DEEPEST || self.is_in_itself(&path, &answer.names, 1)) => {
+                self.not_searched.push(shown(&path));
+                None
+            }
+            ("set", _) if answer.recurse && (path.len() >= DEEPEST || self.is_in_itself(&path, &answer.names, 2)) => {
                 Some("sets lie in it without end, or deeper than anybody asks")
             }
             // Asked for by name, a set gives its members, as `nix-build -A` does.
@@ -112,6 +128,10 @@ impl<'a> Collected<'a> {
             }
             ("missing", _) => Some("there is no such attribute"),
             _ if named => Some("it is not a derivation"),
+            ("set", _) if !answer.refuses && !answer.names.is_empty() => {
+                self.not_searched.push(shown(&path));
+                None
+            }
             _ => None,
         };
         match message {
@@ -121,12 +141,12 @@ impl<'a> Collected<'a> {
         Vec::new()
     }
 
-    /// Whether two of the sets around a set have the same names as this one, so that it is most likely one of them.
-    fn is_in_itself(&mut self, path: &AttrPath, names: &[String]) -> bool {
+    /// Whether so many of the sets around a set have the same names as this one, so that it is most likely one of them.
+    fn is_in_itself(&mut self, path: &AttrPath, names: &[String], times: usize) -> bool {
         let around = (0..path.len()).filter_map(|end| self.sets.get(&path[..end]));
         let same = around.filter(|theirs| *theirs == names).count();
         self.sets.insert(path.clone(), names.to_vec());
-        same >= 2 && !names.is_empty()
+        same >= times && !names.is_empty()
     }
 
     pub(super) fn evaluation(mut self) -> Evaluation {
@@ -139,8 +159,15 @@ impl<'a> Collected<'a> {
             let facts = DerivationFacts { name: name_of(&derivation), facts: merged(&said), made_from: origin(&said) };
             (derivation, facts)
         };
-        Evaluation { jobs: self.jobs, errors: self.errors, facts: self.facts.into_iter().map(of).collect() }
+        self.not_searched.sort();
+        let facts = self.facts.into_iter().map(of).collect();
+        Evaluation { jobs: self.jobs, errors: self.errors, facts, not_searched: self.not_searched }
     }
+}
+
+/// A path in the one spelling that attributes have everywhere.
+fn shown(path: &[String]) -> String {
+    narthex_closure::AttrPath::new(path.to_vec()).to_string()
 }
 
 fn name_of(derivation: &StorePath) -> String {

@@ -9,7 +9,7 @@ use super::{AttrPath, EvalOptions, Evaluation};
 use crate::NixError;
 use crate::child::Running;
 use crate::command::{error_message, not_run};
-use crate::expression::{Root, parse_attr_path};
+use crate::expression::Root;
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -34,6 +34,8 @@ struct Line {
 struct Extra {
     /// Derivations, each with its facts behind a space.
     facts: Vec<String>,
+    #[serde(rename = "outputName")]
+    output_name: Option<String>,
 }
 
 /// Evaluates what stands at the attributes, or all of the root.
@@ -44,7 +46,9 @@ pub(super) async fn evaluate(
     options: &EvalOptions,
     pace: Pace<'_>,
 ) -> Result<Evaluation, NixError> {
-    let mut request = json!({ "root": root.request, "mark": "", "select": true, "paths": 0 });
+    let mut request = json!({
+        "root": root.request, "mark": "", "select": true, "paths": 0, "recursive": options.recursive,
+    });
     if !named.is_empty() {
         request["paths"] = json!(named);
     }
@@ -60,7 +64,7 @@ pub(super) async fn evaluate(
     };
 
     let mut words = Vec::new();
-    let mut collected = Collected::new(Vec::new(), pace);
+    let mut collected = Collected::new(Vec::new(), options.recursive, pace);
     let read = async {
         let mut failed = false;
         let mut lines = BufReader::with_capacity(256 * 1024, stdout);
@@ -89,12 +93,12 @@ pub(super) async fn evaluate(
 
 /// Takes a line; whether it is about an attribute that failed.
 fn take(line: Line, collected: &mut Collected<'_>) -> bool {
-    let path = line.attr_path.unwrap_or_else(|| parse_attr_path(&line.attr));
+    let path = line.attr_path.unwrap_or_else(|| attr_names(&line.attr));
     if let Some(error) = line.error {
         collected.error(&path, error_message(&error));
         return true;
     }
-    let facts = line.extra_value.map(|extra| extra.facts).unwrap_or_default();
+    let (facts, output_name) = line.extra_value.map(|extra| (extra.facts, extra.output_name)).unwrap_or_default();
     let facts = facts.iter().filter_map(|facts| facts.split_once(' '));
     let facts = facts.map(|(derivation, facts)| (derivation.to_owned(), facts.to_owned())).collect();
     let answer = Answer {
@@ -105,9 +109,16 @@ fn take(line: Line, collected: &mut Collected<'_>) -> bool {
         outputs: line.outputs,
         names: Vec::new(),
         recurse: false,
+        refuses: false,
+        output_name,
     };
     collected.path(answer, facts);
     false
+}
+
+/// The names in what it prints of versions that give no list; what cannot be taken apart is one name.
+fn attr_names(text: &str) -> AttrPath {
+    text.parse::<narthex_closure::AttrPath>().map_or_else(|_| vec![text.to_owned()], |path| path.into_names())
 }
 
 fn unexpected(why: String) -> NixError {

@@ -31,6 +31,8 @@ const LAST_WORDS: usize = 256 * 1024;
 pub(super) struct Bounds {
     pub(super) memory: u64,
     pub(super) time: Duration,
+    /// Whether every set is searched.
+    pub(super) recursive: bool,
 }
 
 /// What a process says while it works.
@@ -64,6 +66,9 @@ pub(super) struct Answer {
     pub(super) names: Vec<String>,
     #[serde(default)]
     pub(super) recurse: bool,
+    #[serde(default)]
+    pub(super) refuses: bool,
+    pub(super) output_name: Option<String>,
 }
 
 /// How a process ended.
@@ -118,7 +123,7 @@ pub(super) async fn ask(
 ) -> Result<End, NixError> {
     // Nothing that is evaluated can know this, so nothing can pretend to be an answer.
     let mark = format!("narthex-{:016x}", RandomState::new().hash_one(0));
-    let mut request = json!({ "root": root.request, "mark": mark });
+    let mut request = json!({ "root": root.request, "mark": mark, "recursive": bounds.recursive });
     match question {
         Question::Root(at_once) => request["paths"] = json!(at_once),
         Question::Paths(paths) => request["paths"] = json!(paths),
