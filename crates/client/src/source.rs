@@ -249,7 +249,11 @@ impl CacheSource {
                     .url
                     .join(&name.in_url())
                     .map_err(|error| SourceError::Url { url: self.shown(), why: error.to_string() })?;
-                connections.get(&url, most_bytes(name)).await
+                // Where nobody answers, it does not matter what was asked for.
+                connections.get(&url, most_bytes(name)).await.map_err(|error| match error {
+                    SourceError::Unreachable { source, .. } => SourceError::Unreachable { url: self.shown(), source },
+                    other => other,
+                })
             }
         }
     }

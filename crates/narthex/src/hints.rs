@@ -91,18 +91,13 @@ mod tests {
         check("unable to download 'http://c/nar/x': Could not connect to server (7)", true, "run this again");
         check("NAR info file 'x.narinfo' is corrupt", true, "not what its narinfo says");
         check("hash mismatch importing path '/nix/store/x'", true, "not what its narinfo says");
-        check(
-            "cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused",
-            true,
-            "start it",
-        );
+        check("cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused", true, "start it");
         check(
             "cannot add path '/nix/store/x' because it lacks a signature by a trusted key",
             false,
             "trusted-public-keys",
         );
     }
-
 
     #[test]
     fn a_hint_is_about_the_cause() {
