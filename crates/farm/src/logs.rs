@@ -46,14 +46,19 @@ impl<'a> Logs<'a> {
     ) -> Result<Self, NixError> {
         let sources: BTreeSet<StorePath> =
             set.graph.iter().flat_map(|(_, derivation)| derivation.sources.clone()).collect();
+        let sources = nix.closure_info(sources).await?;
+        let is_withheld =
+            |path: &StorePath| records.get(path).is_some_and(|record| record.verdict == Verdict::Withhold);
+        // What a withheld package is made from is not decided about where nothing refers to it, and goes with it.
+        let made = set.graph.iter().filter(|(_, derivation)| derivation.outputs.values().any(is_withheld));
+        let secret: BTreeSet<&StorePath> = made.flat_map(|(_, derivation)| &derivation.main_sources).collect();
         // A file that evaluation put into the store has a content address. A vendor's is not for printing, and what is none
         // is somebody's product.
-        let sources = nix.closure_info(sources).await?;
-        let plain: BTreeSet<StorePath> = sources
-            .iter()
-            .filter(|(path, info)| info.ca.is_some() && !materials.originals.contains_key(path))
-            .map(|(path, _)| path.clone())
-            .collect();
+        let is_plain = |(path, info): &(&StorePath, &PathInfo)| {
+            let original = materials.originals.contains_key(*path);
+            info.ca.is_some() && !original && !secret.contains(path) && !is_withheld(path)
+        };
+        let plain: BTreeSet<StorePath> = sources.iter().filter(is_plain).map(|(path, _)| path.clone()).collect();
         let published = records.values().filter(|record| record.verdict == Verdict::Publish);
         let public = published.map(|record| &record.path).chain(&plain).chain(set.graph.iter().map(|(path, _)| path));
         let public = public.map(hash_part).collect();

@@ -267,6 +267,11 @@ fn a_source_goes_with_what_came_out_of_it() {
 #[test]
 fn a_log_goes_with_all_that_its_build_could_read() {
     let attack = Attack::new();
+    std::fs::write(
+        attack.world.extra().join("blob"),
+        "what a withheld package is made from, and nobody can look into\n",
+    )
+    .unwrap();
     let set = format!(
         "let {FILE} {vendor} hidden = builtins.unsafeDiscardStringContext \"${{vendor}}\"; build = name: more: mkDerivation ({{ pname = name; version = \"1\"; \
          nativeBuildInputs = [ coreutils ]; meta.license = licenses.mit; buildCommand = ''echo said ${{name}}; mkdir \"$out\"; echo ${{name}} > \"$out/file\"''; }} // more);\n\
@@ -276,6 +281,8 @@ fn a_log_goes_with_all_that_its_build_could_read() {
          named = build \"named\" {{ inherit hidden; }};\n\
          bare = build \"bare\" {{ hidden = builtins.substring 11 32 hidden; }};\n\
          behind = build \"behind\" {{ inherit carrier; }};\n\
+         opaque = build \"opaque\" {{ src = /extra/blob; buildCommand = ''mkdir \"$out\"; echo {SECRET} > \"$out/file\"''; }};\n\
+         prints = build \"prints\" {{ blob = /extra/blob; }};\n\
          halves = build \"halves\" {{ outputs = [ \"out\" \"dev\" ]; buildCommand = ''echo said; mkdir \"$out\" \"$dev\"; echo {SECRET} > \"$dev/file\"''; }};\n\
          long = build \"long\" {{ buildCommand = ''/usr/bin/yes a line of a long log | /usr/bin/head -c 17000000; mkdir \"$out\"''; }};\n\
          }}",
@@ -288,9 +295,16 @@ fn a_log_goes_with_all_that_its_build_could_read() {
         let name = &text(row, "deriver")["/nix/store/".len()..];
         attack.state("state").join("objects/log").join(name)
     };
-    for (attr, expected) in
-        [("plain", true), ("named", false), ("bare", false), ("behind", false), ("halves", false), ("long", false)]
-    {
+    let expected = [
+        ("plain", true),
+        ("named", false),
+        ("bare", false),
+        ("behind", false),
+        ("prints", false),
+        ("halves", false),
+        ("long", false),
+    ];
+    for (attr, expected) in expected {
         assert_eq!(log(&rows, attr).exists(), expected, "{attr}");
     }
     assert_eq!(text(row(&rows, "halves", "dev"), "verdict"), "withhold");
