@@ -73,10 +73,6 @@ pub(crate) fn expression(given: &str) -> Result<Expression, CommandError> {
                 fragment: narthex_closure::AttrPath::default(),
             });
         }
-        Ok(folder) if folder.is_dir() && !folder.join("default.nix").exists() => {
-            return Err(CommandError::usage(format!("{given} has neither a default.nix nor a flake.nix"))
-                .hint("name a Nix file, for instance FOLDER/packages.nix, or another folder; or a flake, as in `.#packages.x86_64-linux`"));
-        }
         Ok(file) => return Ok(Expression::File(file)),
         Err(error) => error,
     };

@@ -47,6 +47,12 @@ pub enum NixError {
         /// The store folder.
         found: String,
     },
+    /// A folder holds no expression.
+    #[error("{} has neither a default.nix nor a flake.nix", folder.display())]
+    NoDefault {
+        /// The folder.
+        folder: std::path::PathBuf,
+    },
     /// The files of the store are not where its paths say.
     #[error(
         "the files of this Nix store are not below /nix/store (the setting `store` is `{store}`), and narthex reads files"
@@ -224,10 +230,10 @@ impl Nix {
     pub async fn log(&self, derivation: &narthex_closure::StorePath, longest: u64) -> Option<Vec<u8>> {
         let mut command = self.command("nix-store");
         command.args(["--read-log", &derivation.to_string()]);
-        command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut child = command.spawn().ok()?;
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = child::Running::start(&mut command).ok()?;
         let mut log = Vec::new();
-        let mut output = child.stdout.take()?.take(longest + 1);
+        let mut output = child.stdout()?.take(longest + 1);
         output.read_to_end(&mut log).await.ok()?;
         if log.len() as u64 > longest {
             let _ = child.kill().await;
