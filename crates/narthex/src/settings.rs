@@ -61,7 +61,9 @@ pub(crate) fn open_files() -> u64 {
 /// Finds Nix and gives it the options of the command line.
 pub(crate) async fn nix(options: &[String]) -> Result<Nix, CommandError> {
     let pairs = options.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
-    Ok(Nix::detect(pairs.collect()).await?)
+    let nix = Nix::detect(pairs.collect()).await?;
+    nix.require_files().await?;
+    Ok(nix)
 }
 
 /// An expression: a file, which must be there before Nix is asked, or a flake reference, which is Nix's to read.

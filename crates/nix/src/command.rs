@@ -107,15 +107,24 @@ impl Nix {
         if found != "/nix/store" {
             return Err(NixError::OtherStore { found });
         }
-        let store = nix.setting("store").await?;
+        Ok(nix)
+    }
+
+    /// Makes sure that the store can be written to and that its files are where its paths say. Whoever only evaluates
+    /// needs no such store.
+    ///
+    /// # Errors
+    /// [`NixError::Elsewhere`] where the files are elsewhere, and what Nix says where it does not reach its store.
+    pub async fn require_files(&self) -> Result<(), NixError> {
+        let store = self.setting("store").await?;
         if lies_elsewhere(&store) {
             return Err(NixError::Elsewhere { store });
         }
-        let written = nix.write_something().await?;
+        let written = self.write_something().await?;
         if !std::path::Path::new(&written).exists() {
             return Err(NixError::Elsewhere { store });
         }
-        Ok(nix)
+        Ok(())
     }
 
     /// Has Nix write a few bytes to its store, always the same ones. It tells whether the store is there, can be written
