@@ -25,6 +25,13 @@ pub fn ar(bytes: &[u8]) {
     }
 }
 
+/// Anything behind a byte that begins nothing, so that all marks are found by searching; and as a text.
+pub fn carve(bytes: &[u8]) {
+    fuzz_container(&[b"\x01", bytes].concat());
+    let text: Vec<u8> = bytes.iter().map(|byte| b' ' + byte % 95).collect();
+    fuzz_container(&text);
+}
+
 /// Zip; one without an end gets one, which says that the directory begins at its first entry.
 pub fn zip(bytes: &[u8]) {
     let places = |mark: &'static [u8]| {

@@ -9,7 +9,7 @@ mod archives;
 mod property;
 mod steer;
 
-pub use archives::{ar, compressed, cpio, nar, rpm, sevenz, squashfs, tar, zip};
+pub use archives::{ar, carve, compressed, cpio, nar, rpm, sevenz, squashfs, tar, zip};
 pub use property::property;
 
 use narthex_audit::{fuzz_binary, fuzz_container, fuzz_corpus, fuzz_fatbin};
@@ -19,7 +19,7 @@ use steer::{put, starting};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     ("elf", elf),
     ("pe", pe),
     ("ar", ar),
@@ -34,6 +34,7 @@ pub const TARGETS: [Target; 15] = [
     ("squashfs", squashfs),
     ("nar", nar),
     ("compressed", compressed),
+    ("carve", carve),
     ("property", property),
 ];
 

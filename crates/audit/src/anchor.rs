@@ -3,6 +3,8 @@
 //! A scan looks at every 16-byte window of the code. A bit field says for nearly all of them at
 //! once that they are no anchor; only the rest are looked up.
 
+use crate::chunks;
+
 /// Bytes in an anchor window.
 pub(crate) const WINDOW: usize = 16;
 
@@ -35,6 +37,15 @@ const SAMPLED: u32 = 16;
 /// have one, so that a scan asks the large table for a few windows only, and a small one for the others.
 pub(crate) fn is_sampled(anchor: u32) -> bool {
     anchor.is_multiple_of(SAMPLED)
+}
+
+/// What a window can be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Met<'a> {
+    /// The anchor of these functions: anchor and number.
+    Anchor(&'a [(u32, u32)]),
+    /// The begin of a chunk.
+    Chunk,
 }
 
 /// Windows that are hashed before those among them are looked up that may be anchors.
@@ -81,8 +92,8 @@ impl AnchorIndex {
         self.sampled.entries.is_empty() && self.others.entries.is_empty()
     }
 
-    /// Calls back with each window of the bytes that is an anchor: where it begins, and the functions that have it.
-    pub(crate) fn each_in(&self, bytes: &[u8], mut found: impl FnMut(usize, &[(u32, u32)])) {
+    /// Calls back with each window of the bytes that tells something: where it begins, and what it is.
+    pub(crate) fn each_in(&self, bytes: &[u8], mut found: impl FnMut(usize, Met<'_>)) {
         let (mut offsets, mut anchors) = ([0u16; BLOCK], [0u32; BLOCK]);
         for start in (0..bytes.len()).step_by(BLOCK) {
             let block = &bytes[start..(start + BLOCK + WINDOW - 1).min(bytes.len())];
@@ -97,9 +108,13 @@ impl AnchorIndex {
                 count += usize::from(is_sampled(anchor) | (self.near[word] >> bit & 1 == 1));
             }
             for (offset, anchor) in offsets.iter().zip(anchors).take(count) {
+                let at = start + usize::from(*offset);
+                if chunks::begins(anchor) {
+                    found(at, Met::Chunk);
+                }
                 let table = if is_sampled(anchor) { &self.sampled } else { &self.others };
                 if table.filter.may_have(anchor) {
-                    found(start + usize::from(*offset), table.candidates(anchor));
+                    found(at, Met::Anchor(table.candidates(anchor)));
                 }
             }
         }
@@ -204,7 +219,11 @@ mod tests {
         let numbered = |anchors: &[u32]| anchors.iter().copied().zip(0..).collect::<Vec<_>>();
         let looked = |index: &AnchorIndex| {
             let mut found = Vec::new();
-            index.each_in(&bytes, |at, functions| found.extend(functions.iter().map(|(_, number)| (at, *number))));
+            index.each_in(&bytes, |at, met| {
+                if let Met::Anchor(functions) = met {
+                    found.extend(functions.iter().map(|(_, number)| (at, *number)));
+                }
+            });
             found
         };
         // Every window is an anchor, then every tenth.

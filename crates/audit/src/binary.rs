@@ -9,11 +9,8 @@
 
 use crate::container;
 use crate::prints::{Kind, SectionPrint, hash64};
-use crate::{coff, elf, pe};
-use object::elf::PF_X;
-use object::{
-    File, Object, ObjectKind, ObjectSection, ObjectSegment, SectionFlags, SectionIndex, SectionKind, SegmentFlags,
-};
+use crate::{coff, elf, loader, pe};
+use object::{File, Object, ObjectKind, ObjectSection, SectionFlags, SectionIndex};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -29,6 +26,9 @@ pub(crate) enum Error {
     /// Relocations, functions or names are more, or longer in all, than the size of what holds them can explain.
     #[error("it has more {0} than there is room for")]
     Crowded(&'static str),
+    /// Bytes that are loaded are in no section: the table of sections says something else than the segments do.
+    #[error("{0} bytes of what is loaded are in none of its sections")]
+    Uncovered(u64),
     /// The tables of what it imports do not end.
     #[error("its table of imports has no end")]
     Imports,
@@ -43,6 +43,7 @@ pub(crate) enum Format {
     Elf,
     Pe,
     Coff,
+    MachO,
 }
 
 /// Tells the format of a binary by how it begins; `parent` is the kind of archive that it is directly in.
@@ -51,6 +52,8 @@ pub(crate) fn recognize(bytes: &[u8], parent: Option<container::Kind>) -> Option
         Some(Format::Elf)
     } else if pe::is_pe(bytes) {
         Some(Format::Pe)
+    } else if is_macho(bytes) {
+        Some(Format::MachO)
     } else if parent == Some(container::Kind::Ar) && coff::is_object(bytes) {
         // COFF objects begin with two bytes that any file may begin with; in a `.lib` they are at home.
         Some(Format::Coff)
@@ -62,15 +65,29 @@ pub(crate) fn recognize(bytes: &[u8], parent: Option<container::Kind>) -> Option
 /// Reads a binary's tables; `None` where the bytes are no binary at all.
 pub(crate) fn parse<'data>(bytes: &'data [u8], parent: Option<container::Kind>) -> Option<Result<File<'data>, Error>> {
     let file = match recognize(bytes, parent)? {
-        Format::Elf | Format::Pe => File::parse(bytes),
+        Format::Elf | Format::Pe | Format::MachO => File::parse(bytes),
         Format::Coff => coff::parse(bytes),
     };
     Some(file.map_err(Error::from))
 }
 
+/// Whether the bytes begin as a program for macOS does: the mark, and a kind of file that there is.
+fn is_macho(bytes: &[u8]) -> bool {
+    let Some(header) = bytes.first_chunk::<16>() else { return false };
+    match header {
+        [0xce | 0xcf, 0xfa, 0xed, 0xfe, ..] => (1..=12).contains(&header[12]) && header[13..] == [0, 0, 0],
+        [0xfe, 0xed, 0xfa, 0xce | 0xcf, ..] => (1..=12).contains(&header[15]) && header[12..15] == [0, 0, 0],
+        _ => false,
+    }
+}
+
 /// Whether it is a program or a shared library, which a linker made.
 pub(crate) fn is_linked(file: &File<'_>) -> bool {
-    matches!(file, File::Pe32(_) | File::Pe64(_)) || matches!(file.kind(), ObjectKind::Executable | ObjectKind::Dynamic)
+    match file {
+        File::Pe32(_) | File::Pe64(_) => true,
+        File::MachO32(_) | File::MachO64(_) => file.kind() != ObjectKind::Relocatable,
+        _ => matches!(file.kind(), ObjectKind::Executable | ObjectKind::Dynamic),
+    }
 }
 
 /// Prints of all sections that occupy bytes in a program or library; none of objects.
@@ -121,27 +138,6 @@ fn section_name(file: &File<'_>, section: &object::Section<'_, '_>) -> Result<St
         Err(_) if matches!(file, File::Pe32(_) | File::Pe64(_)) => Ok(format!("/{}", section.index())),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Executable stretches: address and bytes. Without section headers, the executable segments.
-///
-/// In objects all sections have the address 0; there it is the place in the file.
-pub(crate) fn code<'data>(file: &File<'data>) -> Result<Vec<(u64, &'data [u8])>, Error> {
-    sections_apart(file)?;
-    let mut stretches = Vec::new();
-    for section in file.sections().filter(|s| s.kind() == SectionKind::Text) {
-        let in_file = section.file_range().filter(|_| file.kind() == ObjectKind::Relocatable);
-        stretches.push((in_file.map_or(section.address(), |(offset, _)| offset), section.data()?));
-    }
-    if stretches.is_empty() {
-        apart(file.segments().map(|segment| Ok(segment.data().map(|_| segment.file_range())?)))?;
-        for segment in file.segments() {
-            if matches!(segment.flags(), SegmentFlags::Elf { p_flags } if p_flags & PF_X != 0) {
-                stretches.push((segment.address(), segment.data()?));
-            }
-        }
-    }
-    Ok(stretches)
 }
 
 /// Whether no section has a name, so that nothing tells what is where.
@@ -209,8 +205,9 @@ pub(crate) struct Start {
 /// are left out: templates and inline functions that every compiler makes are no vendor's.
 pub(crate) fn functions<'data>(file: &File<'data>) -> Result<Vec<Function<'data>>, Error> {
     let mut functions = Vec::new();
-    // A PE file is linked. Its code lies at addresses, which the object library adds up unchecked.
-    if matches!(file, File::Pe32(_) | File::Pe64(_)) {
+    // A PE file is linked. Its code lies at addresses, which the object library adds up unchecked. Of objects for macOS
+    // it is not known what their relocations patch.
+    if matches!(file, File::Pe32(_) | File::Pe64(_) | File::MachO32(_) | File::MachO64(_)) {
         return Ok(functions);
     }
     sections_apart(file)?;
@@ -357,7 +354,8 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     let _ = pe::version_info(bytes);
     for parent in [None, Some(container::Kind::Ar)] {
         if let Some(Ok(file)) = parse(bytes, parent) {
-            let _ = (section_prints(&file), code(&file), functions(&file), links(&file));
+            let _ = (section_prints(&file), functions(&file), links(&file), loader::check(&file, bytes));
+            let _ = (loader::Layout::of(&file), file.exports());
         }
     }
 }
@@ -457,8 +455,9 @@ mod tests {
     #[test]
     fn addresses_of_linked_code_count_from_the_image_base() {
         let file = parse(data("linked-x64.dll"), None).unwrap().unwrap();
-        let code = code(&file).unwrap();
-        assert_eq!(code.iter().map(|(address, _)| *address).collect::<Vec<_>>(), [0x1_8000_1000]);
+        let layout = loader::Layout::of(&file);
+        let addresses: Vec<u64> = layout.code.iter().map(|(from, _)| layout.address(*from)).collect();
+        assert_eq!(addresses, [0x1_8000_1000]);
     }
 
     /// What signing does: bytes behind the file, their place in the header, and a checksum.
@@ -521,7 +520,7 @@ mod tests {
         elf[64 + 64 + 4] = 3;
         let file = parse(&elf, None).unwrap().unwrap();
         assert!(matches!(section_prints(&file), Err(Error::Overlapping)));
-        assert!(matches!(code(&file), Err(Error::Overlapping)));
+        assert!(matches!(super::data(&file), Err(Error::Overlapping)));
         assert!(matches!(functions(&file), Err(Error::Overlapping)));
     }
 

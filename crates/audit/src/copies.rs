@@ -14,7 +14,8 @@ pub(crate) enum Same {
     /// All of it, or all that is there.
     Whole,
     /// All of it, as far as packages say that were learned here: whoever else has a part of it is heard as well.
-    Claimed(Own),
+    /// And whether it was delivered so, and nobody's build made it.
+    Claimed(Own, bool),
     /// Its beginning; something stands behind it.
     Beginning(Own),
     /// It does not begin as one.
@@ -50,12 +51,6 @@ impl Own {
         Self { stretches: apart, family: family.to_owned(), claimed: false }
     }
 
-    /// Whether a part of the file is the original's.
-    pub(crate) fn covers(&self, file: &[u8], part: &[u8]) -> bool {
-        let (start, end) = bounds(file, part);
-        self.stretches.iter().any(|stretch| stretch.start <= start && end <= stretch.end)
-    }
-
     /// What of the file is not the original's.
     pub(crate) fn others<'a>(&self, file: &'a [u8]) -> Vec<&'a [u8]> {
         let ends = self.stretches.iter().map(|stretch| stretch.end);
@@ -66,7 +61,7 @@ impl Own {
 }
 
 /// Where a part of a file begins and ends in it.
-fn bounds(file: &[u8], part: &[u8]) -> (usize, usize) {
+pub(crate) fn bounds(file: &[u8], part: &[u8]) -> (usize, usize) {
     let start = (part.as_ptr() as usize).saturating_sub(file.as_ptr() as usize);
     (start, start + part.len())
 }
@@ -79,12 +74,13 @@ pub(crate) fn same(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut 
         let owners = corpus.owners_of(corpus.files(hash128(bytes), size));
         let ships = owners.iter().any(|(file, _)| corpus.is_shipped(file.layer));
         let claimed = owners.first().map(|(_, original)| Own::claimed(family(&original.file)));
+        let delivered = owners.iter().all(|(file, _)| corpus.is_delivered(file));
         let copy = |(_, original)| Finding::Copy { place: place.clone(), original };
         findings.extend(owners.into_iter().map(copy));
         match claimed {
             None => {}
             Some(_) if ships => return Same::Whole,
-            Some(own) => return Same::Claimed(own),
+            Some(own) => return Same::Claimed(own, delivered),
         }
     }
     // Texts of one vendor begin alike without being copies of each other.
@@ -105,7 +101,8 @@ pub(crate) fn same(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut 
     }
     let is_cut = |change: &Change| matches!(change, Change::Truncated { .. });
     let own = changed.iter().filter(|(file, _)| corpus.is_shipped(file.layer));
-    let own: Vec<Range<usize>> = own.map(|(file, change)| 0..if is_cut(change) { bytes.len() } else { file.print.size as usize }).collect();
+    let own: Vec<Range<usize>> =
+        own.map(|(file, change)| 0..if is_cut(change) { bytes.len() } else { file.print.size as usize }).collect();
     let mut owners = Vec::new();
     for (file, original) in corpus.owners_of(changed.iter().map(|(file, _)| file.clone())) {
         // What the owner's first file shows is shown of all of its files.

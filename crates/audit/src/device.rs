@@ -72,20 +72,42 @@ impl Device {
         }
     }
 
-    /// Reports the vendors' part, library by library, as each voice knows it.
-    pub(crate) fn report(self, place: &Place, corpus: &Corpus, findings: &mut Vec<Finding>) {
+    /// Kernels of vendors, by the hash of their names, that several files have together.
+    pub(crate) fn of_kernels(known: impl IntoIterator<Item = (u64, String)>) -> Self {
+        let known: HashMap<u64, String> = known.into_iter().collect();
+        Self { kernels: known.keys().copied().collect(), known, ..Self::default() }
+    }
+
+    /// Reports the vendors' part, library by library, as each voice knows it, each with the original that it is put down
+    /// to. Gives the kernels that were put down to nothing.
+    pub(crate) fn report(
+        mut self,
+        place: &Place,
+        corpus: &Corpus,
+        findings: &mut Vec<(Finding, OriginalRef)>,
+        gaps: &mut Vec<Finding>,
+    ) -> Vec<(u64, String)> {
         let of_entries = self.found.keys().copied();
         let of_kernels = self.known.keys().flat_map(|hash| corpus.originals(Part::Kernels, *hash));
         let voices: BTreeSet<Voice> = of_entries.chain(of_kernels).map(|original| corpus.voice(original)).collect();
+        let mut explained: HashSet<String> = HashSet::new();
         for voice in voices {
-            self.report_voice(voice, place, corpus, findings);
+            explained.extend(self.report_voice(voice, place, corpus, findings));
         }
-        for gap in self.gaps {
-            findings.push(Finding::NotFullyAudited { place: place.clone(), gap: Gap::BrokenBinary(gap) });
+        for gap in std::mem::take(&mut self.gaps) {
+            gaps.push(Finding::NotFullyAudited { place: place.clone(), gap: Gap::BrokenBinary(gap) });
         }
+        self.known.into_iter().filter(|(_, kernel)| !explained.contains(kernel)).collect()
     }
 
-    fn report_voice(&self, voice: Voice, place: &Place, corpus: &Corpus, findings: &mut Vec<Finding>) {
+    /// Reports what one voice knows; gives the kernels that were put down to something.
+    fn report_voice(
+        &self,
+        voice: Voice,
+        place: &Place,
+        corpus: &Corpus,
+        findings: &mut Vec<(Finding, OriginalRef)>,
+    ) -> Vec<String> {
         // Family → the library with most entries, entries, their bytes, kernels.
         let mut families: BTreeMap<String, (OriginalRef, u32, u32, u64, BTreeSet<&str>)> = BTreeMap::new();
         let name_of = |original| {
@@ -124,10 +146,10 @@ impl Device {
                 continue;
             }
             explained.extend(&kernels);
-            let Some(original) = corpus.origin(original, None) else { continue };
-            findings.push(Finding::DeviceCode {
+            let Some(origin) = corpus.origin(original, None) else { continue };
+            let finding = Finding::DeviceCode {
                 place: place.clone(),
-                original,
+                original: origin,
                 entries_found,
                 entries: self.entries,
                 bytes_found,
@@ -135,8 +157,10 @@ impl Device {
                 kernels_found: kernels.len() as u32,
                 kernels: self.kernels.len() as u32,
                 examples: kernels.into_iter().take(EXAMPLES).map(str::to_owned).collect(),
-            });
+            };
+            findings.push((finding, original));
         }
+        explained.into_iter().map(str::to_owned).collect()
     }
 }
 

@@ -3,7 +3,8 @@
 
 use crate::binary::{Error, Links, Start, holds_code, relocation_limit};
 use object::elf;
-use object::read::elf::{Dyn, ElfFile, FileHeader};
+use object::read::StringTable;
+use object::read::elf::{Dyn, ElfFile, FileHeader, ProgramHeader};
 use object::{
     Architecture, Endianness, File, Object, ObjectSection, ObjectSymbol, RelocationFlags, SectionIndex, SymbolKind,
 };
@@ -141,7 +142,9 @@ pub(crate) fn dynamic_links(file: &File<'_>) -> Result<Links, Error> {
         File::Elf64(elf) => dynamic_of(elf)?,
         _ => Links::default(),
     };
-    if let Some(section) = file.section_by_name(".interp") {
+    if links.interpreter.is_none()
+        && let Some(section) = file.section_by_name(".interp")
+    {
         let text = String::from_utf8_lossy(section.data()?).into_owned();
         links.interpreter = Some(text.trim_end_matches('\0').to_owned());
     }
@@ -155,10 +158,19 @@ fn dynamic_of<'data, E: FileHeader<Endian = Endianness>>(file: &ElfFile<'data, E
     let (endian, data) = (file.endian(), file.data());
     let sections = file.elf_section_table();
     let mut links = Links::default();
-    let Some((entries, strings)) = sections.dynamic(endian, data)? else {
-        return Ok(links);
+    // The loader asks the segments alone.
+    for segment in file.elf_program_headers() {
+        if let Ok(Some(name)) = segment.interpreter(endian, data) {
+            links.interpreter = Some(String::from_utf8_lossy(name).into_owned());
+        }
+    }
+    let (entries, strings) = match loaded_dynamic(file) {
+        Some(found) => found,
+        None => match sections.dynamic(endian, data)? {
+            Some((entries, strings)) => (entries, sections.strings(endian, data, strings)?),
+            None => return Ok(links),
+        },
     };
-    let strings = sections.strings(endian, data, strings)?;
     let mut room = LONGEST_LINKS;
     for entry in entries {
         let tag = entry.tag32(endian).unwrap_or(0);
@@ -175,6 +187,27 @@ fn dynamic_of<'data, E: FileHeader<Endian = Endianness>>(file: &ElfFile<'data, E
         }
     }
     Ok(links)
+}
+
+/// The dynamic entries that the loader reads, and their strings: both as the segments say.
+fn loaded_dynamic<'data, E: FileHeader<Endian = Endianness>>(
+    file: &ElfFile<'data, E>,
+) -> Option<(&'data [E::Dyn], StringTable<'data>)> {
+    let (endian, data, segments) = (file.endian(), file.data(), file.elf_program_headers());
+    let entries = segments.iter().find_map(|segment| segment.dynamic(endian, data).ok().flatten())?;
+    let value = |tag: u32| {
+        let entry = entries.iter().find(|entry| entry.tag32(endian) == Some(tag))?;
+        Some(entry.d_val(endian).into())
+    };
+    let (address, size): (u64, u64) = (value(elf::DT_STRTAB)?, value(elf::DT_STRSZ)?);
+    let loaded = segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD);
+    let at = loaded.filter_map(|segment| {
+        let within = address.checked_sub(segment.p_vaddr(endian).into())?;
+        (within < segment.p_filesz(endian).into()).then(|| within.checked_add(segment.p_offset(endian).into()))?
+    });
+    let at = at.into_iter().next()?;
+    let end = at.checked_add(size).filter(|end| *end <= data.len() as u64)?;
+    Some((entries, StringTable::new(data, at, end)))
 }
 
 #[cfg(test)]

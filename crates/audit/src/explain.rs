@@ -3,6 +3,7 @@
 use crate::binary;
 use crate::corpus::{Corpus, Origin};
 use crate::functions;
+use crate::loader::Layout;
 use serde::{Deserialize, Serialize};
 
 /// A function of restricted material, found.
@@ -22,13 +23,14 @@ pub struct FunctionHit {
 /// or not. Nothing where the bytes are no binary, or one that cannot be read.
 pub fn function_hits(bytes: &[u8], corpus: &Corpus) -> Vec<FunctionHit> {
     let Some(Ok(file)) = binary::parse(bytes, None) else { return Vec::new() };
-    let Ok(code) = binary::code(&file) else { return Vec::new() };
-    let mut hits: Vec<FunctionHit> = (functions::hits(&code, corpus).into_iter())
+    let layout = Layout::of(&file);
+    let mut hits: Vec<FunctionHit> = (functions::look(&[(0, bytes)], corpus).hits.into_iter())
         .filter_map(|hit| {
             let (layer, owners) = corpus.owners(hit.function, &corpus.function(hit.function));
             let (archive, member, _) = corpus.member(layer, *owners.first()?);
             let origin = corpus.origin(archive, Some(member.to_owned()))?;
-            let (address, end) = hit.range;
+            let address = layout.address(hit.range.0);
+            let end = address.saturating_add(hit.range.1 - hit.range.0);
             Some(FunctionHit { address, end, bytes_compared: hit.unmasked, origin })
         })
         .collect();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Where in an output something was found: a file, and the way into the archives inside it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// Path of the file below the output; empty where the output is itself a file.
     pub file: String,
@@ -109,6 +109,60 @@ pub enum Change {
         /// The sections of code that differ.
         sections: Vec<String>,
     },
+    /// Parts of the original are all that is left of it, or all that could be compared.
+    Parts {
+        /// Parts of which kind.
+        parts: Parts,
+        /// How many of them are there.
+        found: u32,
+        /// How many of them the corpus knows.
+        known: u32,
+        /// Why the file is a copy, and not something else that the parts are included in.
+        form: Form,
+    },
+}
+
+/// The parts by which a copy is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parts {
+    /// Functions of a static archive.
+    Functions,
+    /// Entries of fatbin containers, or kernels where no entry agrees.
+    DeviceCode,
+    /// Chunks of a file's bytes.
+    Chunks,
+}
+
+/// Why parts of an original make a copy: only a linked program or library that is something else includes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// They are in an object or an archive of objects, which no linker made something else of.
+    NotLinked,
+    /// They are in a file that is no program, library or object that can be read.
+    Data,
+    /// The library calls itself as the original does.
+    SameName,
+    /// Most of what the library exports is the original's interface.
+    SameInterface,
+    /// The program or library has hardly any other code.
+    NothingElse,
+    /// Its bytes are the original's to a large part, wherever they stand.
+    Contents,
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotLinked => "which is not linked",
+            Self::Data => "which is no program or library",
+            Self::SameName => "which has the original's name",
+            Self::SameInterface => "which exports the original's interface",
+            Self::NothingElse => "which has hardly any other code",
+            Self::Contents => "whatever was changed around them",
+        })
+    }
 }
 
 impl fmt::Display for Change {
@@ -128,6 +182,14 @@ impl fmt::Display for Change {
             Self::Passages { found, known } => write!(f, "edited text: {found} of {known} passages agree"),
             Self::OtherCode { sections } => {
                 write!(f, "other code in {}: another version, or patched", sections.join(", "))
+            }
+            Self::Parts { parts, found, known, form } => {
+                let parts = match parts {
+                    Parts::Functions => "functions",
+                    Parts::DeviceCode => "pieces of device code",
+                    Parts::Chunks => "chunks",
+                };
+                write!(f, "{found} of {known} {parts} are in the file, {form}")
             }
         }
     }
@@ -160,8 +222,16 @@ pub enum Gap {
     TooLarge(u64),
     /// Archives have more members than the limit.
     TooMany(usize),
+    /// Unpacked members would be larger than the limit for all that is in memory at once, in bytes.
+    TooMuchMemory(u64),
+    /// It has more marks of archives that lead nowhere than its size explains.
+    TooManyMarks,
+    /// So many bytes look encrypted or compressed, and nothing tells of what kind they are.
+    Opaque(u64),
     /// The binary's headers contradict themselves.
     BrokenBinary(String),
+    /// The file is made so that comparing it with what is known would not end.
+    TooManyCandidates,
 }
 
 impl fmt::Display for Gap {
@@ -173,7 +243,13 @@ impl fmt::Display for Gap {
             Self::TooDeep(depth) => write!(f, "archives are nested more than {depth} deep"),
             Self::TooLarge(bytes) => write!(f, "it unpacks to more than {bytes} bytes"),
             Self::TooMany(members) => write!(f, "it has more than {members} members"),
+            Self::TooMuchMemory(bytes) => write!(f, "reading it takes more than {bytes} bytes of memory"),
+            Self::TooManyMarks => write!(f, "it has more marks of archives that lead nowhere than its size explains"),
+            Self::Opaque(bytes) => {
+                write!(f, "{bytes} bytes look encrypted or compressed, and nothing tells of what kind they are")
+            }
             Self::BrokenBinary(why) => write!(f, "the binary cannot be read: {why}"),
+            Self::TooManyCandidates => f.write_str("too many places in it look like the begin of something known"),
         }
     }
 }

@@ -4,11 +4,13 @@
 //! the rest is the same in the archive and in every program linked with it, whichever the linker.
 //! This is the idea behind FLIRT signatures; `docs/decisions/0004-audit.md` has the figures.
 
-use crate::anchor::{WINDOW, anchor_of, distinctive, is_sampled};
+use crate::anchor::{Met, WINDOW, anchor_of, distinctive, is_sampled};
 use crate::binary::Function;
+use crate::chunks;
 use crate::corpus::{Corpus, FunctionPrint, FunctionRow, Origin, OriginalRef};
 use crate::finding::{Finding, MemberHits, Place};
 use crate::prints::{Kind, hash64};
+use crate::ranges::{Range, merge, total};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -25,7 +27,7 @@ const FINDING_BYTES: u64 = 512;
 /// Windows looked at when a function's anchor is chosen.
 const ANCHOR_CHOICES: usize = 64;
 
-/// Bytes of code that one thread looks through at a time.
+/// Bytes that one thread looks through at a time.
 const PIECE: usize = 1 << 20;
 
 /// Longest stretches that a finding lists.
@@ -167,45 +169,102 @@ fn verify(corpus: &Corpus, number: u32, row: &FunctionRow, bytes: &[u8], scratch
 /// One function of the corpus, found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Hit {
-    /// Address and end.
-    pub(crate) range: (u64, u64),
+    /// Where it begins and ends in the file.
+    pub(crate) range: Range,
     /// Its number in the corpus.
     pub(crate) function: u32,
     /// Bytes that no relocation patches.
     pub(crate) unmasked: u32,
 }
 
-/// Looks for the corpus's functions in executable code. Pieces overlap nowhere in their positions, and each
-/// may look beyond its end: the same hits come out in the same order, however many threads there are.
-pub(crate) fn hits(code: &[(u64, &[u8])], corpus: &Corpus) -> Vec<Hit> {
-    if corpus.anchors.is_empty() {
-        return Vec::new();
+/// Bytes that may be compared for each byte of a file. Among functions that were learned, an anchor is rare; where a file
+/// was made of one window that many functions have, nothing ends without a bound.
+const COMPARED: u64 = 16;
+
+/// What looking at one function costs beside comparing its bytes, counted in bytes.
+const CANDIDATE: u64 = 64;
+
+/// What was found in some stretches of bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Functions, by where they lie.
+    pub(crate) hits: Vec<Hit>,
+    /// Known chunks: where each lies, and its print.
+    pub(crate) chunks: Vec<(u64, u64)>,
+    /// Bytes that were compared.
+    pub(crate) compared: u64,
+    /// Whether comparing ended before all was compared.
+    pub(crate) ended_early: bool,
+}
+
+impl Found {
+    fn add(mut self, mut other: Self) -> Self {
+        self.hits.append(&mut other.hits);
+        self.chunks.append(&mut other.chunks);
+        self.compared += other.compared;
+        self.ended_early |= other.ended_early;
+        self
     }
-    code.iter()
+}
+
+/// Looks for the corpus's functions and chunks in all bytes of some stretches, each with the place where it begins. No
+/// table of sections is asked: code is code wherever it stands. Pieces overlap nowhere in their positions, and each may
+/// look beyond its end: the same comes out in the same order, however many threads there are.
+pub(crate) fn look(stretches: &[(u64, &[u8])], corpus: &Corpus) -> Found {
+    if corpus.anchors.is_empty() && corpus.chunks.is_empty() {
+        return Found::default();
+    }
+    // No code is made of the bytes of a plain text.
+    let pieces = stretches.iter().filter(|stretch| !stretch.1.is_ascii());
+    pieces
         .flat_map(|stretch| (0..stretch.1.len()).step_by(PIECE).map(move |start| (stretch, start)))
         .collect::<Vec<_>>()
         .into_par_iter()
-        .flat_map_iter(|((address, bytes), start)| scan_piece(*address, bytes, start, corpus))
-        .collect()
+        .map(|((at, bytes), start)| look_at_piece(*at, bytes, start, corpus))
+        .reduce(Found::default, Found::add)
 }
 
-/// Looks for functions whose anchor begins in the piece of `bytes` from `first` on.
-fn scan_piece(address: u64, bytes: &[u8], first: usize, corpus: &Corpus) -> Vec<Hit> {
-    let (mut hits, mut scratch) = (Vec::new(), Vec::new());
+/// Looks for what begins in the piece of `bytes` from `first` on.
+fn look_at_piece(place: u64, bytes: &[u8], first: usize, corpus: &Corpus) -> Found {
+    let (mut found, mut scratch) = (Found::default(), Vec::new());
     let end = (first + PIECE + WINDOW - 1).min(bytes.len());
-    corpus.anchors.each_in(&bytes[first..end], |offset, functions| {
+    let most = bytes.len().min(PIECE) as u64 * COMPARED + PIECE as u64;
+    corpus.anchors.each_in(&bytes[first..end], |offset, met| {
+        let functions = match met {
+            Met::Anchor(functions) => functions,
+            Met::Chunk => {
+                let at = first + offset;
+                found.chunks.extend(chunks::known(&bytes[at..], corpus).map(|hash| (place + at as u64, hash)));
+                return;
+            }
+        };
+        // Layers that know the same function have it under numbers of their own.
+        let mut last: Option<(u64, usize, Option<u32>)> = None;
         for (_, number) in functions {
+            if found.compared >= most {
+                found.ended_early = true;
+                return;
+            }
+            found.compared += CANDIDATE;
             let row = corpus.function(*number);
             let Some(start) = (first + offset).checked_sub(row.anchor_offset as usize) else { continue };
             let Some(candidate) = bytes.get(start..start + row.length as usize) else { continue };
-            if let Some(unmasked) = verify(corpus, *number, &row, candidate, &mut scratch) {
-                let from = address.saturating_add(start as u64);
-                let range = (from, from.saturating_add(u64::from(row.length)));
-                hits.push(Hit { range, function: *number, unmasked });
+            let unmasked = match last {
+                Some((hash, at, unmasked)) if (hash, at) == (row.hash, start) => unmasked,
+                _ => {
+                    found.compared += u64::from(row.length);
+                    verify(corpus, *number, &row, candidate, &mut scratch)
+                }
+            };
+            last = Some((row.hash, start, unmasked));
+            if let Some(unmasked) = unmasked {
+                let from = place + start as u64;
+                let range = (from, from + u64::from(row.length));
+                found.hits.push(Hit { range, function: *number, unmasked });
             }
         }
     });
-    hits
+    found
 }
 
 /// What was found of one archive: by member, the functions.
@@ -215,8 +274,31 @@ struct Share {
     functions: BTreeSet<u32>,
 }
 
-/// Puts functions that were found down to archives and reports those.
-pub(crate) fn report(place: &Place, code_bytes: u64, hits: &[Hit], corpus: &Corpus, findings: &mut Vec<Finding>) {
+/// Places of one function that are looked at where it has to be put down to an archive; the same function may stand
+/// anywhere any number of times.
+const PLACES: usize = 8;
+
+/// An archive that functions were put down to.
+pub(crate) struct Put {
+    pub(crate) archive: OriginalRef,
+    /// Functions found, member by member.
+    pub(crate) members: Vec<MemberHits>,
+    /// Where they lie, sorted and apart.
+    pub(crate) ranges: Vec<Range>,
+    /// Numbers of the functions.
+    pub(crate) functions: BTreeSet<u32>,
+}
+
+impl Put {
+    /// How many functions were found, and how many the members have in which they were.
+    pub(crate) fn share(&self) -> (u32, u32) {
+        let sum = |count: fn(&MemberHits) -> u32| self.members.iter().map(count).sum();
+        (sum(|member| member.functions_found), sum(|member| member.functions_known))
+    }
+}
+
+/// Puts functions that were found down to archives.
+pub(crate) fn put_down(hits: &[Hit], corpus: &Corpus) -> Vec<Put> {
     let unmasked: BTreeMap<u32, u32> = hits.iter().map(|hit| (hit.function, hit.unmasked)).collect();
     let mut archives: BTreeMap<OriginalRef, Share> = BTreeMap::new();
     for function in unmasked.keys() {
@@ -230,20 +312,22 @@ pub(crate) fn report(place: &Place, code_bytes: u64, hits: &[Hit], corpus: &Corp
     // A function that two archives share is put down to the one that explains more, so that a permitted
     // archive does not bring another one under suspicion. Two layers may have the same function under two
     // numbers: where it lies says that it is the same.
-    let mut explained: HashSet<(u64, u64)> = HashSet::new();
-    let mut ranges_of: HashMap<u32, Vec<(u64, u64)>> = HashMap::new();
+    let mut explained: HashSet<Range> = HashSet::new();
+    let mut ranges_of: HashMap<u32, Vec<Range>> = HashMap::new();
     for hit in hits {
         ranges_of.entry(hit.function).or_default().push(hit.range);
     }
+    let places = |function: &u32| ranges_of[function].iter().take(PLACES);
     let accusing: BTreeMap<OriginalRef, Vec<(u32, u64)>> = (archives.iter())
         .map(|(archive, share)| {
             let bytes = share.functions.iter().map(|f| (*f, unmasked[f]));
             (*archive, bytes.filter(|(_, b)| *b >= ACCUSING_BYTES).map(|(f, b)| (f, u64::from(b))).collect())
         })
         .collect();
+    let mut put = Vec::new();
     loop {
         let left = |functions: &[(u32, u64)]| -> (u64, usize) {
-            let new = functions.iter().filter(|(f, _)| ranges_of[f].iter().any(|range| !explained.contains(range)));
+            let new = functions.iter().filter(|(f, _)| places(f).any(|range| !explained.contains(range)));
             new.fold((0, 0), |(bytes, count), (_, more)| (bytes + more, count + 1))
         };
         // Of two that explain as much, the one in the earlier layer.
@@ -253,13 +337,13 @@ pub(crate) fn report(place: &Place, code_bytes: u64, hits: &[Hit], corpus: &Corp
             break;
         }
         // Whoever else has most of what it explains is heard as well, unless both ship.
-        let new: Vec<(u32, u64)> = (accusing[&archive].iter())
-            .filter(|(f, _)| ranges_of[f].iter().any(|range| !explained.contains(range)))
-            .copied()
+        let new: Vec<u32> = (accusing[&archive].iter())
+            .map(|(function, _)| *function)
+            .filter(|f| places(f).any(|range| !explained.contains(range)))
             .collect();
-        let places: HashSet<(u64, u64)> = new.iter().flat_map(|(f, _)| &ranges_of[f]).copied().collect();
+        let new: HashSet<Range> = new.iter().flat_map(places).copied().collect();
         let shared = |functions: &[(u32, u64)]| -> u64 {
-            let same = functions.iter().filter(|(f, _)| ranges_of[f].iter().any(|range| places.contains(range)));
+            let same = functions.iter().filter(|(f, _)| places(f).any(|range| new.contains(range)));
             same.map(|(_, bytes)| bytes).sum()
         };
         let mut heard = BTreeMap::from([(corpus.voice(archive), (u64::MAX, archive))]);
@@ -270,60 +354,69 @@ pub(crate) fn report(place: &Place, code_bytes: u64, hits: &[Hit], corpus: &Corp
                 *entry = (shared, *other);
             }
         }
-        explained.extend(&archives[&archive].functions.iter().flat_map(|f| ranges_of[f].iter().copied()).collect::<Vec<_>>());
-        heard.retain(|_, (shared, _)| *shared > 0);
-        let own = heard.values().map(|(_, other)| *other).filter(|other| *other != archive);
+        explained.extend(archives[&archive].functions.iter().flat_map(places));
+        let others = heard.values().filter(|(shared, other)| *shared > 0 && *other != archive).map(|(_, other)| *other);
         let mut origins: Vec<Origin> = Vec::new();
-        for archive in [archive].into_iter().chain(own) {
+        for archive in [archive].into_iter().chain(others) {
             let Some(origin) = corpus.origin(archive, None) else { continue };
-            if origins.iter().any(|known| known.is_owner_of(&origin)) {
-                continue;
+            if !origins.iter().any(|known| known.is_owner_of(&origin)) {
+                origins.push(origin);
+                put.push(put_of(archive, &archives[&archive], &ranges_of, corpus));
             }
-            origins.push(origin.clone());
-            findings.push(static_code(place, code_bytes, archive, origin, &archives[&archive], &ranges_of, corpus));
         }
     }
+    put
 }
 
-/// What was found of one archive.
-fn static_code(
+/// All that was found of one archive.
+fn put_of(archive: OriginalRef, share: &Share, ranges_of: &HashMap<u32, Vec<Range>>, corpus: &Corpus) -> Put {
+    let found: Vec<Range> = share.functions.iter().flat_map(|f| ranges_of[f].iter().copied()).collect();
+    let members = share.members.iter().map(|(owner, found)| {
+        let (_, name, known) = corpus.member(archive.layer, *owner);
+        MemberHits { member: name.to_owned(), functions_found: found.len() as u32, functions_known: known }
+    });
+    Put { archive, members: members.collect(), ranges: merge(found, 0), functions: share.functions.clone() }
+}
+
+/// What accuses somebody and was put down to nothing, since a file has too little of it.
+pub(crate) fn left_over(hits: Vec<Hit>, put: &[Put]) -> Vec<Hit> {
+    let covered = |hit: &Hit| {
+        let covers = |put: &Put| {
+            let next = put.ranges.partition_point(|range| range.1 <= hit.range.0);
+            put.ranges.get(next).is_some_and(|range| range.0 <= hit.range.0 && hit.range.1 <= range.1)
+        };
+        put.iter().any(covers)
+    };
+    let mut seen: HashMap<u32, usize> = HashMap::new();
+    let mut hits = hits;
+    hits.retain(|hit| {
+        let times = seen.entry(hit.function).or_default();
+        *times += 1;
+        hit.unmasked >= ACCUSING_BYTES && *times <= PLACES && !covered(hit)
+    });
+    hits
+}
+
+/// The finding about an archive whose functions are a part of the binary. `address` gives the address of a place.
+pub(crate) fn finding(
     place: &Place,
+    put: &Put,
     code_bytes: u64,
-    archive: OriginalRef,
-    origin: Origin,
-    share: &Share,
-    ranges_of: &HashMap<u32, Vec<(u64, u64)>>,
+    address: &dyn Fn(u64) -> u64,
     corpus: &Corpus,
-) -> Finding {
-    let ranges = merge(share.functions.iter().flat_map(|f| ranges_of[f].iter().copied()).collect());
-    Finding::StaticCode {
+) -> Option<Finding> {
+    let addressed = |(from, to): Range| (address(from), address(from).saturating_add(to - from));
+    Some(Finding::StaticCode {
         place: place.clone(),
-        archive: origin,
-        members: (share.members.iter())
-            .map(|(owner, found)| {
-                let (_, name, known) = corpus.member(archive.layer, *owner);
-                MemberHits { member: name.to_owned(), functions_found: found.len() as u32, functions_known: known }
-            })
-            .collect(),
-        bytes_found: ranges.iter().map(|(from, to)| to - from).sum(),
+        archive: corpus.origin(put.archive, None)?,
+        members: put.members.clone(),
+        bytes_found: total(&put.ranges),
         code_bytes,
-        ranges: longest(ranges),
-    }
+        ranges: longest(put.ranges.iter().copied().map(addressed).collect()),
+    })
 }
 
-fn merge(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
-    ranges.sort_unstable();
-    let mut merged: Vec<(u64, u64)> = Vec::new();
-    for (from, to) in ranges {
-        match merged.last_mut() {
-            Some(last) if from <= last.1 => last.1 = last.1.max(to),
-            _ => merged.push((from, to)),
-        }
-    }
-    merged
-}
-
-fn longest(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+fn longest(mut ranges: Vec<Range>) -> Vec<Range> {
     ranges.sort_by_key(|(from, to)| (std::cmp::Reverse(to - from), *from));
     ranges.truncate(RANGES);
     ranges.sort_unstable();

@@ -8,7 +8,7 @@ use crate::corpus::{Corpus, FilePrint, Fingerprints, Material, Origin, Part, bas
 use crate::finding::{Gap, Place};
 use crate::functions::{self, Candidate, Frequencies};
 use crate::prints::{self, hash128, heads};
-use crate::{binary, device, links, passages, strings};
+use crate::{binary, chunks, device, links, passages, strings};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Shorter files (empty `__init__.py`, one-line stamps) are in everybody's packages.
@@ -195,7 +195,9 @@ fn walk_all(files: &[AuditFile<'_>], limits: Limits, visitor: &mut dyn Visitor) 
     for file in files {
         let place = Place { file: file.path.clone(), members: Vec::new() };
         match &file.contents {
-            Contents::Bytes(bytes) => walk(place, bytes, limits, visitor),
+            Contents::Bytes(bytes) => {
+                walk(place, bytes, limits, visitor);
+            }
             Contents::Unreadable(why) => visitor.gap(place, Gap::Unreadable(why.clone())),
         }
     }
@@ -258,7 +260,8 @@ impl Learn<'_> {
     /// Whether an original is of this package, in whichever version.
     fn is_own(&self, original: u32) -> bool {
         let meta = &self.prints.meta;
-        let [one, own] = [meta.originals[original as usize].material, self.material].map(|m| &meta.materials[m as usize]);
+        let [one, own] =
+            [meta.originals[original as usize].material, self.material].map(|m| &meta.materials[m as usize]);
         (&one.name, &one.licenses) == (&own.name, &own.licenses)
     }
 
@@ -301,6 +304,7 @@ impl Learn<'_> {
         member: Option<&str>,
         name: &str,
         ships: bool,
+        bytes: &[u8],
     ) -> Result<Whole, binary::Error> {
         let sections = binary::section_prints(file)?;
         let closest = |known: &Known<'_>| {
@@ -308,7 +312,10 @@ impl Learn<'_> {
             closest.iter().filter_map(|file| known.corpus.origin_of_file(file)).collect::<Vec<_>>()
         };
         // A changed file of somebody else's is nobody's own, whoever may share the file as it was.
-        let is_changed = !ships && self.known.is_some_and(|known| !closest(known).is_empty());
+        let is_changed = !ships
+            && self
+                .known
+                .is_some_and(|known| !closest(known).is_empty() || !chunks::changed(bytes, known.corpus).is_empty());
         if is_changed || self.prints.variants(&sections).into_iter().any(|other| self.is_settled(other)) {
             return Ok(Whole::Known);
         }
@@ -393,7 +400,7 @@ impl Visitor for Learn<'_> {
             None if self.text(original, &file, ships, bytes) => Whole::Known,
             None => none(),
             Some(parsed) => {
-                let read = |binary| self.binary(&binary, original, member.as_deref(), &file, ships);
+                let read = |binary| self.binary(&binary, original, member.as_deref(), &file, ships, bytes);
                 parsed.and_then(read).unwrap_or_else(|error| {
                     self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
                     none()
@@ -408,6 +415,9 @@ impl Visitor for Learn<'_> {
             self.prints.products.insert((product, original));
         }
         let Whole::Print(print) = whole else { return true };
+        if member.is_none() {
+            chunks::learn(self.prints, original, bytes);
+        }
         // Members of archives are found by their functions where they are not whole.
         let heads = if member.is_none() { heads(bytes) } else { Vec::new() };
         self.prints.add_file(key, FilePrint { member, size: bytes.len() as u64, heads, ..print });
@@ -417,6 +427,11 @@ impl Visitor for Learn<'_> {
 
     fn gap(&mut self, place: Place, gap: Gap) {
         self.learned.gaps.push((place, gap));
+    }
+
+    /// What lies unnamed in a vendor's file is mostly somebody else's.
+    fn carves(&self) -> bool {
+        false
     }
 }
 
@@ -428,10 +443,10 @@ struct LearnFree<'a> {
 }
 
 impl LearnFree<'_> {
-    fn binary(&mut self, file: &object::File<'_>) -> Result<(), binary::Error> {
+    fn binary(&mut self, file: &object::File<'_>, bytes: &[u8]) -> Result<(), binary::Error> {
         let free = &mut self.prints.free;
         if binary::is_linked(file) {
-            let hits = functions::hits(&binary::code(file)?, self.corpus);
+            let hits = functions::look(&[(0, bytes)], self.corpus).hits;
             free.extend(hits.iter().map(|hit| self.corpus.function(hit.function).hash));
             let known = |hash: &u64| self.corpus.originals(Part::Interface, *hash).next().is_some();
             free.extend(links::exports(file).into_iter().filter(known));
@@ -453,18 +468,25 @@ impl Visitor for LearnFree<'_> {
         if !self.corpus.files(key, bytes.len() as u64).is_empty() {
             self.prints.free.insert(file_key(key));
         }
-        if let Some(Err(error)) = binary::parse(bytes, parent).map(|parsed| parsed.and_then(|file| self.binary(&file)))
+        if let Some(Err(error)) =
+            binary::parse(bytes, parent).map(|parsed| parsed.and_then(|file| self.binary(&file, bytes)))
         {
             self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
         }
         self.prints.free.extend(passages::Seen::look(&[bytes], self.corpus).into_rest());
         self.prints.free.extend(device::known(bytes, self.corpus));
+        self.prints.free.extend(chunks::all_known(bytes, self.corpus));
         self.learned.files += 1;
         true
     }
 
     fn gap(&mut self, place: Place, gap: Gap) {
         self.learned.gaps.push((place, gap));
+    }
+
+    /// What lies unnamed in a vendor's file is mostly somebody else's.
+    fn carves(&self) -> bool {
+        false
     }
 }
 

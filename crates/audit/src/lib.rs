@@ -13,6 +13,7 @@
 mod anchor;
 mod audit;
 mod binary;
+mod chunks;
 mod coff;
 mod container;
 mod copies;
@@ -25,20 +26,27 @@ mod finding;
 mod functions;
 mod learn;
 mod links;
+mod loader;
 #[cfg(test)]
 mod made;
+mod own;
 mod passages;
 mod pe;
+mod pool;
 mod prints;
+mod ranges;
 mod scan;
 mod strings;
+#[cfg(test)]
+mod tests;
 mod texts;
+mod whose;
 
-pub use audit::{AuditFile, Contents, Report, audit};
+pub use audit::{AuditFile, AuditPart, Budget, Contents, Report, audit, audit_part};
 pub use container::Limits;
 pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Origin};
 pub use explain::{FunctionHit, function_hits};
-pub use finding::{Change, DriverSign, Finding, Gap, MemberHits, Place, Section, Sign};
+pub use finding::{Change, DriverSign, Finding, Form, Gap, MemberHits, Parts, Place, Section, Sign};
 pub use learn::{Known, Learned, Source, Supply, learn, learn_beside, learn_free};
 pub use texts::{LicenseText, NoTextHash, TextHash};
 
@@ -52,7 +60,7 @@ pub fn fuzz_container(bytes: &[u8]) {
         }
         fn gap(&mut self, _: Place, _: Gap) {}
     }
-    let limits = Limits { depth: 4, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 1000 };
+    let limits = Limits { depth: 4, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 1000, memory: 4 << 20 };
     container::walk(Place { file: "input".to_owned(), members: Vec::new() }, bytes, limits, &mut Nobody);
 }
 

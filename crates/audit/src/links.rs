@@ -81,8 +81,9 @@ pub(crate) fn is_driver(name: &str) -> bool {
 }
 
 /// A binary that is a driver's library, by its own name or by the one that others link.
-pub(crate) fn driver(place: &Place, links: &Links, findings: &mut Vec<Finding>) {
-    let name = place.innermost().rsplit('/').next().unwrap_or_default();
+pub(crate) fn driver(place: &Place, output: &str, links: &Links, findings: &mut Vec<Finding>) {
+    let name = Some(place.innermost()).filter(|name| !name.is_empty()).unwrap_or(output);
+    let name = name.rsplit('/').next().unwrap_or_default();
     let found = match &links.soname {
         Some(soname) if is_driver(soname) => Some((soname.clone(), DriverSign::Soname)),
         _ if is_driver(name) => Some((name.to_owned(), DriverSign::FileName)),
@@ -149,6 +150,8 @@ pub(crate) fn interfaces(file: &object::File<'_>, size: usize, corpus: &Corpus) 
     // Symbols may share names, but not each a name that is as long as the file.
     let mut room = size.saturating_mul(8);
     let mut families: BTreeMap<String, OriginalRef> = BTreeMap::new();
+    // A table may have one name any number of times: each is looked up once.
+    let mut named: BTreeMap<u64, (&[u8], u64)> = BTreeMap::new();
     for symbol in file.dynamic_symbols().chain(file.symbols()) {
         if symbol.is_undefined() || symbol.kind() != SymbolKind::Text {
             continue;
@@ -159,13 +162,17 @@ pub(crate) fn interfaces(file: &object::File<'_>, size: usize, corpus: &Corpus) 
         if !corpus.interface.may_have((hash >> 32) as u32) || corpus.is_free(hash) {
             continue;
         }
+        let longest = &mut named.entry(hash).or_insert((name, 0)).1;
+        *longest = (*longest).max(symbol.size());
+    }
+    for (hash, (name, size)) in named {
         // Every release of a library has the function; they count as one.
         for original in corpus.originals(Part::Interface, hash) {
             let Some(origin) = corpus.origin(original, None) else { continue };
             let original = *families.entry(family(&origin.file).to_owned()).or_insert(original);
             let (names, longest) = found.entry(original).or_default();
             names.insert(String::from_utf8_lossy(name).into_owned());
-            *longest = (*longest).max(symbol.size());
+            *longest = (*longest).max(size);
         }
     }
     // Libraries that are parts of another one have parts of its interface.

@@ -54,3 +54,47 @@ pub(crate) fn library(sections: &[Made<'_>]) -> Vec<u8> {
     body[62..64].copy_from_slice(&(count - 1).to_le_bytes());
     body
 }
+
+/// A relocatable object with these functions, one behind the other.
+pub(crate) fn object(functions: &[Vec<u8>]) -> Vec<u8> {
+    let (mut symbols, mut at) = (vec![0; 24], 0u64);
+    for function in functions {
+        symbols.extend_from_slice(&[1, 0, 0, 0, 0x12, 0, 1, 0]);
+        symbols.extend_from_slice(&at.to_le_bytes());
+        symbols.extend_from_slice(&(function.len() as u64).to_le_bytes());
+        at += function.len() as u64;
+    }
+    let names = b"\0name\0".to_vec();
+    let mut bytes =
+        library(&[(".text", true, functions.concat()), (".strtab", false, names), (".symtab", false, symbols)]);
+    bytes[16] = 1;
+    bytes
+}
+
+/// An archive of such members.
+pub(crate) fn archive(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = b"!<arch>\n".to_vec();
+    for (name, content) in members {
+        let name = format!("{name}/");
+        bytes.extend_from_slice(
+            format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 644, content.len()).as_bytes(),
+        );
+        bytes.extend_from_slice(content);
+        if content.len() % 2 == 1 {
+            bytes.push(b'\n');
+        }
+    }
+    bytes
+}
+
+/// The same library with a segment that a loader loads and runs: all that stood there before.
+pub(crate) fn loaded(mut bytes: Vec<u8>) -> Vec<u8> {
+    let size = bytes.len() as u64;
+    bytes[32..40].copy_from_slice(&size.to_le_bytes());
+    (bytes[54], bytes[56]) = (56, 1);
+    bytes.extend_from_slice(&[1, 0, 0, 0, 5, 0, 0, 0]);
+    for field in [0, 0x40_0000, 0x40_0000, size, size, 0x1000] {
+        bytes.extend_from_slice(&field.to_le_bytes());
+    }
+    bytes
+}

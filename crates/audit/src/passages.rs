@@ -225,7 +225,9 @@ fn narrow(bytes: &[u8]) -> Cow<'_, [u8]> {
     };
     let letter = |at: usize, width: usize| {
         let wide = bytes.chunks_exact(width);
-        Cow::Owned(wide.map(|wide| if wide.iter().filter(|byte| **byte != 0).count() > 1 { 0xff } else { wide[at] }).collect())
+        Cow::Owned(
+            wide.map(|wide| if wide.iter().filter(|byte| **byte != 0).count() > 1 { 0xff } else { wide[at] }).collect(),
+        )
     };
     match (0..4).map(|at| zeros(at, 4)).collect::<Vec<_>>().as_slice() {
         [false, true, true, true] => letter(0, 4),
@@ -324,10 +326,6 @@ impl Seen {
     /// The passages that were not reported.
     pub(crate) fn into_rest(self) -> HashSet<u64> {
         self.0
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// Reports the originals that a file was made from: those of which so many passages are there as `enough` says, given

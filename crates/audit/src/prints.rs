@@ -25,6 +25,7 @@ pub(crate) enum Kind {
     String,
     Product,
     File,
+    Chunk,
 }
 
 /// A fast hash of some bytes.

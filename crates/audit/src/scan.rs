@@ -1,13 +1,17 @@
 //! The scanners, one after the other over one file's bytes.
 
 use crate::binary::Links;
-use crate::container::{Kind, Visitor};
+use crate::container::{Kind, Opaque, Visitor, is_archive};
 use crate::copies::{self, Own, Same};
-use crate::corpus::Corpus;
-use crate::corpus::Origin;
-use crate::finding::{Finding, Gap, Place};
-use crate::strings::{Seen, family};
-use crate::{binary, device, functions, links, passages, strings};
+use crate::corpus::{Corpus, Origin, OriginalRef, Part};
+use crate::finding::{Change, Finding, Form, Gap, Place};
+use crate::functions::Found;
+use crate::loader::Layout;
+use crate::pool::{Pool, Rest};
+use crate::ranges::without;
+use crate::strings::{Explained, Seen, family};
+use crate::whose::Bearer;
+use crate::{binary, chunks, device, fatbin, functions, links, loader, own, passages, strings, whose};
 use std::collections::{BTreeSet, HashSet};
 
 /// One file, or one member of an archive.
@@ -20,12 +24,20 @@ pub(crate) struct Subject<'a> {
     pub(crate) links: Links,
 }
 
+/// Files that one file of a path is named as having code of its own in: one is enough, some are shown.
+const OWN_CODE: usize = 4;
+
 /// Runs the scanners over a file and everything inside it.
 pub(crate) struct Scan<'a> {
-    pub(crate) corpus: &'a Corpus,
+    corpus: &'a Corpus,
+    /// What the output is called, which is the name of a file that is all of it.
+    name: &'a str,
     pub(crate) findings: Vec<Finding>,
-    /// Passages of originals that by themselves are too few.
-    pub(crate) passages: Vec<(Place, HashSet<u64>)>,
+    /// Gaps that count only where something withheld was at hand when the output was built.
+    pub(crate) opaque: Vec<(Place, Gap)>,
+    pub(crate) pool: Pool,
+    /// Files and members that have code which is no vendor's, the first ones.
+    pub(crate) own_code: Vec<Place>,
     /// What the file that is looked at lies in, and itself, as far as only packages that were learned here have it.
     claims: Vec<Claim>,
 }
@@ -34,11 +46,21 @@ pub(crate) struct Scan<'a> {
 struct Claim {
     place: Place,
     owners: Vec<Origin>,
+    /// It was delivered so, and nobody's build changed it.
+    delivered: bool,
 }
 
 impl<'a> Scan<'a> {
-    pub(crate) fn new(corpus: &'a Corpus) -> Self {
-        Self { corpus, findings: Vec::new(), passages: Vec::new(), claims: Vec::new() }
+    pub(crate) fn new(corpus: &'a Corpus, name: &'a str) -> Self {
+        Self {
+            corpus,
+            name,
+            findings: Vec::new(),
+            opaque: Vec::new(),
+            pool: Pool::default(),
+            own_code: Vec::new(),
+            claims: Vec::new(),
+        }
     }
 
     /// Leaves out of the last findings what only says once more that a claimed file, with all that is in it, is its
@@ -77,8 +99,8 @@ impl Visitor for Scan<'_> {
         self.leave_out_claimed(before);
         let mut own = match same {
             Same::Whole => return false,
-            Same::Claimed(own) => {
-                self.claims.push(Claim { place: place.clone(), owners });
+            Same::Claimed(own, delivered) => {
+                self.claims.push(Claim { place: place.clone(), owners, delivered });
                 Some(own)
             }
             Same::Beginning(own) => Some(own),
@@ -90,63 +112,116 @@ impl Visitor for Scan<'_> {
             Some(Ok((links, file))) => (subject.links, subject.binary) = (links, Some(file)),
             Some(Err(error)) => self.gap(place.clone(), Gap::BrokenBinary(error.to_string())),
         }
-        if subject.binary.is_some() {
-            links::driver(place, &subject.links, &mut self.findings);
+        if let Some(file) = &subject.binary {
+            links::driver(place, self.name, &subject.links, &mut self.findings);
+            if !binary::has_no_sections(file)
+                && let Err(error) = loader::check(file, bytes)
+            {
+                self.findings.push(broken(&subject, &error));
+            }
         }
         let from = self.findings.len();
         if own.as_ref().is_none_or(|own| own.claimed) {
             let modified = copies::modified(&subject, self.corpus, &mut self.findings);
             own = own.or(modified);
         }
-        self.passages.extend(contents(&subject, own.as_ref(), self.corpus, &mut self.findings));
+        // What was delivered so is a copy of another release of the library, and no changed one.
+        let delivered = self.claims.iter().any(|claim| claim.delivered);
+        let (rest, code_beside) = contents(&subject, own.as_ref(), delivered, self.corpus, &mut self.findings);
+        let linked = subject.binary.as_ref().is_some_and(binary::is_linked);
+        self.pool.add(place, linked, rest);
         self.leave_out_claimed(from);
+        let is_vendors = |finding: &Finding| {
+            let harmless = matches!(
+                finding,
+                Finding::StaticCode { .. } | Finding::DeviceCode { .. } | Finding::NotFullyAudited { .. }
+            );
+            !harmless && finding.is_restricted()
+        };
+        let has_code = || match subject.binary {
+            Some(_) => own::is_enough(code_beside),
+            None => !is_archive(bytes) && own::is_code(place.innermost(), bytes),
+        };
+        let is_vendors = !self.claims.is_empty() || self.findings[before..].iter().any(is_vendors);
+        if self.own_code.len() < OWN_CODE && !is_vendors && has_code() {
+            self.own_code.push(place.clone());
+        }
         true
     }
 
     fn gap(&mut self, place: Place, gap: Gap) {
         self.findings.push(Finding::NotFullyAudited { place, gap });
     }
+
+    fn opaque(&mut self, place: &Place, opaque: Opaque) {
+        self.opaque.push((place.clone(), Gap::Opaque(opaque.bytes)));
+    }
 }
 
-/// What is inside a file: functions, device code, messages, links. Of a modified copy only what is not the
-/// original's is looked at: somebody may have put another vendor's code there. Gives the passages that are too few by
-/// themselves.
+/// What is inside a file: functions, chunks, device code, messages, links. Of a modified copy only what is not the
+/// original's is looked at: somebody may have put another vendor's code there. All bytes are looked at, whatever the
+/// tables of the file say of them. Gives what is too little to be reported, and the bytes of code that are no vendor's.
 fn contents(
     subject: &Subject<'_>,
     own: Option<&Own>,
+    delivered: bool,
     corpus: &Corpus,
     findings: &mut Vec<Finding>,
-) -> Option<(Place, HashSet<u64>)> {
+) -> (Rest, u64) {
     let (mut found, place) = (Vec::new(), subject.place);
-    let (mut code, mut data) = match &subject.binary {
-        None => (Vec::new(), Vec::new()),
-        Some(file) => match binary::code(file).and_then(|code| Ok((code, binary::data(file)?))) {
-            Ok(found) => found,
-            Err(error) => {
-                findings.push(broken(subject, &error));
-                (Vec::new(), Vec::new())
-            }
-        },
+    // What an archive holds is looked at when it is taken out.
+    let parts = match own {
+        _ if is_archive(subject.bytes) => Vec::new(),
+        Some(own) => own.others(subject.bytes),
+        None => vec![subject.bytes],
     };
-    let code_bytes = code.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-    let mut others = vec![subject.bytes];
-    if let Some(own) = own {
-        code.retain(|(_, bytes)| !own.covers(subject.bytes, bytes));
-        data.retain(|bytes| !own.covers(subject.bytes, bytes));
-        others = own.others(subject.bytes);
-    }
-    let (hits, (device, ((seen, opens), mut passages))) = rayon::join(
-        || functions::hits(&code, corpus),
+    let layout = subject.binary.as_ref().map(Layout::of).unwrap_or_default();
+    let at = |part: &[u8]| copies::bounds(subject.bytes, part).0 as u64;
+    let stretches: Vec<(u64, &[u8])> = parts.iter().flat_map(|part| host_bytes(at(part), part)).collect();
+    let (Found { hits, chunks, ended_early, .. }, (device, (mut seen, mut passages))) = rayon::join(
+        || functions::look(&stretches, corpus),
         || {
-            let texts = || (texts(subject, &data, corpus), passages::Seen::look(&others, corpus));
-            rayon::join(|| device::look(&others, corpus), texts)
+            let texts = || (messages(&stretches, layout.end, corpus), passages::Seen::look(&parts, corpus));
+            rayon::join(|| device::look(&parts, corpus), texts)
         },
     );
-    functions::report(place, code_bytes, &hits, corpus, &mut found);
-    device.report(place, corpus, &mut found);
-    let families = found.iter().filter_map(|finding| finding.origin().map(|origin| family(&origin.file).to_owned()));
-    let families: Vec<String> = families.chain(own.map(|own| own.family.clone())).collect();
-    seen.report(place, corpus, &families, &mut found);
+    if ended_early {
+        found.push(Finding::NotFullyAudited { place: place.clone(), gap: Gap::TooManyCandidates });
+    }
+    let put = functions::put_down(&hits, corpus);
+    let bearer = Bearer::new(subject, layout, &put);
+    let mut explained: Vec<Explained> = Vec::new();
+    explained.extend(own.map(|own| Explained { family: own.family.clone(), found: 1, known: 1 }));
+    // Something that was put into a modified copy is included there, unless it is not linked at all.
+    let changed = own.is_some_and(|own| !own.claimed);
+    let form = |form: Option<Form>| {
+        form.filter(|form| !delivered && (!changed || matches!(form, Form::Data | Form::NotLinked)))
+    };
+    let settle = |finding: Finding, form: Option<Form>| match form {
+        Some(form) => whose::copy(finding, form),
+        None => finding,
+    };
+    for put in &put {
+        let Some(finding) =
+            functions::finding(place, put, bearer.code_bytes(), &|at| bearer.layout.address(at), corpus)
+        else {
+            continue;
+        };
+        let (functions, known) = put.share();
+        explained.extend(explains(&finding, functions.into(), known.into()));
+        found.push(settle(finding, form(bearer.form(put.archive, Some((put, &hits)), corpus))));
+    }
+    let mut device_found = Vec::new();
+    let kernels = device.report(place, corpus, &mut device_found, &mut found);
+    for (finding, original) in device_found {
+        let (pieces, known) = share_of_device(&finding, original, corpus);
+        explained.extend(explains(&finding, pieces, known));
+        found.push(settle(finding, form(bearer.form(original, None, corpus))));
+    }
+    let mut chunks: BTreeSet<u64> = chunks.into_iter().map(|(_, hash)| hash).collect();
+    pieces(place, own, &mut chunks, &mut explained, corpus, &mut found);
+    seen.explain(corpus, &explained);
+    seen.report(place, corpus, &mut found);
     passages.report(place, corpus, |_| passages::ACCUSING, &mut found);
     match own {
         // A claim is no reason to leave anything out that is put down to somebody else.
@@ -159,29 +234,116 @@ fn contents(
                     Ok(defined) => links::interface_signs(place, defined, corpus, &mut found),
                     Err(error) => found.push(broken(subject, &error)),
                 }
+                match opened(subject, file) {
+                    Ok(opens) => links::dynamic(place, subject.links.clone(), opens, &mut found),
+                    Err(error) => found.push(broken(subject, &error)),
+                }
             }
             links::product_signs(place, subject.bytes, corpus, &mut found);
-            links::dynamic(place, subject.links.clone(), opens, &mut found);
         }
     }
+    let hits = functions::left_over(hits, &put);
     findings.append(&mut found);
-    (!passages.is_empty()).then(|| (place.clone(), passages.into_rest()))
+    (Rest { hits, kernels, strings: seen.strings, chunks, passages: passages.into_rest() }, bearer.beside)
 }
 
-/// Messages that vendors' libraries have, and names of libraries that may be opened.
-fn texts<'a>(subject: &Subject<'_>, data: &[&'a [u8]], corpus: &Corpus) -> (Seen<'a>, BTreeSet<String>) {
-    let opens = subject.binary.as_ref().is_some_and(links::can_open);
-    let (mut seen, mut names) = (Seen::default(), BTreeSet::new());
-    for text in data.iter().copied().flat_map(strings::texts) {
-        seen.look(text, &corpus.families);
-        if opens && text.starts_with(b"lib") {
-            names.extend(links::library_name(text).map(str::to_owned));
+/// Reports what the chunks of a file say. A library that is known by them is no longer said to include itself.
+fn pieces(
+    place: &Place,
+    own: Option<&Own>,
+    chunks: &mut BTreeSet<u64>,
+    explained: &mut Vec<Explained>,
+    corpus: &Corpus,
+    found: &mut Vec<Finding>,
+) {
+    let known: Vec<(String, bool)> = found
+        .iter()
+        .filter_map(|finding| {
+            let copy = matches!(finding, Finding::ModifiedCopy { .. });
+            Some((family(&finding.origin()?.file).to_owned(), copy))
+        })
+        .chain(own.map(|own| (own.family.clone(), !own.claimed)))
+        .collect();
+    let mut copies = Vec::new();
+    let beside = |file: &str| known.iter().any(|(name, _)| name == family(file));
+    chunks::report(place, chunks, &beside, corpus, &mut copies);
+    for copy in copies {
+        let Some(name) = copy.origin().map(|origin| family(&origin.file).to_owned()) else { continue };
+        explained.push(Explained { family: name.clone(), found: 1, known: 1 });
+        if known.iter().any(|(known, copy)| *copy && *known == name) {
+            continue;
+        }
+        found.retain(|finding| finding.origin().is_none_or(|origin| family(&origin.file) != name));
+        found.push(copy);
+    }
+}
+
+fn explains(finding: &Finding, found: u64, known: u64) -> Option<Explained> {
+    Some(Explained { family: family(&finding.origin()?.file).to_owned(), found, known })
+}
+
+/// How much of a library's device code was found, of how much.
+fn share_of_device(finding: &Finding, original: OriginalRef, corpus: &Corpus) -> (u64, u64) {
+    let Finding::DeviceCode { entries_found, kernels_found, .. } = finding else { return (0, 1) };
+    let entries = (u64::from(*entries_found), corpus.count_of(Part::Entries, original) as u64);
+    let kernels = (u64::from(*kernels_found), corpus.count_of(Part::Kernels, original) as u64);
+    // Entries that are known are not opened for their kernels.
+    if entries.0 * kernels.1 >= kernels.0 * entries.1 { entries } else { kernels }
+}
+
+/// What of some bytes is no device code. That has prints of its own, and is most of what libraries for GPUs hold.
+fn host_bytes(at: u64, bytes: &[u8]) -> Vec<(u64, &[u8])> {
+    let all = [(0, bytes.len() as u64)];
+    let host = without(&all, &fatbin::stretches(bytes));
+    host.into_iter().map(|(from, to)| (at + from, &bytes[from as usize..to as usize])).collect()
+}
+
+/// Messages that vendors' libraries have, in a binary and not behind its end.
+fn messages(stretches: &[(u64, &[u8])], end: u64, corpus: &Corpus) -> Seen {
+    let mut seen = Seen::default();
+    for (at, bytes) in stretches {
+        let length = usize::try_from(end.saturating_sub(*at)).unwrap_or(usize::MAX).min(bytes.len());
+        seen.look(&bytes[..length], &corpus.families);
+    }
+    seen
+}
+
+/// Leaves out of an outer file what a file inside it is already reported for: what is found in all bytes of an archive
+/// or an image is what lies in it, and is judged by the way it lies there.
+pub(crate) fn without_what_is_inside(findings: &mut Vec<Finding>) {
+    let mut inside: HashSet<(Place, String)> = HashSet::new();
+    for finding in findings.iter().filter(|finding| finding.is_restricted()) {
+        let Some(origin) = finding.origin() else { continue };
+        let mut place = finding.place().clone();
+        while place.members.pop().is_some() {
+            inside.insert((place.clone(), family(&origin.file).to_owned()));
+        }
+    }
+    let is_of_parts = |finding: &Finding| match finding {
+        Finding::ModifiedCopy { changes, .. } => changes.iter().any(|change| matches!(change, Change::Parts { .. })),
+        _ => false,
+    };
+    findings.retain(|finding| {
+        let family = finding.origin().map(|origin| family(&origin.file).to_owned());
+        !is_of_parts(finding) || !family.is_some_and(|family| inside.contains(&(finding.place().clone(), family)))
+    });
+}
+
+/// Names of libraries that a binary may open.
+fn opened(subject: &Subject<'_>, file: &object::File<'_>) -> Result<BTreeSet<String>, binary::Error> {
+    let mut names = BTreeSet::new();
+    let data = binary::data(file)?;
+    if links::can_open(file) {
+        for text in data.into_iter().flat_map(strings::texts) {
+            if text.starts_with(b"lib") {
+                names.extend(links::library_name(text).map(str::to_owned));
+            }
         }
     }
     for linked in &subject.links.needed {
         names.remove(linked);
     }
-    (seen, names)
+    Ok(names)
 }
 
 pub(crate) fn broken(subject: &Subject<'_>, error: &binary::Error) -> Finding {

@@ -145,7 +145,12 @@ impl Families {
                 families.strings.entry(*hash).or_default().push(number);
             }
             let known = counts.len() as u32;
-            families.families.push(Family { name: name.1.to_owned(), ships: name.0, known, example: examples[&name].1 });
+            families.families.push(Family {
+                name: name.1.to_owned(),
+                ships: name.0,
+                known,
+                example: examples[&name].1,
+            });
         }
         let hashes = families.strings.keys().map(|hash| (hash >> 32) as u32);
         families.filter = Filter::new(families.strings.len(), hashes);
@@ -158,35 +163,69 @@ impl Families {
     }
 }
 
-/// Strings of a file that count for families.
-#[derive(Default)]
-pub(crate) struct Seen<'a> {
-    strings: BTreeMap<u64, &'a [u8]>,
+/// What code of a family was found, and so explains messages of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Explained {
+    pub(crate) family: String,
+    /// How much of the code that the messages could be from, of how much. Where it is half or more, the linker left the
+    /// rest away, and all messages are explained.
+    pub(crate) found: u64,
+    pub(crate) known: u64,
 }
 
-impl<'a> Seen<'a> {
-    /// Looks at one text.
-    pub(crate) fn look(&mut self, text: &'a [u8], families: &Families) {
-        if (SHORTEST..=LONGEST).contains(&text.len()) && text.contains(&b' ') {
+impl Explained {
+    /// Whether this code explains so many of a family's messages.
+    fn explains(&self, count: u32, known: u32) -> bool {
+        let share = u64::from(known) * self.found / self.known.max(1);
+        self.found * 2 >= self.known || u64::from(count) < share + u64::from(SUSPICIOUS)
+    }
+}
+
+/// Strings that count for families, from one file or from several.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) strings: BTreeMap<u64, String>,
+}
+
+impl Seen {
+    /// Looks for messages in some bytes.
+    pub(crate) fn look(&mut self, bytes: &[u8], families: &Families) {
+        if families.filter.is_empty() {
+            return;
+        }
+        for text in messages(bytes) {
             let hash = hash64(Kind::String, text);
             if families.has(hash) {
-                self.strings.insert(hash, text);
+                self.strings.entry(hash).or_insert_with(|| shown(text));
             }
         }
     }
 
-    /// The families that a file looks like, besides those of which code was found in it.
-    pub(crate) fn report(self, place: &Place, corpus: &Corpus, found: &[String], findings: &mut Vec<Finding>) {
+    /// Takes out what is explained by code that was found.
+    pub(crate) fn explain(&mut self, corpus: &Corpus, found: &[Explained]) {
         let families = &corpus.families;
-        let is_found = |family: u32| found.iter().any(|name| *name == families.families[family as usize].name);
-        let mut strings = self.strings;
+        let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
+        for family in self.strings.keys().flat_map(|hash| &families.strings[hash]) {
+            *counts.entry(*family).or_default() += 1;
+        }
+        let explained = |family: &u32| {
+            let known = &families.families[*family as usize];
+            let of_family = found.iter().filter(|one| one.family == known.name);
+            of_family.into_iter().any(|one| one.explains(counts[family], known.known))
+        };
+        let explained: BTreeSet<u32> = counts.keys().copied().filter(explained).collect();
         // What a package calls its own explains nothing of what ships.
-        let ships = |family: u32| families.families[family as usize].ships;
-        strings.retain(|hash, _| {
+        let ships = |family: &u32| families.families[*family as usize].ships;
+        self.strings.retain(|hash, _| {
             let of = &families.strings[hash];
-            let explained = |ship: bool| of.iter().any(|family| ships(*family) == ship && is_found(*family));
-            !explained(true) && (!explained(false) || of.iter().any(|family| ships(*family)))
+            let by = |ship: bool| of.iter().any(|family| ships(family) == ship && explained.contains(family));
+            !by(true) && (!by(false) || of.iter().any(ships))
         });
+    }
+
+    /// Reports the families that a file looks like, and takes out what is reported.
+    pub(crate) fn report(&mut self, place: &Place, corpus: &Corpus, findings: &mut Vec<Finding>) {
+        let (families, strings) = (&corpus.families, &mut self.strings);
         // A string that several families share is put down to the one that it explains best: how many of its strings
         // are there counts, and what share of them is. A library has all strings of one that is linked into it.
         loop {
@@ -204,7 +243,7 @@ impl<'a> Seen<'a> {
             let family = &families.families[number as usize];
             let of_family: Vec<u64> =
                 strings.keys().filter(|hash| families.strings[hash].contains(&number)).copied().collect();
-            let examples = of_family.iter().take(EXAMPLES).map(|hash| shown(strings[hash])).collect();
+            let examples = of_family.iter().take(EXAMPLES).map(|hash| strings[hash].clone()).collect();
             for hash in of_family {
                 strings.remove(&hash);
             }

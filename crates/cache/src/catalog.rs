@@ -1,7 +1,7 @@
 //! The catalog: what was decided, audited and uploaded. SQLite.
 
 use narthex_closure::{NarHash, StorePath, parse_store_path};
-use narthex_policy::{Decision, Reason, Verdict};
+use narthex_policy::{Decision, Reason, Verdict, text};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Row, SqlitePool};
 use std::collections::{BTreeMap, BTreeSet};
@@ -268,7 +268,8 @@ impl Catalog {
     /// When the catalog fails.
     pub async fn put_learned(&self, packages: &BTreeMap<String, String>) -> Result<(), CatalogError> {
         let rows = serde_json::Value::from_iter(packages.iter().map(|(hash, package)| vec![hash.as_str(), package]));
-        let sql = "INSERT OR REPLACE INTO learned (nar_hash, package) SELECT value ->> 0, value ->> 1 FROM json_each(?)";
+        let sql =
+            "INSERT OR REPLACE INTO learned (nar_hash, package) SELECT value ->> 0, value ->> 1 FROM json_each(?)";
         sqlx::query(sql).bind(rows.to_string()).execute(&self.pool).await?;
         Ok(())
     }
@@ -284,13 +285,22 @@ impl Catalog {
         Ok(())
     }
 
-    /// The report of an earlier audit of the same bytes with the same corpus and scanners, as JSON.
+    /// The report of an earlier audit of the same bytes with the same corpus and scanners, as JSON. `name` is what the path is
+    /// called; it matters for reports that were kept under one.
     ///
     /// # Errors
     /// When the catalog fails.
-    pub async fn audit(&self, nar: NarHash, corpus: &str, scanner: u32) -> Result<Option<String>, CatalogError> {
-        let row = sqlx::query("SELECT report FROM audits WHERE nar_hash = ? AND corpus = ? AND scanner = ?")
+    pub async fn audit(
+        &self,
+        nar: NarHash,
+        name: &str,
+        corpus: &str,
+        scanner: u32,
+    ) -> Result<Option<String>, CatalogError> {
+        let sql = "SELECT report FROM audits WHERE nar_hash = ? AND name IN ('', ?) AND corpus = ? AND scanner = ?";
+        let row = sqlx::query(sql)
             .bind(nar.to_string())
+            .bind(name)
             .bind(corpus)
             .bind(i64::from(scanner))
             .fetch_optional(&self.pool)
@@ -311,7 +321,7 @@ impl Catalog {
     ) -> Result<Vec<Record>, CatalogError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM decisions WHERE verdict = 'publish' AND (NOT EXISTS (SELECT 1 FROM audits \
-             WHERE audits.nar_hash = decisions.nar_hash AND corpus = ? AND scanner = ?) OR EXISTS (SELECT 1 FROM \
+             WHERE audits.nar_hash = decisions.nar_hash AND audits.name IN ('', decisions.name) AND corpus = ? AND scanner = ?) OR EXISTS (SELECT 1 FROM \
              json_each(reasons) WHERE value ->> 'code' IN (SELECT value FROM json_each(?)))) ORDER BY name, path"
         );
         let codes = serde_json::Value::from(codes).to_string();
@@ -319,15 +329,28 @@ impl Catalog {
         rows.iter().map(record).collect()
     }
 
-    /// Keeps a report, in place of those with an older corpus.
+    /// Keeps a report, in place of those with an older corpus. Where the path is itself a file, `name` is its name, and the report
+    /// counts for paths of that name alone; otherwise it is empty.
     ///
     /// # Errors
     /// When the catalog fails.
-    pub async fn put_audit(&self, nar: NarHash, corpus: &str, scanner: u32, report: &str) -> Result<(), CatalogError> {
+    pub async fn put_audit(
+        &self,
+        nar: NarHash,
+        name: &str,
+        corpus: &str,
+        scanner: u32,
+        report: &str,
+    ) -> Result<(), CatalogError> {
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("DELETE FROM audits WHERE nar_hash = ?").bind(nar.to_string()).execute(&mut *transaction).await?;
-        sqlx::query("INSERT INTO audits (nar_hash, corpus, scanner, report) VALUES (?, ?, ?, ?)")
+        sqlx::query("DELETE FROM audits WHERE nar_hash = ? AND name = ?")
             .bind(nar.to_string())
+            .bind(name)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("INSERT INTO audits (nar_hash, name, corpus, scanner, report) VALUES (?, ?, ?, ?, ?)")
+            .bind(nar.to_string())
+            .bind(name)
             .bind(corpus)
             .bind(i64::from(scanner))
             .bind(report)
@@ -415,7 +438,8 @@ pub(crate) fn record(row: &SqliteRow) -> Result<Record, CatalogError> {
             .map_err(|error: narthex_closure::NarHashError| CatalogError::Row(error.to_string()))?,
         nar_size: row.try_get::<i64, _>("nar_size")? as u64,
         references: references.into_iter().map(store_path).collect::<Result<_, _>>()?,
-        license: row.try_get("license")?,
+        // An earlier version wrote it down at any length.
+        license: row.try_get::<Option<String>, _>("license")?.map(|license| text::bounded(license, text::LINE)),
         verdict: match verdict.as_str() {
             "publish" => Verdict::Publish,
             "withhold" => Verdict::Withhold,

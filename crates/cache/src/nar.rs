@@ -281,7 +281,9 @@ mod tests {
         let has = |part: &[u8]| listing.windows(part.len()).any(|window| window == part);
         assert!(listing.starts_with(br#"{"version":1,"root":{"type":"directory","entries":{"a"#));
         for (file, text) in files {
-            let at = nar.windows(text.len() + 8).position(|w| w[8..] == *text.as_bytes() && w[..8] == (text.len() as u64).to_le_bytes());
+            let at = nar
+                .windows(text.len() + 8)
+                .position(|w| w[8..] == *text.as_bytes() && w[..8] == (text.len() as u64).to_le_bytes());
             let escaped = if file.starts_with(b"c") { br#"c\u0001\"\\\n"# } else { file };
             let node = format!(r#"{{"type":"regular","size":{},"narOffset":{}}}"#, text.len(), at.unwrap() + 8);
             let entry = [b"\"", escaped, b"\":", node.as_bytes()].concat();

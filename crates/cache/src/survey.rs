@@ -29,6 +29,7 @@ impl Catalog {
         let mut transaction = self.pool.begin().await?;
         let sql = format!(
             "SELECT {COLUMNS}, (SELECT scanner || ' ' || corpus FROM audits WHERE audits.nar_hash = decisions.nar_hash \
+             AND audits.name IN ('', decisions.name) \
              ORDER BY rowid DESC LIMIT 1) AS audited FROM decisions WHERE path > ? ORDER BY path LIMIT ?"
         );
         let mut last = String::new();

@@ -1,9 +1,12 @@
 //! From a store path's files to the audit.
 
-use narthex_audit::{AuditFile, Contents, Corpus, Finding, FunctionHit, Gap, Limits, Place, Report, audit};
+use narthex_audit::{
+    AuditFile, AuditPart, Budget, Contents, Corpus, Finding, FunctionHit, Gap, Limits, Place, Report, audit_part,
+};
 use narthex_closure::StorePath;
 use narthex_nix::{Tree, TreeFile, open_file};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Files open at once: a process may have some 65,000 mappings.
 pub(crate) const BATCH: usize = 8192;
@@ -30,7 +33,10 @@ pub fn audit_path(root: PathBuf, corpus: &Corpus) -> Report {
 /// Audits as [`audit_path`] does, and says now and then how far it is: once before the first file, and once
 /// behind the last.
 pub fn audit_path_with(root: PathBuf, corpus: &Corpus, progress: &dyn Fn(AuditProgress)) -> Report {
-    audit_tree(&Tree::below(root), corpus, progress)
+    let name = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // Of a store path, the hash is no part of the name.
+    let name = StorePath::from_str(&root.to_string_lossy()).map_or(name, |path| path.name().to_owned());
+    audit_tree(&Tree::below(root), &name, corpus, progress)
 }
 
 /// The restricted functions in one file, by address; nothing where it cannot be read.
@@ -40,36 +46,44 @@ pub fn function_hits(path: &Path, corpus: &Corpus) -> Vec<FunctionHit> {
 
 /// Audits what the NAR of a store path holds: where the path is itself a link, this is nothing.
 pub(crate) fn audit_store_path(path: &StorePath, corpus: &Corpus) -> Report {
-    audit_tree(&Tree::of(path), corpus, &|_| ())
+    audit_tree(&Tree::of(path), path.name(), corpus, &|_| ())
 }
 
 /// Audits a store path that was unpacked elsewhere: where it is itself a link, it holds nothing.
-pub(crate) fn audit_unpacked(root: &Path, corpus: &Corpus) -> Report {
-    if root.is_symlink() { Report::default() } else { audit_path(root.to_owned(), corpus) }
+pub(crate) fn audit_unpacked(root: &Path, path: &StorePath, corpus: &Corpus) -> Report {
+    if root.is_symlink() {
+        return Report::default();
+    }
+    audit_tree(&Tree::below(root.to_owned()), path.name(), corpus, &|_| ())
 }
 
-fn audit_tree(tree: &Tree, corpus: &Corpus, progress: &dyn Fn(AuditProgress)) -> Report {
-    let mut report = Report::default();
+/// The name that a report is kept under beside the hash of the bytes: that of a path that is itself a file, since scanners may
+/// have gone by it.
+pub(crate) fn name_in_key<'p>(path: &'p StorePath, report: &Report) -> &'p str {
+    if report.is_of_a_file() { path.name() } else { "" }
+}
+
+fn audit_tree(tree: &Tree, name: &str, corpus: &Corpus, progress: &dyn Fn(AuditProgress)) -> Report {
+    let (mut all, mut budget) = (AuditPart::default(), Budget::default());
     let mut done = AuditProgress { files: tree.len(), ..AuditProgress::default() };
     progress(done);
     for batch in tree.batches(STEP) {
-        let part = audit_batch(&batch, corpus);
-        report.findings.extend(part.findings);
-        report.files.extend(part.files);
-        report.texts.extend(part.texts);
-        report.bytes += part.bytes;
-        (done.files_done, done.bytes_done) = (report.files.len(), report.bytes);
+        all.merge(audit_batch(&batch, name, corpus, &mut budget));
+        (done.files_done, done.bytes_done) = (all.report.files.len(), all.report.bytes);
         progress(done);
     }
-    report
+    all.finish(corpus)
 }
 
-fn audit_batch(batch: &[TreeFile], corpus: &Corpus) -> Report {
-    let mut report = with_files(batch, |files| audit(files, corpus, Limits::default()));
+fn audit_batch(batch: &[TreeFile], name: &str, corpus: &Corpus, budget: &mut Budget) -> AuditPart {
+    let mut part = with_files(batch, |files| audit_part(files, name, corpus, Limits::default(), budget));
     let changed: Vec<Option<&str>> = batch.iter().map(TreeFile::changed).collect();
     if changed.iter().all(Option::is_none) {
-        return report;
+        return part;
     }
+    let changed_files = batch.iter().zip(&changed).filter(|(_, changed)| changed.is_some());
+    changed_files.for_each(|(file, _)| part.forget(&file.path));
+    let report = &mut part.report;
     // What was found in a file that changed may be true of none of its states. Findings come in the order
     // of the files, and so do these.
     let mut found = std::mem::take(&mut report.findings).into_iter().peekable();
@@ -85,7 +99,7 @@ fn audit_batch(batch: &[TreeFile], corpus: &Corpus) -> Report {
         report.findings.push(Finding::NotFullyAudited { place, gap: Gap::Unreadable(why.to_owned()) });
         report.bytes -= file.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
     }
-    report
+    part
 }
 
 /// Shows opened files to the audit crate. Whether one of them changed meanwhile is known afterwards only.
@@ -127,7 +141,7 @@ mod tests {
         let corpus = prints.to_corpus();
 
         let check = |batch: &[TreeFile], expected: &[&str], bytes: usize| {
-            let report = audit_batch(batch, &corpus);
+            let report = audit_batch(batch, "", &corpus, &mut Budget::default()).finish(&corpus);
             let found = |finding: &Finding| match finding {
                 Finding::Copy { place, .. } => format!("copy: {place}"),
                 Finding::NotFullyAudited { place, gap } => format!("{place} {gap}"),

@@ -9,7 +9,7 @@ use narthex_audit::{
 use narthex_cache::{Catalog, CatalogError, State, StateError};
 use narthex_nix::{Tree, open_file};
 use rayon::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The shipped files; `MANIFEST.md` beside them says what went into them.
@@ -218,18 +218,27 @@ pub fn add_to_corpus(
 /// When the corpus or the catalog cannot be read or written.
 pub async fn remove_from_corpus(state: &State, named: &[String]) -> Result<Vec<String>, CorpusFileError> {
     let _lock = state.lock()?;
-    let before = own(state)?;
-    let mut after = before.clone();
-    let gone = after.remove(|material| is_named(material, named));
+    let mut own = own(state)?;
+    let catalog = existing_catalog(state).await?;
+    let learned = match &catalog {
+        Some(catalog) => catalog.learned().await?,
+        None => BTreeMap::new(),
+    };
+    let is_meant = |package: &str| is_named(&Material::of_package(package, Vec::new()), named);
+    let forgotten = lost::Forgotten::among(learned, is_meant);
+    let kept: Vec<&String> = forgotten.kept.iter().filter(|hash| own.has_learned(hash)).collect();
+    let gone = own.remove(|material| is_named(material, named));
     let mut packages: BTreeSet<String> = gone.iter().map(Material::package).collect();
-    // The corpus first: should the program end here, a run misses what was removed until it is removed again.
     if !gone.is_empty() {
-        state.write_corpus(&after.to_bytes())?;
+        // Which material was learned from what, the corpus does not know, and forgets all of that.
+        kept.into_iter().for_each(|hash| own.mark_learned(hash));
+        // The corpus first: should the program end here, a run misses what was removed until it is removed again.
+        state.write_corpus(&own.to_bytes())?;
     }
-    if let Some(catalog) = existing_catalog(state).await? {
-        let is_meant = |package: &str| is_named(&Material::of_package(package, Vec::new()), named);
-        packages.extend(lost::forget(&catalog, (&before, &after), is_meant).await?);
+    if let Some(catalog) = catalog {
+        catalog.forget_learned(forgotten.gone.keys().map(String::as_str)).await?;
         catalog.close().await;
+        packages.extend(forgotten.gone.into_values());
     }
     Ok(packages.into_iter().collect())
 }

@@ -7,6 +7,7 @@ use crate::distinct;
 use crate::package_set::PackageSet;
 use crate::plan::ABSENT;
 use narthex_closure::{Added, Derivation, FlatBuilder, FlatError, FlatGraph, Node, StorePath};
+use narthex_license::text::{self, MESSAGE};
 use narthex_license::{Class, LicenseFacts};
 use narthex_nix::EvalError;
 use narthex_policy::{Case, Rules};
@@ -55,7 +56,11 @@ impl fmt::Display for Diagnostic {
         match self {
             Self::SameAttribute(attr) => write!(f, "the attribute `{attr}` is there more than once"),
             Self::SeveralLicenses(path, licenses) => {
-                write!(f, "{path} is declared under several licenses, all of which apply: {licenses}")
+                write!(
+                    f,
+                    "{path} is declared under several licenses, all of which apply: {}",
+                    text::bounded(&**licenses, MESSAGE)
+                )
             }
             Self::Different(path) => {
                 write!(f, "{path} is described in two ways; the inputs and outputs of both count")

@@ -12,6 +12,7 @@
 
 use crate::inventory::{Filling, Inventory, Traits};
 use narthex_closure::{AttrPath, FlatError, Graph, Node, StorePath, parse_store_path};
+use narthex_license::text::{LINE, MESSAGE, bounded};
 use narthex_nix::EvalError;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -102,8 +103,9 @@ impl Lines {
         json.end()?;
         let attr = line.attr_path.map(|path| AttrPath::new(path).to_string());
         let attr = attr.or_else(|| line.attr.map(|text| one_spelling(&text)));
+        let attr = attr.map(|attr| bounded(attr, LINE));
         if let Some(message) = line.error {
-            let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
+            let message = bounded(message.strip_prefix("error: ").unwrap_or(&message), MESSAGE);
             self.filling.builder.forget();
             self.filling.errors.push(EvalError { attr: attr.unwrap_or_default(), message });
             return Ok(());
@@ -114,12 +116,12 @@ impl Lines {
         let facts: Vec<(&str, Said<'_>)> = facts.map(|text| said(text)).collect::<Result<_, _>>()?;
         let made_from = line.extra.as_ref().and_then(|extra| extra.made_from.as_deref());
         if let Some(of) = made_from.filter(|of| !parse_store_path(of).is_some_and(|path| path.is_derivation())) {
-            return Err(LineError::NotADerivation(of.to_owned()));
+            return Err(LineError::NotADerivation(bounded(of, LINE)));
         }
         let told = line.traits.has(Traits::INPUTS_TOLD);
         let node = self.filling.describe(&path, told).map_err(|error| match error {
-            FlatError::Input(input) => LineError::NotADerivation(input),
-            _ => LineError::NotADerivation(path.clone().into_owned()),
+            FlatError::Input(input) => LineError::NotADerivation(bounded(input, LINE)),
+            _ => LineError::NotADerivation(bounded(&*path, LINE)),
         })?;
         self.filling.add_traits(node, line.traits);
         let has_facts = line.extra.as_ref().is_some_and(|extra| extra.facts.is_some());

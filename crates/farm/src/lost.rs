@@ -125,24 +125,22 @@ pub(crate) async fn note(
     catalog.put_learned(&named).await
 }
 
-/// Forgets deliberately what a corpus need not know any more: what it has no longer of what it had, and what it lacks of
-/// these packages.
-///
-/// # Errors
-/// When the catalog fails.
-pub(crate) async fn forget(
-    catalog: &Catalog,
-    (before, after): (&Fingerprints, &Fingerprints),
-    is_meant: impl Fn(&str) -> bool,
-) -> Result<Vec<String>, CatalogError> {
-    let learned = catalog.learned().await?;
-    let gone = |hash: &str, packages: &str| {
-        let is_lacking = !after.has_learned(hash);
-        is_lacking && (before.has_learned(hash) || packages.split(", ").all(&is_meant))
-    };
-    let gone: BTreeMap<String, String> = learned.into_iter().filter(|(hash, packages)| gone(hash, packages)).collect();
-    catalog.forget_learned(gone.keys().map(String::as_str)).await?;
-    Ok(gone.into_values().collect::<BTreeSet<_>>().into_iter().collect())
+/// What the catalog knows that a corpus learned from, when some packages are to be forgotten deliberately.
+#[derive(Debug, Default)]
+pub(crate) struct Forgotten {
+    /// By what they were learned from: these packages.
+    pub(crate) gone: BTreeMap<String, String>,
+    /// What the others were learned from.
+    pub(crate) kept: Vec<String>,
+}
+
+impl Forgotten {
+    /// `is_meant` says of a package whether it is to be forgotten.
+    pub(crate) fn among(learned: BTreeMap<String, String>, is_meant: impl Fn(&str) -> bool) -> Self {
+        let (gone, kept): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            learned.into_iter().partition(|(_, packages)| packages.split(", ").all(&is_meant));
+        Self { gone, kept: kept.into_keys().collect() }
+    }
 }
 
 /// Where the catalog was lost: writes down what the corpus must have known, by the entries of restricted packages.
@@ -160,4 +158,24 @@ pub(crate) async fn recall(cache: &Cache, own: &Fingerprints) -> Result<(), Publ
         }
     }
     Ok(cache.catalog().put_learned(&packages).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_named_is_forgotten() {
+        let learned = [("sha256:1", "a-1"), ("sha256:2", "a-2"), ("blake3:3", "a-1, b-1"), ("package:c-1", "c-1")];
+        let learned = || learned.iter().map(|(hash, package)| ((*hash).to_owned(), (*package).to_owned())).collect();
+        let check = |meant: &[&str], gone: &[&str], kept: &[&str]| {
+            let forgotten = Forgotten::among(learned(), |package| meant.contains(&package));
+            assert_eq!(forgotten.gone.into_keys().collect::<Vec<_>>(), gone, "{meant:?}");
+            assert_eq!(forgotten.kept, kept, "{meant:?}");
+        };
+        check(&[], &[], &["blake3:3", "package:c-1", "sha256:1", "sha256:2"]);
+        check(&["a-1"], &["sha256:1"], &["blake3:3", "package:c-1", "sha256:2"]);
+        check(&["a-1", "b-1"], &["blake3:3", "sha256:1"], &["package:c-1", "sha256:2"]);
+        check(&["c-1"], &["package:c-1"], &["blake3:3", "sha256:1", "sha256:2"]);
+    }
 }

@@ -5,6 +5,7 @@ use crate::plan::ABSENT;
 use crate::settle::{Standing, settle};
 use narthex_closure::{Derivation, Graph, StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
+use narthex_license::text::{self, LINE, MESSAGE};
 use narthex_license::{Class, LicenseFacts};
 use narthex_nix::{
     DerivationFacts, EvalError, EvalOptions, Evaluation, Expression, GraphError, Job, Nix, NixError, read_graph,
@@ -113,9 +114,14 @@ impl PackageSet {
                 sink(Event::Warning { message });
             }
         }
-        let Evaluation { jobs, facts, mut errors, not_searched } = evaluation;
+        let Evaluation { mut jobs, facts, mut errors, not_searched } = evaluation;
+        jobs.iter_mut().for_each(|job| text::cut(&mut job.attr, LINE));
         let (graph, jobs, broken) = graph_of(jobs, others)?;
         errors.extend(broken);
+        for error in &mut errors {
+            text::cut(&mut error.attr, LINE);
+            text::cut(&mut error.message, MESSAGE);
+        }
         let selected: Vec<StorePath> = jobs.iter().map(|job| job.derivation.clone()).collect();
         let scope = graph.closure(selected);
         sink(Event::Evaluated { jobs: jobs.len(), derivations: scope.len(), errors: errors.len() });

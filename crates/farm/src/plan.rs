@@ -408,7 +408,7 @@ pub(crate) fn forecast_elsewhere(set: &PackageSet, rules: &Rules) -> BTreeSet<St
 }
 
 /// What all outputs of a derivation would come to.
-fn forecast_of(set: &PackageSet, derivation: &StorePath, rules: &Rules) -> Verdict {
+pub(crate) fn forecast_of(set: &PackageSet, derivation: &StorePath, rules: &Rules) -> Verdict {
     let outputs = set.graph.get(derivation).into_iter().flat_map(|known| known.outputs.keys());
     let provenance = set.own_provenance(derivation);
     let case = set.case_of(derivation, None);

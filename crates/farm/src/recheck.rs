@@ -1,6 +1,6 @@
 //! `narthex audit --recheck`: what was published is audited again when the corpus has grown.
 
-use crate::bytes::audit_unpacked;
+use crate::bytes::{audit_unpacked, name_in_key};
 use crate::corpus::{CorpusFileError, Shipped, load_corpus};
 use crate::known::{Recognized, recognize};
 use crate::lost::{lacks, warning};
@@ -100,7 +100,8 @@ pub async fn recheck(
         sink(Event::Audited { path: record.path.clone(), findings: report.findings.len() });
         let changed = decided(&cache, rules, &record, &report).await?;
         let text = serde_json::to_string(&report).map_err(|error| CatalogError::Row(error.to_string()))?;
-        let again = Again { is_changed: changed != record, changed, report: text };
+        let name = name_in_key(&record.path, &report).to_owned();
+        let again = Again { is_changed: changed != record, changed, name, report: text };
         if choice.is_other() {
             waiting.insert(record.path, again);
         } else {
@@ -140,6 +141,8 @@ async fn decided(cache: &Cache, rules: &Rules, record: &Record, report: &Report)
 struct Again {
     changed: Record,
     is_changed: bool,
+    /// The name that the report is kept under.
+    name: String,
     /// The report, as JSON.
     report: String,
 }
@@ -161,7 +164,7 @@ impl Again {
         } else if self.is_changed {
             cache.catalog().put(&self.changed).await?;
         }
-        Ok(cache.catalog().put_audit(nar_hash, corpus, SCANNER_VERSION, &self.report).await?)
+        Ok(cache.catalog().put_audit(nar_hash, &self.name, corpus, SCANNER_VERSION, &self.report).await?)
     }
 }
 
@@ -246,7 +249,7 @@ fn audit_again(cache: &Cache, state: &State, record: &Record, corpus: &Corpus) -
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let root = folder.join("path");
     let unpacked = cache.unpack(&record.path, &root);
-    let report = unpacked.map(|()| audit_unpacked(&root, corpus));
+    let report = unpacked.map(|()| audit_unpacked(&root, &record.path, corpus));
     let _ = std::fs::remove_dir_all(&folder);
     report
 }

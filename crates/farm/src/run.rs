@@ -1,6 +1,6 @@
 //! `narthex run`: the whole way from an expression to a cache.
 
-use crate::bytes::audit_store_path;
+use crate::bytes::{audit_store_path, name_in_key};
 use crate::corpus::{CorpusFileError, own};
 use crate::failure::{BuildFailure, failures};
 use crate::inventory::Inventory;
@@ -9,14 +9,14 @@ use crate::learn::{Materials, learn_new, materials};
 use crate::logs::{self, Logs};
 use crate::lost::{self, Lacking};
 use crate::package_set::{PackageSet, PackageSetError, Role};
-use crate::plan::{forecast_elsewhere, license_of, provenance};
+use crate::plan::{forecast_elsewhere, forecast_of, license_of, provenance};
 use crate::published_with::{Choice, ChoiceError, PolicyNotNamed};
 use crate::sources::{Built, users_first};
 use narthex_audit::{Report, SCANNER_VERSION};
 use narthex_cache::{Build, Cache, Catalog, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
-use narthex_license::text::{self, LINE, MESSAGE};
+use narthex_license::text::{self, LINE};
 use narthex_nix::{
     BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Job, Nix, NixError, PathInfo, Target,
 };
@@ -185,12 +185,14 @@ pub async fn run(
     let lacking = Lacking::find(&cache, &corpus, &infos, !choice.is_other(), sink).await?;
     let (reports, audited) = audit_all(&cache, &corpus, &infos, sink).await?;
     let recognized = recognize_all(cache.catalog(), rules, &roles, &infos).await?;
-    let decisions = decide_all(&set, rules, &roles, &recognized, &infos, &reports, &lacking);
+    let decide =
+        |read: &BTreeSet<StorePath>| decide_all(&set, rules, &roles, &recognized, &infos, &reports, &lacking, read);
+    let decisions = decide_by_inputs(&set, rules, &infos, &reports, decide);
 
     let mut report = RunReport {
         jobs: set.jobs.clone(),
         not_searched: set.not_searched.clone(),
-        errors: set.errors.iter().cloned().map(bounded).collect(),
+        errors: set.errors.clone(),
         failures: failures(&set, &outcome, &|derivation| is_built(&set, derivation, &infos)),
         public_keys: cache.public_keys(),
         policy: rules.policy().name().to_owned(),
@@ -240,11 +242,6 @@ async fn valid_paths(
     nix.closure_info(roles.keys().filter(of_interest).cloned()).await
 }
 
-/// An error with no more of what others wrote than its purpose needs.
-fn bounded(error: EvalError) -> EvalError {
-    EvalError { attr: text::bounded(error.attr, LINE), message: text::bounded(error.message, MESSAGE) }
-}
-
 async fn audit_all(
     cache: &Cache,
     corpus: &narthex_audit::Corpus,
@@ -255,7 +252,7 @@ async fn audit_all(
     let mut reports = BTreeMap::new();
     let mut todo = Vec::new();
     for (path, info) in infos {
-        let stored = cache.catalog().audit(info.nar_hash, &id, SCANNER_VERSION).await?;
+        let stored = cache.catalog().audit(info.nar_hash, path.name(), &id, SCANNER_VERSION).await?;
         // A report that cannot be read any more is made anew.
         match stored.and_then(|text| serde_json::from_str::<Report>(&text).ok()) {
             Some(report) => {
@@ -276,7 +273,8 @@ async fn audit_all(
     let audited = made.len();
     for (path, report) in made {
         let text = serde_json::to_string(&report).map_err(|error| CatalogError::Row(error.to_string()))?;
-        cache.catalog().put_audit(infos[path].nar_hash, &id, SCANNER_VERSION, &text).await?;
+        let name = name_in_key(path, &report);
+        cache.catalog().put_audit(infos[path].nar_hash, name, &id, SCANNER_VERSION, &text).await?;
         reports.insert(path.clone(), report);
     }
     Ok((reports, audited))
@@ -306,7 +304,63 @@ async fn recognize_all(
     Ok(recognized)
 }
 
+/// Decides again as long as what was withheld was an input of what is published and holds something that nobody can look
+/// into: that may be the input, in a form that is not known.
+fn decide_by_inputs(
+    set: &PackageSet,
+    rules: &Rules,
+    infos: &BTreeMap<StorePath, PathInfo>,
+    reports: &BTreeMap<StorePath, Report>,
+    decide: impl Fn(&BTreeSet<StorePath>) -> BTreeMap<StorePath, Decision>,
+) -> BTreeMap<StorePath, Decision> {
+    let mut read = BTreeSet::new();
+    loop {
+        let decisions = decide(&read);
+        let is_withheld = |path: &StorePath| match decisions.get(path) {
+            Some(decision) => decision.verdict() == Verdict::Withhold,
+            // What is not here was decided elsewhere, by what it declares.
+            None => {
+                set.graph.producer(path).is_some_and(|p| forecast_of(set, &p.derivation, rules) == Verdict::Withhold)
+            }
+        };
+        let is_opaque = |path: &&StorePath| reports.get(*path).is_some_and(|report| !report.opaque.is_empty());
+        let more: Vec<StorePath> = (decisions.iter())
+            .filter(|(_, decision)| decision.verdict() == Verdict::Publish)
+            .map(|(path, _)| path)
+            .filter(is_opaque)
+            .filter(|path| !read.contains(*path) && build_reads(set, path, infos, &is_withheld))
+            .cloned()
+            .collect();
+        if more.is_empty() {
+            return decisions;
+        }
+        read.extend(more);
+    }
+}
+
+/// Whether the build of a path could read such a path: one of its inputs, or what these refer to.
+fn build_reads(
+    set: &PackageSet,
+    path: &StorePath,
+    infos: &BTreeMap<StorePath, PathInfo>,
+    is_such: &dyn Fn(&StorePath) -> bool,
+) -> bool {
+    let derivation = set.graph.producer(path).and_then(|producer| set.graph.get(&producer.derivation));
+    let mut todo: Vec<StorePath> =
+        derivation.map_or_else(Vec::new, |derivation| set.graph.build_inputs(derivation).into_iter().collect());
+    let mut seen: BTreeSet<StorePath> = todo.iter().cloned().collect();
+    while let Some(path) = todo.pop() {
+        if is_such(&path) {
+            return true;
+        }
+        let references = infos.get(&path).map(|info| &info.references);
+        todo.extend(references.into_iter().flatten().filter(|path| seen.insert((*path).clone())).cloned());
+    }
+    false
+}
+
 /// Decides about outputs first, since sources follow the packages made from them.
+#[expect(clippy::too_many_arguments, reason = "one step of a run, split off for its length; it has one caller")]
 fn decide_all(
     set: &PackageSet,
     rules: &Rules,
@@ -315,6 +369,7 @@ fn decide_all(
     infos: &BTreeMap<StorePath, PathInfo>,
     reports: &BTreeMap<StorePath, Report>,
     lacking: &Lacking,
+    read_withheld: &BTreeSet<StorePath>,
 ) -> BTreeMap<StorePath, Decision> {
     let nothing_said = Role::Output(None);
     let recalled: BTreeMap<&StorePath, Role<'_>> =
@@ -338,6 +393,7 @@ fn decide_all(
                 provenance: provenance(set, rules, role(path), &withheld, &explained),
                 report: reports.get(path),
                 lost: lacking.of(path),
+                read_withheld: read_withheld.contains(path),
             };
             decide(&subject, rules)
         };

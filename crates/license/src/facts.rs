@@ -187,7 +187,9 @@ mod tests {
         assert_eq!(LicenseFacts::said(&json!("mit"), &json!(null)).shown(), "MIT");
         let said = json!({"license": "mit", "position": long, "provenance": long});
         assert!(serde_json::to_string(&LicenseFacts::from_json(&said)).unwrap().len() < 2_000);
-        assert!(serde_json::to_string(&LicenseFacts::from_json(&json!({"position": {long: 1}}))).unwrap().len() < 2_000);
+        assert!(
+            serde_json::to_string(&LicenseFacts::from_json(&json!({"position": {long: 1}}))).unwrap().len() < 2_000
+        );
     }
 
     #[test]

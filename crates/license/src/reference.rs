@@ -49,7 +49,8 @@ pub(crate) fn encoded(name: &str) -> String {
 /// A name before `.was`, and what stands behind it.
 fn split(id: &str) -> Option<(&str, &str)> {
     let (text, was) = id.rsplit_once(WAS)?;
-    let is_code = |code: &str| !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_code =
+        |code: &str| !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     (was.is_empty() || was.strip_prefix('.').is_some_and(|codes| codes.split('.').all(is_code))).then_some((text, was))
 }
 
@@ -90,7 +91,8 @@ mod tests {
         check("unnamed", "unnamed");
         check("unnamed.was", "unnamed.was.was");
         check("My-License.was.20", "My-License.was.20.was.2d");
-        let similar = ["a b", "a-b", "a_b", "a+b", "a/b", "a\u{a0}b", "a\u{301}b", "aéb", "a.b", "a\u{202e}b", "a--b", "a b "];
+        let similar =
+            ["a b", "a-b", "a_b", "a+b", "a/b", "a\u{a0}b", "a\u{301}b", "aéb", "a.b", "a\u{202e}b", "a--b", "a b "];
         let references: BTreeSet<String> = similar.iter().map(|name| reference(name)).collect();
         assert_eq!(references.len(), similar.len());
     }

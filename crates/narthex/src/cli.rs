@@ -175,7 +175,8 @@ pub(crate) struct SetArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
 
-    /// The policy: a file, or the name of a shipped one; without it, `default`.
+    /// The policy: a file, or the name of a shipped one; without it, `default`, unless the cache is published with another one.
+    /// Then it has to be named.
     #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Option<PathBuf>,
 
@@ -347,7 +348,8 @@ pub(crate) struct AuditArgs {
     #[arg(long, conflicts_with_all = ["names", "attrs", "explain", "without_shipped"])]
     pub(crate) recheck: bool,
 
-    /// The policy that decides for --recheck: a file, or the name of a shipped one; without it, `default`.
+    /// The policy that decides for --recheck: a file, or the name of a shipped one; without it, `default`, unless the cache is
+    /// published with another one. Then it has to be named.
     #[arg(long, value_name = "POLICY", requires = "recheck")]
     pub(crate) policy: Option<PathBuf>,
 

@@ -97,6 +97,9 @@ pub struct Subject<'a> {
     pub report: Option<&'a Report>,
     /// Given while the corpus lacks material that it had once: nothing is published then that was not published before.
     pub lost: Option<Lost<'a>>,
+    /// Whether something withheld was among the inputs of its build, or what these refer to. Then what nobody can look into is not
+    /// audited.
+    pub read_withheld: bool,
 }
 
 /// What the declared licenses alone would come to, before anything is built: the verdict, and the
@@ -174,7 +177,8 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
     let asked = Asked::new(&subject.case, subject.provenance.facts());
     let about = rules.about(&asked);
     let Declared { terms, mut reasons } = declared(&asked, &about, &subject.provenance, rules);
-    match subject.report {
+    let counting = subject.report.filter(|_| subject.read_withheld).map(Report::counting_opaque);
+    match counting.as_ref().or(subject.report) {
         Some(report) => add_findings(subject.path.name(), &about, report, rules, &terms, &mut reasons),
         None => reasons.push(Reason::new(
             Code::AuditMissing,

@@ -40,6 +40,7 @@ impl Effect {
 
 /// Why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Unbounded")]
 pub struct Reason {
     /// The stable name of the reason.
     pub code: Code,
@@ -51,6 +52,22 @@ pub struct Reason {
     pub message: String,
     /// What it rests on.
     pub evidence: Vec<Evidence>,
+}
+
+/// A reason as somebody else wrote it: an earlier version, or another cache.
+#[derive(Deserialize)]
+struct Unbounded {
+    code: Code,
+    source: Source,
+    effect: Effect,
+    message: String,
+    evidence: Vec<Evidence>,
+}
+
+impl From<Unbounded> for Reason {
+    fn from(read: Unbounded) -> Self {
+        Self { source: read.source, ..Self::new(read.code, read.effect, read.message, read.evidence) }
+    }
 }
 
 impl Reason {

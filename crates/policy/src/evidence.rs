@@ -218,7 +218,7 @@ impl Evidence {
                     [from, to].into_iter().flatten().for_each(|name| text::cut(name, LINE));
                 }
                 Change::Stripped { sections } | Change::OtherCode { sections } => text::cut_all(sections, NAME),
-                Change::Padded { .. } | Change::Truncated { .. } | Change::Passages { .. } => {}
+                Change::Padded { .. } | Change::Truncated { .. } | Change::Passages { .. } | Change::Parts { .. } => {}
             }
         }
         for sign in &mut self.signs {

@@ -176,16 +176,19 @@ pub(crate) fn license_texts(name: &str, texts: &[LicenseText], vendor: &[&Terms]
 /// A piece of evidence, and the terms it was held against.
 type Ground<'r> = (Evidence, Option<&'r Terms>);
 
-/// Whether a package holds permitted copies of a vendor's files and nothing beside them: then there is
-/// no application that they are a part of. Texts and metadata make none.
+/// Whether a package holds what a vendor's terms permit as a part of an application, and no application: nothing in it
+/// has code of its own. Texts, metadata, and files that only name or start something else make none.
 fn nothing_else<'r>(report: &Report, grouped: &BTreeMap<(Effect, Code), Vec<Ground<'r>>>) -> Option<Ground<'r>> {
-    let copies = grouped.get(&(Effect::Publish, Code::TermsPermitCopy))?;
-    let (evidence, terms) = copies.first().map(|(evidence, terms)| (evidence, *terms))?;
-    let terms = terms.filter(|terms| terms.forbids_standalone().is_some())?;
-    let is_copy = |file: &str| copies.iter().any(|(evidence, _)| evidence.place == file || file.is_empty());
-    let text = |file: &str| is_nix_support(file) || terms.standing(base_name(file)) == Standing::Accompanying;
-    let application = report.files.iter().any(|file| !is_copy(file) && !text(file));
-    (!application).then(|| (Evidence { place: evidence.place.clone(), ..Evidence::default() }, Some(terms)))
+    if !report.own_code.is_empty() {
+        return None;
+    }
+    let permitted = [Code::TermsPermitCopy, Code::TermsPermitInclusion];
+    let grounds = permitted.iter().filter_map(|code| grouped.get(&(Effect::Publish, *code))).flatten();
+    let as_part = |(evidence, terms): &Ground<'r>| {
+        let terms = terms.filter(|terms| terms.forbids_standalone().is_some())?;
+        Some((Evidence { place: evidence.place.clone(), ..Evidence::default() }, Some(terms)))
+    };
+    grounds.into_iter().find_map(as_part)
 }
 
 /// What builds put beside a package for Nix; it is no part of the software.

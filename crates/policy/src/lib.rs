@@ -26,6 +26,7 @@ mod remedy;
 mod review;
 pub mod schema;
 mod terms;
+mod treatment;
 mod words;
 
 pub use code::{Code, Source};
@@ -42,6 +43,9 @@ pub use remedy::{By, Obstacle, Way, asked_then, obstacles};
 pub use review::{Answer, Answered};
 pub use terms::{Terms, TextStanding, terms_clash};
 pub use words::certainty;
+
+/// How much of what others wrote is kept: who has decisions in hand needs it as well.
+pub use narthex_license::text;
 
 /// The policies and terms that the program ships.
 pub mod shipped {

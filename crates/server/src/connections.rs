@@ -83,17 +83,14 @@ fn is_of_the_client(error: &io::Error) -> bool {
     use io::ErrorKind;
     matches!(
         error.kind(),
-        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::Interrupted
     )
 }
 
-async fn connection(
-    stream: TcpStream,
-    seat: Seat,
-    router: Router,
-    limits: Limits,
-    mut stopped: watch::Receiver<bool>,
-) {
+async fn connection(stream: TcpStream, seat: Seat, router: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
     // Small answers go out at once. Without it each waits for the client to acknowledge the one before, 40 ms as a rule.
     let _ = stream.set_nodelay(true);
     let seat = Arc::new(seat);
@@ -137,10 +134,7 @@ impl HttpBody for Held {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.get_mut().body).poll_frame(context)
     }
 
@@ -192,8 +186,7 @@ impl<S> Paced<S> {
             Poll::Pending => {
                 let window = self.window.get_or_insert(Window { waited: Duration::ZERO, sent: 0, now: None });
                 let left = patience.saturating_sub(window.waited);
-                let (_, end) =
-                    window.now.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
+                let (_, end) = window.now.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
                 match end.as_mut().poll(context) {
                     Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
                     Poll::Pending => Poll::Pending,

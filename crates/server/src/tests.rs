@@ -104,7 +104,8 @@ async fn addresses_are_read_in_every_spelling() {
     for name in LOGS {
         let object = format!("{HASH}-{name}.drv");
         let usual = object.replace('+', "%2B").replace('?', "%3F").replace('=', "%3D");
-        for target in [format!("/log/{object}"), format!("/log/{usual}"), format!("/{}", all(&format!("log/{object}")))] {
+        for target in [format!("/log/{object}"), format!("/log/{usual}"), format!("/{}", all(&format!("log/{object}")))]
+        {
             let (status, _, body) = fixture.ask("GET", &target, None).await;
             assert_eq!((status, body.as_str()), (200, name), "{target}");
         }

@@ -139,7 +139,8 @@ mod tests {
     use super::*;
 
     /// One of each kind.
-    const ORDERS: &str = "\u{1b}\u{7}\u{8}\u{7f}\u{9b}\u{85}\u{202e}\u{2066}\u{200b}\u{200d}\u{feff}\u{ad}\u{2028}\u{e0041}";
+    const ORDERS: &str =
+        "\u{1b}\u{7}\u{8}\u{7f}\u{9b}\u{85}\u{202e}\u{2066}\u{200b}\u{200d}\u{feff}\u{ad}\u{2028}\u{e0041}";
 
     #[test]
     fn no_order_comes_through() {

@@ -54,8 +54,11 @@ impl Walk<'_> {
         // The first file system of Linux is often several archives, compressed or not, with zeros between.
         let begin = rest.iter().position(|byte| *byte != 0).unwrap_or(rest.len());
         let behind = &rest[begin..];
-        match recognize("behind", behind) {
-            Recognized::NoArchive => Ok(()),
+        match recognize(behind) {
+            Recognized::NoArchive => {
+                self.carve(place, bytes, bytes.len() - behind.len()..bytes.len());
+                Ok(())
+            }
             _ => self.member(place, "behind".to_owned(), behind, Kind::Cpio),
         }
     }
@@ -109,6 +112,25 @@ fn binary(bytes: &[u8], big: bool) -> Option<Header> {
     // The more significant half of a long number comes first, in either order.
     let content = short(22)? << 16 | short(24)?;
     laid_out(short(6)?, short(12)?, None, [(26, short(20)?), (0, content)], 2)
+}
+
+/// How long an archive is that begins here, with its last header.
+pub(super) fn length(bytes: &[u8], steps: &mut u64) -> Option<usize> {
+    let mut at: usize = 0;
+    loop {
+        *steps += 16;
+        let rest = bytes.get(at..)?;
+        let header = header(rest)?;
+        let end = header.next.min(rest.len());
+        let is_last = rest.get(header.name)?.starts_with(b"TRAILER!!!");
+        if header.content.end > rest.len() {
+            return None;
+        }
+        at += end;
+        if is_last {
+            return Some(at);
+        }
+    }
 }
 
 /// Whether this begins with a header of cpio: its magic alone begins other files as well.

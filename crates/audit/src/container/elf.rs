@@ -7,7 +7,10 @@ impl Walk<'_> {
     /// Shows the file system as a member.
     pub(super) fn appimage(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
         match image(bytes) {
-            Some(image) => self.member(place, "squashfs".to_owned(), image, Kind::AppImage),
+            Some(image) => {
+                self.carve(place, bytes, 0..bytes.len() - image.len());
+                self.member(place, "squashfs".to_owned(), image, Kind::AppImage)
+            }
             None => Err(unsupported("AppImage")),
         }
     }

@@ -76,6 +76,37 @@ fn is_skipped(magic: u64) -> bool {
     (0x184d_2a50..=0x184d_2a5f).contains(&magic)
 }
 
+/// How long the frames are that stand one right behind the other, whatever follows; nothing where one of them is cut.
+pub(super) fn length(bytes: &[u8]) -> Option<usize> {
+    let mut end = 0;
+    loop {
+        let rest = &bytes[end..];
+        end += match little::<4>(rest, 0) {
+            Some(FRAME) => frame(rest)?,
+            Some(LEGACY) => legacy_before(rest),
+            Some(magic) if end > 0 && is_skipped(magic) => little::<4>(rest, 4)? as usize + 8,
+            _ => return Some(end),
+        };
+        if end > bytes.len() {
+            return None;
+        }
+    }
+}
+
+/// How long the form is that Linux uses, if something else follows: its blocks have 8 MiB, but for the last.
+fn legacy_before(bytes: &[u8]) -> usize {
+    const LARGEST: u64 = (8 << 20) + (8 << 20) / 255 + 16;
+    let mut at: usize = 4;
+    while let Some(size) = little::<4>(bytes, at).filter(|size| (1..=LARGEST).contains(size)) {
+        let next = at + 4 + size as usize;
+        if next > bytes.len() {
+            break;
+        }
+        at = next;
+    }
+    at
+}
+
 /// How long the frame is, with the mark of its end.
 fn frame(bytes: &[u8]) -> Option<usize> {
     let flags = *bytes.get(4)?;

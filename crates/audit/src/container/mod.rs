@@ -1,14 +1,21 @@
-//! Opens archives, so that what they hold is seen as well.
+//! Opens archives, so that what they hold is seen as well, and searches what is left for more of them.
 //!
 //! Everything is bounded: how deep archives nest, how large a member may be, how many members there
-//! are, and how much one file may unpack to in all. What is over a bound, damaged, or of a kind that
-//! is not opened is reported as a gap and never passed over; what could be read before is still seen.
-//! No size that an archive declares is trusted, and nothing here uses threads.
+//! are, how much one file may unpack to in all, and how much of that is in memory at once. What is over a
+//! bound, damaged, or of a kind that is not opened is reported as a gap and never passed over; what could
+//! be read before is still seen. No size that an archive declares is trusted. Bytes that no archive
+//! accounts for are searched for the marks of archives and binaries at any offset (`carve.rs`).
 
+mod carve;
 mod compressed;
 mod cpio;
 mod elf;
+mod encoded;
+mod entropy;
+mod extent;
+mod image;
 mod lz4;
+mod marks;
 mod nar;
 mod recognize;
 mod rpm;
@@ -21,6 +28,7 @@ mod zip;
 mod tests;
 
 use crate::finding::{Gap, Place};
+pub(crate) use entropy::Opaque;
 pub(crate) use recognize::is_archive;
 use recognize::{Recognized, recognize};
 use std::io::Read;
@@ -30,19 +38,46 @@ use std::io::Read;
 pub struct Limits {
     /// How many archives may lie inside each other.
     pub depth: usize,
-    /// Largest member in bytes; this much memory is used for each level of nesting.
+    /// Largest member in bytes.
     pub member_bytes: u64,
     /// Most bytes that one file may unpack to in all.
     pub total_bytes: u64,
     /// Most members that one file may have in all.
     pub members: usize,
+    /// Most bytes of unpacked members that may be in memory at once, on all levels of nesting.
+    pub memory: u64,
 }
 
 impl Default for Limits {
-    /// 8 archives deep, members up to 2 GiB, 16 GiB and a million members for one file.
+    /// 8 archives deep, members up to 2 GiB, 16 GiB and a million members for one file, 3 GiB of it at once.
     fn default() -> Self {
-        Self { depth: 8, member_bytes: 2 << 30, total_bytes: 16 << 30, members: 1_000_000 }
+        Self { depth: 8, member_bytes: 2 << 30, total_bytes: 16 << 30, members: 1_000_000, memory: 3 << 30 }
     }
+}
+
+impl Limits {
+    /// What a file may take while others are read beside it. Whatever needs more is read again, alone.
+    pub(crate) fn beside_others(self, size: u64) -> Self {
+        Self {
+            total_bytes: self.total_bytes.min(size.saturating_mul(8).saturating_add(256 << 20)),
+            members: self.members.min(100_000),
+            memory: self.memory.min(96 << 20),
+            ..self
+        }
+    }
+}
+
+/// What a walk took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// Bytes that were unpacked in all.
+    pub(crate) bytes: u64,
+    /// Members that were seen.
+    pub(crate) members: usize,
+    /// Most bytes of unpacked members that were in memory at once.
+    pub(crate) peak: u64,
+    /// Whether a bound other than depth ended a part of it, so that more room may show more.
+    pub(crate) bounded: bool,
 }
 
 /// Compressed data says itself how much memory its reader needs; `xz -9` says 65 MiB.
@@ -54,6 +89,8 @@ pub(crate) enum Kind {
     AppImage,
     Ar,
     Bzip2,
+    /// No archive: found by its mark inside something else.
+    Carved,
     Cpio,
     Gzip,
     Lz4,
@@ -66,6 +103,7 @@ pub(crate) enum Kind {
     Tar,
     Xz,
     Zip,
+    Zlib,
     Zstd,
 }
 
@@ -75,18 +113,38 @@ pub(crate) trait Visitor {
     fn blob(&mut self, place: &Place, bytes: &[u8], parent: Option<Kind>) -> bool;
     /// Is told of something that could not be read to its end.
     fn gap(&mut self, place: Place, gap: Gap);
+    /// Is told of a stretch of bytes that nothing accounts for and that looks encrypted or compressed.
+    fn opaque(&mut self, _: &Place, _: Opaque) {}
+    /// Whether to search what no archive accounts for.
+    fn carves(&self) -> bool {
+        true
+    }
 }
 
 /// Shows a file and everything inside it to the visitor, outermost first.
-pub(crate) fn walk(place: Place, bytes: &[u8], limits: Limits, visitor: &mut dyn Visitor) {
-    let mut walk = Walk { limits, bytes_left: limits.total_bytes, members_left: limits.members, visitor };
+pub(crate) fn walk(place: Place, bytes: &[u8], limits: Limits, visitor: &mut dyn Visitor) -> Spent {
+    let mut walk = Walk {
+        limits,
+        bytes_left: limits.total_bytes,
+        members_left: limits.members,
+        live: 0,
+        spent: Spent::default(),
+        inflate: None,
+        visitor,
+    };
     walk.blob(&place, bytes, None);
+    Spent { bytes: limits.total_bytes - walk.bytes_left, members: limits.members - walk.members_left, ..walk.spent }
 }
 
 struct Walk<'v> {
     limits: Limits,
     bytes_left: u64,
     members_left: usize,
+    /// Bytes of unpacked members that are in memory now.
+    live: u64,
+    spent: Spent,
+    /// Tries beginnings of deflated data; kept, since there are many.
+    inflate: Option<flate2::Decompress>,
     visitor: &'v mut dyn Visitor,
 }
 
@@ -95,13 +153,16 @@ impl Walk<'_> {
         if !self.visitor.blob(place, bytes, parent) {
             return;
         }
-        let kind = match recognize(place.innermost(), bytes) {
-            Recognized::NoArchive => return,
-            Recognized::NotOpened(kind) => return self.visitor.gap(place.clone(), unsupported(kind)),
+        let kind = match recognize(bytes) {
+            Recognized::NoArchive => return self.carve(place, bytes, 0..bytes.len()),
+            Recognized::NotOpened(kind) => {
+                self.gap(place.clone(), unsupported(kind));
+                return self.carve(place, bytes, 0..bytes.len());
+            }
             Recognized::Opened(kind) => kind,
         };
         if place.members.len() >= self.limits.depth {
-            return self.visitor.gap(place.clone(), Gap::TooDeep(self.limits.depth));
+            return self.gap(place.clone(), Gap::TooDeep(self.limits.depth));
         }
         let result = match kind {
             Kind::AppImage => self.appimage(place, bytes),
@@ -113,13 +174,25 @@ impl Walk<'_> {
             Kind::Squashfs => self.squashfs(place, bytes),
             Kind::Tar => self.tar(place, bytes),
             Kind::Zip => self.zip(place, bytes),
-            Kind::Bzip2 | Kind::Gzip | Kind::Lz4 | Kind::Lzip | Kind::Lzma | Kind::Xz | Kind::Zstd => {
-                self.compressed(place, bytes, kind)
-            }
+            Kind::Bzip2
+            | Kind::Carved
+            | Kind::Gzip
+            | Kind::Lz4
+            | Kind::Lzip
+            | Kind::Lzma
+            | Kind::Xz
+            | Kind::Zlib
+            | Kind::Zstd => self.compressed(place, bytes, kind),
         };
         if let Err(gap) = result {
-            self.visitor.gap(place.clone(), gap);
+            self.gap(place.clone(), gap);
         }
+    }
+
+    /// Tells of a gap, and remembers whether more room would have closed it.
+    fn gap(&mut self, place: Place, gap: Gap) {
+        self.spent.bounded |= matches!(gap, Gap::TooLarge(_) | Gap::TooMany(_) | Gap::TooMuchMemory(_));
+        self.visitor.gap(place, gap);
     }
 
     fn ar(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
@@ -132,9 +205,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Shows a member that lies in the archive as it is.
+    /// Shows a member that lies in the archive as it is. It takes no memory, but reading it is work all the same: the entries
+    /// of an archive may lie over each other.
     fn member(&mut self, place: &Place, name: String, content: &[u8], kind: Kind) -> Result<(), Gap> {
         self.count()?;
+        let left = self.bytes_left.checked_sub(content.len() as u64);
+        self.bytes_left = left.ok_or(Gap::TooLarge(self.limits.total_bytes))?;
         self.blob(&place.member(name), content, Some(kind));
         Ok(())
     }
@@ -147,6 +223,7 @@ impl Walk<'_> {
         if gap.is_none() || !content.is_empty() {
             self.blob(&place.member(name), &content, Some(kind));
         }
+        self.release(content);
         gap.map_or(Ok(()), Err)
     }
 
@@ -155,17 +232,31 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Reads as far as the bounds allow. Whoever has the content gives it back to [`Walk::release`].
     fn read(&mut self, reader: impl Read) -> (Vec<u8>, Option<Gap>) {
-        let limit = self.limits.member_bytes.min(self.bytes_left);
+        let memory = self.limits.memory.saturating_sub(self.live);
+        let limit = self.limits.member_bytes.min(self.bytes_left).min(memory);
         let mut content = Vec::new();
         let mut gap = reader.take(limit.saturating_add(1)).read_to_end(&mut content).err().map(broken);
         if content.len() as u64 > limit {
             content.truncate(limit as usize);
-            let member_bytes = self.limits.member_bytes;
-            gap = Some(Gap::TooLarge(if limit < member_bytes { self.limits.total_bytes } else { member_bytes }));
+            gap = Some(if limit == self.limits.member_bytes {
+                Gap::TooLarge(limit)
+            } else if limit == self.bytes_left {
+                Gap::TooLarge(self.limits.total_bytes)
+            } else {
+                Gap::TooMuchMemory(self.limits.memory)
+            });
         }
+        content.shrink_to(content.len() + content.len() / 8);
         self.bytes_left -= content.len() as u64;
+        self.live += content.len() as u64;
+        self.spent.peak = self.spent.peak.max(self.live);
         (content, gap)
+    }
+
+    fn release(&mut self, content: Vec<u8>) {
+        self.live -= content.len() as u64;
     }
 }
 

@@ -3,7 +3,10 @@
 //! What is recognized and not opened is withheld, so no ordinary file may be taken for an archive:
 //! wherever letters or two bytes are all that begins a kind, further fields have to fit.
 
-use super::{Kind, cpio, elf, little, number, squashfs};
+use super::compressed::Pieces;
+use super::{Kind, cpio, elf, image, little, number, squashfs};
+use memchr::memmem;
+use std::io::{self, Read};
 
 #[derive(Debug, PartialEq)]
 pub(super) enum Recognized {
@@ -40,8 +43,8 @@ const MAGICS: [(&[u8], Recognized); 20] = [
     (b"LRZI\0\x06", NotOpened("lrzip")),
 ];
 
-/// Tells the kind by the bytes; the name counts only where the bytes say too little.
-pub(super) fn recognize(name: &str, bytes: &[u8]) -> Recognized {
+/// Tells the kind by the bytes alone: names are given as people like.
+pub(super) fn recognize(bytes: &[u8]) -> Recognized {
     if let Some((_, kind)) = MAGICS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return match kind {
             Opened(kind) => Opened(*kind),
@@ -49,11 +52,11 @@ pub(super) fn recognize(name: &str, bytes: &[u8]) -> Recognized {
             NoArchive => NoArchive,
         };
     }
-    let checks: [fn(&str, &[u8]) -> Recognized; 5] = [compressed, archive, image, behind, script];
-    checks.iter().map(|check| check(name, bytes)).find(|kind| *kind != NoArchive).unwrap_or(NoArchive)
+    let checks: [fn(&[u8]) -> Recognized; 5] = [compressed, archive, image, behind, script];
+    checks.iter().map(|check| check(bytes)).find(|kind| *kind != NoArchive).unwrap_or(NoArchive)
 }
 
-fn compressed(name: &str, bytes: &[u8]) -> Recognized {
+fn compressed(bytes: &[u8]) -> Recognized {
     match bytes {
         // A frame that readers skip may stand before the first one with content.
         [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
@@ -66,32 +69,50 @@ fn compressed(name: &str, bytes: &[u8]) -> Recognized {
         | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..] => Opened(Kind::Bzip2),
         // The version and the size of the dictionary.
         [b'L', b'Z', b'I', b'P', 0 | 1, size, ..] if (12..=29).contains(&(size & 0x1f)) => Opened(Kind::Lzip),
-        [0x1f, 0x9d, ..] if begins_as_compress(name, bytes) => NotOpened("compress"),
-        _ if begins_as_lzma(name, bytes) => Opened(Kind::Lzma),
+        [0x1f, 0x9d, ..] if begins_as_compress(bytes) => NotOpened("compress"),
+        _ if begins_as_lzma(bytes) => Opened(Kind::Lzma),
         _ => NoArchive,
     }
 }
 
-/// `compress` has two bytes for a magic: its flags have to be possible, its first code has to stand
-/// for a byte, and the name has to be usual.
-fn begins_as_compress(name: &str, bytes: &[u8]) -> bool {
-    let usual = [".Z", ".taz", ".tZ"].iter().any(|end| name.ends_with(end));
+/// `compress` has two bytes for a magic: its flags have to be possible, and its first codes have to stand for something
+/// that was read before them.
+fn begins_as_compress(bytes: &[u8]) -> bool {
     let fits = bytes.get(2).is_some_and(|flags| flags & 0x60 == 0 && (9..=16).contains(&(flags & 0x1f)));
-    usual && fits && bytes.get(4).is_some_and(|byte| byte & 1 == 0)
+    let code = |at: usize| {
+        let bit = 9 * at;
+        little::<2>(bytes, 3 + bit / 8).map(|pair| pair >> (bit % 8) & 0x1ff)
+    };
+    // Each code but the first adds one that later ones may use. 256 begins anew.
+    let codes: Vec<u64> = (0..60).map_while(code).take_while(|code| *code != 256).collect();
+    fits && codes.len() >= 2 && codes[0] < 256 && (1..).zip(&codes[1..]).all(|(known, code)| *code <= 256 + known)
 }
 
 /// LZMA without a container has no magic, but its first 14 bytes do not leave much room: properties, the
-/// size of the dictionary, the size of the content or -1, and a zero.
-fn begins_as_lzma(name: &str, bytes: &[u8]) -> bool {
+/// size of the dictionary, the size of the content or -1, and a zero. Where the properties are not the usual
+/// ones and the size is stated, it has to unpack.
+pub(super) fn begins_as_lzma(bytes: &[u8]) -> bool {
     let (Some(dictionary), Some(size)) = (little::<4>(bytes, 1), little::<8>(bytes, 5)) else { return false };
-    let usual =
-        bytes.first() == Some(&0x5d) || name.ends_with(".lzma") && bytes.first().is_some_and(|first| *first < 225);
     // 2^n and 2^n + 2^(n-1), as the tool writes them.
     let round = dictionary.is_power_of_two() || dictionary % 3 == 0 && (dictionary / 3).is_power_of_two();
-    usual && round && dictionary >= 1 << 12 && (size == u64::MAX || size < 1 << 38) && bytes.get(13) == Some(&0)
+    let sized = size == u64::MAX || size < 1 << 38;
+    round
+        && dictionary >= 1 << 12
+        && sized
+        && bytes.get(13) == Some(&0)
+        && bytes.first().is_some_and(|first| *first < 225)
+        && (bytes.first() == Some(&0x5d) || size == u64::MAX || unpacks(bytes, size))
 }
 
-fn archive(_: &str, bytes: &[u8]) -> Recognized {
+/// Whether it unpacks to that size, or as far as anybody would try.
+fn unpacks(bytes: &[u8], size: u64) -> bool {
+    const TRIED: u64 = 16 << 20;
+    let mut pieces = Pieces::new(bytes, Kind::Lzma);
+    let read = io::copy(&mut (&mut pieces).take(TRIED), &mut io::sink());
+    size > 0 && read.is_ok_and(|count| count == size.min(TRIED)) && (size > TRIED || pieces.is_over())
+}
+
+fn archive(bytes: &[u8]) -> Recognized {
     if bytes.get(257..262) == Some(b"ustar") || begins_as_old_tar(bytes) {
         return Opened(Kind::Tar);
     }
@@ -105,25 +126,16 @@ fn archive(_: &str, bytes: &[u8]) -> Recognized {
     NoArchive
 }
 
-fn image(_: &str, bytes: &[u8]) -> Recognized {
+fn image(bytes: &[u8]) -> Recognized {
     match squashfs::version(bytes) {
-        Some(4) => return Opened(Kind::Squashfs),
-        Some(1..=3) => return NotOpened("old squashfs"),
-        _ => {}
+        Some(4) => Opened(Kind::Squashfs),
+        Some(1..=3) => NotOpened("old squashfs"),
+        _ => image::name(bytes).map_or(NoArchive, NotOpened),
     }
-    if matches!(bytes.get(0x8001..0x8007), Some(b"CD001\x01" | b"BEA01\x01")) {
-        return NotOpened("ISO 9660");
-    }
-    // The last 512 bytes are about the rest: their mark, their version, and their own size.
-    let trailer = bytes.len().checked_sub(512).and_then(|begin| bytes[begin..].strip_prefix(b"koly"));
-    if trailer.is_some_and(|rest| rest.starts_with(b"\0\0\0\x04\0\0\x02\0")) {
-        return NotOpened("dmg");
-    }
-    NoArchive
 }
 
 /// What stands behind a program or anything else.
-fn behind(_: &str, bytes: &[u8]) -> Recognized {
+fn behind(bytes: &[u8]) -> Recognized {
     if elf::says_appimage(bytes) || elf::image(bytes).is_some_and(|image| squashfs::version(image) == Some(4)) {
         return if bytes.get(10) == Some(&1) { NotOpened("AppImage") } else { Opened(Kind::AppImage) };
     }
@@ -131,18 +143,18 @@ fn behind(_: &str, bytes: &[u8]) -> Recognized {
 }
 
 /// A script with bytes that no text has carries something to unpack.
-fn script(_: &str, bytes: &[u8]) -> Recognized {
+fn script(bytes: &[u8]) -> Recognized {
     if bytes.starts_with(b"#!") && bytes.contains(&0) { NotOpened("self-extracting script") } else { NoArchive }
 }
 
 /// Whether the bytes are an archive and nothing else, whose members are seen one by one.
 pub(crate) fn is_archive(bytes: &[u8]) -> bool {
     let is_binary = bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"MZ");
-    !is_binary && matches!(recognize("", bytes), Opened(_))
+    !is_binary && matches!(recognize(bytes), Opened(_))
 }
 
 /// Whether the first block has the checksum of a tar header: tars from before 1988 have no other mark.
-fn begins_as_old_tar(bytes: &[u8]) -> bool {
+pub(super) fn begins_as_old_tar(bytes: &[u8]) -> bool {
     let Some(header) = bytes.first_chunk::<512>() else { return false };
     let field = header[148..156].iter().copied().map(char::from).collect::<String>();
     let Ok(stated) = u32::from_str_radix(field.trim_matches([' ', '\0']), 8) else { return false };
@@ -156,10 +168,7 @@ fn ends_as_zip(bytes: &[u8]) -> bool {
     const RECORD: usize = 22;
     let first = bytes.len().saturating_sub(RECORD + usize::from(u16::MAX));
     let tail = &bytes[first..];
-    (0..(tail.len() + 1).saturating_sub(RECORD)).rev().any(|at| {
-        if !tail[at..].starts_with(b"PK\x05\x06") {
-            return false;
-        }
+    memmem::rfind_iter(tail, b"PK\x05\x06").filter(|at| at + RECORD <= tail.len()).any(|at| {
         let field = |offset| number::<4>(tail, at + offset, false).unwrap_or(0);
         let ends = (at + RECORD) as u64 + little::<2>(tail, at + 20).unwrap_or(0) == tail.len() as u64;
         // Where the sizes need more room, a record before this one has them.
@@ -188,7 +197,7 @@ mod tests {
             ("ISO 9660", &at(0x8001, b"CD001\x01")),
             ("ISO 9660", &at(0x8001, b"BEA01\x01")),
             ("dmg", &dmg),
-            ("compress", b"\x1f\x9d\x90\x61\xc4rest"),
+            ("compress", b"\x1f\x9d\x90\x61\xc4\x8c\x01\x04"),
             ("old squashfs", &squashfs),
             ("lzop", b"\x89LZO\0\r\n\x1a\nrest"),
             ("xar", b"xar!\0\x1c\0\x01"),
@@ -196,7 +205,7 @@ mod tests {
             ("AppImage", b"\x7fELF\x02\x01\x01\0AI\x01"),
         ];
         for (kind, bytes) in kinds {
-            assert_eq!(recognize("x.Z", bytes), NotOpened(kind));
+            assert_eq!(recognize(bytes), NotOpened(kind));
         }
     }
 
@@ -219,11 +228,11 @@ mod tests {
             b"",
         ];
         for text in texts {
-            assert_eq!(recognize("x", text), NoArchive, "{text:?}");
+            assert_eq!(recognize(text), NoArchive, "{text:?}");
         }
         // Two bytes alone, and fields that do not fit, are no mark of `compress`.
-        assert_eq!(recognize("x", b"\x1f\x9d\x90\x61\xc4rest"), NoArchive);
-        assert_eq!(recognize("x.Z", b"\x1f\x9d\xff\x61\xc4rest"), NoArchive);
+        assert_eq!(recognize(b"\x1f\x9d\x90\x61\xc4rest"), NoArchive);
+        assert_eq!(recognize(b"\x1f\x9d\xff\x61\xc4rest"), NoArchive);
     }
 
     #[test]

@@ -11,7 +11,7 @@ impl Walk<'_> {
     pub(super) fn rpm(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
         let payload = payload(bytes).ok_or_else(|| broken("a header is damaged or missing"))?;
         self.member(place, "payload".to_owned(), payload, Kind::Rpm)?;
-        match recognize("payload", payload) {
+        match recognize(payload) {
             Recognized::NoArchive => Err(unsupported("rpm without cpio")),
             _ => Ok(()),
         }

@@ -1,5 +1,7 @@
 //! 7z.
 
+use super::extent::extent;
+use super::marks::Shape;
 use super::{DECODER_MEMORY, Kind, Walk, broken, shown_name, unsupported};
 use crate::finding::{Gap, Place};
 use sevenz_rust2::{Archive, BlockDecoder, Error, Password};
@@ -23,6 +25,10 @@ impl Walk<'_> {
                 Ok(stopped.is_none())
             });
             stopped.map_or_else(|| decoded.map_err(failed), Err)?;
+        }
+        let mut steps = 0;
+        if let Some(found) = extent(bytes, 0, Shape::SevenZip, &mut steps) {
+            self.carve(place, bytes, found.end..bytes.len());
         }
         Ok(())
     }

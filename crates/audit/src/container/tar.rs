@@ -2,14 +2,15 @@
 
 use super::{Kind, Walk, broken, shown_name, unsupported};
 use crate::finding::{Gap, Place};
+use std::io::Cursor;
 
 impl Walk<'_> {
     pub(super) fn tar(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
-        let mut archive = tar::Archive::new(bytes);
+        let mut archive = tar::Archive::new(Cursor::new(bytes));
         // Behind the end of one tar another may stand.
         archive.set_ignore_zeros(true);
         let mut sparse = false;
-        for entry in archive.entries().map_err(broken)? {
+        for entry in archive.entries_with_seek().map_err(broken)? {
             let mut entry = entry.map_err(broken)?;
             let kind = entry.header().entry_type();
             let is_file = kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse();
@@ -22,7 +23,22 @@ impl Walk<'_> {
                 all.any(|extension| extension.is_ok_and(|known| known.key_bytes().starts_with(b"GNU.sparse.")))
             });
             let name = shown_name(&entry.path_bytes());
-            self.unpacked(place, name, &mut entry, Kind::Tar)?;
+            if kind.is_gnu_sparse() {
+                self.unpacked(place, name, &mut entry, Kind::Tar)?;
+                continue;
+            }
+            let begin = usize::try_from(entry.raw_file_position()).unwrap_or(usize::MAX);
+            let end = usize::try_from(entry.size()).ok().and_then(|size| begin.checked_add(size));
+            match end.and_then(|end| bytes.get(begin..end)) {
+                Some(content) => self.member(place, name, content, Kind::Tar)?,
+                // What is there of the last member is seen.
+                None => {
+                    if let Some(content) = bytes.get(begin..).filter(|content| !content.is_empty()) {
+                        self.member(place, name, content, Kind::Tar)?;
+                    }
+                    return Err(broken("it ends within a member"));
+                }
+            }
         }
         if sparse { Err(unsupported("sparse pax")) } else { Ok(()) }
     }

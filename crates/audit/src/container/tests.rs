@@ -42,7 +42,7 @@ pub(super) fn opens(name: &str, bytes: &[u8], members: &[&str]) {
 
 /// Holds that whatever of its beginning is enough to recognize it by is a gap.
 pub(super) fn cuts_are_gaps(name: &str, bytes: &[u8], step: usize) {
-    let recognized = |end: &usize| recognize(name, &bytes[..*end]) != Recognized::NoArchive;
+    let recognized = |end: &usize| recognize(&bytes[..*end]) != Recognized::NoArchive;
     let first = (0..bytes.len()).find(recognized).unwrap();
     assert!(first <= 512, "{name} is recognized by its first {first} bytes");
     for end in (first..bytes.len()).step_by(step).chain([bytes.len() - 1]) {
@@ -52,7 +52,7 @@ pub(super) fn cuts_are_gaps(name: &str, bytes: &[u8], step: usize) {
 
 /// Holds that changed bytes harm nobody, whatever is then seen, and that the result is the same again.
 pub(super) fn flips_do_no_harm(name: &str, bytes: &[u8]) {
-    let limits = Limits { depth: 3, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 100 };
+    let limits = Limits { depth: 3, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 100, memory: 4 << 20 };
     let mut changed = bytes.to_vec();
     for at in 0..bytes.len() {
         for mask in [0x01, 0x80, 0xff] {
@@ -119,7 +119,7 @@ pub(super) fn compressed(content: &[u8]) -> [(&'static str, Vec<u8>); 6] {
 }
 
 /// An archive of the kind that `ar` writes.
-fn archived(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub(super) fn archived(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = b"!<arch>\n".to_vec();
     for (name, content) in members {
         writeln!(bytes, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, 644, content.len()).unwrap();
@@ -198,7 +198,7 @@ fn a_cut_archive_is_a_gap_and_its_beginning_is_seen() {
 
 #[test]
 fn bounds_hold() {
-    let limits = Limits { depth: 2, member_bytes: 1 << 20, total_bytes: 1 << 20, members: 10 };
+    let limits = Limits { depth: 2, member_bytes: 1 << 20, total_bytes: 1 << 20, members: 10, memory: 8 << 20 };
     for (name, bomb) in compressed(&vec![0; 2 << 20]) {
         assert_eq!(gaps_of(name, &bomb, limits), [(name.to_owned(), Gap::TooLarge(1 << 20))]);
     }

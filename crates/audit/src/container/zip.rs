@@ -1,12 +1,15 @@
 //! Zip, and so wheels, jars and whatever else is one.
 //!
-//! Every entry of the directory is opened, also those whose name another entry has.
+//! Every entry of the directory is opened, also those whose name another entry has; what it does not name is searched for.
 
+use super::image::crc32;
 use super::{DECODER_MEMORY, Kind, Walk, broken, little, shown_name, unsupported};
 use crate::finding::{Gap, Place};
 use liblzma::{bufread::XzDecoder, stream::Stream};
-use rawzip::{CompressionMethod as Method, ZipArchive};
+use memchr::memmem;
+use rawzip::{CompressionMethod as Method, ZipArchive, ZipSliceArchive};
 use std::io::Read;
+use std::ops::Range;
 
 impl Walk<'_> {
     pub(super) fn zip(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
@@ -14,6 +17,26 @@ impl Walk<'_> {
         if is_one_of_several(bytes, archive.eocd_offset() as usize) {
             return Err(unsupported("multi-disk zip"));
         }
+        let mut read = Vec::new();
+        self.entries(place, bytes, &archive, &mut read)?;
+        // Entries that the directory does not name, and whatever else stands between those that it does.
+        read.sort_by_key(|range: &Range<usize>| range.start);
+        let mut at = 0;
+        for range in read.into_iter().chain([bytes.len()..bytes.len()]) {
+            self.carve(place, bytes, at..range.start.max(at));
+            at = at.max(range.end);
+        }
+        Ok(())
+    }
+
+    /// Shows the entries of the directory, and says where they lie.
+    fn entries(
+        &mut self,
+        place: &Place,
+        bytes: &[u8],
+        archive: &ZipSliceArchive<&[u8]>,
+        read: &mut Vec<Range<usize>>,
+    ) -> Result<(), Gap> {
         // The field has two bytes where the archive has no larger ones.
         let (stated, mut count) = (archive.entries_hint(), 0);
         let mut entries = archive.entries();
@@ -28,13 +51,26 @@ impl Walk<'_> {
                 Err(error) => return Err(broken(error)),
             };
             count += 1;
-            if header.is_dir() && header.uncompressed_size_hint() == 0 {
-                continue;
-            }
-            if header.flags().is_encrypted() {
+            let is_folder = header.is_dir() && header.uncompressed_size_hint() == 0;
+            if !is_folder && header.flags().is_encrypted() {
                 return Err(unsupported("encrypted zip"));
             }
-            let entry = archive.get_entry(header.wayfinder()).map_err(broken)?;
+            let entry = match archive.get_entry(header.wayfinder()) {
+                Err(_) if is_folder => continue,
+                entry => entry.map_err(broken)?,
+            };
+            read.push(range_of(bytes, entry.data()));
+            if is_folder {
+                continue;
+            }
+            if header.compression_method() == Method::STORE {
+                let (content, name) = (entry.data(), shown_name(header.file_path().as_ref()));
+                self.member(place, name, content, Kind::Zip)?;
+                if content.len() as u64 != header.uncompressed_size_hint() || crc32(content) != header.crc32() {
+                    return Err(broken("an entry is not what its checksum says"));
+                }
+                continue;
+            }
             let reader = decoder(header.compression_method(), entry.data(), header.uncompressed_size_hint())?;
             let name = shown_name(header.file_path().as_ref());
             self.unpacked(place, name, entry.verifying_reader(reader), Kind::Zip)?;
@@ -42,7 +78,63 @@ impl Walk<'_> {
     }
 }
 
-fn decoder(method: Method, data: &[u8], size: u64) -> Result<Box<dyn Read + '_>, Gap> {
+/// Where an entry lies: its data, and the header before it.
+fn range_of(bytes: &[u8], data: &[u8]) -> Range<usize> {
+    let begin = (data.as_ptr() as usize).saturating_sub(bytes.as_ptr() as usize);
+    let before = begin.saturating_sub(30 + 2 * usize::from(u16::MAX));
+    let mut headers = memmem::rfind_iter(&bytes[before..begin], LOCAL).map(|at| before + at);
+    let header = headers.find(|at| local_length(&bytes[*at..]) == Some(begin - at));
+    header.unwrap_or(begin)..begin + data.len()
+}
+
+/// The mark of an entry.
+const LOCAL: &[u8] = b"PK\x03\x04";
+
+/// How long the header of an entry is.
+fn local_length(bytes: &[u8]) -> Option<usize> {
+    Some(30 + little::<2>(bytes, 26)? as usize + little::<2>(bytes, 28)? as usize)
+}
+
+/// What an entry says of itself, without a directory.
+pub(super) struct Local {
+    pub(super) name: String,
+    pub(super) method: Method,
+    pub(super) encrypted: bool,
+    /// Size of its data, where the header knows it.
+    pub(super) packed: Option<usize>,
+    pub(super) unpacked: u64,
+    /// Where its data begins, counted from the header.
+    pub(super) data: usize,
+}
+
+/// Reads the header of an entry, if its fields are possible.
+pub(super) fn local(bytes: &[u8]) -> Option<Local> {
+    let rest = bytes.strip_prefix(LOCAL)?;
+    let (version, flags, method) = (little::<2>(rest, 0)?, little::<2>(rest, 2)?, little::<2>(rest, 4)?);
+    let name_length = little::<2>(bytes, 26)? as usize;
+    let data = local_length(bytes).filter(|data| *data <= bytes.len())?;
+    let name = bytes.get(30..30 + name_length)?;
+    let usual = matches!(method, 0 | 8 | 9 | 12 | 14 | 93 | 95 | 98 | 99);
+    let is_sound = version & 0xff <= 63 && usual && !name.is_empty() && name.iter().all(|byte| *byte >= b' ');
+    if !is_sound {
+        return None;
+    }
+    let (packed, mut unpacked) = (little::<4>(bytes, 18)?, little::<4>(bytes, 22)?);
+    let mut size = (flags & 8 == 0 || packed > 0).then_some(packed);
+    // Larger sizes stand in a field behind the name.
+    if packed == 0xffff_ffff || unpacked == 0xffff_ffff {
+        let extra = &bytes[30 + name_length..data];
+        (unpacked, size) = match little::<2>(extra, 0) {
+            Some(1) => (little::<8>(extra, 4)?, Some(little::<8>(extra, 12)?)),
+            _ => (unpacked, None),
+        };
+    }
+    let packed = size.and_then(|size| usize::try_from(size).ok());
+    let method = Method::from(method as u16);
+    Some(Local { name: shown_name(name), method, encrypted: flags & 1 != 0, packed, unpacked, data })
+}
+
+pub(super) fn decoder(method: Method, data: &[u8], size: u64) -> Result<Box<dyn Read + '_>, Gap> {
     Ok(match method {
         Method::STORE => Box::new(data),
         Method::DEFLATE => Box::new(flate2::bufread::DeflateDecoder::new(data)),

@@ -54,12 +54,14 @@ pub(crate) enum Part {
     Passages,
     /// Originals that a vendor or the operator delivered, and that nobody's build made: original (u32).
     Delivered,
+    /// Chunks of files: hash, original (u32).
+    Chunks,
 }
 
-const PARTS: usize = Part::Delivered as usize + 1;
+const PARTS: usize = Part::Chunks as usize + 1;
 
 /// Width of a row in bytes, for the parts that are tables.
-const WIDTHS: [usize; PARTS] = [1, 1, 28, 20, 12, 24, 12, 12, 12, 12, 12, 8, 12, 4];
+const WIDTHS: [usize; PARTS] = [1, 1, 28, 20, 12, 24, 12, 12, 12, 12, 12, 8, 12, 4, 12];
 
 /// A file of restricted material, or the archive that members are from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

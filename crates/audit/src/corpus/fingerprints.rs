@@ -44,6 +44,7 @@ pub struct Fingerprints {
     pub(crate) passages: BTreeSet<(u64, u32)>,
     /// Originals that were delivered, and that nobody's build made.
     pub(crate) delivered: BTreeSet<u32>,
+    pub(crate) chunks: BTreeSet<(u64, u32)>,
 }
 
 impl Fingerprints {
@@ -80,6 +81,7 @@ impl Fingerprints {
         prints.interface = pairs(Part::Interface);
         prints.strings = pairs(Part::Strings);
         prints.products = pairs(Part::Products);
+        prints.chunks = pairs(Part::Chunks);
         prints.free = layer.table(Part::Free).rows().map(|row| u64_at(row, 0)).collect();
         prints.passages = pairs(Part::Passages);
         let delivered = layer.table(Part::Delivered).rows().map(|row| u32_at(row, 0));
@@ -148,6 +150,7 @@ impl Fingerprints {
             free,
             pairs(&self.passages),
             self.delivered.iter().flat_map(|original| original.to_le_bytes()).collect(),
+            pairs(&self.chunks),
         ];
         write(&meta, details, tables)
     }
@@ -160,6 +163,11 @@ impl Fingerprints {
     /// Whether material with this hash was learned before.
     pub fn has_learned(&self, hash: &str) -> bool {
         self.meta.learned.contains(hash)
+    }
+
+    /// Says that material with this hash was learned, which is there already.
+    pub fn mark_learned(&mut self, hash: &str) {
+        self.meta.learned.insert(hash.to_owned());
     }
 
     /// The hashes of all that was learned.
@@ -314,6 +322,7 @@ impl Fingerprints {
         self.products.extend(moved(&other.products));
         self.passages.extend(moved(&other.passages));
         self.delivered.extend(other.delivered.iter().filter_map(|original| originals[*original as usize]));
+        self.chunks.extend(moved(&other.chunks));
     }
 
     /// Adds a whole file, unless its owner has it already.
@@ -357,7 +366,7 @@ impl Fingerprints {
         let numbers = self.functions.iter().enumerate();
         self.numbers = numbers.map(|(number, function)| (function.hash, number as u32)).collect();
         let sets = [&mut self.entries, &mut self.kernels, &mut self.interface, &mut self.strings, &mut self.products];
-        for set in sets.into_iter().chain([&mut self.passages]) {
+        for set in sets.into_iter().chain([&mut self.passages, &mut self.chunks]) {
             set.retain(|(hash, _)| !gone(hash));
         }
         self.files.retain(|hash, _| !gone(&file_key(*hash)));

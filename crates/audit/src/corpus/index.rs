@@ -6,7 +6,7 @@ use crate::anchor::{AnchorIndex, Filter};
 use crate::links::filter_of;
 use crate::passages;
 use crate::prints::SectionPrint;
-use crate::strings::Families;
+use crate::strings::{Families, family};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::OnceLock;
 
@@ -24,6 +24,9 @@ pub struct Corpus {
     pub(crate) kernels: Filter,
     pub(crate) interface: Filter,
     pub(crate) passages: Filter,
+    pub(crate) chunks: Filter,
+    /// How many chunks of an original are known.
+    chunk_counts: HashMap<OriginalRef, u32>,
     free: HashSet<u64>,
     file_sizes: HashSet<u64>,
     section_sizes: HashSet<u64>,
@@ -80,7 +83,8 @@ impl Corpus {
         let voices = learned.iter().map(|layer| {
             let materials = &layer.meta.materials;
             let same = |one: &Material| {
-                let first = materials.iter().position(|other| (&other.name, &other.licenses) == (&one.name, &one.licenses));
+                let first =
+                    materials.iter().position(|other| (&other.name, &other.licenses) == (&one.name, &one.licenses));
                 first.unwrap_or_default() as u32
             };
             materials.iter().map(same).collect()
@@ -106,8 +110,14 @@ impl Corpus {
         };
         let (file_sizes, section_sizes) = (column(Part::Files, 16), column(Part::Sections, 8));
         let families = Families::new(&layers, voices.len(), &free);
-        let [entries, kernels, interface] =
-            [Part::Entries, Part::Kernels, Part::Interface].map(|part| filter_of(&layers, part));
+        let [entries, kernels, interface, chunks] =
+            [Part::Entries, Part::Kernels, Part::Interface, Part::Chunks].map(|part| filter_of(&layers, part));
+        let mut chunk_counts = HashMap::new();
+        for (layer, number) in layers.iter().zip(0..) {
+            for row in layer.table(Part::Chunks).rows().filter(|row| !free.contains(&u64_at(row, 0))) {
+                *chunk_counts.entry(OriginalRef { layer: number, original: u32_at(row, 8) }).or_default() += 1;
+            }
+        }
         let passages = passages::filter_of(&layers);
         Self {
             learned: voices,
@@ -117,6 +127,8 @@ impl Corpus {
             entries,
             kernels,
             interface,
+            chunks,
+            chunk_counts,
             first_function,
             free,
             file_sizes,
@@ -237,6 +249,12 @@ impl Corpus {
         owners
     }
 
+    /// Whether a file was delivered as it is, and nobody's build made it.
+    pub(crate) fn is_delivered(&self, file: &FileRef) -> bool {
+        let delivered = self.layers[file.layer as usize].table(Part::Delivered);
+        delivered.rows().any(|row| u32_at(row, 0) == file.print.original)
+    }
+
     /// Whether a layer ships; else it was learned here.
     pub(crate) fn is_shipped(&self, layer: u32) -> bool {
         layer as usize >= self.learned.len()
@@ -246,7 +264,8 @@ impl Corpus {
     pub(crate) fn voice(&self, original: OriginalRef) -> Voice {
         let Some(voices) = self.learned.get(original.layer as usize) else { return Voice::Shipped };
         let meta = &self.layers[original.layer as usize].meta;
-        let known = meta.originals.get(original.original as usize).and_then(|known| voices.get(known.material as usize));
+        let known =
+            meta.originals.get(original.original as usize).and_then(|known| voices.get(known.material as usize));
         Voice::Learned(original.layer, known.copied().unwrap_or(u32::MAX))
     }
 
@@ -299,6 +318,26 @@ impl Corpus {
             let rows = layer.table(part).find(hash);
             rows.map(move |row| OriginalRef { layer: number as u32, original: u32_at(row, 8) })
         })
+    }
+
+    /// How many chunks of an original are known.
+    pub(crate) fn chunks_of(&self, original: OriginalRef) -> u32 {
+        self.chunk_counts.get(&original).copied().unwrap_or(0)
+    }
+
+    /// Whether the material of an original has a library of this name, see [`crate::strings::family`].
+    pub(crate) fn is_library_of(&self, original: OriginalRef, name: &str) -> bool {
+        let Some(meta) = self.layers.get(original.layer as usize).map(|layer| &layer.meta) else { return false };
+        let Some(known) = meta.originals.get(original.original as usize) else { return false };
+        let library = |file: &str| [".so", ".a", ".lib", ".dll"].iter().any(|end| file.contains(end));
+        let of_material = meta.originals.iter().filter(|other| other.material == known.material);
+        of_material.filter(|other| library(&other.file)).any(|other| family(&other.file) == name)
+    }
+
+    /// How many rows of a table of pairs stand beside an original.
+    pub(crate) fn count_of(&self, part: Part, original: OriginalRef) -> usize {
+        let Some(layer) = self.layers.get(original.layer as usize) else { return 0 };
+        layer.table(part).rows().filter(|row| u32_at(row, 8) == original.original).count()
     }
 
     fn layer_of(&self, function: u32) -> (u32, &Layer, u32) {

@@ -13,6 +13,7 @@ mod names;
 
 pub(crate) use names::{cubin_kernels, looks_like_cubin, looks_like_ptx, ptx_kernels};
 
+use crate::ranges::{Range, merge};
 use memchr::memmem;
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
@@ -69,6 +70,22 @@ pub(crate) struct Entry<'a> {
     pub(crate) unpacked: u64,
     /// Where `payload` begins in the bytes that were searched.
     pub(crate) at: usize,
+}
+
+impl Entry<'_> {
+    /// Whether it begins as device code does, stored or compressed, so that nothing else is in it.
+    pub(crate) fn begins_as_device_code(&self) -> bool {
+        const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+        let begin = &self.payload[..self.payload.len().min(24)];
+        match self.compression {
+            Compression::Zstd => begin.starts_with(ZSTD),
+            // A block of LZ4 begins with how many bytes follow as they are, and those bytes.
+            Compression::Lz4 | Compression::None => {
+                memmem::find(begin, b"\x7fELF").is_some_and(|at| at < 8)
+                    || begin.get(4..).is_some_and(|text| text.len() == 20 && text.is_ascii())
+            }
+        }
+    }
 }
 
 /// The same programs for several architectures.
@@ -137,6 +154,14 @@ pub(crate) fn containers(bytes: &[u8]) -> Containers<'_> {
     Containers { bytes, at: 0, finder: memmem::Finder::new(MAGIC) }
 }
 
+/// Where device code lies in the bytes, sorted and apart: large entries that begin as such.
+pub(crate) fn stretches(bytes: &[u8]) -> Vec<Range> {
+    const LARGE: usize = 1024;
+    let entries = containers(bytes).flat_map(|container| container.unwrap_or_else(|broken| broken.read).entries);
+    let large = entries.filter(|entry| entry.payload.len() >= LARGE && entry.begins_as_device_code());
+    merge(large.map(|entry| (entry.at as u64, (entry.at + entry.payload.len()) as u64)).collect(), 0)
+}
+
 /// The iterator that [`containers`] returns.
 pub(crate) struct Containers<'a> {
     bytes: &'a [u8],
@@ -160,6 +185,17 @@ impl<'a> Iterator for Containers<'a> {
         self.at = self.bytes.len();
         None
     }
+}
+
+/// Where the container at a magic number ends, if it is whole and holds nothing but code for GPUs.
+pub(crate) fn container_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let (Ok(container), end) = container_at(bytes, at)? else { return None };
+    let is_device = |entry: &Entry<'_>| match (entry.kind, entry.compression) {
+        (EntryKind::Cubin, Compression::None) => looks_like_cubin(entry.payload),
+        (EntryKind::Ptx | EntryKind::Cubin, _) => true,
+        (EntryKind::Other(_), _) => false,
+    };
+    container.entries.iter().all(is_device).then_some(end)
 }
 
 /// The container at a magic number and where it ends or, where it is broken, its last whole entry ends.

@@ -34,11 +34,9 @@ fn corpus(functions: &[Function<'_>]) -> Corpus {
 }
 
 fn find(corpus: &Corpus, code: &[u8]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let hits = hits(&[(0x1000, code)], corpus);
     let place = Place { file: "bin/x".to_owned(), members: vec![] };
-    report(&place, code.len() as u64, &hits, corpus, &mut findings);
-    findings
+    let put = put_down(&look(&[(0x1000, code)], corpus).hits, corpus);
+    put.iter().map(|put| finding(&place, put, code.len() as u64, &|at| at, corpus).unwrap()).collect()
 }
 
 #[test]

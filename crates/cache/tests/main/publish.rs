@@ -36,6 +36,7 @@ fn decision(path: &StorePath, nar_hash: NarHash, license: &str) -> Decision {
             provenance: Provenance::Output(Some(&facts)),
             report: Some(&report),
             lost: None,
+            read_withheld: false,
         },
         &rules,
     )
@@ -289,7 +290,8 @@ async fn what_is_closed_holds_nothing_open() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().join("catalog.sqlite");
     let held = || {
-        let links = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+        let links =
+            std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
         links.filter(|file| file.starts_with(dir.path())).count()
     };
     for round in 0..20 {
@@ -366,4 +368,31 @@ async fn sizes_and_times_are_remembered() {
     assert_eq!(times, [(path("a.drv").to_basename(), "a".to_owned(), 9)]);
     sqlx::query("DROP TABLE builds").execute(&pool(dir.path()).await).await.unwrap();
     read().await.builds(|_, _, _| panic!("there are none")).await.unwrap();
+}
+
+/// Of a path that is itself a file, what scanners say may go by its name: another path with the same bytes and another name has a
+/// report of its own. All other paths share theirs.
+#[tokio::test]
+async fn reports_of_files_are_kept_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::open(dir.path()).unwrap();
+    let cache = Cache::open(&state).await.unwrap();
+    let (_, hash) = nar_of("bytes");
+    let catalog = cache.catalog();
+    catalog.put_audit(hash, "plain.bin", "corpus", 1, "of plain.bin").await.unwrap();
+    let found = async |name: &str| catalog.audit(hash, name, "corpus", 1).await.unwrap();
+    assert_eq!(found("plain.bin").await.as_deref(), Some("of plain.bin"));
+    assert_eq!(found("libcuda.so.1").await, None);
+    catalog.put_audit(hash, "libcuda.so.1", "corpus", 1, "of libcuda").await.unwrap();
+    assert_eq!(found("plain.bin").await.as_deref(), Some("of plain.bin"));
+    assert_eq!(found("libcuda.so.1").await.as_deref(), Some("of libcuda"));
+    // What was published under a name counts as audited by the report of that name alone.
+    for name in ["plain.bin", "other.bin"] {
+        catalog.put(&record(&decision(&path(name), hash, "mit"))).await.unwrap();
+    }
+    let before = async || catalog.published_before("corpus", 1, &[]).await.unwrap();
+    let names: Vec<String> = before().await.iter().map(|record| record.path.name().to_owned()).collect();
+    assert_eq!(names, ["other.bin"]);
+    catalog.put_audit(hash, "", "corpus", 1, "of a folder").await.unwrap();
+    assert!(before().await.is_empty());
 }

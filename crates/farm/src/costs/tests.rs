@@ -93,6 +93,7 @@ impl World {
             provenance: Provenance::Output(Some(&facts)),
             report: Some(&report),
             lost: None,
+            read_withheld: false,
         };
         let decision = decide(&subject, &rules());
         let references = references.iter().map(|name| store_path(name)).collect();

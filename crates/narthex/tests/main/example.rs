@@ -141,8 +141,11 @@ fn a_stricter_policy_takes_back(world: &World, store: &Store, state: &Path) {
     }
     assert_eq!(said.rows().iter().filter(|row| row["verdict"] == "publish").count(), before_count(&before) - 2);
     nothing_withheld_is_there(state, &said.rows());
+    // Forgotten, the policy is not left by accident.
+    let said = world.narthex(store, state, &["run", "/examples/cuda"]).expect(2);
+    assert!(said.err.contains("hint: give `--policy /policies/strict.toml`"), "{}", said.err);
     // And back again: the same objects, byte for byte.
-    world.narthex(store, state, &["run", "/examples/cuda"]).expect(1);
+    world.narthex(store, state, &["run", "/examples/cuda", "--policy", "default"]).expect(1);
     assert_eq!(objects(state), before);
 }
 

@@ -3,9 +3,9 @@
 use crate::world::{Running, program};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// `narthex serve` over a state folder.
 pub(crate) struct Serving {
@@ -58,31 +58,32 @@ pub(crate) fn get(url: &str, target: &str) -> (u16, String, Vec<u8>) {
 
 /// nginx over a folder, as an operator has it who serves the folder without us.
 pub(crate) fn nginx(folder: &Path, work: &Path) -> (Running, String) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // It gets the port as a socket that listens already: nobody else can take it, and nobody has to wait for it.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
     let work_path = work.display();
     let configuration = format!(
-        "user root; daemon off; master_process off; pid {work_path}/pid; error_log {work_path}/error.log;\n\
+        "user root; daemon off; pid {work_path}/pid; error_log {work_path}/error.log;\n\
          events {{}}\nhttp {{ access_log off; client_body_temp_path {work_path}/body; proxy_temp_path {work_path}/proxy;\n\
          fastcgi_temp_path {work_path}/fastcgi; uwsgi_temp_path {work_path}/uwsgi; scgi_temp_path {work_path}/scgi;\n\
          server {{ listen 127.0.0.1:{port}; root {}; }} }}\n",
         folder.display()
     );
     std::fs::write(work.join("nginx.conf"), configuration).unwrap();
-    let child = Command::new("nginx")
+    // Its workers end with it: they have a process namespace of their own. (Without workers, nginx 1.22 crashes on a socket that it
+    // was given.)
+    let child = Command::new("unshare")
+        .args(["--pid", "--fork", "--kill-child", "nginx"])
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("NGINX", "0;")
+        .stdin(OwnedFd::from(listener))
         .arg("-c")
         .arg(work.join("nginx.conf"))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("nginx is installed by `cargo xtask test`");
-    let running = Running(child);
-    let since = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(since.elapsed() < Duration::from_secs(20), "nginx does not listen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    (running, format!("http://127.0.0.1:{port}"))
+        .unwrap();
+    (Running(child), format!("http://127.0.0.1:{port}"))
 }
 
 /// A web site that is no cache: every address is a page.

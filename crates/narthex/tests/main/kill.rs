@@ -5,8 +5,9 @@ use crate::world::{Said, Store, World};
 use nix_derivation::StoreDir;
 use nix_narinfo::NarInfo;
 use sha2::{Digest, Sha256};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::time::Instant;
+use std::process::Stdio;
 
 const KILLS: u32 = 25;
 
@@ -20,14 +21,11 @@ fn a_run_killed_at_25_moments_is_completed_by_the_next() {
     let world = World::new("2.8");
     let built = world.store("built");
     let reference = world.folder("reference");
-    let since = Instant::now();
     let undisturbed = run(&world, &built, &reference);
-    let mut building = since.elapsed();
-    let since = Instant::now();
+    let building = undisturbed.err.lines().count();
     let again = world.folder("again");
     copy_key(&reference, &again);
-    run(&world, &built, &again);
-    let mut publishing = since.elapsed();
+    let publishing = run(&world, &built, &again).err.lines().count();
     let expected = (sorted(&undisturbed), objects(&reference));
     let corpus = |state: &Path| std::fs::read(state.join("corpus")).unwrap();
     assert_eq!(objects(&again), expected.1, "two undisturbed runs differ");
@@ -38,27 +36,29 @@ fn a_run_killed_at_25_moments_is_completed_by_the_next() {
         let state = world.folder(&format!("killed-{kill}"));
         copy_key(&reference, &state);
         let (store, length) = if kill < KILLS_WHILE_BUILDING {
-            (world.store(&format!("store-{kill}")), &mut building)
+            (world.store(&format!("store-{kill}")), building)
         } else {
-            (built.clone(), &mut publishing)
+            (built.clone(), publishing)
         };
-        let moment = length.mul_f64(chance.next());
-        let mut child = world.enter(&store, &state, &RUN).spawn().unwrap();
-        std::thread::sleep(moment);
-        let _ = child.kill();
-        if child.wait().unwrap().code().is_none() {
-            interrupted += 1;
-        } else {
-            // The machine is faster now than when the time was taken, beside other tests.
-            *length = length.mul_f64(0.7);
+        // By what the run has said, so that the moment is the same one on a machine that is busy.
+        let moment = (length as f64 * chance.next()) as usize;
+        let mut command = world.enter(&store, &state, &RUN);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        lines.by_ref().take(moment).for_each(drop);
+        // And a little later, so that it is not always at the beginning of a step.
+        for _ in 0..(chance.next() * 500.0) as u32 {
+            let _ = std::fs::read_dir(state.join("tmp")).map(Iterator::count);
         }
+        let _ = child.kill();
+        interrupted += u32::from(child.wait().unwrap().code().is_none());
         every_narinfo_names_a_whole_nar(&state);
 
         let completed = run(&world, &store, &state);
         every_narinfo_names_a_whole_nar(&state);
-        assert_eq!(sorted(&completed), expected.0, "killed after {moment:?}");
-        assert_eq!(objects(&state), expected.1, "killed after {moment:?}");
-        assert_eq!(corpus(&state), corpus(&reference), "killed after {moment:?}");
+        assert_eq!(sorted(&completed), expected.0, "killed after line {moment}");
+        assert_eq!(objects(&state), expected.1, "killed after line {moment}");
+        assert_eq!(corpus(&state), corpus(&reference), "killed after line {moment}");
         assert_eq!(std::fs::read_dir(state.join("tmp")).unwrap().count(), 0);
         std::fs::remove_dir_all(&state).unwrap();
     }

@@ -7,11 +7,13 @@
 
 mod attack;
 mod bad_input;
+mod carried;
 mod corpus;
 mod costs;
 mod eval;
 mod example;
 mod from;
+mod gate;
 mod help;
 mod http;
 mod kill;

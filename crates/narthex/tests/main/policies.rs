@@ -317,3 +317,65 @@ fn entries_about_nothing_are_a_warning_for_lines_as_well() {
     let said = place.narthex(&["plan", "--from", "lines", "--policy", "mine.toml"]).expect(0);
     assert!(said.err.contains("the policy `mine`: the review about package stem matches nothing"), "{}", said.err);
 }
+
+/// A policy of a few lines, over one of another folder, over a shipped one.
+#[test]
+fn a_policy_states_only_how_it_differs() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("company")).unwrap();
+    let terms = "version = 1\nid = \"ours\"\ntitle = \"Our terms\"\nlicenses = []\nmodified = false\nmodified-clause = \"1\"\n\
+                 standalone = false\nstandalone-clause = \"1\"\nconditions = []\naccompanying = []\ndistributable = []\n";
+    std::fs::write(place.path("company/terms.toml"), terms).unwrap();
+    let rule = "[[rules]]\npackage = [\"zoom\"]\nthen = \"withhold\"\nreason = \"ours\"\n";
+    let company = format!("version = 1\nname = \"company\"\nextends = \"default\"\nterms = [\"terms.toml\"]\n{rule}");
+    std::fs::write(place.path("company/policy.toml"), &company).unwrap();
+    let mine = "version = 1\nname = \"mine\"\nextends = \"company/policy.toml\"\n";
+    std::fs::write(place.path("mine.toml"), mine).unwrap();
+    let check = || place.narthex(&["policy", "check", "mine.toml"]);
+    // Its terms are looked for beside the file that names them.
+    assert_eq!(check().expect(0).out, "mine.toml and 11 files of terms: no mistakes\n");
+    let forecast = |name: &str| {
+        let rows =
+            place.narthex(&["plan", "--from", "lines", "--policy", "mine.toml", "--format", "json"]).expect(0).rows();
+        let row = rows.into_iter().find(|row| row["attr"] == name).unwrap();
+        (row["verdict"].as_str().unwrap().to_owned(), row["reasons"][0]["code"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(forecast("zoom"), ("withhold".to_owned(), "policy-rule".to_owned()));
+    assert_eq!(forecast("hello").0, "publish");
+    // An answer goes into the file that is named, and into no other.
+    place.decide(&[&["steam", "--answer", "confirmed", "--agreement", "Valve, 2026"], &MINE[..]].concat()).expect(0);
+    assert!(read(&place.path("mine.toml")).starts_with(mine) && read(&place.path("mine.toml")).contains("[[grants]]"));
+    assert_eq!(read(&place.path("company/policy.toml")), company);
+    assert_eq!(forecast("steam").0, "publish");
+    // A comparison sees through it.
+    let diff = [
+        "plan",
+        "--from",
+        "lines",
+        "--policy",
+        "mine.toml",
+        "--against",
+        "company/policy.toml",
+        "--diff",
+        "--format",
+        "json",
+    ];
+    let rows = place.narthex(&diff).expect(0).rows();
+    assert_eq!(rows.iter().map(|row| row["name"].as_str().unwrap()).collect::<Vec<_>>(), ["steam-1.0"]);
+    // A mistake is shown where it is.
+    std::fs::write(place.path("company/policy.toml"), company.replace("then = \"withhold\"", "then = \"keep\""))
+        .unwrap();
+    let said = check().expect(2).out;
+    assert!(said.contains("company/policy.toml:7:8: `\"keep\"` should be one of"), "{said}");
+    let plan = place.narthex(&["plan", "--from", "lines", "--policy", "mine.toml"]).expect(2).err;
+    assert!(plan.contains("company/policy.toml:7:8: "), "{plan}");
+    for (extends, expected) in [
+        ("lax", "mine.toml:3:11: no policy that ships is called `lax`"),
+        ("gone.toml", "gone.toml cannot be read: No such file"),
+        ("./mine.toml", "extends this policy in turn"),
+    ] {
+        std::fs::write(place.path("mine.toml"), mine.replace("company/policy.toml", extends)).unwrap();
+        let said = check().expect(2).out;
+        assert!(said.contains(expected), "{said}");
+    }
+}

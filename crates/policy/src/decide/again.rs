@@ -2,7 +2,7 @@
 
 use super::precedence::{exception, grant, ptxas, rules};
 use super::*;
-use narthex_audit::Finding;
+use narthex_audit::{Finding, Place};
 use serde_json::json;
 
 const CASE: Case<'static> = Case { package: "torch-2.1.0", attrs: &[], output: Some("out") };
@@ -12,7 +12,8 @@ fn path() -> StorePath {
 }
 
 fn report(findings: Vec<Finding>) -> Report {
-    Report { findings, files: vec!["bin/x".to_owned()], ..Report::default() }
+    let own_code = vec![Place { file: "bin/app".to_owned(), members: Vec::new() }];
+    Report { findings, files: vec!["bin/x".to_owned()], own_code, ..Report::default() }
 }
 
 fn facts(license: serde_json::Value) -> LicenseFacts {
@@ -31,6 +32,7 @@ fn again(license: &serde_json::Value, before: &str, after: &str, findings: Vec<F
             provenance: Provenance::Output(Some(&facts)),
             report: Some(&clean),
             lost: None,
+            read_withheld: false,
         },
         &rules(before),
     );

@@ -63,7 +63,7 @@ fn decided(license: serde_json::Value, findings: Vec<Finding>, rules: &Rules) ->
     let said = LicenseFacts::from_json(&json!({ "license": license, "provenance": ["binaryNativeCode"] }));
     let facts = rules.correct(&case, &said).unwrap_or(said);
     let files = ["bin/x", "lib/libx.so", "share/a.rar", "bin/app"].map(str::to_owned).to_vec();
-    let report = Report { findings, files, ..Report::default() };
+    let report = Report { findings, files, own_code: vec![place("bin/app")], ..Report::default() };
     let path = "/nix/store/00000000000000000000000000000000-torch-2.1.0".parse().unwrap();
     let subject = Subject {
         path: &path,
@@ -72,6 +72,7 @@ fn decided(license: serde_json::Value, findings: Vec<Finding>, rules: &Rules) ->
         provenance: Provenance::Output(Some(&facts)),
         report: Some(&report),
         lost: None,
+        read_withheld: false,
     };
     decide(&subject, rules)
 }

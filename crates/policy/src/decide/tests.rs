@@ -89,8 +89,15 @@ fn decide_output(license: serde_json::Value, findings: Vec<Finding>, files: &[&s
 
 fn decide_under(license: serde_json::Value, findings: Vec<Finding>, files: &[&str], rules: &Rules) -> Decision {
     let facts = facts(license);
+    // In these tests a program of a package is its own, unless it is a copy.
+    let is_copy = |file: &str| {
+        let at = |finding: &Finding| finding.place().file == file && matches!(finding, Finding::Copy { .. });
+        findings.iter().any(at)
+    };
+    let own = files.iter().filter(|file| file.starts_with("bin/") && !is_copy(file));
+    let own_code = own.map(|file| place(file)).collect();
     let files = files.iter().map(|f| (*f).to_owned()).collect();
-    let report = Report { findings, files, ..Report::default() };
+    let report = Report { findings, files, own_code, ..Report::default() };
     let path = path();
     let subject = Subject {
         path: &path,
@@ -99,6 +106,7 @@ fn decide_under(license: serde_json::Value, findings: Vec<Finding>, files: &[&st
         provenance: Provenance::Output(Some(&facts)),
         report: Some(&report),
         lost: None,
+        read_withheld: false,
     };
     decide(&subject, rules)
 }
@@ -108,6 +116,31 @@ fn check(license: &str, findings: Vec<Finding>, strict: bool, verdict: Verdict, 
     let decision = decide_output(json!(license), findings, &["bin/x", "bin/app"], strict);
     assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code), "{shown}");
     assert_eq!(decision.permit().is_some(), verdict == Verdict::Publish, "{shown}");
+}
+
+/// What nobody can look into says nothing by itself, and withholds where a withheld input was at hand.
+#[test]
+fn opaque_bytes_count_where_something_withheld_was_read() {
+    let facts = facts(json!("mit"));
+    let place = Place { file: "share/blob".to_owned(), members: Vec::new() };
+    let opaque = vec![(place, Gap::Opaque(700_000))];
+    let report = Report { files: vec!["share/blob".to_owned()], opaque, ..Report::default() };
+    let path = path();
+    for (read_withheld, verdict, code) in
+        [(false, Verdict::Publish, Code::LicenseFree), (true, Verdict::Withhold, Code::AuditIncomplete)]
+    {
+        let subject = Subject {
+            path: &path,
+            case: Case { package: "x", ..Case::default() },
+            nar_hash: NarHash::from_sha256([0; 32]),
+            provenance: Provenance::Output(Some(&facts)),
+            report: Some(&report),
+            lost: None,
+            read_withheld,
+        };
+        let decision = decide(&subject, &rules(false));
+        assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code));
+    }
 }
 
 #[test]
@@ -331,7 +364,15 @@ fn earlier_reasons_hold_while_the_corpus_is_incomplete() {
         let provenance = Provenance::Output(Some(&facts));
         let (nar_hash, lost) = (NarHash::from_sha256([0; 32]), Some(Lost { materials: "vendor-1", earlier }));
         decide(
-            &Subject { path: &path, case: Case::default(), nar_hash, provenance, report: Some(&report), lost },
+            &Subject {
+                path: &path,
+                case: Case::default(),
+                nar_hash,
+                provenance,
+                report: Some(&report),
+                lost,
+                read_withheld: false,
+            },
             &rules(false),
         )
     };
@@ -359,8 +400,7 @@ fn earlier_reasons_hold_while_the_corpus_is_incomplete() {
     assert_eq!(first(Publish, clean.reasons(), true), (Publish, Code::LicenseFree));
     assert_eq!(first(Publish, clean.reasons(), false), (Publish, Code::LicenseFree));
     assert_eq!(first(Publish, &[], true), (Publish, Code::LicenseFree));
-    let permitted =
-        decide_output(json!("bsd3"), vec![copy("lib/libcudart.so.12")], &["bin/x", "lib/libcudart.so.12"], false);
+    let permitted = decide_output(json!("bsd3"), vec![copy("lib/libcudart.so.12")], &["bin/x", "bin/app"], false);
     assert_eq!(permitted.verdict(), Publish);
     let kept = again(Some((Publish, permitted.reasons(), true)));
     assert_eq!(kept.reasons(), permitted.reasons());
@@ -382,6 +422,7 @@ fn what_was_not_audited_is_withheld() {
         provenance: Provenance::Output(Some(&facts)),
         report: None,
         lost: None,
+        read_withheld: false,
     };
     let decision = decide(&subject, &rules(false));
     assert_eq!((decision.verdict(), decision.reasons()[0].code), (Verdict::Withhold, Code::AuditMissing));
@@ -409,6 +450,7 @@ fn sources_follow_the_packages_made_from_them() {
             provenance: Provenance::Source(users),
             report: Some(&report),
             lost: None,
+            read_withheld: false,
         };
         let decision = decide(&subject, &rules(false));
         assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code));
@@ -457,8 +499,15 @@ fn a_license_text_that_is_not_known_is_reported() {
         let files = ["bin/x"].into_iter().chain(texts.iter().map(|(file, _)| *file)).map(str::to_owned).collect();
         let report = Report { files, texts: texts.iter().map(text).collect(), ..Report::default() };
         let (path, nar_hash, provenance) = (path(), NarHash::from_sha256([0; 32]), Provenance::Output(Some(&facts)));
-        let subject =
-            Subject { path: &path, case: Case::default(), nar_hash, provenance, report: Some(&report), lost: None };
+        let subject = Subject {
+            path: &path,
+            case: Case::default(),
+            nar_hash,
+            provenance,
+            report: Some(&report),
+            lost: None,
+            read_withheld: false,
+        };
         let decision = decide(&subject, &Rules::new(policy, terms, Date::of_unix_time(0)));
         let codes: Vec<Code> = decision.reasons().iter().map(|reason| reason.code).collect();
         assert_eq!(codes, expected, "{texts:?}");
@@ -552,7 +601,15 @@ fn each_rule_for_what_declares_nothing_has_its_code() {
         let (path, report) = (path(), Report::default());
         let nar_hash = NarHash::from_sha256([0; 32]);
         let case = Case::default();
-        let of = |report| Subject { path: &path, case, nar_hash, provenance: provenance.clone(), report, lost: None };
+        let of = |report| Subject {
+            path: &path,
+            case,
+            nar_hash,
+            provenance: provenance.clone(),
+            report,
+            lost: None,
+            read_withheld: false,
+        };
         let decision = decide(&of(Some(&report)), &rules(false));
         assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code));
         assert_eq!(forecast(&case, &provenance, &rules(false)).0, verdict);

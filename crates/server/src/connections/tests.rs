@@ -12,8 +12,7 @@ use tokio::sync::oneshot;
 const NEVER: Duration = Duration::from_secs(3600);
 const AT_LAST: Duration = Duration::from_secs(60);
 
-const PATIENT: Limits =
-    Limits { connections: 4, head: NEVER, head_bytes: 16 << 10, patience: NEVER, pace: 16 << 10 };
+const PATIENT: Limits = Limits { connections: 4, head: NEVER, head_bytes: 16 << 10, patience: NEVER, pace: 16 << 10 };
 
 /// A large answer, in pieces, that says when it is no longer being sent.
 struct Large {

@@ -97,6 +97,8 @@ impl Walk<'_> {
                 Inode::Other => self.count()?,
             }
         }
+        let used = little::<8>(bytes, 40).and_then(|used| usize::try_from(used).ok()).unwrap_or(0);
+        self.carve(place, bytes, used.min(bytes.len())..bytes.len());
         Ok(())
     }
 }

@@ -1,0 +1,314 @@
+//! Searches bytes that no archive accounts for, and looks into whatever begins there.
+//!
+//! Marks are everywhere: every program that reads zip files has the mark of a zip. So what a mark promises has to
+//! be read before it counts, and a mark that leads nowhere is none. What could be read for a good part and then
+//! not to its end is a gap, as it would be for a file. The work for marks that lead nowhere is in proportion to the bytes
+//! that are searched; a file that has more of them is a gap.
+
+use super::compressed::Pieces;
+use super::encoded::{self, Encoded};
+use super::entropy;
+use super::extent::extent;
+use super::marks::{Candidate, Shape, What, candidates};
+use super::{Gap, Kind, Place, Walk, unsupported, zip};
+use flate2::{Decompress, FlushDecompress, Status};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Bytes that are searched at once: they stay in the nearer caches.
+const CHUNK: usize = 1 << 20;
+/// Chunks that several threads search together, so that little is kept of a file that is all marks.
+const CHUNKS: usize = 16;
+/// Unpacked bytes of which nobody says that they came about by chance.
+const TELLING: usize = 4096;
+/// Content that is shorter is not looked at.
+const SHORTEST: usize = 32;
+
+/// What came of a mark.
+enum Came {
+    /// It leads nowhere.
+    Nothing,
+    /// It was read for a good part and shown; the search goes on right behind the mark.
+    Part,
+    /// It was read up to here; the search goes on behind it.
+    Read(usize),
+}
+
+impl Walk<'_> {
+    /// Searches a range of the bytes.
+    pub(super) fn carve(&mut self, place: &Place, bytes: &[u8], range: Range<usize>) {
+        if range.len() < SHORTEST || !self.visitor.carves() {
+            return;
+        }
+        // In steps of which reading a byte is one; small files are cheap anyway.
+        let mut room = (range.len() as u64).saturating_mul(4).saturating_add(4 << 20);
+        let mut read: Vec<Range<usize>> = Vec::new();
+        if let Err(gap) = self.search(place, bytes, range.clone(), &mut room, &mut read) {
+            self.gap(place.clone(), gap);
+        }
+        if let Some(size) = entropy::opaque(bytes, range, &read) {
+            self.visitor.opaque(place, size);
+        }
+    }
+
+    fn search(
+        &mut self,
+        place: &Place,
+        bytes: &[u8],
+        range: Range<usize>,
+        room: &mut u64,
+        read: &mut Vec<Range<usize>>,
+    ) -> Result<(), Gap> {
+        for Encoded { range, name, content } in encoded::runs(bytes, range.clone()) {
+            self.text(place, format!("{name} at {:#x}", range.start), content)?;
+            read.push(range);
+        }
+        let texts = read.len();
+        let mut at = range.start;
+        while at < range.end {
+            let group = at..(at + CHUNK * CHUNKS).min(range.end);
+            for candidate in self.marks(bytes, group.clone()) {
+                if candidate.start < at || read[..texts].iter().any(|text| text.contains(&candidate.start)) {
+                    continue;
+                }
+                let before = self.limits.total_bytes - self.bytes_left;
+                match self.candidate(place, &bytes[..range.end], candidate, room)? {
+                    Came::Read(end) => {
+                        read.push(candidate.start..end);
+                        at = end.max(candidate.start + 1);
+                    }
+                    Came::Part => {}
+                    Came::Nothing => {
+                        let spent = self.limits.total_bytes - self.bytes_left - before;
+                        *room = room.checked_sub(spent + 64).ok_or(Gap::TooManyMarks)?;
+                    }
+                }
+            }
+            at = at.max(group.end);
+        }
+        Ok(())
+    }
+
+    /// The candidates of some chunks, in order.
+    fn marks(&self, bytes: &[u8], group: Range<usize>) -> Vec<Candidate> {
+        if group.len() <= CHUNK {
+            return candidates(bytes, group);
+        }
+        let chunks: Vec<usize> = group.clone().step_by(CHUNK).collect();
+        let mut found: Vec<Candidate> =
+            (chunks.into_par_iter()).flat_map_iter(|at| candidates(bytes, at..(at + CHUNK).min(group.end))).collect();
+        found.sort_by_key(|candidate| candidate.start);
+        found
+    }
+
+    fn candidate(&mut self, place: &Place, bytes: &[u8], candidate: Candidate, room: &mut u64) -> Result<Came, Gap> {
+        let Candidate { start, what } = candidate;
+        let named = |name: &str| format!("{name} at {start:#x}");
+        let is_deep = place.members.len() >= self.limits.depth;
+        match what {
+            What::Slice(shape) => {
+                let mut steps = 0;
+                let found = extent(bytes, start, shape, &mut steps);
+                *room = room.checked_sub(steps).ok_or(Gap::TooManyMarks)?;
+                // A binary that begins the bytes is what they are themselves.
+                let is_binary = matches!(shape, Shape::Elf | Shape::Pe | Shape::MachO);
+                let Some(found) = found.filter(|found| found.start > 0 || !is_binary) else { return Ok(Came::Nothing) };
+                if is_deep {
+                    return Err(Gap::TooDeep(self.limits.depth));
+                }
+                let name = format!("{} at {:#x}", name(shape), found.start);
+                self.member(place, name, &bytes[found.clone()], Kind::Carved)?;
+                Ok(Came::Read(found.end))
+            }
+            What::Packed(kind) => {
+                let deflated = match kind {
+                    Kind::Gzip => gzip_header(&bytes[start..]),
+                    Kind::Zlib => Some(2),
+                    _ => None,
+                };
+                let is_deflated = matches!(kind, Kind::Gzip | Kind::Zlib);
+                if is_deflated && !deflated.is_some_and(|header| self.inflates(&bytes[start + header..])) {
+                    return Ok(Came::Nothing);
+                }
+                self.packed(place, bytes, start, kind)
+            }
+            What::Entry => self.entry(place, bytes, start),
+            What::Device => Ok(crate::fatbin::container_end(bytes, start).map_or(Came::Nothing, Came::Read)),
+            What::NotOpened(kind) => {
+                self.gap(place.member(named(kind)), unsupported(kind));
+                Ok(Came::Nothing)
+            }
+            What::Text(alphabet) => match encoded::at(bytes, start, alphabet) {
+                None => Ok(Came::Nothing),
+                Some(Encoded { range, name, content }) => {
+                    self.text(place, named(name), content)?;
+                    Ok(Came::Read(range.end))
+                }
+            },
+        }
+    }
+
+    /// Whether deflated data is such for a while, or to its end.
+    fn inflates(&mut self, bytes: &[u8]) -> bool {
+        const TRIED: usize = 1024;
+        let inflate = self.inflate.get_or_insert_with(|| Decompress::new(false));
+        inflate.reset(false);
+        let mut target = [0; TRIED];
+        let source = &bytes[..bytes.len().min(4 * TRIED)];
+        match inflate.decompress(source, &mut target, FlushDecompress::None) {
+            Ok(Status::StreamEnd) => inflate.total_out() >= SHORTEST as u64,
+            Ok(_) => inflate.total_out() >= TRIED as u64,
+            Err(_) => false,
+        }
+    }
+
+    /// Unpacks what begins here.
+    fn packed(&mut self, place: &Place, bytes: &[u8], start: usize, kind: Kind) -> Result<Came, Gap> {
+        let mut pieces = Pieces::new(&bytes[start..], kind);
+        let (content, gap) = self.read(&mut pieces);
+        let end = start + pieces.end();
+        let is_bound = gap.as_ref().is_some_and(|gap| !matches!(gap, Gap::BrokenArchive(_)));
+        if content.len() < SHORTEST || gap.is_some() && !is_bound && content.len() < TELLING {
+            self.release(content);
+            // One that is empty was read as well.
+            return Ok(if gap.is_none() && end > start { Came::Read(end) } else { Came::Nothing });
+        }
+        let member = place.member(format!("{} at {start:#x}", packed_name(kind)));
+        if place.members.len() >= self.limits.depth {
+            self.release(content);
+            return Err(Gap::TooDeep(self.limits.depth));
+        }
+        self.count()?;
+        self.blob(&member, &content, Some(Kind::Carved));
+        self.release(content);
+        match gap {
+            None => Ok(Came::Read(end)),
+            // Other formats cut such data into pieces, each with a header of its own.
+            Some(Gap::BrokenArchive(_)) if kind == Kind::Zlib => Ok(Came::Part),
+            Some(gap) => {
+                self.gap(member, gap);
+                Ok(Came::Part)
+            }
+        }
+    }
+
+    /// An entry of a zip that no directory names.
+    fn entry(&mut self, place: &Place, bytes: &[u8], start: usize) -> Result<Came, Gap> {
+        let Some(local) = zip::local(&bytes[start..]) else { return Ok(Came::Nothing) };
+        let outer = place.member(format!("zip at {start:#x}"));
+        if local.encrypted {
+            self.gap(outer, unsupported("encrypted zip"));
+            return Ok(Came::Nothing);
+        }
+        if outer.members.len() >= self.limits.depth {
+            return Err(Gap::TooDeep(self.limits.depth));
+        }
+        let begin = start + local.data;
+        let stated = local.packed.and_then(|size| bytes.get(begin..begin.checked_add(size)?));
+        if local.method == rawzip::CompressionMethod::STORE {
+            let Some(content) = stated else { return Ok(Came::Nothing) };
+            self.member(&outer, local.name, content, Kind::Zip)?;
+            return Ok(Came::Read(begin + content.len()));
+        }
+        let data = stated.unwrap_or(&bytes[begin..]);
+        let (content, gap, left) = match local.method {
+            rawzip::CompressionMethod::DEFLATE => {
+                let mut reader = flate2::bufread::DeflateDecoder::new(data);
+                let (content, gap) = self.read(&mut reader);
+                (content, gap, reader.get_ref().len())
+            }
+            method => {
+                let (Some(_), Ok(reader)) = (stated, zip::decoder(method, data, local.unpacked)) else {
+                    return Ok(Came::Nothing);
+                };
+                let (content, gap) = self.read(reader);
+                (content, gap, 0)
+            }
+        };
+        let is_bound = gap.as_ref().is_some_and(|gap| !matches!(gap, Gap::BrokenArchive(_)));
+        if gap.is_some() && !is_bound && content.len() < TELLING {
+            self.release(content);
+            return Ok(Came::Nothing);
+        }
+        self.count()?;
+        let member = outer.member(local.name);
+        self.blob(&member, &content, Some(Kind::Zip));
+        self.release(content);
+        match gap {
+            None => Ok(Came::Read(begin + data.len() - left)),
+            Some(gap) => {
+                self.gap(member, gap);
+                Ok(Came::Part)
+            }
+        }
+    }
+
+    /// Looks into what a text stands for. It is no file by itself, so that nothing is missing if it is nothing.
+    fn text(&mut self, place: &Place, name: String, content: Vec<u8>) -> Result<(), Gap> {
+        if place.members.len() >= self.limits.depth {
+            return Err(Gap::TooDeep(self.limits.depth));
+        }
+        self.count()?;
+        let size = content.len() as u64;
+        if size > self.limits.memory.saturating_sub(self.live) {
+            return Err(Gap::TooMuchMemory(self.limits.memory));
+        }
+        self.bytes_left = self.bytes_left.checked_sub(size).ok_or(Gap::TooLarge(self.limits.total_bytes))?;
+        self.live += size;
+        self.spent.peak = self.spent.peak.max(self.live);
+        let member = place.member(name);
+        if self.visitor.blob(&member, &content, Some(Kind::Carved)) {
+            self.carve(&member, &content, 0..content.len());
+        }
+        self.release(content);
+        Ok(())
+    }
+}
+
+fn name(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Elf => "ELF",
+        Shape::Pe => "PE",
+        Shape::MachO => "Mach-O",
+        Shape::Ar => "ar",
+        Shape::Cpio => "cpio",
+        Shape::Nar => "NAR",
+        Shape::SevenZip => "7z",
+        Shape::Squashfs => "squashfs",
+        Shape::Tar => "tar",
+    }
+}
+
+fn packed_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Gzip => "gzip",
+        Kind::Zlib => "zlib",
+        Kind::Xz => "xz",
+        Kind::Zstd => "zstd",
+        Kind::Bzip2 => "bzip2",
+        Kind::Lz4 => "lz4",
+        Kind::Lzip => "lzip",
+        _ => "LZMA",
+    }
+}
+
+/// How long the header of a gzip member is.
+fn gzip_header(bytes: &[u8]) -> Option<usize> {
+    let flags = *bytes.get(3)?;
+    let mut at = 10;
+    if flags & 4 != 0 {
+        at += 2 + super::little::<2>(bytes, at)? as usize;
+    }
+    for flag in [8, 16] {
+        if flags & flag != 0 {
+            at += 1 + bytes.get(at..)?.iter().take(4096).position(|byte| *byte == 0)?;
+        }
+    }
+    if flags & 2 != 0 {
+        at += 2;
+    }
+    (at < bytes.len()).then_some(at)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! A linked file as the loader sees it: which bytes run, at which addresses, and whether its sections say so too.
+//!
+//! A loader reads segments and never asks the table of sections, so that the table may say anything. Nothing that is
+//! looked for is looked for in sections alone; what they tell is names. Where an ELF file has bytes in a segment that no
+//! section has, the table is not to be believed, and that is a gap.
+
+use crate::binary::{Error, is_linked};
+use crate::ranges::{Range, merge, total, without};
+use object::elf::{self, PF_X};
+use object::read::elf::{ElfFile, FileHeader, ProgramHeader, SectionHeader};
+use object::{Endianness, File, Object, ObjectSection, ObjectSegment, SectionFlags, SectionKind};
+
+/// So many bytes of a segment that no section has are more than padding and tables that a tool moved away.
+const UNCOVERED: u64 = 1024;
+
+/// Kinds of sections that are moved by what changes search paths and names of libraries.
+const TABLES: [u32; 8] = [
+    elf::SHT_DYNSYM,
+    elf::SHT_STRTAB,
+    elf::SHT_HASH,
+    elf::SHT_GNU_HASH,
+    elf::SHT_GNU_VERSYM,
+    elf::SHT_GNU_VERNEED,
+    elf::SHT_DYNAMIC,
+    elf::SHT_NOTE,
+];
+
+/// What of a file is loaded and run.
+#[derive(Debug, Default)]
+pub(crate) struct Layout {
+    /// Places of executable bytes.
+    pub(crate) code: Vec<Range>,
+    /// The same without what every linker adds: start-up code and jumps to other libraries.
+    pub(crate) own: Vec<Range>,
+    /// Place, end, and address of what is loaded.
+    loaded: Vec<(u64, u64, u64)>,
+    /// Where the last section and the last segment end. What stands behind that is no part of the program.
+    pub(crate) end: u64,
+}
+
+impl Layout {
+    /// The layout of a binary; of what cannot be told, nothing.
+    pub(crate) fn of(file: &File<'_>) -> Self {
+        let (mut code, mut added, mut covered, mut loaded) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for section in file.sections() {
+            let Some((at, size)) = section.file_range() else { continue };
+            let range = (at, at.saturating_add(size));
+            covered.push(range);
+            if runs(&section) {
+                code.push(range);
+                if section.name_bytes().is_ok_and(is_everybodys) {
+                    added.push(range);
+                }
+            }
+            if is_linked(file) && !matches!(file, File::Elf32(_) | File::Elf64(_)) {
+                loaded.push((range.0, range.1, section.address()));
+            }
+        }
+        if is_linked(file) && matches!(file, File::Elf32(_) | File::Elf64(_)) {
+            covered = merge(covered, 0);
+            for segment in file.segments() {
+                let (at, size) = segment.file_range();
+                let range = (at, at.saturating_add(size));
+                if matches!(segment.flags(), object::SegmentFlags::Elf { p_flags } if p_flags & PF_X != 0) {
+                    code.extend(without(&[range], &covered));
+                }
+                loaded.push((range.0, range.1, segment.address()));
+            }
+        }
+        loaded.sort_unstable();
+        let ends = covered.iter().map(|range| range.1).chain(loaded.iter().map(|(_, to, _)| *to));
+        let end = ends.max().unwrap_or(0);
+        let code = merge(code, 0);
+        let own = without(&code, &merge(added, 0));
+        Self { code, own, loaded, end }
+    }
+
+    /// The address of a place in the file; the place itself where it is not loaded.
+    pub(crate) fn address(&self, at: u64) -> u64 {
+        let next = self.loaded.partition_point(|(from, ..)| *from <= at);
+        let within = self.loaded[..next].iter().rev().find(|(_, to, _)| at < *to);
+        within.map_or(at, |(from, _, address)| address.saturating_add(at - from))
+    }
+}
+
+fn runs(section: &object::Section<'_, '_>) -> bool {
+    section.kind() == SectionKind::Text
+        || matches!(section.flags(), SectionFlags::Elf { sh_flags }
+            if sh_flags & u64::from(elf::SHF_EXECINSTR) != 0)
+}
+
+/// Sections that a linker makes for every program.
+fn is_everybodys(name: &[u8]) -> bool {
+    name.starts_with(b".plt") || matches!(name, b".init" | b".fini")
+}
+
+/// Whether a program or library has a table of sections that covers what is loaded.
+pub(crate) fn check(file: &File<'_>, bytes: &[u8]) -> Result<(), Error> {
+    if !is_linked(file) {
+        return Ok(());
+    }
+    match file {
+        File::Elf32(elf) => check_elf(elf, bytes),
+        File::Elf64(elf) => check_elf(elf, bytes),
+        _ => Ok(()),
+    }
+}
+
+fn check_elf<'data, E: FileHeader<Endian = Endianness>>(file: &ElfFile<'data, E>, bytes: &[u8]) -> Result<(), Error> {
+    let (endian, header) = (file.endian(), file.elf_header());
+    let stretch = |at: u64, size: u64| (at, at.saturating_add(size));
+    let segments = file.elf_program_headers();
+    let sections = file.elf_section_table();
+    // Tables of the file itself are in no section.
+    let tables = [
+        (0, u64::from(header.e_ehsize(endian))),
+        stretch(header.e_phoff(endian).into(), std::mem::size_of_val(segments) as u64),
+        stretch(header.e_shoff(endian).into(), u64::from(header.e_shentsize(endian)) * sections.len() as u64),
+    ];
+    let covered = sections.iter().filter_map(|section| section.file_range(endian)).map(|(at, size)| stretch(at, size));
+    let covered = merge(covered.chain(tables).collect(), 0);
+    let loaded = segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD);
+    let loaded = loaded.map(|segment| stretch(segment.p_offset(endian).into(), segment.p_filesz(endian).into()));
+    let size = bytes.len() as u64;
+    let loaded = merge(loaded.map(|(from, to)| (from, to.min(size))).collect(), 0);
+    // Linkers fill up with one byte, or with an instruction that does nothing.
+    let said = |(from, to): &Range| !is_filler(&bytes[*from as usize..*to as usize]);
+    let uncovered: Vec<Range> = without(&loaded, &covered).into_iter().filter(said).collect();
+    // Older versions of patchelf move tables of names to the end and leave the old ones where they were.
+    let tables = sections.iter().filter(|section| TABLES.contains(&section.sh_type(endian)));
+    let moved = tables.map(|section| section.sh_size(endian).into()).fold(0u64, u64::saturating_add);
+    let uncovered = total(&uncovered);
+    if uncovered > UNCOVERED.saturating_add(moved) { Err(Error::Uncovered(uncovered)) } else { Ok(()) }
+}
+
+/// Whether some bytes are one byte, or one short pattern, over and over.
+fn is_filler(bytes: &[u8]) -> bool {
+    const PATTERN: usize = 16;
+    (1..=PATTERN).any(|length| bytes.iter().zip(bytes.iter().skip(length)).all(|(one, other)| one == other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fillers_say_nothing() {
+        assert!(is_filler(&[0; 5000]) && is_filler(&[0x5a; 999]) && is_filler(b"\x0f\x1f\x44\0\0\x0f\x1f\x44\0\0\x0f"));
+        assert!(!is_filler(&crate::made::noise(1, 2000)));
+    }
+
+    #[test]
+    fn places_become_addresses() {
+        let layout = Layout { loaded: vec![(0, 100, 0x1000), (100, 300, 0x5000)], ..Layout::default() };
+        assert_eq!([layout.address(5), layout.address(100), layout.address(299)], [0x1005, 0x5000, 0x50c7]);
+        assert_eq!(layout.address(300), 300);
+    }
+}
