@@ -90,7 +90,8 @@ fn kind_of(error: &(dyn Error + 'static)) -> Kind {
         let wrong_url = matches!(error.downcast_ref(), Some(SourceError::Url { .. }));
         let wrong_key = matches!(error.downcast_ref(), Some(ClientError::Key { .. }));
         let no_policy = error.downcast_ref::<PolicyNotNamed>().is_some();
-        if wrong_url || wrong_key || no_policy {
+        let no_expression = matches!(error.downcast_ref(), Some(NixError::NoDefault { .. }));
+        if wrong_url || wrong_key || no_policy || no_expression {
             return Kind::Usage;
         }
         next = error.source();
@@ -186,6 +187,10 @@ fn hint_for_nix(error: &NixError) -> Option<String> {
                 .to_owned(),
         ),
         NixError::Failed { message, .. } => hints::for_cause(Cause::of(message)).map(str::to_owned),
+        NixError::NoDefault { .. } => Some(
+            "name a Nix file, for instance FOLDER/packages.nix, or another folder; or a flake, as in `.#packages.x86_64-linux`"
+                .to_owned(),
+        ),
         NixError::OtherStore { .. } | NixError::Elsewhere { .. } => Some(
             "leave out --store, NIX_REMOTE and the setting `store` that lead there, or run narthex where that store is /nix"
                 .to_owned(),

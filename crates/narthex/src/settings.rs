@@ -67,7 +67,9 @@ pub(crate) fn open_files() -> u64 {
 /// Finds Nix and gives it the options of the command line.
 pub(crate) async fn nix(options: &[String]) -> Result<Nix, CommandError> {
     let pairs = options.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
-    Ok(Nix::detect(pairs.collect()).await?)
+    let nix = Nix::detect(pairs.collect()).await?;
+    nix.require_files().await?;
+    Ok(nix)
 }
 
 /// An expression: a file, which must be there before Nix is asked, or a flake reference, which is Nix's to read.
@@ -78,10 +80,6 @@ pub(crate) fn expression(given: &str) -> Result<Expression, CommandError> {
                 reference: folder.display().to_string(),
                 fragment: narthex_closure::AttrPath::default(),
             });
-        }
-        Ok(folder) if folder.is_dir() && !folder.join("default.nix").exists() => {
-            return Err(CommandError::usage(format!("{given} has neither a default.nix nor a flake.nix"))
-                .hint("name a Nix file, for instance FOLDER/packages.nix, or another folder; or a flake, as in `.#packages.x86_64-linux`"));
         }
         Ok(file) => return Ok(Expression::File(file)),
         Err(error) => error,

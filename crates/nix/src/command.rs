@@ -47,6 +47,12 @@ pub enum NixError {
         /// The store folder.
         found: String,
     },
+    /// A folder holds no expression.
+    #[error("{} has neither a default.nix nor a flake.nix", folder.display())]
+    NoDefault {
+        /// The folder.
+        folder: std::path::PathBuf,
+    },
     /// The files of the store are not where its paths say.
     #[error(
         "the files of this Nix store are not below /nix/store (the setting `store` is `{store}`), and narthex reads files"
@@ -101,15 +107,24 @@ impl Nix {
         if found != "/nix/store" {
             return Err(NixError::OtherStore { found });
         }
-        let store = nix.setting("store").await?;
+        Ok(nix)
+    }
+
+    /// Makes sure that the store can be written to and that its files are where its paths say. Whoever only evaluates
+    /// needs no such store.
+    ///
+    /// # Errors
+    /// [`NixError::Elsewhere`] where the files are elsewhere, and what Nix says where it does not reach its store.
+    pub async fn require_files(&self) -> Result<(), NixError> {
+        let store = self.setting("store").await?;
         if lies_elsewhere(&store) {
             return Err(NixError::Elsewhere { store });
         }
-        let written = nix.write_something().await?;
+        let written = self.write_something().await?;
         if !std::path::Path::new(&written).exists() {
             return Err(NixError::Elsewhere { store });
         }
-        Ok(nix)
+        Ok(())
     }
 
     /// Has Nix write a few bytes to its store, always the same ones. It tells whether the store is there, can be written
@@ -224,10 +239,10 @@ impl Nix {
     pub async fn log(&self, derivation: &narthex_closure::StorePath, longest: u64) -> Option<Vec<u8>> {
         let mut command = self.command("nix-store");
         command.args(["--read-log", &derivation.to_string()]);
-        command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut child = command.spawn().ok()?;
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = child::Running::start(&mut command).ok()?;
         let mut log = Vec::new();
-        let mut output = child.stdout.take()?.take(longest + 1);
+        let mut output = child.stdout()?.take(longest + 1);
         output.read_to_end(&mut log).await.ok()?;
         if log.len() as u64 > longest {
             let _ = child.kill().await;

@@ -69,6 +69,9 @@ impl Root {
     pub(crate) async fn open(nix: &Nix, expression: &Expression) -> Result<Self, NixError> {
         let shown = expression.to_string();
         match expression {
+            Expression::File(path) if path.is_dir() && !path.join("default.nix").exists() => {
+                Err(NixError::NoDefault { folder: path.clone() })
+            }
             Expression::File(path) => Ok(Self { request: json!({ "file": path }), nix: nix.clone(), shown }),
             Expression::Flake { reference, fragment } => {
                 let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());

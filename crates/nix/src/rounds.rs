@@ -33,6 +33,8 @@ pub(crate) struct Rounds<'a> {
     /// What Nix would build; what is not among it is there, or can be fetched. Without it, nothing can be.
     planned: Option<BTreeSet<StorePath>>,
     users: BTreeMap<&'a StorePath, BTreeSet<&'a StorePath>>,
+    /// What was built meanwhile.
+    done: BTreeSet<StorePath>,
     /// What cannot be built, each with the derivation that keeps it from that.
     blocked: BTreeMap<StorePath, StorePath>,
     /// Groups of derivations that get a command each; the last one comes next.
@@ -60,6 +62,7 @@ impl<'a> Rounds<'a> {
             graph,
             planned,
             users: graph.users(),
+            done: BTreeSet::new(),
             blocked: BTreeMap::new(),
             groups: vec![targets],
             failed: BTreeMap::new(),
@@ -114,7 +117,7 @@ impl<'a> Rounds<'a> {
     }
 
     fn is_planned(&self, path: &StorePath) -> bool {
-        self.planned.as_ref().is_none_or(|planned| planned.contains(path))
+        !self.done.contains(path) && self.planned.as_ref().is_none_or(|planned| planned.contains(path))
     }
 
     fn fail(&mut self, derivation: StorePath, message: Option<String>) {
@@ -129,6 +132,7 @@ impl<'a> Rounds<'a> {
 
     /// Takes what became of a group.
     pub(crate) fn ended(&mut self, group: Vec<StorePath>, attempt: &Attempt) {
+        self.done.extend(attempt.valid.iter().cloned());
         let is_valid = |path: &StorePath| attempt.valid.contains(path);
         let broken: BTreeSet<StorePath> =
             attempt.started.iter().filter(|derivation| !is_valid(derivation)).cloned().collect();
@@ -241,13 +245,16 @@ impl<'a> Rounds<'a> {
         (said, nameless)
     }
 
-    /// The first derivation that a message names, or whose output it names.
+    /// The first derivation that a message names, or whose output it names, of those that are still to be built: what is
+    /// there already is named as something that others need.
     fn named(&self, message: &str) -> Option<StorePath> {
-        store_paths(message).find_map(|path| match self.graph.producer(&path) {
+        let derivations = store_paths(message).filter_map(|path| match self.graph.producer(&path) {
             _ if self.graph.get(&path).is_some() => Some(path),
             Some(producer) => Some(producer.derivation.clone()),
             None => None,
-        })
+        });
+        let mut unbuilt = derivations.filter(|derivation| self.is_planned(derivation));
+        unbuilt.next()
     }
 }
 
@@ -462,6 +469,23 @@ mod tests {
         let targets = vec![drv("top"), drv("middle"), drv("other")];
         let mut rounds = Rounds::new(&graph, targets, Some(planned), refused);
         assert_eq!(rounds.next(), Some(vec![drv("top"), drv("middle")]));
+    }
+
+    /// A message may name what a build needs before it names the build, or alone.
+    #[test]
+    fn what_is_there_already_is_never_at_fault() {
+        let graph = graph(&[("shell", &[]), ("one", &["shell"]), ("two", &["shell"])]);
+        let targets = vec![drv("one"), drv("two")];
+        let mut rounds = Rounds::new(&graph, targets.clone(), Some([drv("one"), drv("two")].into()), BTreeMap::new());
+        let said = format!("executing '{}/bin/sh' for '{}': no", path("shell"), drv("one"));
+        let attempt = Attempt { code: Some(1), errors: vec![said], ..Attempt::default() };
+        rounds.ended(targets, &attempt);
+        assert_eq!(rounds.refused.keys().collect::<Vec<_>>(), [&drv("one")]);
+        assert_eq!(rounds.next(), Some(vec![drv("two")]));
+        let said = format!("'{}' is odd", path("shell"));
+        let attempt = Attempt { code: Some(1), errors: vec![said], started: [drv("two")].into(), ..Attempt::default() };
+        rounds.ended(vec![drv("two")], &attempt);
+        assert_eq!(rounds.failed.keys().collect::<Vec<_>>(), [&drv("two")]);
     }
 
     #[test]
