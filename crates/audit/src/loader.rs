@@ -39,12 +39,14 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The layout of a binary; of what cannot be told, nothing.
-    pub(crate) fn of(file: &File<'_>) -> Self {
+    /// The layout of a binary of `size` bytes; of what cannot be told, nothing.
+    pub(crate) fn of(file: &File<'_>, size: usize) -> Self {
+        // Tables may speak of more than there is.
+        let stretch = |at: u64, length: u64| (at.min(size as u64), at.saturating_add(length).min(size as u64));
         let (mut code, mut added, mut covered, mut loaded) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for section in file.sections() {
-            let Some((at, size)) = section.file_range() else { continue };
-            let range = (at, at.saturating_add(size));
+            let Some((at, length)) = section.file_range() else { continue };
+            let range = stretch(at, length);
             covered.push(range);
             if runs(&section) {
                 code.push(range);
@@ -59,8 +61,8 @@ impl Layout {
         if is_linked(file) && matches!(file, File::Elf32(_) | File::Elf64(_)) {
             covered = merge(covered, 0);
             for segment in file.segments() {
-                let (at, size) = segment.file_range();
-                let range = (at, at.saturating_add(size));
+                let (at, length) = segment.file_range();
+                let range = stretch(at, length);
                 if matches!(segment.flags(), object::SegmentFlags::Elf { p_flags } if p_flags & PF_X != 0) {
                     code.extend(without(&[range], &covered));
                 }
