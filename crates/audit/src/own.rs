@@ -32,8 +32,9 @@ const COVERED: (u64, u64) = (19, 20);
 
 /// Bytes of a binary's code that are neither everybody's nor an archive's, given where functions of each archive lie.
 pub(crate) fn code_beside<'a>(layout: &Layout, archives: impl Iterator<Item = &'a [Range]>) -> u64 {
+    let between = |span: Range| total(&layout.own) - total(&without(&layout.own, &[span]));
     let stretches = |ranges: &[Range]| match (ranges.first(), ranges.last()) {
-        (Some(first), Some(last)) if total(ranges) * COVERED.1 >= (last.1 - first.0) * COVERED.0 => {
+        (Some(first), Some(last)) if total(ranges) * COVERED.1 >= between((first.0, last.1)) * COVERED.0 => {
             vec![(first.0, last.1)]
         }
         _ => merge(ranges.to_vec(), BETWEEN),

@@ -193,7 +193,10 @@ fn contents(
         };
         let (functions, known) = put.share();
         explained.extend(explains(&finding, functions.into(), known.into()));
-        found.push(settle(finding, form(bearer.form(put.archive, Some((put, &hits)), corpus))));
+        let form = form(bearer.form(put.archive, Some((put, &hits)), corpus));
+        // All that a copy says is the original's, of whichever version.
+        explained.extend(form.and_then(|_| explains(&finding, 1, 1)));
+        found.push(settle(finding, form));
     }
     let mut device_found = Vec::new();
     let kernels = device.report(place, corpus, &mut device_found, &mut found);
