@@ -355,7 +355,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     for parent in [None, Some(container::Kind::Ar)] {
         if let Some(Ok(file)) = parse(bytes, parent) {
             let _ = (section_prints(&file), functions(&file), links(&file), loader::check(&file, bytes));
-            let _ = (loader::Layout::of(&file), file.exports());
+            let _ = (loader::Layout::of(&file, bytes.len()), file.exports());
         }
     }
 }
@@ -455,7 +455,7 @@ mod tests {
     #[test]
     fn addresses_of_linked_code_count_from_the_image_base() {
         let file = parse(data("linked-x64.dll"), None).unwrap().unwrap();
-        let layout = loader::Layout::of(&file);
+        let layout = loader::Layout::of(&file, data("linked-x64.dll").len());
         let addresses: Vec<u64> = layout.code.iter().map(|(from, _)| layout.address(*from)).collect();
         assert_eq!(addresses, [0x1_8000_1000]);
     }

@@ -51,11 +51,11 @@ pub(crate) fn print(bytes: &[u8]) -> Option<u64> {
     (different >= DIFFERENT).then(|| hash64(Kind::Chunk, chunk))
 }
 
-/// The print of the chunk that begins here, if the corpus knows it.
-pub(crate) fn known(bytes: &[u8], corpus: &Corpus) -> Option<u64> {
-    let hash = print(bytes)?;
-    let known = corpus.chunks.may_have((hash >> 32) as u32) && !corpus.is_free(hash);
-    (known && corpus.originals(Part::Chunks, hash).next().is_some()).then_some(hash)
+/// Whether the corpus knows a chunk.
+pub(crate) fn is_known(hash: u64, corpus: &Corpus) -> bool {
+    corpus.chunks.may_have((hash >> 32) as u32)
+        && !corpus.is_free(hash)
+        && corpus.originals(Part::Chunks, hash).next().is_some()
 }
 
 /// All chunks of a file, each with the place where it begins.

@@ -23,7 +23,7 @@ pub struct FunctionHit {
 /// or not. Nothing where the bytes are no binary, or one that cannot be read.
 pub fn function_hits(bytes: &[u8], corpus: &Corpus) -> Vec<FunctionHit> {
     let Some(Ok(file)) = binary::parse(bytes, None) else { return Vec::new() };
-    let layout = Layout::of(&file);
+    let layout = Layout::of(&file, bytes.len());
     let mut hits: Vec<FunctionHit> = (functions::look(&[(0, bytes)], corpus).hits.into_iter())
         .filter_map(|hit| {
             let (layer, owners) = corpus.owners(hit.function, &corpus.function(hit.function));

@@ -189,8 +189,8 @@ const CANDIDATE: u64 = 64;
 pub(crate) struct Found {
     /// Functions, by where they lie.
     pub(crate) hits: Vec<Hit>,
-    /// Known chunks: where each lies, and its print.
-    pub(crate) chunks: Vec<(u64, u64)>,
+    /// Prints of known chunks.
+    pub(crate) chunks: BTreeSet<u64>,
     /// Bytes that were compared.
     pub(crate) compared: u64,
     /// Whether comparing ended before all was compared.
@@ -233,8 +233,9 @@ fn look_at_piece(place: u64, bytes: &[u8], first: usize, corpus: &Corpus) -> Fou
         let functions = match met {
             Met::Anchor(functions) => functions,
             Met::Chunk => {
-                let at = first + offset;
-                found.chunks.extend(chunks::known(&bytes[at..], corpus).map(|hash| (place + at as u64, hash)));
+                // The same chunk any number of times is one, and is looked up once.
+                let chunk = chunks::print(&bytes[first + offset..]).filter(|hash| !found.chunks.contains(hash));
+                found.chunks.extend(chunk.filter(|hash| chunks::is_known(*hash, corpus)));
                 return;
             }
         };

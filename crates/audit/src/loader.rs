@@ -39,12 +39,14 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The layout of a binary; of what cannot be told, nothing.
-    pub(crate) fn of(file: &File<'_>) -> Self {
+    /// The layout of a binary of `size` bytes; of what cannot be told, nothing.
+    pub(crate) fn of(file: &File<'_>, size: usize) -> Self {
+        // Tables may speak of more than there is.
+        let stretch = |at: u64, length: u64| (at.min(size as u64), at.saturating_add(length).min(size as u64));
         let (mut code, mut added, mut covered, mut loaded) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for section in file.sections() {
-            let Some((at, size)) = section.file_range() else { continue };
-            let range = (at, at.saturating_add(size));
+            let Some((at, length)) = section.file_range() else { continue };
+            let range = stretch(at, length);
             covered.push(range);
             if runs(&section) {
                 code.push(range);
@@ -57,10 +59,16 @@ impl Layout {
             }
         }
         if is_linked(file) && matches!(file, File::Elf32(_) | File::Elf64(_)) {
+            // Where code is not apart from other segments, the tables of the file are loaded to be run as well.
+            covered.extend(match file {
+                File::Elf32(elf) => tables(elf),
+                File::Elf64(elf) => tables(elf),
+                _ => [(0, 0); 3],
+            });
             covered = merge(covered, 0);
             for segment in file.segments() {
-                let (at, size) = segment.file_range();
-                let range = (at, at.saturating_add(size));
+                let (at, length) = segment.file_range();
+                let range = stretch(at, length);
                 if matches!(segment.flags(), object::SegmentFlags::Elf { p_flags } if p_flags & PF_X != 0) {
                     code.extend(without(&[range], &covered));
                 }
@@ -107,18 +115,12 @@ pub(crate) fn check(file: &File<'_>, bytes: &[u8]) -> Result<(), Error> {
 }
 
 fn check_elf<'data, E: FileHeader<Endian = Endianness>>(file: &ElfFile<'data, E>, bytes: &[u8]) -> Result<(), Error> {
-    let (endian, header) = (file.endian(), file.elf_header());
+    let endian = file.endian();
     let stretch = |at: u64, size: u64| (at, at.saturating_add(size));
     let segments = file.elf_program_headers();
     let sections = file.elf_section_table();
-    // Tables of the file itself are in no section.
-    let tables = [
-        (0, u64::from(header.e_ehsize(endian))),
-        stretch(header.e_phoff(endian).into(), std::mem::size_of_val(segments) as u64),
-        stretch(header.e_shoff(endian).into(), u64::from(header.e_shentsize(endian)) * sections.len() as u64),
-    ];
     let covered = sections.iter().filter_map(|section| section.file_range(endian)).map(|(at, size)| stretch(at, size));
-    let covered = merge(covered.chain(tables).collect(), 0);
+    let covered = merge(covered.chain(tables(file)).collect(), 0);
     let loaded = segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD);
     let loaded = loaded.map(|segment| stretch(segment.p_offset(endian).into(), segment.p_filesz(endian).into()));
     let size = bytes.len() as u64;
@@ -127,10 +129,22 @@ fn check_elf<'data, E: FileHeader<Endian = Endianness>>(file: &ElfFile<'data, E>
     let said = |(from, to): &Range| !is_filler(&bytes[*from as usize..*to as usize]);
     let uncovered: Vec<Range> = without(&loaded, &covered).into_iter().filter(said).collect();
     // Older versions of patchelf move tables of names to the end and leave the old ones where they were.
-    let tables = sections.iter().filter(|section| TABLES.contains(&section.sh_type(endian)));
-    let moved = tables.map(|section| section.sh_size(endian).into()).fold(0u64, u64::saturating_add);
+    let symbols = sections.iter().filter(|section| TABLES.contains(&section.sh_type(endian)));
+    let moved = symbols.map(|section| section.sh_size(endian).into()).fold(0u64, u64::saturating_add);
     let uncovered = total(&uncovered);
     if uncovered > UNCOVERED.saturating_add(moved) { Err(Error::Uncovered(uncovered)) } else { Ok(()) }
+}
+
+/// The tables of the file itself, which are in no section.
+fn tables<'data, E: FileHeader<Endian = Endianness>>(file: &ElfFile<'data, E>) -> [Range; 3] {
+    let (endian, header) = (file.endian(), file.elf_header());
+    let stretch = |at: u64, size: u64| (at, at.saturating_add(size));
+    let sections = u64::from(header.e_shentsize(endian)) * file.elf_section_table().len() as u64;
+    [
+        (0, u64::from(header.e_ehsize(endian))),
+        stretch(header.e_phoff(endian).into(), std::mem::size_of_val(file.elf_program_headers()) as u64),
+        stretch(header.e_shoff(endian).into(), sections),
+    ]
 }
 
 /// Whether some bytes are one byte, or one short pattern, over and over.

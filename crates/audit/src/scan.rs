@@ -175,7 +175,7 @@ fn contents(
         Some(own) => own.others(subject.bytes),
         None => vec![subject.bytes],
     };
-    let layout = subject.binary.as_ref().map(Layout::of).unwrap_or_default();
+    let layout = subject.binary.as_ref().map(|file| Layout::of(file, subject.bytes.len())).unwrap_or_default();
     let at = |part: &[u8]| copies::bounds(subject.bytes, part).0 as u64;
     let stretches: Vec<(u64, &[u8])> = parts.iter().flat_map(|part| host_bytes(at(part), part)).collect();
     let (Found { hits, chunks, ended_early, .. }, (device, (mut seen, mut passages))) = rayon::join(
@@ -209,7 +209,10 @@ fn contents(
         };
         let (functions, known) = put.share();
         explained.extend(explains(&finding, functions.into(), known.into()));
-        found.push(settle(finding, form(bearer.form(put.archive, Some((put, &hits)), corpus))));
+        let form = form(bearer.form(put.archive, Some((put, &hits)), corpus));
+        // All that a copy says is the original's, of whichever version.
+        explained.extend(form.and_then(|_| explains(&finding, 1, 1)));
+        found.push(settle(finding, form));
     }
     let mut device_found = Vec::new();
     let kernels = device.report(place, corpus, &mut device_found, &mut found);
@@ -218,7 +221,7 @@ fn contents(
         explained.extend(explains(&finding, pieces, known));
         found.push(settle(finding, form(bearer.form(original, None, corpus))));
     }
-    let mut chunks: BTreeSet<u64> = chunks.into_iter().map(|(_, hash)| hash).collect();
+    let mut chunks = chunks;
     pieces(place, own, &mut chunks, &mut explained, corpus, &mut found);
     seen.explain(corpus, &explained);
     seen.report(place, corpus, &mut found);

@@ -143,6 +143,11 @@ fn code_is_found_whatever_the_sections_say() {
     none[40..48].fill(0);
     none[60..64].fill(0);
     check(&[("bin/app", none)], &["not-audited", "static"], true);
+    // A segment that claims to be longer than the file has no code of its own in what is not there.
+    let mut long = loaded(library(&[text(all().concat())]));
+    let segment = long.len() - 56;
+    long[segment + 32..segment + 40].copy_from_slice(&(1u64 << 30).to_le_bytes());
+    check(&[("bin/app", long)], &["NothingElse"], false);
     let mut nonsense = plain;
     nonsense[40..48].fill(0xff);
     check(&[("bin/app", nonsense)], &["not-audited", "Data"], false);

@@ -26,7 +26,7 @@ const OTHER: &[u8] = include_bytes!("../../tests/data/vendor-aarch64.a");
 fn linked_with_other() -> Vec<u8> {
     let linked = include_bytes!("../../tests/data/linked-aarch64.so");
     let file = binary::parse(linked, None).unwrap().unwrap();
-    let code = crate::loader::Layout::of(&file).code;
+    let code = crate::loader::Layout::of(&file, linked.len()).code;
     let (from, to) = code.into_iter().max_by_key(|(from, to)| to - from).unwrap();
     linked[from as usize..to as usize].to_vec()
 }

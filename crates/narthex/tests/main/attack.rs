@@ -100,8 +100,48 @@ fn labels_and_missing_tables_hide_nothing() {
     let rows = attack.run("state", &set, &[]).expect(0).rows();
     is(&rows, "alone", "withhold", "terms-standalone");
     is(&rows, "single", "withhold", "terms-standalone");
-    is(&rows, "tableless", "withhold", "audit-incomplete");
+    // A gap as well, and known all the same.
+    is(&rows, "tableless", "withhold", "terms-modified");
+    let codes = row(&rows, "tableless", "out")["reasons"].as_array().unwrap();
+    assert!(codes.iter().any(|reason| text(reason, "code") == "audit-incomplete"), "{codes:#?}");
     is(&rows, "both", "withhold", "terms-standalone");
+}
+
+/// A vendor's library that was changed, joined, renamed or put beside something that is no application. None of these
+/// is an application that includes it, whatever the label says.
+#[test]
+fn changed_and_lonely_copies_are_no_inclusion() {
+    let attack = Attack::new();
+    let set = "let package = name: command: mkDerivation { pname = name; version = \"1\"; src = wheel;\n\
+        nativeBuildInputs = [ binutils coreutils gcc unzip zip ]; meta.license = licenses.mit; buildCommand = ''\n\
+        unzip -q -j \"$src\" nvidia/cuda_runtime/lib/libcudart.so.12 nvidia/cuda_runtime/lib/libcudart_static.a\n\
+        chmod u+w libcudart*; mkdir -p \"$out/lib\" \"$out/bin\"\n\
+        ${command}''; };\n\
+        # The same with a program of its own beside it.\n\
+        beside = name: command: package name ''cp /usr/bin/env \"$out/bin/own\"\n${command}'';\n\
+        libs = \"-Wl,--whole-archive libcudart_static.a -Wl,--no-whole-archive -ldl -lpthread -lrt\";\n\
+        inherit (lib.tools) binutils gcc zip;\n\
+        in { inherit (cuda) cuda_cudart;\n\
+        changed = beside \"changed\" ''for at in 70000 140000 210000 280000 350000 420000 490000 560000 630000 700000; do\n\
+          printf x | /usr/bin/dd of=libcudart.so.12 bs=1 seek=$at conv=notrunc; done\n\
+          cp libcudart.so.12 \"$out/lib/libmine.so\"'';\n\
+        stripped = beside \"stripped\" ''strip -S libcudart_static.a; cp libcudart_static.a \"$out/lib/\"'';\n\
+        joined = beside \"joined\" ''cc -r -nostdlib -o \"$out/lib/joined.o\" -Wl,--whole-archive libcudart_static.a'';\n\
+        linked = beside \"linked\" ''cc -shared -Wl,-soname,libcudart.so.12 -o \"$out/lib/mine.so\" ${libs}'';\n\
+        nothing = beside \"nothing\" ''echo 'int main(){return 0;}' > e.c; cc -o \"$out/bin/e\" e.c ${libs}; strip \"$out/bin/e\"'';\n\
+        idle = package \"idle\" ''echo 'int main(){return 0;}' > e.c; cc -o \"$out/bin/e\" e.c; cp libcudart.so.12 \"$out/lib/\"'';\n\
+        word = package \"word\" ''echo 1 > \"$out/app.py\"; touch \"$out/own\"; cp libcudart.so.12 \"$out/lib/\"'';\n\
+        wheel = package \"wheel\" ''mkdir x.dist-info; echo Name: x > x.dist-info/METADATA\n\
+          zip -q -X \"$out/x.whl\" libcudart.so.12 x.dist-info/METADATA'';\n\
+        whole = beside \"whole\" ''cp libcudart.so.12 \"$out/lib/\"''; }";
+    let rows = attack.run("state", set, &[]).expect(0).rows();
+    for attr in ["changed", "stripped", "joined", "linked", "nothing"] {
+        is(&rows, attr, "withhold", "terms-modified");
+    }
+    for attr in ["idle", "word", "wheel"] {
+        is(&rows, attr, "withhold", "terms-standalone");
+    }
+    is(&rows, "whole", "publish", "terms-permit-copy");
 }
 
 /// What a build prints of withheld files is not published by way of its log.
