@@ -59,9 +59,13 @@ impl Walk<'_> {
         room: &mut u64,
         read: &mut Vec<Range<usize>>,
     ) -> Result<(), Gap> {
-        for Encoded { range, name, content } in encoded::runs(bytes, range.clone()) {
-            self.text(place, format!("{name} at {:#x}", range.start), content)?;
-            read.push(range);
+        if encoded::is_text(&bytes[range.clone()]) {
+            let mut at = range.start;
+            while let Some(text) = encoded::next(bytes, at..range.end, self.letters()) {
+                at = text.range.end;
+                read.push(text.range.clone());
+                self.text(place, text)?;
+            }
         }
         let texts = read.len();
         let mut at = range.start;
@@ -77,7 +81,8 @@ impl Walk<'_> {
                         read.push(candidate.start..end);
                         at = end.max(candidate.start + 1);
                     }
-                    Came::Part => {}
+                    // What was shown is counted elsewhere; this bounds how many gaps there may be.
+                    Came::Part => *room = room.checked_sub(TELLING as u64).ok_or(Gap::TooManyMarks)?,
                     Came::Nothing => {
                         let spent = self.limits.total_bytes - self.bytes_left - before;
                         *room = room.checked_sub(spent + 64).ok_or(Gap::TooManyMarks)?;
@@ -136,13 +141,14 @@ impl Walk<'_> {
             What::Device => Ok(crate::fatbin::container_end(bytes, start).map_or(Came::Nothing, Came::Read)),
             What::NotOpened(kind) => {
                 self.gap(place.member(named(kind)), unsupported(kind));
-                Ok(Came::Nothing)
+                Ok(Came::Part)
             }
-            What::Text(alphabet) => match encoded::at(bytes, start, alphabet) {
+            What::Text(alphabet) => match encoded::at(bytes, start, alphabet, self.letters()) {
                 None => Ok(Came::Nothing),
-                Some(Encoded { range, name, content }) => {
-                    self.text(place, named(name), content)?;
-                    Ok(Came::Read(range.end))
+                Some(text) => {
+                    let end = text.range.end;
+                    self.text(place, text)?;
+                    Ok(Came::Read(end))
                 }
             },
         }
@@ -243,20 +249,26 @@ impl Walk<'_> {
         }
     }
 
+    /// How many letters of a text may be read: they are in memory beside what they stand for.
+    fn letters(&self) -> usize {
+        usize::try_from(self.limits.memory.saturating_sub(self.live) / 2).unwrap_or(usize::MAX)
+    }
+
     /// Looks into what a text stands for. It is no file by itself, so that nothing is missing if it is nothing.
-    fn text(&mut self, place: &Place, name: String, content: Vec<u8>) -> Result<(), Gap> {
+    fn text(&mut self, place: &Place, text: Encoded) -> Result<(), Gap> {
+        let Encoded { range, name, content, is_cut } = text;
         if place.members.len() >= self.limits.depth {
             return Err(Gap::TooDeep(self.limits.depth));
         }
         self.count()?;
         let size = content.len() as u64;
-        if size > self.limits.memory.saturating_sub(self.live) {
+        if is_cut || size > self.limits.memory.saturating_sub(self.live) {
             return Err(Gap::TooMuchMemory(self.limits.memory));
         }
         self.bytes_left = self.bytes_left.checked_sub(size).ok_or(Gap::TooLarge(self.limits.total_bytes))?;
         self.live += size;
         self.spent.peak = self.spent.peak.max(self.live);
-        let member = place.member(name);
+        let member = place.member(format!("{name} at {:#x}", range.start));
         if self.visitor.blob(&member, &content, Some(Kind::Carved)) {
             self.carve(&member, &content, 0..content.len());
         }

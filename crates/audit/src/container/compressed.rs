@@ -35,7 +35,7 @@ fn decoder(bytes: &[u8], kind: Kind) -> Result<Option<Box<dyn Read + '_>>, Gap> 
         Kind::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(bytes).map_err(broken)?),
         Kind::Lz4 => Box::new(lz4::Frames::new(bytes)),
         // Their own readers pass over what follows.
-        Kind::Lzma | Kind::Lzip => Box::new(Pieces::new(bytes, kind).to_the_end()),
+        Kind::Lzma | Kind::Lzip => Box::new(Pieces::new(bytes, kind).strictly()),
         _ => return Ok(None),
     }))
 }
@@ -114,7 +114,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// Takes anything that follows for damage.
-    fn to_the_end(self) -> Self {
+    fn strictly(self) -> Self {
         Self { to_the_end: true, ..self }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Encoded {
     pub(super) name: &'static str,
     /// What it stands for.
     pub(super) content: Vec<u8>,
+    /// Whether it goes on, and was not read to its end.
+    pub(super) is_cut: bool,
 }
 
 /// Fewer bytes than this are not looked for in a text without a mark.
@@ -82,71 +84,59 @@ const BASE85: [u8; 256] = {
     table
 };
 
-/// Reads the text that begins with a mark.
-pub(super) fn at(bytes: &[u8], start: usize, _: Alphabet) -> Option<Encoded> {
-    let run = Run::read(bytes, start, &BASE64);
+/// Reads the text that begins with a mark, as far as `most` letters.
+pub(super) fn at(bytes: &[u8], start: usize, _: Alphabet, most: usize) -> Option<Encoded> {
+    let run = Run::read(bytes, start, &BASE64, most);
     let content = base64(&run.letters);
-    (content.len() >= LEAST_MARKED).then(|| Encoded { range: start..run.end, name: "base64", content })
+    (content.len() >= LEAST_MARKED).then(|| run.encoded(start, "base64", content))
 }
 
-/// All long texts in the range that stand for bytes, where the bytes are a text in all.
-pub(super) fn runs(bytes: &[u8], range: Range<usize>) -> Vec<Encoded> {
-    let text = &bytes[range.clone()];
-    if !is_text(text) {
-        return Vec::new();
-    }
-    let mut found = Vec::new();
+/// Reads the next long text in the range that stands for bytes. The range is one of a text in all.
+pub(super) fn next(bytes: &[u8], range: Range<usize>, most: usize) -> Option<Encoded> {
     let (mut at, mut begin) = (range.start, range.start);
     // The tables contain each other, so that words of the largest one are what is looked at.
     while at < range.end {
         let is_letter = BASE85[bytes[at] as usize] != NO || BASE64[bytes[at] as usize] != NO || bytes[at] == b'\\';
-        if is_letter && at - begin < LINE {
-            at += 1;
-            continue;
-        }
         if !is_letter {
-            at += 1;
-            begin = at;
+            begin = at + 1;
+        } else if at - begin >= LINE {
+            match decode(&bytes[..range.end], begin, most) {
+                Ok(encoded) => return Some(encoded),
+                // Another text may begin behind a sign, as behind the name of a variable.
+                Err(next) => begin = next.max(begin + 1),
+            }
+            at = begin;
             continue;
         }
-        match decode(&bytes[..range.end], begin) {
-            Ok(encoded) => {
-                at = encoded.range.end.max(begin + 1);
-                found.push(encoded);
-            }
-            // Another text may begin behind a sign, as behind the name of a variable.
-            Err(next) => at = next.max(begin + 1),
-        }
-        begin = at;
+        at += 1;
     }
-    found
+    None
 }
 
 /// Reads a long text in the narrowest alphabet that it is in. Otherwise says where another may begin.
-fn decode(bytes: &[u8], begin: usize) -> Result<Encoded, usize> {
+fn decode(bytes: &[u8], begin: usize, most: usize) -> Result<Encoded, usize> {
     let at_least = |run: &Run, letters: usize| run.letters.len() >= letters;
-    let escaped = escapes(bytes, begin);
-    if let Some((content, end)) = escaped {
-        return Ok(Encoded { range: begin..end, name: "hex", content });
+    if let Some((content, end, is_cut)) = escapes(bytes, begin, most) {
+        return Ok(Encoded { range: begin..end, name: "hex", content, is_cut });
     }
-    let hex = Run::read(bytes, begin, &HEX);
+    let hex = Run::read(bytes, begin, &HEX, most);
     if at_least(&hex, 2 * LEAST) {
         let content = hex.letters.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-        return Ok(Encoded { range: begin..hex.end, name: "hex", content });
+        return Ok(hex.encoded(begin, "hex", content));
     }
-    let run = Run::read(bytes, begin, &BASE64);
+    let run = Run::read(bytes, begin, &BASE64, most);
     if at_least(&run, LEAST / 3 * 4) {
-        return Ok(Encoded { range: begin..run.end, name: "base64", content: base64(&run.letters) });
+        return Ok(run.encoded(begin, "base64", base64(&run.letters)));
     }
     // A sign that only base 85 has, soon after the beginning, is more often one that something is assigned with.
     let sign = bytes[begin..].iter().take(LINE).position(|byte| *byte == b'=');
-    if let Some(sign) = sign.filter(|sign| Run::read(bytes, begin + sign + 1, &BASE64).letters.len() >= LEAST) {
+    if let Some(sign) = sign.filter(|sign| Run::read(bytes, begin + sign + 1, &BASE64, LEAST).letters.len() >= LEAST) {
         return Err(begin + sign + 1);
     }
-    let run = Run::read(bytes, begin, &BASE85);
+    let run = Run::read(bytes, begin, &BASE85, most);
     if at_least(&run, LEAST / 4 * 5) {
         return match base85(&run.letters) {
-            Some(content) => Ok(Encoded { range: begin..run.end, name: "base85", content }),
+            Some(content) => Ok(run.encoded(begin, "base85", content)),
             None => Err(run.end),
         };
     }
@@ -155,10 +145,11 @@ fn decode(bytes: &[u8], begin: usize) -> Result<Encoded, usize> {
 }
 
 /// Bytes that are escapes of a string: `\x7f`, at least so many one right behind the other, with quotes between.
-fn escapes(bytes: &[u8], begin: usize) -> Option<(Vec<u8>, usize)> {
+fn escapes(bytes: &[u8], begin: usize, most: usize) -> Option<(Vec<u8>, usize, bool)> {
     let (mut content, mut at) = (Vec::new(), begin);
     loop {
         match bytes.get(at..at + 4) {
+            Some([b'\\', b'x', ..]) if content.len() >= most => return Some((content, at, true)),
             Some([b'\\', b'x', high, low]) if HEX[*high as usize] != NO && HEX[*low as usize] != NO => {
                 content.push(HEX[*high as usize] << 4 | HEX[*low as usize]);
                 at += 4;
@@ -176,7 +167,7 @@ fn escapes(bytes: &[u8], begin: usize) -> Option<(Vec<u8>, usize)> {
             }
         }
     }
-    (content.len() >= LEAST).then_some((content, at))
+    (content.len() >= LEAST).then_some((content, at, false))
 }
 
 /// Letters of one alphabet, with whatever stands between their lines left out.
@@ -185,10 +176,16 @@ struct Run {
     letters: Vec<u8>,
     /// Where the text ends.
     end: usize,
+    /// Whether it goes on, and was not read to its end.
+    is_cut: bool,
 }
 
 impl Run {
-    fn read(bytes: &[u8], start: usize, table: &[u8; 256]) -> Self {
+    fn encoded(&self, begin: usize, name: &'static str, content: Vec<u8>) -> Encoded {
+        Encoded { range: begin..self.end, name, content, is_cut: self.is_cut }
+    }
+
+    fn read(bytes: &[u8], start: usize, table: &[u8; 256], most: usize) -> Self {
         let mut letters = Vec::new();
         let (mut at, mut end, mut first) = (start, start, None);
         loop {
@@ -197,6 +194,7 @@ impl Run {
                 match table[*byte as usize] {
                     NO if *byte == b'\\' && bytes.get(at + 1) == Some(&b'/') && table[b'/' as usize] != NO => at += 1,
                     NO => break,
+                    _ if letters.len() >= most => return Self { letters, end: at, is_cut: true },
                     value => {
                         letters.push(value);
                         at += 1;
@@ -218,7 +216,7 @@ impl Run {
                 None => break,
             }
         }
-        Self { letters, end }
+        Self { letters, end, is_cut: false }
     }
 }
 
@@ -272,7 +270,7 @@ fn base85(letters: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Whether samples of the bytes have no zero and hardly anything that no text has.
-fn is_text(bytes: &[u8]) -> bool {
+pub(super) fn is_text(bytes: &[u8]) -> bool {
     const SAMPLE: usize = 512;
     if bytes.len() < LEAST {
         return false;

@@ -140,8 +140,8 @@ mod tests {
         let random = noise(1, 512 << 10);
         check("random bytes", &random, &[], Some(512 << 10));
         check("too few of them", &random[..200 << 10], &[], None);
-        check("what was read", &random, &[0..random.len()], None);
-        check("half of it was read", &random, &[0..256 << 10], Some(256 << 10));
+        check("what was read", &random, std::slice::from_ref(&(0..random.len())), None);
+        check("half of it was read", &random, std::slice::from_ref(&(0..256 << 10)), Some(256 << 10));
         let text = b"A text has few letters, and some of them often. ".repeat(12_000);
         check("a text", &text, &[], None);
         let table: Vec<u8> = (0..512u32 << 10).map(|n| n.wrapping_mul(167) as u8).collect();

@@ -109,7 +109,7 @@ static SEARCHER: LazyLock<Searcher> =
 
 /// The ways in which deflated data of zlib usually begins.
 static ZLIB: LazyLock<[memmem::Finder<'static>; 4]> =
-    LazyLock::new(|| [b"\x78\x9c", b"\x78\xda", b"\x78\x01", b"\x78\x5e"].map(|mark| memmem::Finder::new(mark)));
+    LazyLock::new(|| [b"\x78\x9c", b"\x78\xda", b"\x78\x01", b"\x78\x5e"].map(memmem::Finder::new));
 
 /// Whatever may begin at a mark in the range, in the order of where it begins.
 pub(super) fn candidates(bytes: &[u8], range: Range<usize>) -> Vec<Candidate> {
@@ -288,7 +288,7 @@ fn is_unopened(bytes: &[u8], start: usize, kind: &str) -> bool {
         }
         "compressed .NET bundle" => is_compressed_bundle(bytes, start),
         // What `openssl enc` writes: at the beginning of a file, and nowhere else.
-        "encrypted" => start == 0 && bytes.len() % 8 == 0,
+        "encrypted" => start == 0 && bytes.len().is_multiple_of(8),
         _ => false,
     }
 }

@@ -22,7 +22,7 @@ impl Walk<'_> {
         // Entries that the directory does not name, and whatever else stands between those that it does.
         read.sort_by_key(|range: &Range<usize>| range.start);
         let mut at = 0;
-        for range in read.into_iter().chain([bytes.len()..bytes.len()]) {
+        for range in read.into_iter().chain(std::iter::once(bytes.len()..bytes.len())) {
             self.carve(place, bytes, at..range.start.max(at));
             at = at.max(range.end);
         }
