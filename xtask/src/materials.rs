@@ -188,4 +188,4 @@ pub(crate) const ARCHIVES: [&str; 22] = [
 
 /// Members of vendors' archives that are free software: OpenSSL in NVIDIA's compiler library, and LAPACKE in
 /// Intel's MKL.
-pub(crate) const FREE_MEMBERS: [&str; 4] = ["libcrypto-lib-*", "libssl-lib-*", "lapacke_*", "LAPACKE_*"];
+pub(crate) const FREE_MEMBERS: [&str; 5] = ["libcrypto-lib-*", "libssl-lib-*", "lapacke_*", "LAPACKE_*", "*/include/CL/*"];

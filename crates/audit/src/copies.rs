@@ -105,7 +105,8 @@ pub(crate) fn same(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut 
     }
     let is_cut = |change: &Change| matches!(change, Change::Truncated { .. });
     let own = changed.iter().filter(|(file, _)| corpus.is_shipped(file.layer));
-    let own: Vec<Range<usize>> = own.map(|(file, change)| 0..if is_cut(change) { bytes.len() } else { file.print.size as usize }).collect();
+    let own: Vec<Range<usize>> =
+        own.map(|(file, change)| 0..if is_cut(change) { bytes.len() } else { file.print.size as usize }).collect();
     let mut owners = Vec::new();
     for (file, original) in corpus.owners_of(changed.iter().map(|(file, _)| file.clone())) {
         // What the owner's first file shows is shown of all of its files.

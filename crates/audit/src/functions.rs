@@ -270,7 +270,9 @@ pub(crate) fn report(place: &Place, code_bytes: u64, hits: &[Hit], corpus: &Corp
                 *entry = (shared, *other);
             }
         }
-        explained.extend(&archives[&archive].functions.iter().flat_map(|f| ranges_of[f].iter().copied()).collect::<Vec<_>>());
+        explained.extend(
+            &archives[&archive].functions.iter().flat_map(|f| ranges_of[f].iter().copied()).collect::<Vec<_>>(),
+        );
         heard.retain(|_, (shared, _)| *shared > 0);
         let own = heard.values().map(|(_, other)| *other).filter(|other| *other != archive);
         let mut origins: Vec<Origin> = Vec::new();

@@ -7,8 +7,9 @@ use crate::container::{Kind, Limits, Visitor, walk};
 use crate::corpus::{Corpus, FilePrint, Fingerprints, Material, Origin, Part, base_name, file_key};
 use crate::finding::{Gap, Place};
 use crate::functions::{self, Candidate, Frequencies};
+use crate::passages::{self, Passages};
 use crate::prints::{self, hash128, heads};
-use crate::{binary, device, links, passages, strings};
+use crate::{binary, device, links, strings};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Shorter files (empty `__init__.py`, one-line stamps) are in everybody's packages.
@@ -217,7 +218,7 @@ struct Learn<'a> {
     /// Originals of which passages were learned before.
     with_passages: HashSet<u32>,
     /// Originals that are texts, with their names and passages.
-    texts: Vec<(u32, String, BTreeSet<u64>)>,
+    texts: Vec<(u32, String, Passages)>,
     frequencies: Frequencies,
     strings: BTreeMap<u32, BTreeSet<u64>>,
     scratch: Vec<u8>,
@@ -258,7 +259,8 @@ impl Learn<'_> {
     /// Whether an original is of this package, in whichever version.
     fn is_own(&self, original: u32) -> bool {
         let meta = &self.prints.meta;
-        let [one, own] = [meta.originals[original as usize].material, self.material].map(|m| &meta.materials[m as usize]);
+        let [one, own] =
+            [meta.originals[original as usize].material, self.material].map(|m| &meta.materials[m as usize]);
         (&one.name, &one.licenses) == (&own.name, &own.licenses)
     }
 
@@ -273,20 +275,20 @@ impl Learn<'_> {
 
     /// Learns the passages of a text; says whether it is another's text that somebody changed.
     fn text(&mut self, original: u32, file: &str, ships: bool, bytes: &[u8]) -> bool {
-        let passages = passages::of(bytes);
+        let passages = Passages::of(bytes);
         let alike = |known: &Known<'_>| {
-            let alike = passages::alike(&passages, known.corpus);
+            let alike = passages::alike(&passages.all, known.corpus);
             known.forbids(alike.into_iter().filter_map(|original| known.corpus.origin(original, None)), file)
         };
         if !ships && self.known.is_some_and(alike) {
             return true;
         }
         let built = self.source.supply == Supply::Built;
-        let known = passages::alike_in(&passages, &self.prints.passages);
+        let known = passages::alike_in(&passages.all, &self.prints.passages);
         if built && known.into_iter().any(|other| self.prints.delivered.contains(&other) && !self.is_own(other)) {
             return true;
         }
-        if !passages.is_empty() {
+        if !passages.all.is_empty() {
             let name = base_name(file).to_owned();
             self.texts.push((original, name, passages));
         }
@@ -361,6 +363,9 @@ impl Visitor for Learn<'_> {
         }
         let key = hash128(bytes);
         let (file, member) = self.origin(place, parent);
+        if member.is_none() && self.source.is_free(&file) {
+            return false;
+        }
         let owners: Vec<u32> = self.prints.owners(key).collect();
         let shipped = |known: &Known<'_>| {
             let files = known.corpus.files(key, bytes.len() as u64);

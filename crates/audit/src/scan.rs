@@ -135,7 +135,7 @@ fn contents(
         data.retain(|bytes| !own.covers(subject.bytes, bytes));
         others = own.others(subject.bytes);
     }
-    let (hits, (device, ((seen, opens), mut passages))) = rayon::join(
+    let (hits, (device, ((seen, opens), mut seen_passages))) = rayon::join(
         || functions::hits(&code, corpus),
         || {
             let texts = || (texts(subject, &data, corpus), passages::Seen::look(&others, corpus));
@@ -147,7 +147,7 @@ fn contents(
     let families = found.iter().filter_map(|finding| finding.origin().map(|origin| family(&origin.file).to_owned()));
     let families: Vec<String> = families.chain(own.map(|own| own.family.clone())).collect();
     seen.report(place, corpus, &families, &mut found);
-    passages.report(place, corpus, |_| passages::ACCUSING, &mut found);
+    seen_passages.report(place, corpus, passages::enough, &mut found);
     match own {
         // A claim is no reason to leave anything out that is put down to somebody else.
         Some(own) if own.claimed => {}
@@ -165,7 +165,7 @@ fn contents(
         }
     }
     findings.append(&mut found);
-    (!passages.is_empty()).then(|| (place.clone(), passages.into_rest()))
+    (!seen_passages.is_empty()).then(|| (place.clone(), seen_passages.into_rest()))
 }
 
 /// Messages that vendors' libraries have, and names of libraries that may be opened.

@@ -145,7 +145,12 @@ impl Families {
                 families.strings.entry(*hash).or_default().push(number);
             }
             let known = counts.len() as u32;
-            families.families.push(Family { name: name.1.to_owned(), ships: name.0, known, example: examples[&name].1 });
+            families.families.push(Family {
+                name: name.1.to_owned(),
+                ships: name.0,
+                known,
+                example: examples[&name].1,
+            });
         }
         let hashes = families.strings.keys().map(|hash| (hash >> 32) as u32);
         families.filter = Filter::new(families.strings.len(), hashes);

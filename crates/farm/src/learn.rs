@@ -50,7 +50,9 @@ pub(crate) fn learn_new(
         // A path without files is learned as well: there is nothing of it that a corpus could lack.
         let none = tree.is_empty().then(Vec::new);
         for batch in tree.batches(BATCH).chain(none) {
-            learned.add(with_files(&batch, |files| learn_beside(&mut own, Some(&known), &source, files, Limits::default())));
+            learned.add(with_files(&batch, |files| {
+                learn_beside(&mut own, Some(&known), &source, files, Limits::default())
+            }));
             all_unchanged(&path.to_string(), &batch)?;
         }
         for (place, gap) in &learned.gaps {

@@ -80,7 +80,8 @@ impl Corpus {
         let voices = learned.iter().map(|layer| {
             let materials = &layer.meta.materials;
             let same = |one: &Material| {
-                let first = materials.iter().position(|other| (&other.name, &other.licenses) == (&one.name, &one.licenses));
+                let first =
+                    materials.iter().position(|other| (&other.name, &other.licenses) == (&one.name, &one.licenses));
                 first.unwrap_or_default() as u32
             };
             materials.iter().map(same).collect()
@@ -246,7 +247,8 @@ impl Corpus {
     pub(crate) fn voice(&self, original: OriginalRef) -> Voice {
         let Some(voices) = self.learned.get(original.layer as usize) else { return Voice::Shipped };
         let meta = &self.layers[original.layer as usize].meta;
-        let known = meta.originals.get(original.original as usize).and_then(|known| voices.get(known.material as usize));
+        let known =
+            meta.originals.get(original.original as usize).and_then(|known| voices.get(known.material as usize));
         Voice::Learned(original.layer, known.copied().unwrap_or(u32::MAX))
     }
 

@@ -19,8 +19,8 @@ pub use file::Layer;
 pub(crate) use file::{FilePrint, FunctionRow, Part, sign, u32_at, u64_at};
 pub use fingerprints::Fingerprints;
 pub(crate) use fingerprints::{FunctionPrint, file_key, read_details};
-pub(crate) use index::{FileRef, OriginalRef, Voice};
 pub use index::{Corpus, Listed};
+pub(crate) use index::{FileRef, OriginalRef, Voice};
 
 /// Where restricted material comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

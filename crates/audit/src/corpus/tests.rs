@@ -80,7 +80,7 @@ fn another_format_says_so() {
     bytes[8] = 2;
     let error = Layer::new(bytes).unwrap_err();
     assert!(matches!(error, CorpusError::Version { found: 2 }));
-    assert_eq!(error.to_string(), "it has format 2, and this program reads format 3");
+    assert_eq!(error.to_string(), "it has format 2, and this program reads format 4");
 }
 
 proptest! {
