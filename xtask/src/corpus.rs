@@ -25,7 +25,7 @@ struct Material {
 }
 
 pub(crate) fn corpus() -> Outcome {
-    run(&mut cargo(&["build", "--quiet", "-p", "narthex"]))?;
+    run(&mut cargo(&["build", "-p", "narthex"]))?;
     let (materials, free) = (materials()?, free()?);
     let state = target().join("corpus-state");
     let _ = fs::remove_dir_all(&state);

@@ -12,7 +12,7 @@ const EXPECTED: i32 = 1;
 pub(crate) fn demo(once: bool) -> Outcome {
     setup()?;
     say("building narthex");
-    run(&mut cargo(&["build", "--quiet", "--package", "narthex"]))?;
+    run(&mut cargo(&["build", "--package", "narthex"]))?;
     let program = target().join("debug/narthex");
     let state = target().join("demo");
     say("\n$ narthex run examples/cuda\n");
@@ -34,7 +34,9 @@ pub(crate) fn demo(once: bool) -> Outcome {
         // Any free port, so that a demo beside another one does not fail.
         return check(serving.args(["--listen", "127.0.0.1:0"]));
     }
-    run(&mut serving)
+    // It runs until somebody ends it.
+    let ended = serving.status().map_err(|error| Failure::new(format!("narthex serve could not be run: {error}")))?;
+    if ended.success() { Ok(()) } else { Err(Failure::new(format!("narthex serve ended with {ended}"))) }
 }
 
 /// Waits until the server says where it is, asks for the first page, and stops it.

@@ -117,7 +117,7 @@ fn build() -> Outcome<PathBuf> {
     let host = host.ok_or_else(|| Failure::new("rustc does not say what it compiles for"))?;
     let build = folder().join("build");
     // With the host named, scripts that run while building are left without the flags.
-    let arguments = ["build", "--quiet", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--bins", "--target", host];
+    let arguments = ["build", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--bins", "--target", host];
     run(cargo(&arguments).arg("--target-dir").arg(&build).env("RUSTFLAGS", FLAGS.join(" ")))?;
     Ok(build.join(host).join("debug"))
 }

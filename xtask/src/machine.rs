@@ -1,9 +1,12 @@
 //! What the examples and the tests need of a machine.
 
-use crate::{Failure, Outcome, say};
+use crate::{Failure, Outcome, complain, say};
 use std::fs;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 /// A program and the Debian package that has it.
 pub(crate) struct Needed {
@@ -231,10 +234,10 @@ pub(crate) fn write(path: &Path, text: &str) -> Outcome {
     write().map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))
 }
 
-/// Runs a command to its end and gives what it wrote; what it complained of is shown when it fails.
+/// Runs a command to its end and returns what it wrote; what it complained of is shown when it fails.
 pub(crate) fn output(command: &mut Command) -> Outcome<String> {
     let shown = format!("{command:?}");
-    let result = command.stdin(Stdio::null()).output();
+    let result = while_saying(command, |command| command.stdin(Stdio::null()).output());
     let output = result.map_err(|error| Failure::new(format!("{shown} could not be run: {error}")))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -246,11 +249,41 @@ pub(crate) fn output(command: &mut Command) -> Outcome<String> {
     )))
 }
 
-/// Runs a command with the terminal's own output.
+/// Runs a command with the terminal's own output. Where there is no terminal, on which cargo shows a bar of its own,
+/// a line says every few seconds that the command is still running.
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let shown = format!("{command:?}");
-    let status = command.status().map_err(|error| Failure::new(format!("{shown} could not be run: {error}")))?;
+    let status =
+        if std::io::stderr().is_terminal() { command.status() } else { while_saying(command, Command::status) };
+    let status = status.map_err(|error| Failure::new(format!("{shown} could not be run: {error}")))?;
     if status.success() { Ok(()) } else { Err(Failure::new(format!("{shown} failed ({status})"))) }
+}
+
+/// How long a command runs before a line says that it still does.
+const STILL_RUNNING: Duration = Duration::from_secs(8);
+
+/// Does something with a command, and says every few seconds that it is still running.
+fn while_saying<T>(command: &mut Command, work: impl FnOnce(&mut Command) -> T) -> T {
+    let (name, since) = (name_of(command), Instant::now());
+    let (done, ended) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while ended.recv_timeout(STILL_RUNNING) == Err(mpsc::RecvTimeoutError::Timeout) {
+                complain(&format!("  … {name}: {} s", since.elapsed().as_secs()));
+            }
+        });
+        let result = work(command);
+        drop(done);
+        result
+    })
+}
+
+/// The program and the first words of its arguments that are no options.
+fn name_of(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
+    let words = words.filter(|word| !word.starts_with('-') && !word.contains('/') && word.len() < 40).take(3);
+    [program].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// Cargo, in the repository.

@@ -1,7 +1,8 @@
 //! The rules of the house, as far as a program can check them.
 
 /// A crate, and the crates of this workspace that it may depend on.
-pub(crate) const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
+pub(crate) const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
+    ("text", &[]),
     ("license", &[]),
     ("closure", &[]),
     ("audit", &[]),
@@ -11,12 +12,12 @@ pub(crate) const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
     ("cache", &["closure", "policy"]),
     ("farm", &["license", "closure", "audit", "policy", "event", "nix", "cache"]),
     ("client", &["closure", "event", "nix", "cache"]),
-    ("server", &["closure", "policy", "cache"]),
-    ("narthex", &["license", "closure", "audit", "policy", "event", "nix", "cache", "farm", "client", "server"]),
+    ("server", &["text", "closure", "policy", "cache"]),
+    ("narthex", &["text", "license", "closure", "audit", "policy", "event", "nix", "cache", "farm", "client", "server"]),
 ];
 
 /// Crates that take values and give values.
-pub(crate) const PURE: [&str; 5] = ["license", "policy", "closure", "audit", "event"];
+pub(crate) const PURE: [&str; 6] = ["text", "license", "policy", "closure", "audit", "event"];
 
 /// What a pure crate must not name, in its code or among its dependencies. Threads are the audit's
 /// to use, and through rayon only.
@@ -37,7 +38,7 @@ pub(crate) const IMPURE: [&str; 13] = [
 ];
 
 /// The one crate that may use each of these: edges stay where they are.
-pub(crate) const ONLY_IN: [(&str, &str); 11] = [
+pub(crate) const ONLY_IN: [(&str, &str); 12] = [
     ("axum", "server"),
     ("tower-http", "server"),
     ("maud", "server"),
@@ -46,6 +47,7 @@ pub(crate) const ONLY_IN: [(&str, &str); 11] = [
     ("ed25519-dalek", "cache"),
     ("memmap2", "nix"),
     ("libc", "nix"),
+    ("rustix", "nix"),
     ("clap", "narthex"),
     ("spdx", "license"),
     ("toml_edit", "policy"),

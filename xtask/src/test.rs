@@ -34,5 +34,5 @@ fn nextest() -> Outcome {
         return Ok(());
     }
     say("installing cargo-nextest");
-    run(&mut cargo(&["install", "--locked", "--quiet", "cargo-nextest"]))
+    run(&mut cargo(&["install", "--locked", "cargo-nextest"]))
 }

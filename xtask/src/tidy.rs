@@ -24,7 +24,7 @@ pub(crate) fn tidy() -> Outcome {
     // The fuzz targets are a workspace of their own, which nothing else builds.
     output(&mut cargo(&["metadata", "--locked", "--format-version", "1", "--manifest-path", "fuzz/Cargo.toml"]))?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
 }
 
 fn read(path: &Path) -> Outcome<String> {

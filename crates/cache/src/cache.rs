@@ -7,7 +7,7 @@ use crate::key::SecretKey;
 use crate::nar::{self, NarError, StagedNar};
 use crate::state::{State, StateError};
 use crate::withheld::WithheldEntry;
-use narthex_closure::{StorePath, hash_part};
+use narthex_closure::{NarHash, StorePath, hash_part, parse_store_path};
 use narthex_policy::Permit;
 use nix_derivation::{CAHash, StoreDir};
 use nix_narinfo::{Compression, NarInfo, NarInfoBuilder};
@@ -219,6 +219,37 @@ impl Cache {
         Ok(self.whole(permit)?.map(|(_, file_size)| file_size))
     }
 
+    /// Whether the folder has a path with exactly this NAR.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn has(&self, path: &StorePath, nar_hash: NarHash) -> Result<bool, FolderError> {
+        let info = self.narinfo_at(&ObjectName::narinfo(path))?;
+        Ok(info.is_some_and(|info| info.store_path() == path && *info.nar_hash() == nar_hash.to_nix_hash()))
+    }
+
+    /// The entries of withheld paths, in no order. One that cannot be read tells nothing.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn withheld_entries(&self) -> Result<Vec<WithheldEntry>, FolderError> {
+        let mut entries = Vec::new();
+        for name in self.folder.names()?.iter().filter(|name| matches!(name, ObjectName::Withheld(_))) {
+            let bytes = self.folder.get(name)?.unwrap_or_default();
+            entries.extend(serde_json::from_slice::<WithheldEntry>(&bytes).ok());
+        }
+        Ok(entries)
+    }
+
+    /// Whether there is any path in the folder, published or withheld.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn has_paths(&self) -> Result<bool, PublishError> {
+        let is_of_path = |name: &ObjectName| matches!(name, ObjectName::Narinfo(_) | ObjectName::Withheld(_));
+        Ok(self.folder.names()?.iter().any(is_of_path))
+    }
+
     /// A narinfo that can be read, if there is one.
     fn narinfo_at(&self, name: &ObjectName) -> Result<Option<NarInfo>, FolderError> {
         Ok(self.folder.get(name)?.and_then(|bytes| parse(&bytes)))
@@ -283,6 +314,26 @@ impl Cache {
         .deriver(meta.deriver.clone())
         .content_address(ca);
         self.sign(permit.path(), builder)
+    }
+
+    /// The derivations whose logs are there, in no order.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn logs(&self) -> Result<Vec<StorePath>, FolderError> {
+        let derivation = |name: ObjectName| match name {
+            ObjectName::Log(derivation) => parse_store_path(&derivation),
+            _ => None,
+        };
+        Ok(self.folder.names()?.into_iter().filter_map(derivation).collect())
+    }
+
+    /// The size of a log in bytes, if it is there.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn log_size(&self, derivation: &StorePath) -> Result<Option<u64>, FolderError> {
+        self.folder.size(&ObjectName::Log(derivation.to_basename()))
     }
 
     /// Publishes what the build of a permitted path wrote, in the place where `nix log` looks.

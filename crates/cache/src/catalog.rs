@@ -149,9 +149,18 @@ impl Catalog {
         Ok(Self { pool })
     }
 
-    /// Closes it: everything written is in the file after this.
+    /// Closes it: everything written is in the file after this, and nothing holds the file open any more.
     pub async fn close(&self) {
-        self.pool.close().await;
+        // A connection that comes back while the pool waits for the last one is put with the idle ones, where nobody
+        // looks again: only the next call ends it. Ended later, it would remove the files of a catalog that somebody has
+        // put in this one's place.
+        loop {
+            self.pool.close().await;
+            if self.pool.size() == 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Whether there is a table: a catalog of an earlier version, opened for reading only, lacks some.
@@ -253,16 +262,25 @@ impl Catalog {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
-    /// Writes down that the corpus learned from a path.
+    /// Writes down what the corpus learned from: packages by the hashes of what was read.
     ///
     /// # Errors
     /// When the catalog fails.
-    pub async fn put_learned(&self, nar: NarHash, package: &str) -> Result<(), CatalogError> {
-        sqlx::query("INSERT OR REPLACE INTO learned (nar_hash, package) VALUES (?, ?)")
-            .bind(nar.to_string())
-            .bind(package)
-            .execute(&self.pool)
-            .await?;
+    pub async fn put_learned(&self, packages: &BTreeMap<String, String>) -> Result<(), CatalogError> {
+        let rows = serde_json::Value::from_iter(packages.iter().map(|(hash, package)| vec![hash.as_str(), package]));
+        let sql = "INSERT OR REPLACE INTO learned (nar_hash, package) SELECT value ->> 0, value ->> 1 FROM json_each(?)";
+        sqlx::query(sql).bind(rows.to_string()).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Forgets that the corpus learned from these.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn forget_learned<'h>(&self, hashes: impl IntoIterator<Item = &'h str>) -> Result<(), CatalogError> {
+        let rows = serde_json::Value::from_iter(hashes);
+        let sql = "DELETE FROM learned WHERE nar_hash IN (SELECT value FROM json_each(?))";
+        sqlx::query(sql).bind(rows.to_string()).execute(&self.pool).await?;
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! and the folder is synced: a name that can be read is a whole object, also after a power cut.
 
 use crate::ObjectName;
+use crate::mode::{OPEN_FILE, OPEN_FOLDER, PRIVATE_FOLDER, create_new, make_folder};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -49,8 +50,9 @@ impl Folder {
     /// # Errors
     /// When a folder cannot be made.
     pub fn open(root: PathBuf, staging: PathBuf) -> Result<Self, FolderError> {
-        for folder in [&root.join("nar"), &root.join("log"), &root.join("withheld"), &staging] {
-            fs::create_dir_all(folder).map_err(|source| FolderError::new("cannot make", folder, source))?;
+        let public = ["nar", "log", "withheld"].map(|below| (root.join(below), OPEN_FOLDER));
+        for (folder, mode) in public.into_iter().chain([(staging.clone(), PRIVATE_FOLDER)]) {
+            make_folder(&folder, mode).map_err(|source| FolderError::new("cannot make", &folder, source))?;
         }
         Ok(Self { root, staging })
     }
@@ -138,7 +140,7 @@ impl Folder {
             FolderError::new("cannot name a file in", &self.staging, io::Error::other(error.to_string()))
         })?;
         let path = self.staging.join(format!("{:016x}", u64::from_le_bytes(number)));
-        let file = File::create_new(&path).map_err(|source| FolderError::new("cannot write", &path, source))?;
+        let file = create_new(&path, OPEN_FILE).map_err(|source| FolderError::new("cannot write", &path, source))?;
         Ok(Staged { path, file })
     }
 

@@ -5,7 +5,7 @@ use crate::folder::{Folder, FolderError, Staged};
 use narthex_closure::NarHash;
 use nix_archive::nar::{Event, decode_events_reader};
 use nix_derivation::NixHash;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -135,47 +135,76 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// Builds the listing that `nix store ls` reads: version 1 of `.ls`.
-#[derive(Default)]
+/// Writes the listing that `nix store ls` reads, version 1 of `.ls`, while the events come: a NAR has its names in order,
+/// and none of them twice.
+///
+/// Names and targets are written byte for byte, as Nix 2.8 does. Where they are not UTF-8 the listing is not quite JSON, and
+/// nothing is lost: every replacement would make one name of several. (Later versions of Nix write no listing then, and
+/// end with an error.)
 struct Listing {
-    open: Vec<(Vec<u8>, Map<String, Value>)>,
-    root: Value,
+    text: Vec<u8>,
+    /// Whether something stands already in each folder that is open.
+    open: Vec<bool>,
+}
+
+impl Default for Listing {
+    fn default() -> Self {
+        Self { text: br#"{"version":1,"root":"#.to_vec(), open: Vec::new() }
+    }
 }
 
 impl Listing {
     /// `offset` is where in the NAR the event's contents begin.
     fn event<R: ?Sized>(&mut self, event: Event<'_, nix_archive::nar::FileContents<'_, R>>, offset: u64) {
         match event {
-            Event::DirectoryStart { name } => self.open.push((name.unwrap_or_default().to_vec(), Map::new())),
+            Event::DirectoryStart { name } => {
+                self.begin(name);
+                self.text.extend(br#"{"type":"directory","entries":{"#);
+                self.open.push(false);
+            }
             Event::DirectoryEnd { .. } => {
-                if let Some((name, entries)) = self.open.pop() {
-                    self.add(Some(&name), json!({"type": "directory", "entries": entries}));
-                }
+                self.open.pop();
+                self.text.extend(b"}}");
             }
             Event::Regular { name, executable, contents } => {
-                let mut node = json!({"type": "regular", "size": contents.size(), "narOffset": offset});
-                if executable {
-                    node["executable"] = Value::Bool(true);
-                }
-                self.add(name, node);
+                self.begin(name);
+                let executable = if executable { r#""executable":true,"# } else { "" };
+                let size = contents.size();
+                let node = format!(r#"{{"type":"regular","size":{size},{executable}"narOffset":{offset}}}"#);
+                self.text.extend(node.into_bytes());
             }
             Event::Symlink { name, target } => {
-                self.add(name, json!({"type": "symlink", "target": String::from_utf8_lossy(target)}));
+                self.begin(name);
+                self.text.extend(br#"{"type":"symlink","target":"#);
+                self.string(target);
+                self.text.push(b'}');
             }
         }
     }
 
-    fn add(&mut self, name: Option<&[u8]>, node: Value) {
-        match self.open.last_mut() {
-            Some((_, entries)) => {
-                entries.insert(String::from_utf8_lossy(name.unwrap_or_default()).into_owned(), node);
-            }
-            None => self.root = node,
+    /// What stands before a node: its name, where it is in a folder.
+    fn begin(&mut self, name: Option<&[u8]>) {
+        let Some(filled) = self.open.last_mut() else { return };
+        if std::mem::replace(filled, true) {
+            self.text.push(b',');
         }
+        self.string(name.unwrap_or_default());
+        self.text.push(b':');
     }
 
-    fn finish(self) -> Vec<u8> {
-        json!({"version": 1, "root": self.root}).to_string().into_bytes()
+    fn string(&mut self, bytes: &[u8]) {
+        self.text.push(b'"');
+        for chunk in bytes.utf8_chunks() {
+            let valid = Value::from(chunk.valid()).to_string();
+            self.text.extend(&valid.as_bytes()[1..valid.len() - 1]);
+            self.text.extend(chunk.invalid());
+        }
+        self.text.push(b'"');
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.text.push(b'}');
+        self.text
     }
 }
 
@@ -183,6 +212,7 @@ impl Listing {
 mod tests {
     use super::*;
     use nix_archive::nar::{CaseHack, encode_path};
+    use serde_json::json;
 
     fn nar_of_small_tree() -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
@@ -221,6 +251,47 @@ mod tests {
         let file = folder.get(&staged.name).unwrap().unwrap();
         assert_eq!(file.len() as u64, staged.file_size);
         assert_eq!(zstd::decode_all(file.as_slice()).unwrap(), nar);
+    }
+
+    /// As Nix 2.8 writes it for the same files, with `nix copy --to 'file:///…?write-nar-listing=true'`.
+    #[test]
+    fn names_that_are_no_text_stand_as_they_are() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().unwrap();
+        let name = |bytes: &'static [u8]| OsStr::from_bytes(bytes);
+        let files: [(&[u8], &str); 8] = [
+            (b"a\xfe", "y"),
+            (b"a\xff", "x"),
+            (b"b", "q2"),
+            (b"b~nix~case~hack~1", "q"),
+            (b"c\x01\"\\\n", "z"),
+            ("d\u{fffd}".as_bytes(), "3"),
+            (b"d\xff", "4"),
+            (b"plain", "t"),
+        ];
+        for (file, text) in files {
+            std::fs::write(dir.path().join(name(file)), text).unwrap();
+        }
+        std::os::unix::fs::symlink(name(b"t\xff"), dir.path().join("link")).unwrap();
+        let mut nar = Vec::new();
+        encode_path(&mut nar, dir.path(), CaseHack::Disabled).unwrap();
+        let folder = folder();
+        let listing = stage(&folder.1, nar.as_slice(), hash(&nar)).unwrap().listing;
+        let has = |part: &[u8]| listing.windows(part.len()).any(|window| window == part);
+        assert!(listing.starts_with(br#"{"version":1,"root":{"type":"directory","entries":{"a"#));
+        for (file, text) in files {
+            let at = nar.windows(text.len() + 8).position(|w| w[8..] == *text.as_bytes() && w[..8] == (text.len() as u64).to_le_bytes());
+            let escaped = if file.starts_with(b"c") { br#"c\u0001\"\\\n"# } else { file };
+            let node = format!(r#"{{"type":"regular","size":{},"narOffset":{}}}"#, text.len(), at.unwrap() + 8);
+            let entry = [b"\"", escaped, b"\":", node.as_bytes()].concat();
+            assert!(has(&entry), "{} in {}", String::from_utf8_lossy(&entry), String::from_utf8_lossy(&listing));
+        }
+        assert!(has(b"\"link\":{\"type\":\"symlink\",\"target\":\"t\xff\"}"));
+        // What cannot be told apart as text is read as the files that it is.
+        let read = crate::shelf::listed(&listing).unwrap();
+        assert_eq!(read.len(), files.len());
+        assert!(read.iter().zip(files).all(|(read, (_, text))| read.size == text.len() as u64), "{read:?}");
     }
 
     #[test]

@@ -9,8 +9,10 @@ use crate::state::State;
 use narthex_closure::{NarHash, StorePath};
 use nix_derivation::StoreDir;
 use nix_narinfo::NarInfo;
-use serde_json::Value;
-use std::collections::BTreeSet;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
@@ -106,22 +108,7 @@ impl Shelf {
     /// When the folder cannot be read.
     pub fn files(&self, path: &StorePath) -> Result<Option<Vec<ListedFile>>, FolderError> {
         let Some(bytes) = self.folder.get(&ObjectName::listing(path))? else { return Ok(None) };
-        let Ok(listing) = serde_json::from_slice::<Value>(&bytes) else { return Ok(None) };
-        let mut files = Vec::new();
-        let mut todo = vec![(String::new(), &listing["root"])];
-        while let Some((path, node)) = todo.pop() {
-            match (node["entries"].as_object(), node["size"].as_u64(), node["narOffset"].as_u64()) {
-                (Some(entries), _, _) => todo.extend(entries.iter().map(|(name, entry)| {
-                    let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-                    (below, entry)
-                })),
-                (None, Some(size), Some(offset)) => files.push(ListedFile { path, size, offset }),
-                // A symbolic link.
-                _ => {}
-            }
-        }
-        files.sort_by_key(|file| file.offset);
-        Ok(Some(files))
+        Ok(listed(&bytes))
     }
 
     /// Reads files of a NAR, which have to be given in the order in which they lie in it.
@@ -146,5 +133,66 @@ impl Shelf {
             contents.push(bytes);
         }
         Ok(contents)
+    }
+}
+
+/// The regular files of a listing, in the order in which they lie in the NAR. Names need not be UTF-8, and are shown as well
+/// as they can be: files are told apart by where they lie.
+pub(crate) fn listed(listing: &[u8]) -> Option<Vec<ListedFile>> {
+    let listing: Listing = serde_json::from_slice(listing).ok()?;
+    let mut files = Vec::new();
+    let mut todo = vec![(String::new(), listing.root)];
+    while let Some((path, node)) = todo.pop() {
+        match (node.entries, node.size, node.nar_offset) {
+            (Some(entries), _, _) => todo.extend(entries.into_iter().map(|(name, entry)| {
+                let name = String::from_utf8_lossy(&name.0);
+                let below = if path.is_empty() { name.into_owned() } else { format!("{path}/{name}") };
+                (below, entry)
+            })),
+            (None, Some(size), Some(offset)) => files.push(ListedFile { path, size, offset }),
+            // A symbolic link.
+            _ => {}
+        }
+    }
+    files.sort_by_key(|file| file.offset);
+    Some(files)
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    root: ListedNode,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedNode {
+    entries: Option<BTreeMap<Name, ListedNode>>,
+    size: Option<u64>,
+    nar_offset: Option<u64>,
+}
+
+/// A name in a listing, byte for byte.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Name(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Name;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a name")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Name, E> {
+                Ok(Name(bytes.to_owned()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Name, E> {
+                Ok(Name(text.as_bytes().to_owned()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
     }
 }

@@ -1,6 +1,7 @@
 //! The state folder: catalog, objects, corpus and keys.
 
 use crate::key::{KeyError, SecretKey};
+use crate::mode::{self, OPEN_FILE, OPEN_FOLDER, PRIVATE_FILE, PRIVATE_FOLDER};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -72,8 +73,10 @@ impl State {
     /// When it cannot be made.
     pub fn open(root: &Path) -> Result<Self, StateError> {
         let state = Self { root: root.to_owned() };
-        for folder in [state.objects(), state.keys(), state.staging()] {
-            make_folder(&folder)?;
+        let folders =
+            [(state.objects(), OPEN_FOLDER), (state.keys(), PRIVATE_FOLDER), (state.staging(), PRIVATE_FOLDER)];
+        for (folder, mode) in folders {
+            make_folder(&folder, mode)?;
         }
         Ok(state)
     }
@@ -130,7 +133,7 @@ impl State {
         let roots = self.root.join("roots");
         match fs::remove_dir_all(&roots) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failed("cannot empty", &roots)(source)),
-            _ => make_folder(&roots).map(|()| roots),
+            _ => make_folder(&roots, OPEN_FOLDER).map(|()| roots),
         }
     }
 
@@ -144,6 +147,7 @@ impl State {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(OPEN_FILE)
             .open(&path)
             .map_err(failed("cannot open", &path))?;
         match file.try_lock() {
@@ -164,7 +168,7 @@ impl State {
         }
         let path = self.keys().join("1.secret");
         let key = SecretKey::generate().map_err(|source| StateError::Key { path: path.clone(), source })?;
-        write_new(&path, key.to_secret_text().as_bytes(), 0o600).map_err(failed("cannot write", &path))?;
+        write_new(&path, key.to_secret_text().as_bytes(), PRIVATE_FILE).map_err(failed("cannot write", &path))?;
         Ok(vec![key])
     }
 
@@ -198,7 +202,7 @@ impl State {
         let (path, staged) = (self.corpus(), self.staging().join("corpus"));
         let write = || {
             let _ = fs::remove_file(&staged);
-            write_new(&staged, bytes, 0o644)?;
+            write_new(&staged, bytes, OPEN_FILE)?;
             fs::rename(&staged, &path)?;
             File::open(&self.root)?.sync_all()
         };
@@ -206,12 +210,12 @@ impl State {
     }
 }
 
-fn make_folder(path: &Path) -> Result<(), StateError> {
-    fs::create_dir_all(path).map_err(failed("cannot make", path))
+fn make_folder(path: &Path, mode: u32) -> Result<(), StateError> {
+    mode::make_folder(path, mode).map_err(failed("cannot make", path))
 }
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = File::options().create_new(true).write(true).mode(mode).open(path)?;
+    let mut file = mode::create_new(path, mode)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

@@ -68,7 +68,7 @@ pub async fn realise(
                     .filter(|(derivation, _)| possible(derivation))
                     .map(|(derivation, outputs)| Target::Outputs(derivation.clone(), outputs.clone()))
                     .collect();
-                let outcome = nix.realise(&targets, sink).await?;
+                let outcome = nix.build(graph, &targets, sink).await?;
                 let built: Vec<&StorePath> = plan
                     .fill
                     .built

@@ -25,6 +25,19 @@ pub struct Derivation {
     pub generated_text: bool,
     /// Whether the output's content was fixed beforehand by its hash, as fetched sources are.
     pub fixed_output: bool,
+    /// What the machine that builds it must have beside its platform.
+    pub needs: Needs,
+}
+
+/// What a derivation asks of the machine that builds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Needs {
+    /// System features, for instance `kvm`.
+    pub features: BTreeSet<String>,
+    /// Whether it cannot be built in a sandbox (`__noChroot`).
+    pub no_sandbox: bool,
+    /// Whether its builder is part of Nix, so that it builds on every platform.
+    pub builtin: bool,
 }
 
 /// Where a store path comes from.

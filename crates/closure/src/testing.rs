@@ -1,6 +1,6 @@
 //! Small graphs by name, for the tests of this crate.
 
-use crate::{Derivation, Graph};
+use crate::{Derivation, Graph, Needs};
 use nix_derivation::StorePath;
 use std::collections::BTreeMap;
 
@@ -29,6 +29,7 @@ pub(crate) fn graph(nodes: &[(&str, &[&str])]) -> Graph {
                 build_scripts: [].into(),
                 generated_text: false,
                 fixed_output: false,
+                needs: Needs::default(),
             },
         );
     }

@@ -98,6 +98,29 @@ pub enum Event {
         /// The path.
         path: StorePath,
     },
+    /// Another policy decides than the one that the cache was published with, or its text is another one. It comes before
+    /// anything is published or taken back.
+    OtherPolicy {
+        /// The name of the policy before.
+        before: String,
+        /// The name of the policy now.
+        now: String,
+        /// Paths that are withheld now, and were published.
+        withheld: usize,
+        /// Paths that are published now, and were withheld.
+        published: usize,
+        /// Published paths that are not decided about now, and stay as they are.
+        elsewhere: usize,
+    },
+    /// One of these paths.
+    OtherVerdict {
+        /// The path.
+        path: StorePath,
+        /// Whether it is withheld now.
+        withheld: bool,
+        /// The reason that decides now.
+        reason: String,
+    },
     /// Something that a person should know and that stops nothing.
     Warning {
         /// What.

@@ -2,12 +2,14 @@
 
 use crate::bytes::{BATCH, with_files};
 use crate::learn::all_unchanged;
+use crate::lost;
 use narthex_audit::{
     Corpus, CorpusError, Fingerprints, Layer, Learned, Limits, Material, Place, Source, learn, learn_free,
 };
-use narthex_cache::{State, StateError};
+use narthex_cache::{Catalog, CatalogError, State, StateError};
 use narthex_nix::{Tree, open_file};
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The shipped files; `MANIFEST.md` beside them says what went into them.
@@ -60,6 +62,9 @@ pub enum CorpusFileError {
         /// The file.
         place: Place,
     },
+    /// The catalog failed.
+    #[error("{0}")]
+    Catalog(#[from] CatalogError),
     /// The file cannot be written.
     #[error("{} cannot be written", path.display())]
     Write {
@@ -206,18 +211,48 @@ pub fn add_to_corpus(
     Ok(Some(learned))
 }
 
-/// Forgets material of a state's corpus, given as `NAME` or `NAME-VERSION`; gives what was forgotten.
+/// Forgets material of a state's corpus, given as `NAME` or `NAME-VERSION`; gives the packages that were forgotten. What the
+/// corpus lacks of them already, because it was lost, is forgotten as well and no longer missed.
 ///
 /// # Errors
-/// When the corpus cannot be read or written.
-pub fn remove_from_corpus(state: &State, named: &[String]) -> Result<Vec<Material>, CorpusFileError> {
+/// When the corpus or the catalog cannot be read or written.
+pub async fn remove_from_corpus(state: &State, named: &[String]) -> Result<Vec<String>, CorpusFileError> {
     let _lock = state.lock()?;
-    let mut own = own(state)?;
-    let gone = own.remove(|material| is_named(material, named));
+    let before = own(state)?;
+    let mut after = before.clone();
+    let gone = after.remove(|material| is_named(material, named));
+    let mut packages: BTreeSet<String> = gone.iter().map(Material::package).collect();
+    // The corpus first: should the program end here, a run misses what was removed until it is removed again.
     if !gone.is_empty() {
-        state.write_corpus(&own.to_bytes())?;
+        state.write_corpus(&after.to_bytes())?;
     }
-    Ok(gone)
+    if let Some(catalog) = existing_catalog(state).await? {
+        let is_meant = |package: &str| is_named(&Material::of_package(package, Vec::new()), named);
+        packages.extend(lost::forget(&catalog, (&before, &after), is_meant).await?);
+        catalog.close().await;
+    }
+    Ok(packages.into_iter().collect())
+}
+
+/// Writes down in the catalog, where there is one, what the corpus has learned by hand: should the corpus be lost, it is missed.
+/// `package` is what it was learned from.
+///
+/// # Errors
+/// When the corpus cannot be read, or the catalog not be written.
+pub async fn note_added(state: &State, package: Option<&str>) -> Result<(), CorpusFileError> {
+    let _lock = state.lock()?;
+    let Some(catalog) = existing_catalog(state).await? else { return Ok(()) };
+    let (own, known) = (own(state)?, catalog.learned().await?);
+    let new = own.learned().filter(|hash| !known.contains_key(*hash));
+    let named = new.filter_map(|hash| Some((hash.to_owned(), package?.to_owned()))).collect();
+    lost::note(&catalog, &own, named).await?;
+    catalog.close().await;
+    Ok(())
+}
+
+/// The catalog of a state that was published with; a corpus alone has none.
+async fn existing_catalog(state: &State) -> Result<Option<Catalog>, CatalogError> {
+    if state.catalog().exists() { Ok(Some(Catalog::open(&state.catalog()).await?)) } else { Ok(None) }
 }
 
 fn is_named(material: &Material, named: &[String]) -> bool {

@@ -147,9 +147,10 @@ impl Recognized {
             Owned::Output(facts) => Provenance::Output(facts.as_ref()),
             Owned::Source(users) => Provenance::Source(users.iter().map(|(_, user)| user.clone()).collect()),
             Owned::MadeFromFree => Provenance::MadeFromFree,
-            Owned::Incomplete => Provenance::Incomplete(
-                "the policy corrects licenses, and the catalog does not know which inputs it has".to_owned(),
-            ),
+            Owned::Incomplete => Provenance::Incomplete {
+                what: "the policy corrects licenses, and the catalog does not know which inputs it has".to_owned(),
+                facts: None,
+            },
             Owned::Original(name, facts) => Provenance::Original { name, facts },
         }
     }
@@ -174,7 +175,7 @@ impl Recognized {
 
     /// The declared license as an SPDX expression; of another build of a package, that one's.
     pub fn license(&self) -> Option<String> {
-        self.facts().map(|facts| facts.license.to_string())
+        self.facts().map(LicenseFacts::shown)
     }
 }
 
@@ -261,7 +262,8 @@ async fn source_users(
             _ => (Class::Unknown, false),
         };
         let withheld = withheld.contains(user);
-        known.push((user.clone(), SourceUser { name: name.to_owned(), class, permitted, withheld }));
+        // What it was built with is not known here.
+        known.push((user.clone(), SourceUser { name: name.to_owned(), class, permitted, withheld, explained: false }));
     }
     Ok(known)
 }

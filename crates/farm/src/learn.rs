@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 /// Learns what is new and stores the state's corpus if anything was; gives it together with what ships. What ships gains
 /// no second owner, but for packages that are under the same terms as the first one.
 pub(crate) fn learn_new(
-    mut own: Fingerprints,
+    own: &mut Fingerprints,
     state: &State,
     rules: &Rules,
     materials: &Materials,
@@ -50,9 +50,7 @@ pub(crate) fn learn_new(
         // A path without files is learned as well: there is nothing of it that a corpus could lack.
         let none = tree.is_empty().then(Vec::new);
         for batch in tree.batches(BATCH).chain(none) {
-            learned.add(with_files(&batch, |files| {
-                learn_beside(&mut own, Some(&known), &source, files, Limits::default())
-            }));
+            learned.add(with_files(&batch, |files| learn_beside(own, Some(&known), &source, files, Limits::default())));
             all_unchanged(&path.to_string(), &batch)?;
         }
         for (place, gap) in &learned.gaps {
@@ -67,7 +65,7 @@ pub(crate) fn learn_new(
     if changed {
         state.write_corpus(&own.to_bytes())?;
     }
-    Ok(with_shipped(&own))
+    Ok(with_shipped(own))
 }
 
 /// Makes sure that what was learned of opened files is what they held; this is known afterwards only.

@@ -9,21 +9,26 @@ mod costs;
 mod diff;
 mod distinct;
 mod explain;
+mod failure;
 mod inventory;
 mod known;
 mod learn;
 mod lines;
+mod logs;
+mod lost;
 mod package_set;
 mod plan;
+mod published_with;
 mod recheck;
 mod report;
 mod review;
 mod run;
 mod settle;
+mod sources;
 
 pub use bytes::{AuditProgress, audit_path, audit_path_with, function_hits};
 pub use corpus::{
-    Addition, CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, load_corpus, read_layer,
+    Addition, CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, note_added, load_corpus, read_layer,
     remove_from_corpus, shipped_layers,
 };
 pub use costs::{CostReport, CostsError, Origins, plan_costs};
@@ -33,12 +38,15 @@ pub use inventory::{Diagnostic, Inventory};
 pub use known::{Recognized, keep_facts, recognize};
 pub use lines::{LineError, Lines};
 pub use package_set::{PackageSet, PackageSetError};
+pub use lost::lacks;
 pub use plan::{Outcome, Plan};
+pub use published_with::PolicyNotNamed;
 pub use recheck::{Recheck, RecheckError, recheck};
 pub use report::{
     AuditState, Carried, ComplianceReport, Inclusion, NoticeText, Notices, PackageNotice, Presence, ReportError,
     ReportPath, ReportReason, TermsDocument, TextOrigin, UsedEntry, compliance_report, notices,
 };
 pub use review::{FirstSeen, Review, Undecided, review};
-pub use run::{BuildFailure, Counts, Row, RunError, RunReport, RunRequest, run};
+pub use failure::{BuildFailure, FailureKind};
+pub use run::{Counts, Row, RunError, RunReport, RunRequest, run};
 pub use settle::Rulings;

@@ -38,6 +38,15 @@ pub struct Outcome {
     pub class: Class,
 }
 
+/// How a derivation came to what decides about it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Declared,
+    Original,
+    Incomplete,
+    Rule,
+}
+
 impl<'a> Plan<'a> {
     /// Forecasts the decision about every derivation; with `targets`, only those and what they are made of are
     /// shown. The others still tell what is made from a source.
@@ -78,7 +87,7 @@ impl<'a> Plan<'a> {
 
     fn decide(&mut self) {
         // Nearly all derivations share their facts with many others.
-        let mut known: BTreeMap<(bool, u32), Outcome> = BTreeMap::new();
+        let mut known: BTreeMap<(Kind, u32), Outcome> = BTreeMap::new();
         let nodes = || self.inventory.graph.nodes();
         let (mut outcomes, mut sources) = (vec![None; self.inventory.graph.len()], Vec::new());
         for node in nodes() {
@@ -88,13 +97,13 @@ impl<'a> Plan<'a> {
                     sources.push(node);
                     continue;
                 }
-                Standing::Declared(facts) => (true, facts),
-                Standing::MadeFromFree => (true, u32::MAX),
-                Standing::Original(_, facts) => (false, facts),
-                Standing::Incomplete(_) => (false, u32::MAX),
-                _ => (false, u32::MAX - 1),
+                Standing::Declared(facts) => (Kind::Declared, facts),
+                Standing::MadeFromFree => (Kind::Rule, u32::MAX),
+                Standing::Original(_, facts) => (Kind::Original, facts),
+                Standing::Incomplete(_) => (Kind::Incomplete, self.settlement.declared(node).unwrap_or(u32::MAX)),
+                _ => (Kind::Rule, u32::MAX - 1),
             };
-            let class = self.settlement.class(node);
+            let class = self.class_shown(node);
             // Terms and the policy's entries may be about a package by its name.
             let alike = match class {
                 Class::Free | Class::MadeFromFree => true,
@@ -118,6 +127,14 @@ impl<'a> Plan<'a> {
             .collect();
         for (node, outcome) in decided {
             self.outcomes[node.index()] = Some(outcome);
+        }
+    }
+
+    /// What its license comes to. Where the graph is incomplete that is what it declares, which others do not go by.
+    fn class_shown(&self, node: Node) -> Class {
+        match (self.settlement.standing(node), self.settlement.declared(node)) {
+            (Standing::Incomplete(_), Some(facts)) => self.settlement.classes[facts as usize],
+            _ => self.settlement.class(node),
         }
     }
 
@@ -171,10 +188,13 @@ impl<'a> Plan<'a> {
                 Some(facts) => Provenance::Original { name: graph.name(original), facts },
                 None => Provenance::Output(None),
             },
-            Standing::Incomplete(fault) if graph.is_described(fault) => {
-                Provenance::Incomplete(format!("{} is made of itself", graph.base_name(fault)))
+            Standing::Incomplete(fault) => {
+                let wrong = if graph.is_described(fault) { "is made of itself" } else { "is missing" };
+                Provenance::Incomplete {
+                    what: format!("{} {wrong}", graph.base_name(fault)),
+                    facts: self.settlement.declared(node).and_then(|facts| self.settlement.facts.get(facts as usize)),
+                }
             }
-            Standing::Incomplete(fault) => Provenance::Incomplete(format!("{} is missing", graph.base_name(fault))),
             Standing::Source => {
                 let user = |user: Node| {
                     let verdict = self.outcomes[user.index()].map(|outcome| outcome.verdict);
@@ -185,6 +205,8 @@ impl<'a> Plan<'a> {
                         permitted: self.rules.policy().action(class) == Action::Publish
                             || verdict == Some(Verdict::Publish),
                         withheld: verdict == Some(Verdict::Withhold),
+                        // Nothing is built, and so nothing was found.
+                        explained: false,
                     }
                 };
                 Provenance::Source(self.source_users(node).into_iter().map(user).collect())
@@ -281,8 +303,8 @@ impl<'a> Plan<'a> {
     /// The declared license as an SPDX expression; of another build of a package, that one's.
     pub fn license(&self, node: Node) -> Option<String> {
         match self.settlement.standing(node) {
-            Standing::Declared(facts) | Standing::Original(_, facts) => {
-                self.settlement.facts.get(facts as usize).map(|facts| facts.license.to_string())
+            Standing::Declared(_) | Standing::Original(..) | Standing::Incomplete(_) => {
+                self.facts(node).map(LicenseFacts::shown)
             }
             _ => None,
         }
@@ -385,19 +407,21 @@ fn forecast_of(set: &PackageSet, derivation: &StorePath, rules: &Rules) -> Verdi
 pub(crate) fn license_of(role: &Role<'_>) -> Option<String> {
     match role {
         Role::Output(facts) => {
-            facts.filter(|facts| facts.license != Expr::Absent).map(|facts| facts.license.to_string())
+            facts.filter(|facts| facts.license != Expr::Absent).map(LicenseFacts::shown)
         }
-        Role::Settled(Provenance::Original { facts, .. }) => Some(facts.license.to_string()),
+        Role::Settled(Provenance::Original { facts, .. }) => Some(facts.shown()),
         Role::Settled(_) | Role::Source(_) => None,
     }
 }
 
-/// What a decision about a path goes by. `withheld` are the derivations of which an output is withheld.
+/// What a decision about a path goes by. `withheld` are the derivations of which an output is withheld; `explained` says of one
+/// whether what it is withheld for comes from another source than this one.
 pub(crate) fn provenance<'a>(
     set: &'a PackageSet,
     rules: &Rules,
     role: &Role<'a>,
     withheld: &BTreeSet<StorePath>,
+    explained: &dyn Fn(&StorePath) -> bool,
 ) -> Provenance<'a> {
     match role {
         Role::Output(facts) => Provenance::Output(*facts),
@@ -406,11 +430,13 @@ pub(crate) fn provenance<'a>(
             let user = |user: &&StorePath| {
                 let class = set.class(user, rules);
                 let forecast = || forecast_of(set, user, rules);
+                let withheld = withheld.contains(*user);
                 SourceUser {
                     name: set.name(user).to_owned(),
                     class,
                     permitted: rules.policy().action(class) == Action::Publish || forecast() == Verdict::Publish,
-                    withheld: withheld.contains(*user),
+                    withheld,
+                    explained: withheld && explained(user),
                 }
             };
             Provenance::Source(users.iter().map(user).collect())

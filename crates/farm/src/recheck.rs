@@ -3,11 +3,14 @@
 use crate::bytes::audit_unpacked;
 use crate::corpus::{CorpusFileError, Shipped, load_corpus};
 use crate::known::{Recognized, recognize};
-use narthex_audit::{Corpus, SCANNER_VERSION};
+use crate::lost::{lacks, warning};
+use crate::published_with::{Choice, ChoiceError, PolicyNotNamed};
+use narthex_audit::{Corpus, Report, SCANNER_VERSION};
 use narthex_cache::{Cache, CatalogError, PublishError, Record, State, StateError, UnpackError};
+use narthex_closure::{StorePath, hash_part, store_hashes};
 use narthex_event::{Event, Sink};
-use narthex_policy::{Case, Code, Rules, Verdict, decide_again};
-use std::collections::BTreeMap;
+use narthex_policy::{Case, Code, Rules, Verdict, decide_again, decide_source_again};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Why what was published could not be audited again.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,19 @@ pub enum RecheckError {
     /// A path cannot be unpacked.
     #[error("{0}")]
     Unpack(#[from] UnpackError),
+    /// A policy has to be named.
+    #[error("{0}")]
+    Policy(#[from] PolicyNotNamed),
+}
+
+impl From<ChoiceError> for RecheckError {
+    fn from(error: ChoiceError) -> Self {
+        match error {
+            ChoiceError::NotNamed(error) => Self::Policy(error),
+            ChoiceError::Catalog(error) => Self::Catalog(error),
+            ChoiceError::Cache(error) => Self::Publish(error),
+        }
+    }
 }
 
 /// What auditing again came to.
@@ -39,26 +55,40 @@ pub struct Recheck {
     /// Policies that have not been asked, with the number of paths that rest on an exception or a grant of each. They are
     /// as they were: under a policy that lacks these entries all of them would be taken back.
     pub left: BTreeMap<String, usize>,
+    /// What the corpus lacks of what it once had. While it does, what was not taken back has to be audited once more.
+    pub lacking: Option<String>,
 }
 
 /// Audits again, from the cache, whatever is published and was last audited with another corpus, or rests on an entry of the
 /// policy that may have ended, and takes back what may no longer be published: the narinfo first, then the NAR. The
-/// decision and its reasons are written down.
+/// decision and its reasons are written down. With such a path go the sources that only its being published permitted,
+/// and the logs of builds that read it.
 ///
 /// What the package set declares is taken from the record of the first decision; what entries ask for beside that, from
-/// what the catalog knows of the path.
+/// what the catalog knows of the path. `policy` is how the operator named the policy, where one was named. Under another one
+/// than the cache is published with, all that it takes back is shown before the first path goes.
 ///
 /// # Errors
-/// When a part fails. What was taken back until then stays so.
-pub async fn recheck(state: &State, rules: &Rules, sink: Sink<'_>) -> Result<Recheck, RecheckError> {
+/// When a part fails, or a policy has to be named. What was taken back until then stays so.
+pub async fn recheck(
+    state: &State,
+    rules: &Rules,
+    policy: Option<&str>,
+    sink: Sink<'_>,
+) -> Result<Recheck, RecheckError> {
     let _lock = state.lock()?;
     let corpus = load_corpus(Some(state), Shipped::With)?;
     let cache = Cache::open(state).await?;
+    let choice = Choice::of(&cache, rules, policy).await?;
     cache.recover().await?;
     let id = corpus.id();
-    let mut result = Recheck::default();
+    let mut result = Recheck { lacking: lacks(cache.catalog(), &corpus).await?, ..Recheck::default() };
+    if let Some(materials) = &result.lacking {
+        sink(Event::Warning { message: warning(materials) });
+    }
     let of_entries = [Code::PolicyException, Code::PolicyGrant];
     let records = cache.catalog().published_before(&id, SCANNER_VERSION, &of_entries.map(Code::as_str)).await?;
+    let mut waiting = BTreeMap::new();
     for record in records {
         let rests_on_entry = record.reasons.iter().any(|reason| of_entries.contains(&reason.code));
         if rests_on_entry && record.policy != rules.policy().name() {
@@ -68,34 +98,146 @@ pub async fn recheck(state: &State, rules: &Rules, sink: Sink<'_>) -> Result<Rec
         let report = tokio::task::block_in_place(|| audit_again(&cache, state, &record, &corpus))?;
         result.audited += 1;
         sink(Event::Audited { path: record.path.clone(), findings: report.findings.len() });
+        let changed = decided(&cache, rules, &record, &report).await?;
         let text = serde_json::to_string(&report).map_err(|error| CatalogError::Row(error.to_string()))?;
-        let recognized = recognize(cache.catalog(), &record.path, rules).await?;
-        let package = record.deriver.as_ref().map_or(record.path.name(), |d| d.name().trim_end_matches(".drv"));
-        // The catalog knows what attributes are called today; then it may have had another one.
-        let mut attrs: Vec<String> = recognized.iter().flat_map(|known| known.case().attrs.to_vec()).collect();
-        attrs.extend(record.attr.clone().filter(|attr| !attrs.contains(attr)));
-        let case = Case { package, attrs: &attrs, output: record.output.as_deref() };
-        let facts = recognized.as_ref().and_then(Recognized::facts);
-        let decision = decide_again(&record.path, (&case, facts), record.nar_hash, &record.reasons, &report, rules);
-        let changed = Record {
-            verdict: decision.verdict(),
-            reasons: decision.reasons().to_vec(),
-            policy: rules.policy().name().to_owned(),
-            ..record.clone()
-        };
-        if decision.verdict() == Verdict::Withhold {
-            // The record first: should the program end now, the next start of anything finds why.
-            cache.catalog().put(&changed).await?;
-            cache.withhold(&changed).await?;
-            sink(Event::Withdrawn { path: record.path.clone() });
-            result.withdrawn.push(changed);
-        } else if changed != record {
-            cache.catalog().put(&changed).await?;
+        let again = Again { is_changed: changed != record, changed, report: text };
+        if choice.is_other() {
+            waiting.insert(record.path, again);
+        } else {
+            again.apply(&cache, &id, sink, &mut result).await?;
         }
-        cache.catalog().put_audit(record.nar_hash, &id, SCANNER_VERSION, &text).await?;
     }
+    let records = waiting.iter().map(|(path, again)| (path.clone(), again.changed.clone())).collect();
+    choice.show(&cache, &records, sink).await?;
+    for again in waiting.into_values() {
+        again.apply(&cache, &id, sink, &mut result).await?;
+    }
+    withdraw_sources(&cache, rules, sink, &mut result).await?;
+    withdraw_logs(&cache, &result.withdrawn).await?;
     cache.catalog().close().await;
     Ok(result)
+}
+
+/// What a record says under these rules, now that its bytes were read again.
+async fn decided(cache: &Cache, rules: &Rules, record: &Record, report: &Report) -> Result<Record, CatalogError> {
+    let recognized = recognize(cache.catalog(), &record.path, rules).await?;
+    let package = record.deriver.as_ref().map_or(record.path.name(), |d| d.name().trim_end_matches(".drv"));
+    // The catalog knows what attributes are called today; then it may have had another one.
+    let mut attrs: Vec<String> = recognized.iter().flat_map(|known| known.case().attrs.to_vec()).collect();
+    attrs.extend(record.attr.clone().filter(|attr| !attrs.contains(attr)));
+    let case = Case { package, attrs: &attrs, output: record.output.as_deref() };
+    let facts = recognized.as_ref().and_then(Recognized::facts);
+    let decision = decide_again(&record.path, (&case, facts), record.nar_hash, &record.reasons, report, rules);
+    Ok(Record {
+        verdict: decision.verdict(),
+        reasons: decision.reasons().to_vec(),
+        policy: rules.policy().name().to_owned(),
+        ..record.clone()
+    })
+}
+
+/// A decision that was made again.
+struct Again {
+    changed: Record,
+    is_changed: bool,
+    /// The report, as JSON.
+    report: String,
+}
+
+impl Again {
+    async fn apply(
+        self,
+        cache: &Cache,
+        corpus: &str,
+        sink: Sink<'_>,
+        result: &mut Recheck,
+    ) -> Result<(), PublishError> {
+        let nar_hash = self.changed.nar_hash;
+        if self.changed.verdict == Verdict::Withhold {
+            withdraw(cache, self.changed, sink, result).await?;
+        } else if result.lacking.is_some() {
+            // What a part of the corpus does not find proves nothing: what was found with the whole of it stays written down.
+            return Ok(());
+        } else if self.is_changed {
+            cache.catalog().put(&self.changed).await?;
+        }
+        Ok(cache.catalog().put_audit(nar_hash, corpus, SCANNER_VERSION, &self.report).await?)
+    }
+}
+
+async fn withdraw(cache: &Cache, record: Record, sink: Sink<'_>, result: &mut Recheck) -> Result<(), PublishError> {
+    // The record first: should the program end now, the next start of anything finds why.
+    cache.catalog().put(&record).await?;
+    cache.withhold(&record).await?;
+    sink(Event::Withdrawn { path: record.path.clone() });
+    result.withdrawn.push(record);
+    Ok(())
+}
+
+/// Takes back the sources of what was taken back: they were published because that was. What else it was built with is not
+/// known here; a run, which knows, may publish them again.
+async fn withdraw_sources(
+    cache: &Cache,
+    rules: &Rules,
+    sink: Sink<'_>,
+    result: &mut Recheck,
+) -> Result<(), RecheckError> {
+    let mut gone: BTreeSet<StorePath> =
+        result.withdrawn.iter().filter_map(|record| record.deriver.clone()).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let mut sources = cache.catalog().published_by(Code::SourceOfPublished.as_str()).await?;
+    // A source may have sources.
+    loop {
+        let mut left = Vec::new();
+        let before = gone.len();
+        for record in sources {
+            let recognized = recognize(cache.catalog(), &record.path, rules).await?;
+            let users: Vec<&StorePath> = recognized.iter().flat_map(Recognized::withheld_users).collect();
+            let of: Vec<&str> = users
+                .iter()
+                .filter(|user| gone.contains(**user))
+                .map(|user| user.name().trim_end_matches(".drv"))
+                .collect();
+            if of.is_empty() {
+                left.push(record);
+                continue;
+            }
+            gone.extend(record.deriver.clone());
+            let decision = decide_source_again(&record.path, record.nar_hash, &record.reasons, &of);
+            let changed = Record {
+                verdict: decision.verdict(),
+                reasons: decision.reasons().to_vec(),
+                policy: rules.policy().name().to_owned(),
+                ..record
+            };
+            withdraw(cache, changed, sink, result).await?;
+        }
+        if gone.len() == before {
+            return Ok(());
+        }
+        sources = left;
+    }
+}
+
+/// Takes back the logs of builds that may have read what was taken back: what their derivation names is what they read, and
+/// what refers to it. Of a derivation that is not in the store nobody can tell.
+async fn withdraw_logs(cache: &Cache, withdrawn: &[Record]) -> Result<(), RecheckError> {
+    if withdrawn.is_empty() {
+        return Ok(());
+    }
+    let referrers = cache.catalog().referrers(withdrawn.iter().map(|record| &record.path)).await?;
+    let records = cache.catalog().among(&referrers).await?;
+    let derivers = records.values().filter_map(|record| record.deriver.as_ref());
+    let secret: HashSet<String> = referrers.iter().chain(derivers).map(hash_part).collect();
+    for derivation in cache.logs().map_err(PublishError::from)? {
+        let text = std::fs::read(derivation.to_string()).unwrap_or_default();
+        if text.is_empty() || store_hashes(&text).any(|found| secret.contains(found.hash)) {
+            cache.remove_log(&derivation).map_err(PublishError::from)?;
+        }
+    }
+    Ok(())
 }
 
 fn audit_again(
@@ -103,7 +245,7 @@ fn audit_again(
     state: &State,
     record: &Record,
     corpus: &Corpus,
-) -> Result<narthex_audit::Report, UnpackError> {
+) -> Result<Report, UnpackError> {
     let folder = state.staging().join("recheck");
     let failed = |source| UnpackError::File { path: folder.clone(), source };
     let _ = std::fs::remove_dir_all(&folder);

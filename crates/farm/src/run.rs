@@ -2,15 +2,21 @@
 
 use crate::bytes::audit_store_path;
 use crate::corpus::{CorpusFileError, own};
+use crate::failure::{BuildFailure, failures};
 use crate::inventory::Inventory;
 use crate::known::{Recognized, keep_facts, recognize};
 use crate::learn::{Materials, learn_new, materials};
+use crate::logs::{self, Logs};
+use crate::lost::{self, Lacking};
 use crate::package_set::{PackageSet, PackageSetError, Role};
 use crate::plan::{forecast_elsewhere, license_of, provenance};
+use crate::published_with::{Choice, ChoiceError, PolicyNotNamed};
+use crate::sources::{Built, users_first};
 use narthex_audit::{Report, SCANNER_VERSION};
 use narthex_cache::{Build, Cache, Catalog, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
+use narthex_license::text::{self, LINE, MESSAGE};
 use narthex_nix::{BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Nix, NixError, PathInfo, Target};
 use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
 use rayon::prelude::*;
@@ -37,6 +43,19 @@ pub enum RunError {
     /// The catalog failed.
     #[error("{0}")]
     Catalog(#[from] CatalogError),
+    /// A policy has to be named.
+    #[error("{0}")]
+    Policy(#[from] PolicyNotNamed),
+}
+
+impl From<ChoiceError> for RunError {
+    fn from(error: ChoiceError) -> Self {
+        match error {
+            ChoiceError::NotNamed(error) => Self::Policy(error),
+            ChoiceError::Catalog(error) => Self::Catalog(error),
+            ChoiceError::Cache(error) => Self::Publish(error),
+        }
+    }
 }
 
 /// One decided path.
@@ -46,23 +65,6 @@ pub struct Row {
     pub record: Record,
     /// Size of the compressed file in bytes, where it is published.
     pub file_size: Option<u64>,
-}
-
-/// A job that did not build.
-#[derive(Clone, Debug)]
-pub struct BuildFailure {
-    /// The job's attribute.
-    pub attr: String,
-    /// Its derivation.
-    pub derivation: StorePath,
-    /// Its name.
-    pub name: String,
-    /// What went wrong.
-    pub message: String,
-    /// The derivations whose own build failed: the job's, or some that it needs.
-    pub failed: Vec<StorePath>,
-    /// The last lines of the first one's log.
-    pub log: Vec<String>,
 }
 
 /// How much there was to do.
@@ -112,6 +114,9 @@ pub struct RunRequest<'a> {
     pub options: &'a EvalOptions,
     /// The time, in seconds since 1970.
     pub now: u64,
+    /// How the operator named the policy: a shipped one, or a file with its whole path. `None` where nobody named one, and the
+    /// rules are those of the default.
+    pub policy: Option<&'a str>,
 }
 
 /// Runs the whole way for an expression, or for some attributes of it.
@@ -128,11 +133,12 @@ pub async fn run(
     request: &RunRequest<'_>,
     sink: Sink<'_>,
 ) -> Result<RunReport, RunError> {
-    let RunRequest { expression, attrs, options, now } = *request;
+    let RunRequest { expression, attrs, options, now, policy } = *request;
     let _lock = state.lock()?;
     // Read first: a broken corpus should not cost a build.
-    let own = own(state)?;
+    let mut own = own(state)?;
     let cache = Cache::open(state).await?;
+    let choice = Choice::of(&cache, rules, policy).await?;
     cache.recover().await?;
     let set = PackageSet::evaluate(nix, expression, attrs, options, sink).await?;
     let inventory = Inventory::of_set(&set);
@@ -147,7 +153,7 @@ pub async fn run(
 
     let targets: BTreeSet<&StorePath> = set.jobs.iter().map(|job| &job.derivation).collect();
     let targets: Vec<Target> = targets.into_iter().map(|path| Target::Derivation(path.clone())).collect();
-    let outcome = nix.realise(&targets, sink).await?;
+    let outcome = nix.build(&set.graph, &targets, sink).await?;
 
     let roles = set.roles();
     let materials = materials(&set, rules);
@@ -158,19 +164,19 @@ pub async fn run(
     nix.protect(&valid, &roots).await?;
 
     let known = nix.path_info(materials.paths().cloned()).await?;
-    let corpus = learn_new(own, state, rules, &materials, &known, sink)?;
-    let earlier = if is_complete(&cache, &corpus, &materials, &known, sink).await? {
-        BTreeMap::new()
-    } else {
-        earlier_decisions(&cache, &infos).await?
-    };
+    let corpus = learn_new(&mut own, state, rules, &materials, &known, sink)?;
+    if choice.is_forgotten() {
+        lost::recall(&cache, &own).await?;
+    }
+    lost::note_learned(cache.catalog(), &own, &materials, &known).await?;
+    let lacking = Lacking::find(&cache, &corpus, &infos, !choice.is_other(), sink).await?;
     let (reports, audited) = audit_all(&cache, &corpus, &infos, sink).await?;
     let recognized = recognize_all(cache.catalog(), rules, &roles, &infos).await?;
-    let decisions = decide_all(&set, rules, &roles, &recognized, &infos, &reports, &earlier);
+    let decisions = decide_all(&set, rules, &roles, &recognized, &infos, &reports, &lacking);
 
     let mut report = RunReport {
-        errors: set.errors.clone(),
-        failures: failures(&set, &outcome, &infos),
+        errors: set.errors.iter().cloned().map(bounded).collect(),
+        failures: failures(&set, &outcome, &|derivation| is_built(&set, derivation, &infos)),
         public_keys: cache.public_keys(),
         policy: rules.policy().name().to_owned(),
         ..RunReport::default()
@@ -178,9 +184,11 @@ pub async fn run(
     report.counts.built = outcome.built.iter().filter(|drv| is_built(&set, drv, &infos)).count();
     report.counts.audited = audited;
     let records = records(&set, rules, &roles, &recognized, &infos, &decisions);
-    let secret = secret_sources(nix, &set, &materials).await?;
-    let log_may_leave = |deriver: &StorePath| reads_nothing_withheld(&set, deriver, &infos, &records, &secret);
-    publish_all(nix, &cache, &log_may_leave, &decisions, &records, &infos, &mut report, sink).await?;
+    choice.show(&cache, &records, sink).await?;
+    // From here on the cache is this policy's, also should the program end.
+    choice.remember(&cache, rules).await?;
+    let logs = Logs::of(nix, &set, &materials, &infos, &records).await?;
+    publish_all(nix, &cache, &logs, &decisions, &records, &infos, &mut report, sink).await?;
 
     let published: BTreeMap<StorePath, BTreeSet<StorePath>> = records
         .values()
@@ -214,49 +222,9 @@ async fn valid_paths(
     nix.closure_info(roles.keys().filter(of_interest).cloned()).await
 }
 
-/// Writes down what the corpus learned from, and says whether it still has all that it ever had.
-async fn is_complete(
-    cache: &Cache,
-    corpus: &narthex_audit::Corpus,
-    materials: &Materials,
-    known: &BTreeMap<StorePath, PathInfo>,
-    sink: Sink<'_>,
-) -> Result<bool, CatalogError> {
-    let mut before = cache.catalog().learned().await?;
-    for (path, package) in materials.packages() {
-        if let Some(info) = known.get(path)
-            && before.remove(&info.nar_hash.to_string()).is_none()
-        {
-            cache.catalog().put_learned(info.nar_hash, &package).await?;
-        }
-    }
-    before.retain(|nar_hash, _| !corpus.has_learned(nar_hash));
-    let packages: BTreeSet<&str> = before.values().map(String::as_str).collect();
-    if packages.is_empty() {
-        return Ok(true);
-    }
-    let names = packages.into_iter().collect::<Vec<_>>().join(", ");
-    sink(Event::Warning {
-        message: format!(
-            "the corpus was lost and is not whole yet: it lacks {names}. Run the package sets that have them; until then, what \
-             was withheld for its bytes stays withheld"
-        ),
-    });
-    Ok(false)
-}
-
-/// Earlier decisions about exactly these bytes.
-async fn earlier_decisions(
-    cache: &Cache,
-    infos: &BTreeMap<StorePath, PathInfo>,
-) -> Result<BTreeMap<StorePath, Record>, CatalogError> {
-    let mut earlier = BTreeMap::new();
-    for (path, info) in infos {
-        if let Some(record) = cache.catalog().get(path).await?.filter(|record| record.nar_hash == info.nar_hash) {
-            earlier.insert(path.clone(), record);
-        }
-    }
-    Ok(earlier)
+/// An error with no more of what others wrote than its purpose needs.
+fn bounded(error: EvalError) -> EvalError {
+    EvalError { attr: text::bounded(error.attr, LINE), message: text::bounded(error.message, MESSAGE) }
 }
 
 async fn audit_all(
@@ -328,7 +296,7 @@ fn decide_all(
     recognized: &BTreeMap<StorePath, Recognized>,
     infos: &BTreeMap<StorePath, PathInfo>,
     reports: &BTreeMap<StorePath, Report>,
-    earlier: &BTreeMap<StorePath, Record>,
+    lacking: &Lacking,
 ) -> BTreeMap<StorePath, Decision> {
     let nothing_said = Role::Output(None);
     let recalled: BTreeMap<&StorePath, Role<'_>> =
@@ -341,16 +309,20 @@ fn decide_all(
     let (outputs, sources): (Vec<_>, Vec<_>) = infos.iter().partition(|(path, _)| !role(path).is_source());
     let mut withheld = forecast_elsewhere(set, rules);
     let mut decisions = BTreeMap::new();
-    for (path, info) in outputs.into_iter().chain(sources) {
-        let subject = Subject {
-            path,
-            nar_hash: info.nar_hash,
-            case: recognized.get(path).map_or_else(|| set.case(path), Recognized::case),
-            provenance: provenance(set, rules, role(path), &withheld),
-            report: reports.get(path),
-            earlier: earlier.get(path).map_or(&[], |record| &record.reasons),
+    for (path, info) in outputs.into_iter().chain(users_first(set, sources)) {
+        let decision = {
+            let built = Built { set, rules, infos, reports, decisions: &decisions, withheld: &withheld };
+            let explained = |user: &StorePath| built.explains(user, path, &role);
+            let subject = Subject {
+                path,
+                nar_hash: info.nar_hash,
+                case: recognized.get(path).map_or_else(|| set.case(path), Recognized::case),
+                provenance: provenance(set, rules, role(path), &withheld, &explained),
+                report: reports.get(path),
+                lost: lacking.of(path),
+            };
+            decide(&subject, rules)
         };
-        let decision = decide(&subject, rules);
         if decision.verdict() == Verdict::Withhold {
             withheld.extend(set.graph.producer(path).map(|p| p.derivation.clone()));
         }
@@ -372,7 +344,7 @@ fn records(
         let producer = set.graph.producer(path);
         let record = Record {
             path: path.clone(),
-            attr: producer.and_then(|p| set.attr(&p.derivation)).map(str::to_owned),
+            attr: producer.and_then(|p| set.attr(&p.derivation)).map(|attr| text::bounded(attr, LINE)),
             output: producer.map(|p| p.output.clone()),
             deriver: producer.map(|p| p.derivation.clone()).or_else(|| info.deriver.clone()),
             nar_hash: info.nar_hash,
@@ -396,7 +368,7 @@ fn records(
 async fn publish_all(
     nix: &Nix,
     cache: &Cache,
-    log_may_leave: &(dyn Fn(&StorePath) -> bool + Sync),
+    logs: &Logs<'_>,
     decisions: &BTreeMap<StorePath, Decision>,
     records: &BTreeMap<StorePath, Record>,
     infos: &BTreeMap<StorePath, PathInfo>,
@@ -422,11 +394,12 @@ async fn publish_all(
         let meta =
             PathMeta { references: info.references.clone(), deriver: record.deriver.clone(), ca: info.ca.clone() };
         if let Some(deriver) = &record.deriver {
-            if !log_may_leave(deriver) {
+            let too_long = cache.log_size(deriver).map_err(PublishError::from)?.is_some_and(|size| size > logs::LONGEST);
+            if too_long || !logs.may_leave(deriver) {
                 cache.remove_log(deriver).map_err(PublishError::from)?;
             } else if cache.published(&permit).map_err(PublishError::from)?.is_none()
                 // The log comes first: once the path is there, nobody looks again whether its log is.
-                && let Some(log) = nix.log(deriver).await
+                && let Some(log) = nix.log(deriver, logs::LONGEST).await
             {
                 cache.put_log(&permit, deriver, &log).map_err(PublishError::from)?;
             }
@@ -443,40 +416,6 @@ async fn publish_all(
     rows.sort_by(|a, b| order(&a.record).cmp(&order(&b.record)));
     report.rows = rows;
     Ok(())
-}
-
-/// Files that evaluation put into the store and that a build may read but not print: a vendor's, and what
-/// is no source at all but somebody's product.
-async fn secret_sources(nix: &Nix, set: &PackageSet, materials: &Materials) -> Result<BTreeSet<StorePath>, NixError> {
-    let sources: BTreeSet<StorePath> =
-        set.graph.iter().flat_map(|(_, derivation)| derivation.sources.clone()).collect();
-    let infos = nix.path_info(sources.iter().cloned()).await?;
-    let plain = |path: &StorePath| infos.get(path).is_some_and(|info| info.ca.is_some());
-    Ok(sources.into_iter().filter(|path| !plain(path) || materials.originals.contains_key(path)).collect())
-}
-
-/// Whether the build of a derivation had nothing withheld before it: what it had, it may have printed, and
-/// its log is published as it is.
-fn reads_nothing_withheld(
-    set: &PackageSet,
-    derivation: &StorePath,
-    infos: &BTreeMap<StorePath, PathInfo>,
-    records: &BTreeMap<StorePath, Record>,
-    secret: &BTreeSet<StorePath>,
-) -> bool {
-    let Some(derivation) = set.graph.get(derivation) else { return false };
-    if !derivation.sources.is_disjoint(secret) {
-        return false;
-    }
-    let mut todo: Vec<StorePath> =
-        set.graph.build_inputs(derivation).difference(&derivation.sources).cloned().collect();
-    let mut seen: BTreeSet<StorePath> = todo.iter().cloned().collect();
-    while let Some(path) = todo.pop() {
-        let published = records.get(&path).is_some_and(|record| record.verdict == Verdict::Publish);
-        let Some(info) = infos.get(&path).filter(|_| published) else { return false };
-        todo.extend(info.references.iter().filter(|path| seen.insert((*path).clone())).cloned());
-    }
-    true
 }
 
 async fn remember(cache: &Cache, record: &Record, report: &mut RunReport) -> Result<(), CatalogError> {
@@ -511,37 +450,4 @@ fn builds(set: &PackageSet, outcome: &BuildOutcome, infos: &BTreeMap<StorePath, 
         })
     };
     built.filter_map(build).collect()
-}
-
-/// Which jobs failed is read from the store: an output that is not valid was not built. Messages of
-/// older versions of Nix leave some failures out.
-fn failures(set: &PackageSet, outcome: &BuildOutcome, infos: &BTreeMap<StorePath, PathInfo>) -> Vec<BuildFailure> {
-    let broken: BTreeSet<&StorePath> = outcome.built.iter().filter(|drv| !is_built(set, drv, infos)).collect();
-    let mut failures = Vec::new();
-    for job in set.jobs.iter().filter(|job| !is_built(set, &job.derivation, infos)) {
-        let failed: Vec<StorePath> =
-            set.graph.closure([job.derivation.clone()]).into_iter().filter(|drv| broken.contains(drv)).collect();
-        let own = failed.contains(&job.derivation);
-        let names = || failed.iter().map(|drv| set.name(drv)).collect::<Vec<_>>().join(", ");
-        let said = |drv: &StorePath| outcome.errors.iter().find(|error| error.contains(&drv.to_string())).cloned();
-        let message = if own {
-            "its build failed".to_owned()
-        } else if failed.is_empty() {
-            let all =
-                || if outcome.errors.is_empty() { "it was not built".to_owned() } else { outcome.errors.join("; ") };
-            said(&job.derivation).unwrap_or_else(all)
-        } else {
-            format!("what it needs failed to build: {}", names())
-        };
-        let culprit = if own { Some(&job.derivation) } else { failed.first() };
-        failures.push(BuildFailure {
-            attr: job.attr.clone(),
-            derivation: job.derivation.clone(),
-            name: job.name.clone(),
-            message,
-            log: culprit.and_then(|drv| outcome.logs.get(drv)).cloned().unwrap_or_default(),
-            failed,
-        });
-    }
-    failures
 }

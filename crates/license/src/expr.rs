@@ -4,7 +4,9 @@
 //! source of each. Where nixpkgs is ambiguous (a list), this reading is the strict one: every
 //! license of the list must permit.
 
+use crate::reference::{encoded, is_idstring, reference};
 use crate::table::{self, Row};
+use crate::text;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt;
@@ -120,15 +122,20 @@ impl License {
 }
 
 impl fmt::Display for License {
-    /// An SPDX id, or `LicenseRef-` and a name where SPDX has none.
+    /// An SPDX id, or `LicenseRef-` and a name where SPDX has none, or where what calls itself an id could not be one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(id) = &self.spdx_id {
-            return f.write_str(id);
+        match &self.spdx_id {
+            Some(id) if is_plain_id(id) => f.write_str(id),
+            _ => f.write_str(&reference(self.key())),
         }
-        f.write_str("LicenseRef-")?;
-        use fmt::Write;
-        self.key().chars().try_for_each(|c| f.write_char(if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }))
     }
+}
+
+/// Whether a text can stand in an expression as the id of a license: it is one word, and means nothing else there.
+fn is_plain_id(id: &str) -> bool {
+    is_idstring(id.strip_suffix('+').unwrap_or(id))
+        && !["AND", "OR", "WITH", "NONE", "NOASSERTION"].contains(&id)
+        && !id.starts_with("LicenseRef-")
 }
 
 /// A license value. It is written and read for the catalog alone, and comes back as it was.
@@ -160,7 +167,10 @@ impl Expr {
     pub fn from_json(value: &Value) -> Self {
         match value {
             Value::Null => Self::Absent,
-            Value::String(name) => table::by_name(name).map_or_else(|| Self::UnknownName(name.clone()), Self::One),
+            Value::String(name) => table::by_name(name)
+                .map(Self::One)
+                .or_else(|| crate::spdx::read(name))
+                .unwrap_or_else(|| Self::UnknownName(name.clone())),
             Value::Array(items) => Self::List(items.iter().map(Self::from_json).collect()),
             Value::Object(fields) => {
                 let part = |name: &str| fields.get(name).unwrap_or(&Value::Null);
@@ -250,6 +260,30 @@ impl Expr {
         }
     }
 
+    /// The same with names of a length that names have: what a package set calls a license may be a whole text.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let name = |name: String| text::bounded(name, text::NAME);
+        let all = |parts: Vec<Self>| parts.into_iter().map(Self::bounded).collect();
+        match self {
+            Self::Absent => Self::Absent,
+            Self::One(license) => Self::One(License {
+                id: license.id,
+                spdx_id: license.spdx_id.map(name),
+                name: name(license.name),
+                free: license.free,
+                redistributable: license.redistributable,
+            }),
+            Self::List(parts) => Self::List(all(parts)),
+            Self::All(parts) => Self::All(all(parts)),
+            Self::Any(parts) => Self::Any(all(parts)),
+            Self::With(license, exception) => Self::With(Box::new(license.bounded()), name(exception)),
+            Self::OrLater(license) => Self::OrLater(Box::new(license.bounded())),
+            Self::UnknownName(unknown) => Self::UnknownName(name(unknown)),
+            Self::Malformed(what) => Self::Malformed(name(what)),
+        }
+    }
+
     /// The value in a form that [`Expr::from_json`] reads as the same.
     pub fn to_json(&self) -> Value {
         let all = |parts: &[Self]| parts.iter().map(Self::to_json).collect::<Value>();
@@ -316,6 +350,18 @@ impl Expr {
         }
     }
 
+    /// Texts in the value that name no license that is known, in the order in which they stand.
+    pub fn unknown_names(&self) -> Vec<&str> {
+        match self {
+            Self::UnknownName(name) => vec![name],
+            Self::List(parts) | Self::All(parts) | Self::Any(parts) => {
+                parts.iter().flat_map(Self::unknown_names).collect()
+            }
+            Self::With(license, _) | Self::OrLater(license) => license.unknown_names(),
+            Self::Absent | Self::One(_) | Self::Malformed(_) => Vec::new(),
+        }
+    }
+
     /// All licenses in the value, in the order in which they stand.
     pub fn licenses(&self) -> Vec<&License> {
         match self {
@@ -352,7 +398,7 @@ impl fmt::Display for Expr {
             Self::List(parts) | Self::All(parts) | Self::Any(parts) if parts.is_empty() => f.write_str("NONE"),
             Self::List(parts) | Self::All(parts) => join(f, parts, "AND"),
             Self::Any(parts) => join(f, parts, "OR"),
-            Self::With(license, exception) => write!(f, "{license} WITH {exception}"),
+            Self::With(license, exception) => write!(f, "{license} WITH {}", encoded(exception)),
             Self::OrLater(license) => {
                 // The names of GNU licenses say it by themselves.
                 let name = license.to_string();
@@ -401,11 +447,98 @@ mod tests {
         check(json!({"spdxId": "GPL-2.0+", "shortName": "gpl2Plus", "free": null}), Class::Free, "GPL-2.0-or-later");
         check(json!({"spdxId": "MIT", "shortName": "unfree"}), Class::Restricted, "LicenseRef-unfree");
         check(json!({"shortName": "CUDA EULA", "free": true}), Class::Restricted, "LicenseRef-nvidiaCuda");
-        check(json!({"fullName": "MIT License", "free": false}), Class::Restricted, "LicenseRef-MIT-License");
+        check(json!({"fullName": "MIT License", "free": false}), Class::Restricted, "LicenseRef-MIT-License.was.20");
         check(json!({"shortName": "inria", "free": null}), Class::Unknown, "NOASSERTION");
         check(json!(true), Class::Unknown, "NOASSERTION");
         check(json!({"malformed": "lambda"}), Class::Unknown, "NOASSERTION");
         check(json!({"shortName": 3}), Class::Unknown, "NOASSERTION");
+    }
+
+    #[test]
+    fn strings_that_are_expressions() {
+        check(json!("MIT OR Apache-2.0"), Class::Free, "MIT OR Apache-2.0");
+        check(json!("MIT/Apache-2.0"), Class::Free, "MIT OR Apache-2.0");
+        check(json!("Zlib / MIT / Apache-2.0"), Class::Free, "Zlib OR MIT OR Apache-2.0");
+        check(json!("MIT AND BSD-3-Clause AND Zlib"), Class::Free, "MIT AND BSD-3-Clause AND Zlib");
+        check(json!("(MIT OR GPL-2.0+) AND Zlib"), Class::Free, "(MIT OR GPL-2.0-or-later) AND Zlib");
+        check(json!("MIT OR Zlib AND BUSL-1.1"), Class::Free, "MIT OR (Zlib AND BUSL-1.1)");
+        check(json!("MIT AND BUSL-1.1"), Class::Redistributable, "MIT AND BUSL-1.1");
+        check(json!("MIT AND CC-BY-NC-4.0"), Class::Restricted, "MIT AND CC-BY-NC-4.0");
+        check(json!("MIT OR CC-BY-NC-4.0"), Class::Free, "MIT OR CC-BY-NC-4.0");
+        check(json!("GPL-2.0"), Class::Free, "GPL-2.0");
+        check(json!("LGPL-2.1 OR MIT"), Class::Free, "LGPL-2.1 OR MIT");
+        check(json!("Apache-2.0+"), Class::Free, "Apache-2.0+");
+        check(
+            json!("GPL-2.0-or-later WITH Classpath-exception-2.0"),
+            Class::Free,
+            "GPL-2.0-or-later WITH Classpath-exception-2.0",
+        );
+        check(json!(["MIT OR Zlib", "bsd3"]), Class::Free, "(MIT OR Zlib) AND BSD-3-Clause");
+        let deep = format!("{}MIT{}", "(".repeat(400), ")".repeat(400));
+        check(json!(deep), Class::Free, "MIT");
+    }
+
+    /// A part that nobody knows makes the whole unknown, and nothing is guessed.
+    #[test]
+    fn strings_that_are_no_expressions() {
+        for text in [
+            "MIT OR no-such-license",
+            "MIT AND LicenseRef-mine",
+            "LicenseRef-mine",
+            "DocumentRef-a:LicenseRef-b OR MIT",
+            "MIT WITH no-such-exception",
+            "MIT WITH AdditionRef-mine",
+            "MIT or Apache-2.0",
+            "MIT Or Apache-2.0",
+            "MIT, Apache-2.0",
+            "MIT & Apache-2.0",
+            "MIT OR",
+            "OR MIT",
+            "MIT Apache-2.0",
+            "(MIT OR Zlib",
+            "MIT OR Zlib)",
+            "MIT/",
+            "MIT//Zlib",
+            "MIT/Zlib AND BSD-3-Clause",
+            "(MIT/Zlib)",
+            "MIT OR apache-2.0",
+            "MIT OR asl20",
+            "gpl-2.0+ OR MIT",
+            "GPL-2.0-or-later+",
+            "MIT ++",
+            "MIT WITH Classpath-exception-2.0+",
+            "(MIT OR Zlib) WITH Classpath-exception-2.0",
+            "NONE",
+            "NOASSERTION OR MIT",
+            "МIT OR Zlib",
+            "MIT\u{a0}OR Zlib2",
+            "",
+            " ",
+            "()",
+            "WITH",
+            "GPL-9.0 OR MIT",
+        ] {
+            let expr = Expr::from_json(&json!(text));
+            assert_eq!((expr.class(), expr.unknown_names()), (Class::Unknown, vec![text]), "{text}");
+        }
+        let long = vec!["MIT"; 200].join(" OR ");
+        assert_eq!(Expr::from_json(&json!(long)).class(), Class::Unknown);
+    }
+
+    /// What a package set calls an SPDX id or an exception does not add words to an expression.
+    #[test]
+    fn names_add_no_words() {
+        let own = |id: &str| json!({"shortName": "mine", "spdxId": id, "free": false});
+        check(own("MIT OR X"), Class::Restricted, "LicenseRef-mine");
+        check(own("LicenseRef-unfree"), Class::Restricted, "LicenseRef-mine");
+        check(own("NONE"), Class::Restricted, "LicenseRef-mine");
+        check(own("Own-1.0"), Class::Restricted, "Own-1.0");
+        let exception = json!({"licenseType": "exception", "license": mit(), "exception": {"shortName": "x OR Zlib"}});
+        check(exception, Class::Free, "MIT WITH x-OR-Zlib.was.20.20");
+        let two = ["Свободная", "Закрытая ", "a b", "a_b"];
+        let shown: std::collections::BTreeSet<String> =
+            two.iter().map(|name| Expr::from_json(&json!({"fullName": name, "free": false})).to_string()).collect();
+        assert_eq!(shown.len(), two.len());
     }
 
     #[test]
@@ -504,6 +637,7 @@ mod tests {
         for value in [
             json!(null),
             json!("GPL or so"),
+            json!("(MIT OR Apache-2.0+) AND GPL-2.0+ WITH Classpath-exception-2.0"),
             json!({"shortName": "x", "free": false, "redistributable": true}),
             json!({"fullName": "A License", "free": true}),
             json!({"url": "x", "free": true, "spdxId": "Y"}),

@@ -1,5 +1,6 @@
 //! License facts: everything that a package set says of one derivation and that decisions use.
 
+use crate::text::{self, LINE, NAME};
 use crate::{Class, Expr, Reading};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,9 +47,12 @@ impl LicenseFacts {
             position: Option<String>,
         }
         match Raw::deserialize(value) {
-            Ok(raw) => Self { position: raw.position, ..Self::said(&raw.license, &raw.provenance) },
+            Ok(raw) => Self {
+                position: raw.position.map(|position| text::bounded(position, LINE)),
+                ..Self::said(&raw.license, &raw.provenance)
+            },
             Err(error) => Self {
-                license: Expr::Malformed(error.to_string()),
+                license: Expr::Malformed(text::bounded(error.to_string(), NAME)),
                 provenance: Vec::new(),
                 position: None,
                 correction: None,
@@ -65,7 +69,7 @@ impl LicenseFacts {
             Value::Array(items) => items.iter().map(name).collect(),
             other => name(other).map(|name| vec![name]),
         };
-        let license = Expr::from_json(license);
+        let license = Expr::from_json(license).bounded();
         let license = match (&names, license) {
             (Some(_), license) => license,
             (None, license) => {
@@ -73,7 +77,9 @@ impl LicenseFacts {
                 if license == Expr::Absent { unclear } else { Expr::All(vec![license, unclear]) }
             }
         };
-        Self { license, provenance: names.unwrap_or_default(), position: None, correction: None }
+        let mut provenance = names.unwrap_or_default();
+        text::cut_all(&mut provenance, NAME);
+        Self { license, provenance, position: None, correction: None }
     }
 
     /// Whether nothing is said that a decision could go by. That the code is its author's own source says nothing of
@@ -103,6 +109,11 @@ impl LicenseFacts {
         provenance.dedup();
         let (position, correction) = (self.position.or(other.position), self.correction.or(other.correction));
         Self { license, provenance, position, correction }
+    }
+
+    /// The license as an SPDX expression, for people: one that is too long for a line is cut.
+    pub fn shown(&self) -> String {
+        text::bounded(self.license.to_string(), LINE)
     }
 
     /// What the license comes to under the strict reading.
@@ -142,6 +153,41 @@ mod tests {
         assert!(silent(json!(null), json!(null)) && silent(json!(null), json!(["fromSource"])));
         assert!(!silent(json!(null), json!(["binaryNativeCode"])) && !silent(json!(null), json!(3)));
         assert!(!silent(json!("mit"), json!(null)));
+    }
+
+    /// A license value may be a vendor's whole text; what becomes of it is a name.
+    #[test]
+    fn texts_of_any_length_become_names() {
+        let long = "x".repeat(1_400_000);
+        let values = [
+            json!(long),
+            json!({"shortName": long, "free": false}),
+            json!({"fullName": long, "free": true}),
+            json!({"spdxId": long, "free": true}),
+            json!({"url": long, "free": false, "redistributable": true}),
+            json!({"malformed": long}),
+            json!({"licenseType": long}),
+            json!({"free": long}),
+            json!({"licenseType": "exception", "license": "mit", "exception": long}),
+            json!({"licenseType": "plus", "license": long}),
+            json!([long, {"licenseType": "compound", "operator": "OR", "licenses": [long]}]),
+            json!({"licenseType": "exception", "license": {"shortName": long, "free": true}, "exception": {"shortName": long}}),
+        ];
+        for value in values {
+            let facts = LicenseFacts::said(&value, &json!([long]));
+            let written = serde_json::to_string(&facts).unwrap();
+            let shown = value.to_string().chars().take(60).collect::<String>();
+            assert!(written.len() < 2_000, "{} of {shown}", written.len());
+            assert!(facts.license.to_string().len() < 1_000, "{shown}");
+        }
+        // Many short ones are read as they are, and shown as far as a line goes.
+        let many: Vec<String> = (0..1000).map(|number| format!("license {number}")).collect();
+        let facts = LicenseFacts::said(&json!(many), &json!(null));
+        assert!(facts.shown().chars().count() < LINE + 40 && facts.shown().ends_with(" more)"), "{}", facts.shown());
+        assert_eq!(LicenseFacts::said(&json!("mit"), &json!(null)).shown(), "MIT");
+        let said = json!({"license": "mit", "position": long, "provenance": long});
+        assert!(serde_json::to_string(&LicenseFacts::from_json(&said)).unwrap().len() < 2_000);
+        assert!(serde_json::to_string(&LicenseFacts::from_json(&json!({"position": {long: 1}}))).unwrap().len() < 2_000);
     }
 
     #[test]

@@ -6,8 +6,10 @@
 
 mod expr;
 mod facts;
+mod reference;
 pub mod spdx;
 mod table;
+pub mod text;
 
 pub use expr::{Class, Expr, License, Reading};
 pub use facts::{Correction, LicenseFacts};

@@ -6,8 +6,69 @@
 
 use std::collections::BTreeSet;
 
-/// What comes before the name of a license that is not on SPDX's list.
-pub const REF: &str = "LicenseRef-";
+pub use crate::reference::{REF, name_of, reference};
+
+use crate::reference::is_idstring;
+use crate::{Expr, table};
+use ::spdx::expression::{ExprNode, Operator};
+use ::spdx::{AdditionItem, LicenseItem, LicenseReq, ParseMode};
+
+/// A license string that is longer is read as a name: nobody writes such expressions by hand, and reading them takes room.
+const LONGEST: usize = 1000;
+
+/// Reads a license string that is an expression of SPDX: of licenses by their names on SPDX's list that nixpkgs knows as
+/// well, and exceptions on that list, joined by `OR`, `AND` and `WITH` in capitals, with parentheses; old crates write a
+/// slash for `OR`. `None` for everything else: where one part is not known, nothing of the whole is.
+pub(crate) fn read(text: &str) -> Option<Expr> {
+    let has_slash = text.contains('/');
+    let operators: Vec<&str> =
+        words(text).into_iter().filter(|word| ["and", "or", "with"].contains(&word.to_lowercase().as_str())).collect();
+    let is_plain = operators.iter().all(|word| ["AND", "OR", "WITH"].contains(word));
+    // What a slash binds is not written down anywhere, so it joins nothing but names.
+    let is_mixed = has_slash && (!operators.is_empty() || text.contains(['(', ')']));
+    if text.len() > LONGEST || !is_plain || is_mixed {
+        return None;
+    }
+    let mode = ParseMode {
+        allow_slash_as_or_operator: has_slash,
+        allow_imprecise_license_names: false,
+        allow_postfix_plus_on_gpl: true,
+        allow_deprecated: true,
+        allow_unknown: false,
+    };
+    let parsed = ::spdx::Expression::parse_mode(text, mode).ok()?;
+    // The library gives operators behind what they join.
+    let mut stack: Vec<Expr> = Vec::new();
+    for node in parsed.iter() {
+        let next = match node {
+            ExprNode::Req(one) => license(&one.req)?,
+            ExprNode::Op(operator) => {
+                let (two, one) = (stack.pop()?, stack.pop()?);
+                let parts = |expr: Expr| match (operator, expr) {
+                    (Operator::Or, Expr::Any(parts)) | (Operator::And, Expr::All(parts)) => parts,
+                    (_, other) => vec![other],
+                };
+                let parts = [parts(one), parts(two)].concat();
+                if *operator == Operator::Or { Expr::Any(parts) } else { Expr::All(parts) }
+            }
+        };
+        stack.push(next);
+    }
+    let whole = stack.pop()?;
+    stack.is_empty().then_some(whole)
+}
+
+/// One license of an expression, with its exception.
+fn license(said: &LicenseReq) -> Option<Expr> {
+    let LicenseItem::Spdx { id, or_later } = &said.license else { return None };
+    let one = Expr::One(table::by_spdx_id(id.name)?);
+    let one = if *or_later { Expr::OrLater(Box::new(one)) } else { one };
+    match &said.addition {
+        None => Some(one),
+        Some(AdditionItem::Spdx(exception)) => Some(Expr::With(Box::new(one), exception.name.to_owned())),
+        Some(AdditionItem::Other(_)) => None,
+    }
+}
 
 /// A declared license as a document can carry it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,22 +169,17 @@ impl SpdxExpression {
     }
 
     fn own(&mut self, said: &str) -> String {
-        let name = reference(said.strip_prefix(REF).unwrap_or(said));
+        // What is a reference already is one to the same name.
+        let is_reference = said.strip_prefix(REF).is_some_and(is_idstring);
+        let name = if is_reference { said.to_owned() } else { reference(said) };
         self.own.insert(name.clone());
         name
     }
 }
 
-/// A name for what is not on SPDX's list: letters, digits, `.` and `-`.
-pub fn reference(name: &str) -> String {
-    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
-    let name: String = name.chars().map(allowed).collect();
-    format!("{REF}{}", if name.is_empty() { "unnamed" } else { &name })
-}
-
 /// The full name of a license that is not on SPDX's list, and the URL of its text, where nixpkgs has them.
 pub fn about(reference: &str) -> Option<(&'static str, Option<&'static str>)> {
-    crate::table::about(reference.strip_prefix(REF)?)
+    reference.starts_with(REF).then(|| table::about(&name_of(reference)))?
 }
 
 /// "This version or any later one" as a name: the validators of documents take no `+`, although the grammar has it.
@@ -201,7 +257,9 @@ mod tests {
         );
         // A package set can call a license as it likes.
         check("mit", "LicenseRef-mit", &[], &["LicenseRef-mit"]);
-        check("MIT<b>", "LicenseRef-MIT-b-", &[], &["LicenseRef-MIT-b-"]);
+        let odd = "LicenseRef-MIT-b-.was.3c.3e";
+        check("MIT<b>", odd, &[], &[odd]);
+        check(odd, odd, &[], &[odd]);
         check(
             "GPL-2.0-only WITH mine",
             "LicenseRef-GPL-2.0-only-with-mine",

@@ -37,6 +37,15 @@ fn current_gnu_id(name: &str) -> Option<String> {
     Some(name.strip_suffix('+').map_or_else(|| format!("{name}-only"), |version| format!("{version}-or-later")))
 }
 
+/// Finds a license by its SPDX id alone, also one that SPDX has replaced. Of two licenses with one id, it is the stricter.
+pub(crate) fn by_spdx_id(id: &str) -> Option<License> {
+    let find = |id: &str| {
+        let rows = ROWS.iter().filter(|(_, row)| row.spdx_id.as_deref() == Some(id));
+        rows.filter_map(|(id, row)| License::from_row(Some(id), row)).max_by_key(License::class)
+    };
+    find(id).or_else(|| find(&current_gnu_id(id)?))
+}
+
 fn named(name: &str) -> Option<License> {
     let wanted = Some(name);
     ROWS.iter()
@@ -60,11 +69,9 @@ pub fn attributes() -> impl Iterator<Item = &'static str> {
     ROWS.keys().map(String::as_str)
 }
 
-/// What nixpkgs knows of a license whose attribute, in the letters that SPDX takes, is `name`: its full name and its URL.
-pub(crate) fn about(name: &str) -> Option<(&'static str, Option<&'static str>)> {
-    let plain =
-        |id: &str| id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).eq(name.chars());
-    let (_, row) = ROWS.iter().find(|(id, _)| plain(id))?;
+/// What nixpkgs knows of a license by its attribute: its full name and its URL.
+pub(crate) fn about(id: &str) -> Option<(&'static str, Option<&'static str>)> {
+    let row = ROWS.get(id)?;
     let full_name = row.full_name.as_deref().or(row.short_name.as_deref())?;
     Some((full_name, row.url.as_deref()))
 }

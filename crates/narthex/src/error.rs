@@ -2,7 +2,7 @@
 
 use narthex_cache::{CatalogError, FolderError, PublishError, StateError};
 use narthex_client::{ClientError, SourceError};
-use narthex_farm::{CorpusFileError, CostsError, PackageSetError, RecheckError, ReportError, RunError};
+use narthex_farm::{CorpusFileError, CostsError, PackageSetError, PolicyNotNamed, RecheckError, ReportError, RunError};
 use narthex_nix::NixError;
 use std::error::Error;
 
@@ -88,7 +88,8 @@ fn kind_of(error: &(dyn Error + 'static)) -> Kind {
     while let Some(error) = next {
         let wrong_url = matches!(error.downcast_ref(), Some(SourceError::Url { .. }));
         let wrong_key = matches!(error.downcast_ref(), Some(ClientError::Key { .. }));
-        if wrong_url || wrong_key {
+        let no_policy = error.downcast_ref::<PolicyNotNamed>().is_some();
+        if wrong_url || wrong_key || no_policy {
             return Kind::Usage;
         }
         next = error.source();
@@ -119,7 +120,7 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
                         .to_owned(),
                 ),
                 CorpusFileError::Read { source, .. } | CorpusFileError::Write { source, .. } => hint_for_io(source),
-                CorpusFileError::State(_) => None,
+                CorpusFileError::State(_) | CorpusFileError::Catalog(_) => None,
             }
         } else if let Some(StateError::Busy { .. }) = error.downcast_ref() {
             Some("wait until it is done, or give --state another folder".to_owned())
@@ -130,6 +131,19 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
                 "put the key back, or remove {} to make a new one that every client must trust anew",
                 path.display()
             ))
+        } else if let Some(error) = error.downcast_ref::<PolicyNotNamed>() {
+            Some(match error {
+                PolicyNotNamed::Other { named: Some(named), .. } => {
+                    format!("give `--policy {named}` to go on with it, or `--policy default`, or another one: what it changes is shown first")
+                }
+                PolicyNotNamed::Other { named: None, .. } => {
+                    "give its file with --policy to go on with it, or `--policy default`, or another one".to_owned()
+                }
+                PolicyNotNamed::Forgotten => {
+                    "the catalog was lost: give the policy that decided with --policy, which is `--policy default` if none was ever named"
+                        .to_owned()
+                }
+            })
         } else if let Some(ReportError::Undecided { .. }) = error.downcast_ref() {
             Some("`narthex run` decides; the state folder may be another one: see --state".to_owned())
         } else if let Some(error) = error.downcast_ref::<CatalogError>() {

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout and are no errors; clap knows which is which.
-            let _ = error.print();
+            render::usage(&error);
             return ExitCode::from(if error.use_stderr() { error::Kind::Usage.code() } else { 0 });
         }
     };

@@ -4,7 +4,7 @@ use crate::error::CommandError;
 use crate::render;
 use narthex_cache::State;
 use narthex_nix::{Expression, Nix};
-use narthex_policy::{Date, Mistake, Policy, Rules, Terms, shipped, terms_clash};
+use narthex_policy::{Date, Mistake, Policy, PolicyText, Rules, Terms, shipped, terms_clash};
 use std::path::{Path, PathBuf};
 
 /// Opens the state folder, and makes it where it is not there.
@@ -46,6 +46,18 @@ fn default_state() -> Option<PathBuf> {
     Some(base.join("narthex"))
 }
 
+/// How many files the process may have open; where the system does not say, as many as it gives by default.
+pub(crate) fn open_files() -> u64 {
+    const DEFAULT: u64 = 1024;
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let row = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    match row.and_then(|row| row.split_whitespace().next()) {
+        Some("unlimited") => u64::MAX,
+        Some(number) => number.parse().unwrap_or(DEFAULT),
+        None => DEFAULT,
+    }
+}
+
 /// Finds Nix and gives it the options of the command line.
 pub(crate) async fn nix(options: &[String]) -> Result<Nix, CommandError> {
     let pairs = options.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
@@ -72,23 +84,28 @@ pub(crate) fn expression(given: &str) -> Result<Expression, CommandError> {
 /// that is called as a shipped policy is named with its folder, `./strict`.
 pub(crate) fn rules(given: Option<&Path>) -> Result<Rules, CommandError> {
     let given = given.unwrap_or(Path::new("default"));
-    let (text, name) = policy_text(given)?;
-    let policy = Policy::parse(&text).map_err(|mistakes| mistaken(&name, &mistakes))?;
+    let (read, name) = policy_text(given)?;
+    let policy = Policy::read(&read.text, &read.called, &mut extended).map_err(|mistakes| mistaken(&name, &mistakes))?;
     // Decisions and reports name the policy and nothing else of it.
-    if shipped::POLICIES.iter().any(|(known, shipped)| *known == policy.name() && *shipped != text) {
+    if shipped::POLICIES.iter().any(|(known, shipped)| *known == policy.name() && *shipped != read.text) {
         let called = policy.name();
         render::warning(&format!(
             "{name} calls itself `{called}` as a shipped policy does, and says something else: give it a `name` of its own"
         ));
     }
-    let of_policy = |mistakes: &[Mistake]| mistakes.iter().map(|mistake| format!("{name}:{mistake}")).collect();
+    let of_policy = |mistakes: &[Mistake]| mistakes.iter().map(|mistake| mistake.shown_in(&name)).collect();
     render::warnings(of_policy(policy.warnings()));
-    let mut terms = Vec::new();
-    for named in policy.terms() {
-        let (text, name) = terms_text(given, &name, named)?;
-        let read = Terms::parse(&text).map_err(|mistakes| mistaken(&name, &mistakes))?;
-        render::warnings(read.warnings().iter().map(|warning| format!("{name}:{warning}")).collect());
+    let (mut terms, mut known) = (Vec::new(), Vec::new());
+    for (named, of) in policy.named_terms() {
+        let (text, called) = terms_text(given, &name, named, of)?;
+        // A policy and one that it extends may name one file.
+        if known.contains(&called) {
+            continue;
+        }
+        let read = Terms::parse(&text).map_err(|mistakes| mistaken(&called, &mistakes))?;
+        render::warnings(read.warnings().iter().map(|warning| format!("{called}:{warning}")).collect());
         terms.push(read);
+        known.push(called);
     }
     if let Some(id) = terms_clash(&terms) {
         let error = CommandError::usage(format!("{name}: two of its terms call themselves `{id}`"));
@@ -97,6 +114,13 @@ pub(crate) fn rules(given: Option<&Path>) -> Result<Rules, CommandError> {
     let rules = Rules::new(policy, terms, today());
     render::warnings(of_policy(&rules.ended()));
     Ok(rules)
+}
+
+/// How a state remembers the policy that somebody named: a shipped one by its name, a file by its whole path.
+pub(crate) fn remembered(given: Option<&Path>) -> Option<String> {
+    let given = given?;
+    let is_shipped = shipped::POLICIES.iter().any(|(name, _)| given.as_os_str() == *name);
+    Some(if is_shipped { given.display().to_string() } else { called(given) })
 }
 
 /// A file of a policy, and what is wrong with it.
@@ -110,8 +134,9 @@ pub(crate) struct Checked {
 /// Looks for mistakes in a policy and in the terms that it names. Terms that are not there are a mistake of the
 /// policy.
 pub(crate) fn check(given: &Path) -> Result<Vec<Checked>, CommandError> {
-    let (text, name) = policy_text(given)?;
-    let (policy, mistakes) = match Policy::parse(&text) {
+    let (read, name) = policy_text(given)?;
+    let text = &read.text;
+    let (policy, mistakes) = match Policy::read(text, &read.called, &mut extended) {
         Ok(policy) => (Some(policy), Vec::new()),
         Err(mistakes) => (None, mistakes),
     };
@@ -119,19 +144,28 @@ pub(crate) fn check(given: &Path) -> Result<Vec<Checked>, CommandError> {
         Some(policy) => {
             let ended = Rules::new(policy.clone(), Vec::new(), today()).ended();
             let mut warnings = [policy.warnings(), &ended].concat();
-            warnings.sort_by_key(|warning| (warning.line, warning.column));
+            warnings.sort_by_key(|warning| (warning.file.clone(), warning.line, warning.column));
             warnings
         }
         None => Vec::new(),
     };
+    let named: Vec<(String, Option<String>)> = match &policy {
+        Some(policy) => policy.named_terms().map(|(named, of)| (named.to_owned(), of.map(str::to_owned))).collect(),
+        None => Policy::terms_in(text).into_iter().map(|named| (named, None)).collect(),
+    };
     let mut files = vec![Checked { name: name.clone(), mistakes, warnings }];
     let mut terms: Vec<Terms> = Vec::new();
-    for named in Policy::terms_in(&text) {
+    for (named, of) in named {
+        let found = terms_text(given, &name, &named, of.as_deref());
+        // A policy and one that it extends may name one file.
+        if found.as_ref().is_ok_and(|(_, name)| files.iter().any(|file| file.name == *name)) {
+            continue;
+        }
         let mut wrong = |message| {
-            let at = text.find(&format!("\"{named}\"")).unwrap_or(0);
-            files[0].mistakes.push(Mistake::at(&text, at, message));
+            let at = text.find(&format!("\"{named}\"")).or_else(|| text.find("extends")).unwrap_or(0);
+            files[0].mistakes.push(Mistake::at(text, at, message));
         };
-        match terms_text(given, &name, &named) {
+        match found {
             Ok((text, name)) => {
                 let (mistakes, warnings) = match Terms::parse(&text) {
                     Ok(read) => {
@@ -155,20 +189,35 @@ pub(crate) fn check(given: &Path) -> Result<Vec<Checked>, CommandError> {
     Ok(files)
 }
 
-/// The text of a policy, and what it is called.
-fn policy_text(given: &Path) -> Result<(String, String), CommandError> {
+/// The text of a policy, and what it is called for people.
+fn policy_text(given: &Path) -> Result<(PolicyText, String), CommandError> {
     if let Some((name, text)) = shipped::POLICIES.iter().find(|(name, _)| given.as_os_str() == *name) {
-        return Ok(((*text).to_owned(), format!("the shipped policy {name}")));
+        let read = PolicyText { called: (*name).to_owned(), text: (*text).to_owned() };
+        return Ok((read, format!("the shipped policy {name}")));
     }
     let known: Vec<&str> = shipped::POLICIES.iter().map(|(name, _)| *name).collect();
     let hint = format!("give a TOML file, or the name of a shipped policy: {}", known.join(", "));
-    Ok((read(given, "policy").map_err(|error| error.hint(hint))?, given.display().to_string()))
+    let text = read(given, "policy").map_err(|error| error.hint(hint))?;
+    Ok((PolicyText { called: called(given), text }, given.display().to_string()))
+}
+
+/// What a file is called, from wherever it is named. A link counts as a file in its own folder.
+fn called(file: &Path) -> String {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string()
+}
+
+/// The text of a file that a policy extends; its path is relative to that policy's.
+pub(crate) fn extended(named: &str, from: &str) -> Result<PolicyText, String> {
+    let file = Path::new(from).parent().unwrap_or(Path::new(".")).join(named);
+    let text = std::fs::read_to_string(&file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+    Ok(PolicyText { called: called(&file), text })
 }
 
 /// The text of a policy's file.
-pub(crate) fn policy_file(file: &Path) -> Result<String, CommandError> {
-    read(file, "policy")
-        .map_err(|error| error.hint("`narthex policy show default > mine.toml` makes one to begin with"))
+pub(crate) fn policy_file(file: &Path) -> Result<PolicyText, CommandError> {
+    let text = read(file, "policy")
+        .map_err(|error| error.hint("`narthex policy show default > mine.toml` makes one to begin with"))?;
+    Ok(PolicyText { called: called(file), text })
 }
 
 /// The text of a shipped policy.
@@ -181,13 +230,18 @@ pub(crate) fn shipped_policy(name: &str) -> Result<&'static str, CommandError> {
     Ok(text)
 }
 
-/// The text of terms that a policy names, and what they are called.
-fn terms_text(policy: &Path, name: &str, named: &str) -> Result<(String, String), CommandError> {
+/// The text of terms that a policy names, or a file that it extends, and what they are called.
+fn terms_text(
+    policy: &Path,
+    name: &str,
+    named: &str,
+    of: Option<&str>,
+) -> Result<(String, String), CommandError> {
     if let Some((_, text)) = shipped::TERMS.iter().find(|(id, _)| *id == named) {
         return Ok(((*text).to_owned(), format!("the shipped terms {named}")));
     }
     if named.ends_with(".toml") {
-        let file = policy.parent().unwrap_or(Path::new(".")).join(named);
+        let file = of.map_or(policy, Path::new).parent().unwrap_or(Path::new(".")).join(named);
         return Ok((read(&file, "terms")?, file.display().to_string()));
     }
     let known: Vec<&str> = shipped::TERMS.iter().map(|(id, _)| *id).collect();
@@ -239,7 +293,7 @@ fn read(file: &Path, what: &str) -> Result<String, CommandError> {
 pub(crate) fn mistaken(name: &str, mistakes: &[Mistake]) -> CommandError {
     let count = mistakes.len();
     let mut error = CommandError::usage(format!("{name} has {count} mistake{}", if count == 1 { "" } else { "s" }));
-    error.causes = mistakes.iter().map(|mistake| format!("{name}:{mistake}")).collect();
+    error.causes = mistakes.iter().map(|mistake| mistake.shown_in(name)).collect();
     error
 }
 

@@ -1,8 +1,13 @@
 //! Builds and substitutes, and follows Nix's internal-json log while it does.
 
+use crate::cause::{self, Cause};
+use crate::child::Running;
+use crate::chunk::command_lines;
 use crate::command::{error_message, not_run};
+use crate::machine::Machine;
+use crate::rounds::{Attempt, Rounds};
 use crate::{Nix, NixError, ansi};
-use narthex_closure::{StorePath, parse_store_path};
+use narthex_closure::{Graph, StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
 use serde::Deserialize;
 use serde_json::Value;
@@ -24,6 +29,12 @@ pub enum Target {
 }
 
 impl Target {
+    fn derivation(&self) -> &StorePath {
+        match self {
+            Self::Derivation(path) | Self::Outputs(path, _) | Self::Path(path) => path,
+        }
+    }
+
     fn argument(&self) -> String {
         match self {
             Self::Derivation(path) | Self::Path(path) => path.to_string(),
@@ -58,39 +69,170 @@ pub struct BuildOutcome {
     pub logs: BTreeMap<StorePath, Vec<String>>,
     /// Errors that Nix reported, in order.
     pub errors: Vec<String>,
-    /// Warnings that Nix reported, in order.
+    /// Warnings that Nix reported, in order; not those about settings that it repeats in every command.
     pub warnings: Vec<String>,
+    /// Of [`Nix::build`]: derivations whose own build failed, and what Nix said of each.
+    pub failed: BTreeMap<StorePath, Option<String>>,
+    /// Of [`Nix::build`]: derivations that were not begun, since this machine cannot build them or Nix refuses them.
+    pub refused: BTreeMap<StorePath, String>,
+    /// Those of them that were known beforehand, from what they ask and what this machine has.
+    pub unfit: BTreeSet<StorePath>,
+    /// Of [`Nix::build`]: why nothing more was tried.
+    pub stopped: Option<String>,
+}
+
+impl BuildOutcome {
+    /// Adds what another command did.
+    fn add(&mut self, other: Self, code: Option<i32>) {
+        self.success &= code == Some(0);
+        self.built.extend(other.built);
+        self.times.extend(other.times);
+        self.fetched.extend(other.fetched);
+        self.logs.extend(other.logs);
+        for (mine, theirs) in [(&mut self.errors, other.errors), (&mut self.warnings, other.warnings)] {
+            for message in theirs {
+                if !mine.contains(&message) {
+                    mine.push(message);
+                }
+            }
+        }
+    }
+
+    /// What lies behind it, as far as Nix told.
+    pub fn cause(&self) -> Cause {
+        Cause::among(self.warnings.iter().chain(&self.errors).map(String::as_str))
+    }
 }
 
 /// Lines of log kept for each build.
 const LOG_LINES: usize = 20;
 
 impl Nix {
-    /// Makes targets valid, by building or by substituting, and goes on when some fail.
+    /// Makes targets valid, by building or by substituting, and goes on when some fail. Where Nix itself ends at one of
+    /// them, the others are left undone: see [`Nix::build`].
     ///
     /// # Errors
     /// Only when the command could not be run; a failed build is an outcome.
     pub async fn realise(&self, targets: &[Target], sink: Sink<'_>) -> Result<BuildOutcome, NixError> {
-        if targets.is_empty() {
-            return Ok(BuildOutcome { success: true, ..BuildOutcome::default() });
+        let mut all = BuildOutcome { success: true, ..BuildOutcome::default() };
+        for chunk in command_lines(targets, |target| target.argument().len()) {
+            let (outcome, code) = self.realise_chunk(chunk, sink).await?;
+            all.add(outcome, code);
         }
+        Ok(all)
+    }
+
+    /// One command, and its exit code.
+    async fn realise_chunk(
+        &self,
+        targets: &[Target],
+        sink: Sink<'_>,
+    ) -> Result<(BuildOutcome, Option<i32>), NixError> {
         let mut command = self.command("nix-store");
         command.args(["--realise", "--keep-going", "--log-format", "internal-json", "-v"]);
         command.args(targets.iter().map(Target::argument));
         command.stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|source| not_run("nix-store".to_owned(), source))?;
+        let mut child = Running::start(&mut command).map_err(|source| not_run("nix-store".to_owned(), source))?;
         let mut follow =
             Follow { sink, activities: HashMap::new(), outcome: BuildOutcome::default(), plain: String::new() };
-        if let Some(stderr) = child.stderr.take() {
+        if let Some(stderr) = child.stderr() {
             let mut lines = BufReader::new(stderr).split(b'\n');
             while let Ok(Some(line)) = lines.next_segment().await {
                 follow.line(&String::from_utf8_lossy(&line));
             }
         }
         let status = child.wait().await.map_err(|source| not_run("nix-store".to_owned(), source))?;
-        let mut outcome = follow.finish();
-        outcome.success = status.success();
+        Ok((follow.finish(), status.code()))
+    }
+
+    /// Builds derivations of a graph, or fetches them where a cache has them. What this machine cannot build is left
+    /// out, and so is what Nix refuses; everything else is built.
+    ///
+    /// # Errors
+    /// When a command could not be run, or Nix does not answer.
+    pub async fn build(&self, graph: &Graph, targets: &[Target], sink: Sink<'_>) -> Result<BuildOutcome, NixError> {
+        let by_derivation: BTreeMap<&StorePath, &Target> =
+            targets.iter().map(|target| (target.derivation(), target)).collect();
+        let all: Vec<StorePath> = by_derivation.keys().map(|path| (*path).clone()).collect();
+        let mut outcome = BuildOutcome { success: true, ..BuildOutcome::default() };
+        if all.is_empty() {
+            return Ok(outcome);
+        }
+        let unfit = self.unfit(graph, &all).await?;
+        let planned = if unfit.is_empty() { None } else { self.planned(targets).await };
+        let is_planned = |path: &StorePath| planned.as_ref().is_none_or(|planned| planned.contains(path));
+        let unfit: BTreeMap<StorePath, String> = unfit.into_iter().filter(|(path, _)| is_planned(path)).collect();
+        outcome.unfit = unfit.keys().cloned().collect();
+        let mut asked = planned.is_some();
+        let mut rounds = Rounds::new(graph, all, planned, unfit);
+        while let Some(group) = rounds.next() {
+            let wanted: Vec<Target> = group
+                .iter()
+                .map(|path| by_derivation.get(path).map_or_else(|| Target::Derivation(path.clone()), |t| (*t).clone()))
+                .collect();
+            for chunk in command_lines(&wanted, |target| target.argument().len()) {
+                let (said, code) = self.realise_chunk(chunk, sink).await?;
+                let mut attempt =
+                    Attempt { code, started: said.built.clone(), errors: said.errors.clone(), ..Attempt::default() };
+                if code != Some(0) {
+                    if !std::mem::replace(&mut asked, true) {
+                        rounds.plan(self.planned(targets).await);
+                    }
+                    attempt.valid = self.valid(graph, chunk, &said.built).await?;
+                    rounds.ended(chunk.iter().map(|target| target.derivation().clone()).collect(), &attempt);
+                }
+                outcome.add(said, code);
+            }
+        }
+        (outcome.failed, outcome.refused, outcome.stopped) = (rounds.failed, rounds.refused, rounds.stopped);
+        outcome.success = outcome.failed.is_empty() && outcome.refused.is_empty() && outcome.stopped.is_none();
         Ok(outcome)
+    }
+
+    /// What of a graph this machine cannot build, and why.
+    async fn unfit(&self, graph: &Graph, targets: &[StorePath]) -> Result<BTreeMap<StorePath, String>, NixError> {
+        let machine = Machine::of(self.settings().await?);
+        let of = |path: StorePath| {
+            let why = machine.refuses(graph.get(&path)?)?;
+            Some((path, why))
+        };
+        Ok(graph.closure(targets.iter().cloned()).into_iter().filter_map(of).collect())
+    }
+
+    /// The derivations that Nix would build for targets; nothing where it does not say.
+    async fn planned(&self, targets: &[Target]) -> Option<BTreeSet<StorePath>> {
+        let mut planned = BTreeSet::new();
+        for chunk in command_lines(targets, |target| target.argument().len()) {
+            let mut command = self.command("nix-store");
+            command.args(["--realise", "--dry-run"]).args(chunk.iter().map(Target::argument));
+            let output = crate::command::run(command, "nix-store --realise --dry-run").await.ok()?;
+            planned.extend(will_be_built(&ansi::strip(&String::from_utf8_lossy(&output.stderr))));
+        }
+        Some(planned)
+    }
+
+    /// Which derivations have all the outputs that were asked of them: all of them, where none was named.
+    async fn valid(
+        &self,
+        graph: &Graph,
+        targets: &[Target],
+        started: &BTreeSet<StorePath>,
+    ) -> Result<BTreeSet<StorePath>, NixError> {
+        let outputs = |derivation: &StorePath, named: Option<&BTreeSet<String>>| {
+            let outputs = graph.get(derivation).map(|derivation| derivation.outputs.iter());
+            let wanted = outputs.into_iter().flatten().filter(|(name, _)| named.is_none_or(|named| named.contains(*name)));
+            wanted.map(|(_, path)| path.clone()).collect::<Vec<_>>()
+        };
+        let of_targets = targets.iter().map(|target| match target {
+            Target::Outputs(derivation, named) => (derivation, outputs(derivation, Some(named))),
+            Target::Derivation(path) | Target::Path(path) => (path, outputs(path, None)),
+        });
+        let of_started = started.iter().map(|derivation| (derivation, outputs(derivation, None)));
+        // Of what is both, the outputs that were asked for count.
+        let all: BTreeMap<&StorePath, Vec<StorePath>> = of_started.chain(of_targets).collect();
+        let infos = self.path_info(all.values().flatten().cloned()).await?;
+        let whole = |outputs: &[StorePath]| !outputs.is_empty() && outputs.iter().all(|path| infos.contains_key(path));
+        Ok(all.into_iter().filter(|(_, outputs)| whole(outputs)).map(|(path, _)| path.clone()).collect())
     }
 
     /// Protects valid paths from the garbage collector while `folder` holds the links made here.
@@ -98,7 +240,7 @@ impl Nix {
     /// # Errors
     /// When the links cannot be made.
     pub async fn protect(&self, paths: &[StorePath], folder: &Path) -> Result<(), NixError> {
-        for (number, chunk) in paths.chunks(1000).enumerate() {
+        for (number, chunk) in command_lines(paths, |path| path.to_string().len()).into_iter().enumerate() {
             let mut command = self.command("nix-store");
             command.arg("--realise").args(["--option", "substituters", "", "--add-root"]);
             command.arg(folder.join(format!("root{number}"))).arg("--indirect");
@@ -107,6 +249,20 @@ impl Nix {
         }
         Ok(())
     }
+}
+
+/// The derivations below the heading that says that they will be built.
+fn will_be_built(said: &str) -> BTreeSet<StorePath> {
+    let mut built = BTreeSet::new();
+    let mut below = false;
+    for line in said.lines() {
+        match line.trim().strip_prefix("/nix/store/") {
+            Some(base) if below => built.extend(parse_store_path(base)),
+            Some(_) => {}
+            None => below = line.trim_end().ends_with("will be built:"),
+        }
+    }
+    built
 }
 
 /// Activity types of Nix's logger: `ActivityType` in `src/libutil/logging.hh`.
@@ -216,6 +372,9 @@ impl Follow<'_> {
                 let message = ["error:", "warning:"]
                     .iter()
                     .fold(message.trim(), |message, word| message.strip_prefix(word).unwrap_or(message).trim_start());
+                if line.level == WARNING && cause::is_about_settings(message) {
+                    return;
+                }
                 let said = if line.level == WARNING { &mut self.outcome.warnings } else { &mut self.outcome.errors };
                 if !said.iter().any(|known| known == message) {
                     said.push(message.to_owned());
@@ -237,6 +396,24 @@ impl Follow<'_> {
 mod tests {
     use super::*;
     use std::sync::Mutex;
+
+    #[test]
+    fn a_plan_is_read_from_a_dry_run() {
+        let (one, two) = ("bg1k4qb9xcw8clvag2chn9c7jwamg6f4-good1.drv", "hf49bj2irlg5qr752flzij76pjq250qm-good2.drv");
+        let fetched = "s7f2km7lq2hapymbqr4s7sm3qgp48b4i-good1";
+        let check = |said: &str, expected: &[&str]| {
+            let built: Vec<String> = will_be_built(said).iter().map(StorePath::to_basename).collect();
+            assert_eq!(built, expected);
+        };
+        let both = format!(
+            "warning: x\nthese 2 derivations will be built:\n  /nix/store/{one}\n  /nix/store/{two}\n\
+             this path will be fetched (0.1 KiB download, 0.1 KiB unpacked):\n  /nix/store/{fetched}\n\
+             don't know how to build these paths:\n  /nix/store/{fetched}\n"
+        );
+        check(&both, &[one, two]);
+        check(&format!("this derivation will be built:\n  /nix/store/{two}\n"), &[two]);
+        check("", &[]);
+    }
 
     /// Lines as Nix 2.8 writes them for one build that fails.
     #[test]

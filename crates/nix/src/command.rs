@@ -1,8 +1,11 @@
 //! Runs Nix commands.
 
-use crate::ansi;
+use crate::{ansi, child};
 use std::process::{Output, Stdio};
+use std::sync::Arc;
+use tokio::io::AsyncReadExt;
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 /// Why a Nix command did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,25 @@ pub enum NixError {
 pub struct Nix {
     options: Vec<(String, String)>,
     version: String,
+    settings: Arc<OnceCell<Settings>>,
+}
+
+/// Nix's settings, as `nix config show --json` tells them.
+#[derive(Clone, Debug, Default)]
+pub struct Settings(serde_json::Value);
+
+impl Settings {
+    /// A value as `nix.conf` has it; the parts of a list stand between spaces.
+    pub fn get(&self, name: &str) -> Option<String> {
+        match &self.0[name]["value"] {
+            serde_json::Value::String(text) => Some(text.clone()),
+            serde_json::Value::Array(items) => {
+                Some(items.iter().filter_map(|item| item.as_str()).collect::<Vec<_>>().join(" "))
+            }
+            serde_json::Value::Null => None,
+            other => Some(other.to_string()),
+        }
+    }
 }
 
 impl Nix {
@@ -60,7 +82,7 @@ impl Nix {
     /// [`NixError::NotInstalled`] where there is none, [`NixError::OtherStore`] where its store is
     /// not `/nix/store`.
     pub async fn detect(options: Vec<(String, String)>) -> Result<Self, NixError> {
-        let mut nix = Self { options, version: String::new() };
+        let mut nix = Self { options, version: String::new(), settings: Arc::default() };
         let mut version = nix.command("nix-instantiate");
         version.arg("--version");
         let output = run(version, "nix-instantiate --version").await?;
@@ -84,6 +106,7 @@ impl Nix {
     pub fn with_options(&self, options: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut nix = self.clone();
         nix.options.extend(options);
+        nix.settings = Arc::default();
         nix
     }
 
@@ -103,15 +126,31 @@ impl Nix {
         for (name, value) in &self.options {
             command.args(["--option", name, value]);
         }
-        command.stdin(Stdio::null()).kill_on_drop(true);
+        command.stdin(Stdio::null());
         command
     }
 
     /// The value of a setting as Nix itself reads its configuration, for instance `substituters`.
     ///
     /// # Errors
-    /// When no version of the command answers.
+    /// When no version of the command answers, or there is no such setting.
     pub async fn setting(&self, name: &str) -> Result<String, NixError> {
+        let text = self.settings().await?.get(name);
+        text.ok_or_else(|| NixError::Unexpected {
+            command: "nix config show".to_owned(),
+            why: format!("no setting `{name}`"),
+        })
+    }
+
+    /// All settings, as Nix itself reads its configuration. It is asked once.
+    ///
+    /// # Errors
+    /// When no version of the command answers.
+    pub async fn settings(&self) -> Result<&Settings, NixError> {
+        self.settings.get_or_try_init(|| self.ask_settings()).await
+    }
+
+    async fn ask_settings(&self) -> Result<Settings, NixError> {
         let mut new = self.new_command("config");
         new.args(["show", "--json"]);
         let output = match run(new, "nix config show").await {
@@ -123,17 +162,10 @@ impl Nix {
                 run(old, "nix show-config").await?
             }
         };
-        let unexpected = |why: String| NixError::Unexpected { command: "nix config show".to_owned(), why };
-        let all: serde_json::Value =
-            serde_json::from_slice(&output.stdout).map_err(|error| unexpected(error.to_string()))?;
-        match &all[name]["value"] {
-            serde_json::Value::String(text) => Ok(text.clone()),
-            serde_json::Value::Array(items) => {
-                Ok(items.iter().filter_map(|item| item.as_str()).collect::<Vec<_>>().join(" "))
-            }
-            serde_json::Value::Null => Err(unexpected(format!("no setting `{name}`"))),
-            other => Ok(other.to_string()),
-        }
+        serde_json::from_slice(&output.stdout).map(Settings).map_err(|error| NixError::Unexpected {
+            command: "nix config show".to_owned(),
+            why: error.to_string(),
+        })
     }
 
     /// The string that a Nix expression gives.
@@ -161,20 +193,33 @@ impl Nix {
             .ok_or_else(|| NixError::Unexpected { command: "nix eval".to_owned(), why: text.into_owned() })
     }
 
-    /// The log of a derivation's last build, if Nix kept it.
-    pub async fn log(&self, derivation: &narthex_closure::StorePath) -> Option<Vec<u8>> {
+    /// The log of a derivation's last build, if Nix kept it and it is no longer than so many bytes. Of a longer one no more
+    /// than that is ever held.
+    pub async fn log(&self, derivation: &narthex_closure::StorePath, longest: u64) -> Option<Vec<u8>> {
         let mut command = self.command("nix-store");
         command.args(["--read-log", &derivation.to_string()]);
-        let output = run(command, "nix-store --read-log").await.ok()?;
-        Some(ansi::strip(&String::from_utf8_lossy(&output.stdout)).into_bytes())
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut child = command.spawn().ok()?;
+        let mut log = Vec::new();
+        let mut output = child.stdout.take()?.take(longest + 1);
+        output.read_to_end(&mut log).await.ok()?;
+        if log.len() as u64 > longest {
+            let _ = child.kill().await;
+            return None;
+        }
+        drop(output);
+        if !child.wait().await.ok()?.success() {
+            return None;
+        }
+        let text = String::from_utf8(log).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        Some(ansi::strip(&text).into_bytes())
     }
 }
 
 /// Runs a command to its end; a failure becomes an error with what Nix said.
 pub(crate) async fn run(mut command: Command, shown: &str) -> Result<Output, NixError> {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let program = command.as_std().get_program().to_string_lossy().into_owned();
-    let output = command.output().await.map_err(|source| not_run(program, source))?;
+    let output = child::output(&mut command).await.map_err(|source| not_run(program, source))?;
     if output.status.success() {
         Ok(output)
     } else {

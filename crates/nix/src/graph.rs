@@ -1,6 +1,6 @@
 //! Reads the graph of derivations from the `.drv` files of the store.
 
-use narthex_closure::{Derivation, Graph, StorePath, parse_store_path};
+use narthex_closure::{Derivation, Graph, Needs, StorePath, parse_store_path};
 use std::collections::BTreeSet;
 
 /// Why a graph could not be read.
@@ -86,6 +86,7 @@ fn read(path: &StorePath) -> Result<Derivation, GraphError> {
         build_scripts: build_scripts(&derivation),
         generated_text: is_generated_text(&derivation),
         fixed_output: derivation.is_fixed_output().map_err(parse)?,
+        needs: needs(&derivation),
     })
 }
 
@@ -122,6 +123,25 @@ fn build_scripts(derivation: &nix_derivation::Derivation) -> BTreeSet<StorePath>
             || structured.is_some_and(|attrs| has(attrs, path))
     };
     paths.filter(|path| derivation.input_sources().contains(path) && !elsewhere(path)).collect()
+}
+
+/// What Nix asks of the machine that builds it: `canBuildLocally` in `src/libstore/parsed-derivations.cc`.
+fn needs(derivation: &nix_derivation::Derivation) -> Needs {
+    let text = |name: &str| derivation.environment().get(name).map(|value| String::from_utf8_lossy(value));
+    let structured = |name: &str| derivation.structured_attrs().and_then(|attrs| attrs.get(name));
+    let in_text = text("requiredSystemFeatures").unwrap_or_default();
+    let in_text = in_text.split_whitespace().map(str::to_owned);
+    let listed = structured("requiredSystemFeatures").and_then(|value| value.as_array()).into_iter().flatten();
+    let mut features: BTreeSet<String> =
+        in_text.chain(listed.filter_map(|feature| feature.as_str()).map(str::to_owned)).collect();
+    let is_told = |output: &nix_derivation::DerivationOutput| output.path.is_some();
+    // Nix adds this by itself where only a build tells an output's path.
+    if derivation.resolved_outputs().is_ok_and(|outputs| !outputs.values().all(is_told)) {
+        features.insert("ca-derivations".to_owned());
+    }
+    let no_sandbox = text("__noChroot").is_some_and(|value| value == "1")
+        || structured("__noChroot").and_then(|value| value.as_bool()) == Some(true);
+    Needs { features, no_sandbox, builtin: derivation.builder().starts_with("builtin:") }
 }
 
 /// Whether it is what nixpkgs' `writeText` and its kin make.

@@ -1,5 +1,6 @@
 //! What the store records of a path.
 
+use crate::chunk::command_lines;
 use crate::command::run;
 use crate::{Nix, NixError};
 use narthex_closure::{NarHash, StorePath, parse_store_path};
@@ -22,9 +23,6 @@ pub struct PathInfo {
     pub ca: Option<String>,
 }
 
-/// So many paths go into one command: a command line has a bound.
-const CHUNK: usize = 5000;
-
 impl Nix {
     /// Asks the local store about paths; those that are not valid are absent from the answer.
     ///
@@ -36,7 +34,7 @@ impl Nix {
     ) -> Result<BTreeMap<StorePath, PathInfo>, NixError> {
         let paths: Vec<StorePath> = paths.into_iter().collect();
         let mut infos = BTreeMap::new();
-        for chunk in paths.chunks(CHUNK) {
+        for chunk in command_lines(&paths, |path| path.to_string().len()) {
             let mut command = self.new_command("path-info");
             // Without substituters: an invalid path is not looked for elsewhere.
             command.args(["--offline", "--option", "substituters", "", "--json"]);

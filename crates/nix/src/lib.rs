@@ -5,17 +5,24 @@
 
 mod ansi;
 mod build;
+mod cause;
+mod child;
+mod chunk;
 mod command;
 mod dump;
 mod evaluate;
 mod expression;
 mod graph;
 mod info;
+mod machine;
 mod map;
+mod rounds;
 mod tree;
 
 pub use build::{BuildOutcome, BuildTime, Target};
-pub use command::{Nix, NixError};
+pub use cause::Cause;
+pub use child::end_processes;
+pub use command::{Nix, NixError, Settings};
 pub use dump::Dump;
 pub use evaluate::{DerivationFacts, EvalError, EvalOptions, Evaluation, Evaluator, Job, apply_function};
 pub use expression::{Expression, parse_attr_path};

@@ -73,6 +73,7 @@ codes! {
     AuditSuspected = "audit-suspected", Audit;
     AuditIncomplete = "audit-incomplete", Audit;
     AuditMissing = "audit-missing", Audit;
+    CorpusIncomplete = "corpus-incomplete", Audit;
     PolicyGrant = "policy-grant", Policy;
     PolicyException = "policy-exception", Policy;
     TermsPermitInclusion = "terms-permit-inclusion", Terms;

@@ -24,6 +24,25 @@ pub struct SourceUser {
     pub permitted: bool,
     /// Whether one of its outputs is withheld.
     pub withheld: bool,
+    /// Whether what withholds it was found in its bytes, and all of that comes from other withheld things that it was built
+    /// with: then it says nothing against this source.
+    pub explained: bool,
+}
+
+impl SourceUser {
+    /// Whether its source may not be published, for its sake.
+    pub fn forbids(&self) -> bool {
+        !self.permitted || (self.withheld && !(self.explained && self.class == Class::Free))
+    }
+}
+
+/// A corpus that lacks material which it once had.
+#[derive(Clone, Copy, Debug)]
+pub struct Lost<'a> {
+    /// What it lacks, for people.
+    pub materials: &'a str,
+    /// What was decided about the same NAR last: the verdict, the reasons, and whether the policy is the same since.
+    pub earlier: Option<(Verdict, &'a [Reason], bool)>,
 }
 
 /// Where the license facts of a path come from.
@@ -42,8 +61,13 @@ pub enum Provenance<'a> {
         /// What the package declares.
         facts: &'a LicenseFacts,
     },
-    /// Something that it is made from is not known: its name, and what is wrong with it.
-    Incomplete(String),
+    /// Something that it is made from is not known.
+    Incomplete {
+        /// The name of that, and what is wrong with it.
+        what: String,
+        /// What it declares itself, which is no ground for publishing it.
+        facts: Option<&'a LicenseFacts>,
+    },
 }
 
 impl<'a> Provenance<'a> {
@@ -52,7 +76,8 @@ impl<'a> Provenance<'a> {
         match self {
             Self::Output(facts) => *facts,
             Self::Original { facts, .. } => Some(facts),
-            _ => None,
+            Self::Incomplete { facts, .. } => *facts,
+            Self::Source(_) | Self::MadeFromFree => None,
         }
     }
 }
@@ -70,9 +95,8 @@ pub struct Subject<'a> {
     pub provenance: Provenance<'a>,
     /// What the audit saw; without it nothing is published.
     pub report: Option<&'a Report>,
-    /// Reasons of an earlier decision about the same NAR, given while the corpus lacks material that it had
-    /// then: what withheld the path for its bytes goes on to do so.
-    pub earlier: &'a [Reason],
+    /// Given while the corpus lacks material that it had once: nothing is published then that was not published before.
+    pub lost: Option<Lost<'a>>,
 }
 
 /// What the declared licenses alone would come to, before anything is built: the verdict, and the
@@ -104,9 +128,12 @@ fn declared<'r>(asked: &Asked<'_>, about: &About<'_>, provenance: &Provenance<'_
         Provenance::Source(users) => of_source(users),
         Provenance::MadeFromFree => (Vec::new(), vec![of_free_inputs(rules)]),
         Provenance::Original { name, facts } => of_original(package, name, facts, rules),
-        Provenance::Incomplete(what) => {
+        Provenance::Incomplete { what, facts } => {
+            // What it declares is told as well; nothing lifts the other reason.
+            let (terms, mut reasons) = facts.map(|facts| of_output(package, Some(facts), rules)).unwrap_or_default();
             let message = format!("what it is made from is not all known: {what}");
-            (Vec::new(), vec![Reason::new(Code::GraphIncomplete, Effect::Withhold, message, Vec::new())])
+            reasons.push(Reason::new(Code::GraphIncomplete, Effect::Withhold, message, Vec::new()));
+            (terms, reasons)
         }
     };
     add_entries(asked, about, rules, &mut terms, &mut reasons);
@@ -156,15 +183,46 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
             Vec::new(),
         )),
     }
-    for reason in subject.earlier.iter().filter(|earlier| earlier.effect == Effect::Withhold) {
+    if let Some(lost) = &subject.lost {
+        without_lost(lost, &mut reasons);
+    }
+    Decision::new(subject.path.clone(), subject.nar_hash, reasons)
+}
+
+/// What of a decision holds that rests on an incomplete corpus. What was found before and cannot be found now is found still;
+/// and what was not published under the whole corpus is not published under a part of it: it could hold what is lacking.
+fn without_lost(lost: &Lost<'_>, reasons: &mut Vec<Reason>) {
+    let (verdict, earlier, same_policy) = lost.earlier.unwrap_or((Verdict::Withhold, &[], false));
+    for reason in earlier {
         // A rule about bytes rests on them; what rules say of the package is known today.
         let ruled = reason.code == Code::PolicyRule && !reason.evidence.is_empty();
         let said_again = |known: &Reason| known.code == reason.code && (!ruled || known.effect == Effect::Withhold);
-        if (ruled || of_bytes(reason)) && !reasons.iter().any(said_again) {
+        let holds = match reason.effect {
+            Effect::Withhold => ruled || of_bytes(reason),
+            // What terms permitted, another policy may not.
+            Effect::Publish | Effect::Note => same_policy && accuses(reason),
+        };
+        if holds && reason.code != Code::CorpusIncomplete && !reasons.iter().any(said_again) {
             reasons.push(reason.clone());
         }
     }
-    Decision::new(subject.path.clone(), subject.nar_hash, reasons)
+    if reasons.iter().any(accuses) {
+        reasons.retain(|reason| reason.code != Code::AuditClean);
+    }
+    let is_found = |reason: &Reason| reasons.iter().any(|known| known.code == reason.code);
+    let vouched = verdict == Verdict::Publish && earlier.iter().filter(|reason| accuses(reason)).all(is_found);
+    if is_open(reasons) && !vouched {
+        let message =
+            format!("the corpus was lost and lacks {}, and this was not published while it was whole", lost.materials);
+        reasons.push(Reason::new(Code::CorpusIncomplete, Effect::Withhold, message, Vec::new()));
+    }
+}
+
+/// Whether a reason says that a vendor's material is there.
+fn accuses(reason: &Reason) -> bool {
+    let harmless =
+        [Code::AuditLinksDynamically, Code::AuditStub, Code::AuditClean, Code::TermsTextKnown, Code::CorpusIncomplete];
+    of_bytes(reason) && !harmless.contains(&reason.code)
 }
 
 /// What the bytes come to, under the terms that the whole package is under.
@@ -220,10 +278,20 @@ pub fn decide_again(
     Decision::new(path.clone(), nar_hash, reasons)
 }
 
+/// Decides anew about a source that was published because these packages, which are withheld now, were. What else was said of
+/// it holds.
+pub fn decide_source_again(path: &StorePath, nar_hash: NarHash, earlier: &[Reason], withheld: &[&str]) -> Decision {
+    let mut reasons = earlier.to_vec();
+    let message = format!("source of {}, withheld", withheld.join(", "));
+    reasons.push(Reason::new(Code::SourceOfWithheld, Effect::Withhold, message, Vec::new()));
+    reasons.retain(|reason| reason.code != Code::SourceOfPublished);
+    Decision::new(path.clone(), nar_hash, reasons)
+}
+
 /// By class; with the terms that the package is under, where there are any.
 fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) -> (Vec<&'r Terms>, Vec<Reason>) {
     let class = rules.class(facts);
-    let mut license = facts.map(|facts| facts.license.to_string()).unwrap_or_default();
+    let mut license = facts.map(LicenseFacts::shown).unwrap_or_default();
     // Where it matters how a list is read, the reason says how.
     let other = match rules.policy().lists() {
         Reading::Strict => Reading::Lenient,
@@ -279,7 +347,7 @@ fn unknown(facts: Option<&LicenseFacts>, rules: &Rules) -> String {
         Some(Expr::Absent) => "it declares no license".to_owned(),
         Some(Expr::UnknownName(name)) => format!("`{name}` names no license that is known"),
         Some(Expr::Malformed(what)) => format!("its license value is no license: {what}"),
-        Some(other) => format!("its license is not fully known: {other}"),
+        Some(_) => format!("its license is not fully known: {}", facts.map(LicenseFacts::shown).unwrap_or_default()),
     };
     if rules.policy().action(Class::Unknown) == Action::Publish {
         message.push_str(", and the policy publishes what is unknown all the same");
@@ -311,7 +379,7 @@ fn of_source<'r>(users: &[SourceUser]) -> (Vec<&'r Terms>, Vec<Reason>) {
         names.dedup();
         names.join(", ")
     };
-    let forbidding = |user: &&SourceUser| !user.permitted || (user.withheld && user.class != Class::Free);
+    let forbidding = |user: &&SourceUser| user.forbids();
     let reason = if users.is_empty() {
         Reason::new(
             Code::LicenseUnknown,

@@ -2,6 +2,7 @@
 
 use crate::{Code, Evidence, Source};
 use narthex_closure::{NarHash, StorePath};
+use narthex_license::text;
 use serde::{Deserialize, Serialize};
 
 /// Publish or withhold.
@@ -53,7 +54,10 @@ pub struct Reason {
 }
 
 impl Reason {
-    pub(crate) fn new(code: Code, effect: Effect, message: String, evidence: Vec<Evidence>) -> Self {
+    /// Whatever a reason quotes from elsewhere, here it gets its bounds.
+    pub(crate) fn new(code: Code, effect: Effect, mut message: String, mut evidence: Vec<Evidence>) -> Self {
+        text::cut(&mut message, text::MESSAGE);
+        evidence.iter_mut().for_each(Evidence::cut);
         Self { code, source: code.source(), effect, message, evidence }
     }
 }

@@ -5,6 +5,7 @@
 //! withhold. Pure: who has the file writes it.
 
 use crate::date::Date;
+use crate::extend::{FindText, PolicyText};
 use crate::matcher::{Asked, Case, Patterns, glob_matches};
 use crate::policy::{Policy, Rules};
 use crate::read::Mistake;
@@ -83,13 +84,14 @@ pub enum EditError {
     OneLine(&'static str),
 }
 
-/// Writes an answer into the text of a policy. Nothing comes back that is no valid policy, or in which the packages are
+/// Writes an answer into the text of a policy, and never into one that it extends. Nothing comes back that is no valid policy, or in which the packages are
 /// not decided on this day.
 ///
 /// # Errors
 /// When the packages are decided already, or cannot be decided by such an entry.
-pub fn answer(text: &str, new: &NewAnswer<'_>, today: Date) -> Result<Edited, EditError> {
-    let before = rules(text, today).map_err(EditError::Before)?;
+pub fn answer(policy: &PolicyText, find: FindText<'_>, new: &NewAnswer<'_>, today: Date) -> Result<Edited, EditError> {
+    let PolicyText { called, text } = policy;
+    let before = rules(text, called, &mut *find, today).map_err(EditError::Before)?;
     for package in new.packages {
         if let Some(answered) = before.answered(&named(package), None) {
             return Err(EditError::Decided { package: package.clone(), by: answered.by });
@@ -115,7 +117,7 @@ pub fn answer(text: &str, new: &NewAnswer<'_>, today: Date) -> Result<Edited, Ed
         let added = with_ends(&format!("{gap}{}", shown(list, entry.clone())), line_end(text));
         edited.push_str(&added);
     }
-    let after = rules(&edited, today).map_err(EditError::After)?;
+    let after = rules(&edited, called, find, today).map_err(EditError::After)?;
     let permits = matches!(new.entry, Entry::Confirmed | Entry::Grant(_));
     for package in new.packages {
         let case = named(package);
@@ -140,8 +142,8 @@ fn beside(policy: &Policy, packages: &[String]) -> Vec<String> {
     all.map(|(shown, _)| shown).collect()
 }
 
-fn rules(text: &str, today: Date) -> Result<Rules, Vec<Mistake>> {
-    Ok(Rules::new(Policy::parse(text)?, Vec::new(), today))
+fn rules(text: &str, called: &str, find: FindText<'_>, today: Date) -> Result<Rules, Vec<Mistake>> {
+    Ok(Rules::new(Policy::read(text, called, find)?, Vec::new(), today))
 }
 
 fn named(package: &str) -> Case<'_> {
@@ -156,8 +158,9 @@ fn without_ended(text: &str, policy: &Policy, new: &NewAnswer<'_>, today: Date) 
         let packages = review.about.only_packages().filter(|_| !review.warrant.holds_on(today))?;
         packages.iter().any(is_named).then(|| packages.iter().all(is_named))
     };
-    let touched: Vec<(usize, bool)> =
-        policy.reviews.iter().enumerate().filter_map(|(number, review)| Some((number, ended(review)?))).collect();
+    // Those of a policy that it extends stand in another text.
+    let own = policy.reviews.iter().skip(policy.inherited_reviews()).enumerate();
+    let touched: Vec<(usize, bool)> = own.filter_map(|(number, review)| Some((number, ended(review)?))).collect();
     let (mut text, mut taken) = (text.to_owned(), false);
     for (number, whole) in touched.into_iter().rev() {
         // What could be read as a policy can be read as TOML.

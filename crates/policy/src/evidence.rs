@@ -1,6 +1,7 @@
 //! What a reason rests on: a finding, as it is kept with the decision and shown.
 
 use narthex_audit::{Change, DriverSign, Finding, MemberHits, Place, Section, Sign};
+use narthex_license::text::{self, ITEMS, LINE, MESSAGE, NAME};
 use serde::{Deserialize, Serialize};
 
 /// How much of something was found.
@@ -186,6 +187,51 @@ impl Evidence {
         evidence
     }
 
+    /// Cuts every text in it that a file may have made longer than a line, and every list that is longer than anybody reads.
+    pub(crate) fn cut(&mut self) {
+        let Self { place, kind, original, package, clause, driver, notes, conditions, .. } = self;
+        text::cut(place, LINE);
+        for one in [kind, original, package, clause, driver].into_iter().flatten() {
+            text::cut(one, LINE);
+        }
+        text::cut_all(notes, LINE);
+        text::cut_all(conditions, MESSAGE);
+        text::cut_all(&mut self.same_sections, NAME);
+        let sections = self.changed_sections.len();
+        if sections > ITEMS + 1 {
+            self.changed_sections.truncate(ITEMS);
+            let name = text::mark(sections - ITEMS, "items").trim_start().to_owned();
+            self.changed_sections.push(Section { name, original: None, found: None });
+        }
+        self.changed_sections.iter_mut().for_each(|section| text::cut(&mut section.name, NAME));
+        self.members.iter_mut().for_each(|member| text::cut(&mut member.member, LINE));
+        if let Some(device) = &mut self.device {
+            text::cut_all(&mut device.examples, LINE);
+        }
+        for change in &mut self.changes {
+            match change {
+                Change::Runpath { from, to } | Change::Needed { removed: from, added: to } => {
+                    text::cut_all(from, LINE);
+                    text::cut_all(to, LINE);
+                }
+                Change::Interpreter { from, to } | Change::Soname { from, to } => {
+                    [from, to].into_iter().flatten().for_each(|name| text::cut(name, LINE));
+                }
+                Change::Stripped { sections } | Change::OtherCode { sections } => text::cut_all(sections, NAME),
+                Change::Padded { .. } | Change::Truncated { .. } | Change::Passages { .. } => {}
+            }
+        }
+        for sign in &mut self.signs {
+            match sign {
+                Sign::Strings { examples, .. } | Sign::Interface { examples, .. } => text::cut_all(examples, LINE),
+                Sign::VersionInfo { company, product } => {
+                    text::cut(company, NAME);
+                    text::cut(product, NAME);
+                }
+            }
+        }
+    }
+
     /// Whether it is a copy that somebody changed: only then was it compared piece by piece.
     pub(crate) fn is_modified(&self) -> bool {
         !(self.same_sections.is_empty() && self.changed_sections.is_empty() && self.changes.is_empty())
@@ -206,4 +252,44 @@ impl Coverage {
 pub(crate) fn shown(name: &str, place: &Place) -> String {
     let file = if place.file.is_empty() { name } else { &place.file };
     Place { file: file.to_owned(), members: place.members.clone() }.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files and archives say things of any length.
+    #[test]
+    fn nothing_in_evidence_is_longer_than_its_purpose() {
+        let long = || "x".repeat(100_000);
+        let many = || vec![long(); 1000];
+        let mut evidence = Evidence {
+            place: long(),
+            kind: Some(long()),
+            original: Some(long()),
+            package: Some(long()),
+            clause: Some(long()),
+            same_sections: many(),
+            changed_sections: vec![Section { name: long(), original: None, found: Some(1) }; 1000],
+            changes: vec![
+                Change::Runpath { from: many(), to: many() },
+                Change::Interpreter { from: Some(long()), to: None },
+                Change::Needed { removed: many(), added: many() },
+                Change::Stripped { sections: many() },
+            ],
+            members: vec![Coverage { member: long(), functions_found: 1, functions_known: 1 }],
+            signs: vec![Sign::VersionInfo { company: long(), product: long() }],
+            driver: Some(long()),
+            conditions: many(),
+            notes: many(),
+            ..Evidence::default()
+        };
+        evidence.cut();
+        let length = serde_json::to_string(&evidence).unwrap().len();
+        assert!(length < 1_300_000, "{length}");
+        assert!(evidence.place.ends_with(" … (99000 characters more)"));
+        let once = evidence.clone();
+        evidence.cut();
+        assert_eq!(evidence, once);
+    }
 }

@@ -2,9 +2,10 @@
 
 use crate::date::Date;
 use crate::entries::{Correction, Exception, Grant, Rule};
+use crate::extend::{self, FindText};
 use crate::index::Index;
 use crate::matcher::{Asked, Case, Matcher, bare_name};
-use crate::read::{Mistake, Reader, Value};
+use crate::read::{Fields, Mistake, Reader, Value};
 use crate::review::Review;
 use crate::terms::Terms;
 use narthex_audit::Material;
@@ -12,6 +13,7 @@ use narthex_license::{Class, LicenseFacts, Reading};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;
+use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -40,6 +42,8 @@ pub enum Treatment {
 pub struct Policy {
     name: String,
     terms: Vec<String>,
+    /// For each of the terms, the file that names them, where the policy extends it.
+    terms_of: Vec<Option<Arc<str>>>,
     lists: Reading,
     classes: BTreeMap<Class, Action>,
     pub(crate) findings: Findings,
@@ -48,7 +52,11 @@ pub struct Policy {
     pub(crate) grants: Vec<Grant>,
     pub(crate) corrections: Vec<Correction>,
     pub(crate) reviews: Vec<Review>,
+    /// So many of them, the first ones, are of the policy that it extends.
+    inherited_reviews: usize,
     warnings: Vec<Mistake>,
+    /// Its own text, and then those that it extends.
+    texts: Vec<String>,
 }
 
 /// What is done with each kind of finding. Where the version is not known, or the library is a driver's,
@@ -81,16 +89,21 @@ impl Findings {
     const TREATED: [&str; 5] = ["copy", "modified-copy", "static-code", "cudart-static", "device-code"];
     const DECIDED: [&str; 3] = ["suspected", "driver", "not-fully-audited"];
 
-    fn read<'a>(reader: &mut Reader<'a>, value: &Value<'a>) -> Option<Self> {
+    /// What `base` says holds for the keys that are not there.
+    fn read<'a>(reader: &mut Reader<'a>, value: &Value<'a>, base: Base<'_, Self>) -> Option<Self> {
         let table = reader.table(value)?;
         let fields = reader.fields(table, &[Self::TREATED.as_slice(), &Self::DECIDED].concat());
+        let treated = base.map(|base| base.map(Self::treated));
+        let decided = base.map(|base| base.map(Self::decided));
+        let mut number = 0..;
         let [copy, modified_copy, static_code, cudart_static, device_code] = Self::TREATED.map(|name| {
-            let treatment = reader.required(&fields, name, value.span())?;
-            reader.one_of(treatment, &TREATMENTS)
+            let base = number.next().and_then(|n: usize| treated.map(|base| base.map(|base| base[n].1)));
+            key(reader, &fields, name, value, base, &TREATMENTS)
         });
+        let mut number = 0..;
         let [suspected, driver, not_fully_audited] = Self::DECIDED.map(|name| {
-            let action = reader.required(&fields, name, value.span())?;
-            reader.one_of(action, &ACTIONS)
+            let base = number.next().and_then(|n: usize| decided.map(|base| base.map(|base| base[n].1)));
+            key(reader, &fields, name, value, base, &ACTIONS)
         });
         Some(Self {
             copy: copy?,
@@ -102,6 +115,26 @@ impl Findings {
             driver: driver?,
             not_fully_audited: not_fully_audited?,
         })
+    }
+}
+
+/// What the policy that is extended says: `None` where none is, and `Some(None)` where it has mistakes, which are told by
+/// themselves.
+type Base<'b, T> = Option<Option<&'b T>>;
+
+/// One of several words, or what the policy that is extended says.
+fn key<'a, T: Copy>(
+    reader: &mut Reader<'a>,
+    fields: &Fields<'_, 'a>,
+    name: &str,
+    table: &Value<'a>,
+    base: Option<Option<T>>,
+    choices: &[(&str, T)],
+) -> Option<T> {
+    match (fields.get(name), base) {
+        (Some(value), _) => reader.one_of(value, choices),
+        (None, Some(base)) => base,
+        (None, None) => reader.required(fields, name, table.span()).and(None),
     }
 }
 
@@ -118,9 +151,10 @@ pub(crate) const TREATMENTS: [(&str, Treatment); 3] =
     [("terms", Treatment::Terms), ("withhold", Treatment::Withhold), ("publish", Treatment::Publish)];
 
 pub(crate) const READINGS: [(&str, Reading); 2] = [("strict", Reading::Strict), ("lenient", Reading::Lenient)];
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "version",
     "name",
+    "extends",
     "terms",
     "lists",
     "classes",
@@ -171,6 +205,32 @@ fn about_the_same<T>(entries: &[(T, Range<usize>)], about: impl Fn(&T) -> &Match
     same
 }
 
+/// Entries behind those of the policy that is extended, which have no place in this text.
+fn behind<T: Clone>(base: Option<&Vec<T>>, own: Vec<(T, Range<usize>)>) -> Vec<(T, Range<usize>)> {
+    base.into_iter().flatten().map(|entry| (entry.clone(), 0..0)).chain(own).collect()
+}
+
+/// What is done with each class.
+fn classes<'a>(
+    reader: &mut Reader<'a>,
+    value: &Value<'a>,
+    base: Base<'_, BTreeMap<Class, Action>>,
+) -> Option<BTreeMap<Class, Action>> {
+    let table = reader.table(value)?;
+    let known = CLASSES.iter().chain([&LATER_CLASS]).map(|(name, _)| *name).collect::<Vec<_>>();
+    let inner = reader.fields(table, &known);
+    let read = CLASSES.map(|(name, class)| {
+        let base = base.map(|base| base.and_then(|base| base.get(&class).copied()));
+        Some((class, key(reader, &inner, name, value, base, &ACTIONS)?))
+    });
+    let (name, class) = LATER_CLASS;
+    let later = match (inner.get(name), base.flatten().and_then(|base| base.get(&class))) {
+        (Some(action), _) => Some(reader.one_of(action, &ACTIONS).map(|action| (class, action))),
+        (None, inherited) => inherited.map(|action| Some((class, *action))),
+    };
+    read.into_iter().chain(later).collect()
+}
+
 /// The names of terms, none of them twice.
 fn named_terms<'a>(reader: &mut Reader<'a>, value: &Value<'a>) -> Option<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
@@ -185,54 +245,96 @@ fn named_terms<'a>(reader: &mut Reader<'a>, value: &Value<'a>) -> Option<Vec<Str
 }
 
 impl Policy {
-    /// Reads a policy file.
+    /// Reads a policy that extends none, or a shipped one.
     ///
     /// # Errors
     /// All mistakes in it, each with line and column.
     pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
-        Reader::run(text, |reader, root| {
+        Self::read(text, "", &mut extend::no_files)
+    }
+
+    /// Reads a policy. `called` is what other files call it; `find` gives the texts of files that it extends.
+    ///
+    /// # Errors
+    /// All mistakes in it and in what it extends, each with line and column.
+    pub fn read(text: &str, called: &str, find: FindText<'_>) -> Result<Self, Vec<Mistake>> {
+        Self::read_in(text, None, &mut vec![called.to_owned()], find)
+    }
+
+    pub(crate) fn read_in(
+        text: &str,
+        file: Option<Arc<str>>,
+        chain: &mut Vec<String>,
+        find: FindText<'_>,
+    ) -> Result<Self, Vec<Mistake>> {
+        Reader::run_in(text, file.clone(), |reader, root| {
             let fields = reader.root(root, &KNOWN);
             let version = reader.required(&fields, "version", 0..0).and_then(|v| reader.version_one(v));
             let name = reader.required(&fields, "name", 0..0).and_then(|v| reader.string(v));
-            let terms = reader.required(&fields, "terms", 0..0).and_then(|v| named_terms(reader, v));
+            let base = fields.get("extends").map(|value| extend::base(reader, value, chain, find));
+            let base: Base<'_, Self> = base.as_ref().map(Option::as_ref);
 
-            let classes = reader.required(&fields, "classes", 0..0).and_then(|value| {
-                let table = reader.table(value)?;
-                let known = CLASSES.iter().chain([&LATER_CLASS]).map(|(name, _)| *name).collect::<Vec<_>>();
-                let inner = reader.fields(table, &known);
-                let read = CLASSES.map(|(name, class)| {
-                    let action = reader.required(&inner, name, value.span())?;
-                    Some((class, reader.one_of(action, &ACTIONS)?))
-                });
-                let (name, class) = LATER_CLASS;
-                let later = inner.get(name).map(|action| Some((class, reader.one_of(action, &ACTIONS)?)));
-                read.into_iter().chain(later).collect::<Option<BTreeMap<_, _>>>()
-            });
-
-            let findings = reader.required(&fields, "findings", 0..0).and_then(|value| Findings::read(reader, value));
-            let lists = match fields.get("lists") {
-                None => Some(Reading::Strict),
-                Some(value) => reader.one_of(value, &READINGS),
+            let own_terms = match (fields.get("terms"), base) {
+                (Some(value), _) => named_terms(reader, value),
+                (None, Some(_)) => Some(Vec::new()),
+                (None, None) => reader.required(&fields, "terms", 0..0).map(|_| Vec::new()),
+            };
+            let classes = match (fields.get("classes"), base) {
+                (Some(value), _) => classes(reader, value, base.map(|base| base.map(|base| &base.classes))),
+                (None, Some(base)) => base.map(|base| base.classes.clone()),
+                (None, None) => reader.required(&fields, "classes", 0..0).map(|_| BTreeMap::new()),
+            };
+            let findings = match (fields.get("findings"), base) {
+                (Some(value), _) => Findings::read(reader, value, base.map(|base| base.map(|base| &base.findings))),
+                (None, Some(base)) => base.map(|base| base.findings.clone()),
+                (None, None) => reader.required(&fields, "findings", 0..0).and(None),
+            };
+            let lists = match (fields.get("lists"), base.flatten()) {
+                (Some(value), _) => reader.one_of(value, &READINGS),
+                (None, Some(base)) => Some(base.lists),
+                (None, None) => Some(Reading::Strict),
             };
             let rules = reader.entries(&fields, "rules", Rule::read);
             let exceptions = reader.entries(&fields, "exceptions", Exception::read);
             let grants = reader.entries(&fields, "grants", Grant::read);
             let corrections = reader.entries(&fields, "corrections", Correction::read);
             let reviews = reader.entries(&fields, "reviews", Review::read);
+            let base = base.flatten();
+            let rules = behind(base.map(|base| &base.rules), rules);
+            let corrections = behind(base.map(|base| &base.corrections), corrections);
+            let reviews = behind(base.map(|base| &base.reviews), reviews);
             contradictions(reader, &rules, &corrections, &reviews);
             let () = version?;
+            // Its own terms are asked first.
+            let mut terms: Vec<(String, Option<Arc<str>>)> =
+                own_terms?.into_iter().map(|named| (named, file.clone())).collect();
+            for (named, of) in base.into_iter().flat_map(|base| base.terms.iter().zip(&base.terms_of)) {
+                let is_known = |(known, from): &(String, Option<Arc<str>>)| {
+                    known == named && (from == of || !named.ends_with(".toml"))
+                };
+                if !terms.iter().any(is_known) {
+                    terms.push((named.clone(), of.clone()));
+                }
+            }
+            let (terms, terms_of) = terms.into_iter().unzip();
+            let mut texts = vec![text.to_owned()];
+            texts.extend(base.into_iter().flat_map(|base| base.texts.clone()));
+            let inherited = base.map_or(&[] as &[Mistake], |base| &base.warnings);
             Some(Self {
                 name: name?,
-                terms: terms?,
+                terms,
+                terms_of,
                 lists: lists?,
                 classes: classes?,
                 findings: findings?,
                 rules: without_places(rules),
-                exceptions: without_places(exceptions),
-                grants: without_places(grants),
+                exceptions: without_places(behind(base.map(|base| &base.exceptions), exceptions)),
+                grants: without_places(behind(base.map(|base| &base.grants), grants)),
                 corrections: without_places(corrections),
                 reviews: without_places(reviews),
-                warnings: reader.take_warnings(),
+                inherited_reviews: base.map_or(0, |base| base.reviews.len()),
+                warnings: [inherited, &reader.take_warnings()].concat(),
+                texts,
             })
         })
     }
@@ -252,6 +354,21 @@ impl Policy {
     /// The terms it reads: ids of shipped ones, or paths of files relative to the policy's.
     pub fn terms(&self) -> &[String] {
         &self.terms
+    }
+
+    /// The same, each with the file that names it, where the policy extends that one: paths are relative to it.
+    pub fn named_terms(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.terms.iter().map(String::as_str).zip(self.terms_of.iter().map(Option::as_deref))
+    }
+
+    /// The texts that it was read from: its own, and then those that it extends.
+    pub fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// How many of its reviews, the first ones, stand in a policy that it extends.
+    pub(crate) fn inherited_reviews(&self) -> usize {
+        self.inherited_reviews
     }
 
     /// What is no mistake and perhaps not meant, in the order of the entries.
@@ -359,6 +476,11 @@ impl Rules {
             found.extend(covering.filter(|terms| !found.iter().any(|known| std::ptr::eq(*known, *terms))));
         }
         found
+    }
+
+    /// Every text that decisions under these rules rest on: the policy's, those that it extends, and those of its terms.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.policy.texts.iter().map(String::as_str).chain(self.terms.iter().map(Terms::text))
     }
 
     /// The terms that it names, in its order.

@@ -1,14 +1,15 @@
 //! Reads policy files so that every mistake is found at once, each with its line.
 
 use crate::date::Date;
-use serde::Serialize;
-use std::{collections::BTreeMap, fmt, ops::Range};
+use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// One mistake in a policy or terms file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
+    /// The file that it is in, where that is one that the file which was read extends.
+    pub file: Option<Arc<str>>,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -24,7 +25,7 @@ impl Mistake {
         let before = String::from_utf8_lossy(before);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
-        Self { line, column, message }
+        Self { file: None, line, column, message }
     }
 }
 
@@ -37,15 +38,16 @@ impl fmt::Display for Mistake {
 pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
 
 /// Where something stands in a file, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
+    file: Option<Arc<str>>,
     line: usize,
     column: usize,
 }
 
 impl Place {
-    pub(crate) fn mistake(self, message: String) -> Mistake {
-        Mistake { line: self.line, column: self.column, message }
+    pub(crate) fn mistake(&self, message: String) -> Mistake {
+        Mistake { file: self.file.clone(), line: self.line, column: self.column, message }
     }
 }
 
@@ -54,6 +56,8 @@ pub(crate) type Fields<'t, 'a> = BTreeMap<&'t str, &'t Value<'a>>;
 
 /// Collects mistakes while a file is read.
 pub(crate) struct Reader<'a> {
+    /// The file, where another one extends it.
+    file: Option<Arc<str>>,
     text: &'a str,
     /// Where each line begins.
     lines: Vec<usize>,
@@ -73,8 +77,17 @@ impl<'a> Reader<'a> {
         text: &'a str,
         read: impl for<'t> FnOnce(&mut Self, &'t Spanned<DeTable<'a>>) -> Option<T>,
     ) -> Result<T, Vec<Mistake>> {
+        Self::run_in(text, None, read)
+    }
+
+    /// The same for a file that another one extends.
+    pub(crate) fn run_in<T>(
+        text: &'a str,
+        file: Option<Arc<str>>,
+        read: impl for<'t> FnOnce(&mut Self, &'t Spanned<DeTable<'a>>) -> Option<T>,
+    ) -> Result<T, Vec<Mistake>> {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let mut reader = Self { text, lines, root: Vec::new(), mistakes: Vec::new(), warnings: Vec::new() };
+        let mut reader = Self { file, text, lines, root: Vec::new(), mistakes: Vec::new(), warnings: Vec::new() };
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             reader.mistake(error.span().unwrap_or(0..0), error.message().to_owned());
@@ -83,7 +96,9 @@ impl<'a> Reader<'a> {
         match value {
             Some(value) if reader.mistakes.is_empty() => Ok(value),
             _ => {
-                reader.mistakes.sort_by_key(|m| (m.line, m.column));
+                // Those of a file that it extends come behind its own.
+                let order = |m: &Mistake| (m.file != reader.file, m.file.clone(), m.line, m.column);
+                reader.mistakes.sort_by_key(order);
                 reader.mistakes.dedup();
                 Err(reader.mistakes)
             }
@@ -93,6 +108,11 @@ impl<'a> Reader<'a> {
     pub(crate) fn mistake(&mut self, at: Range<usize>, message: String) {
         let mistake = self.place(at).mistake(message);
         self.mistakes.push(mistake);
+    }
+
+    /// Adds those of a file that this one extends.
+    pub(crate) fn add_mistakes(&mut self, mistakes: Vec<Mistake>) {
+        self.mistakes.extend(mistakes);
     }
 
     pub(crate) fn warning(&mut self, at: Range<usize>, message: String) {
@@ -111,13 +131,13 @@ impl<'a> Reader<'a> {
         let line = self.lines.partition_point(|start| *start <= at);
         let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
         let before = String::from_utf8_lossy(&self.text.as_bytes()[start..at]);
-        Place { line, column: before.chars().count() + 1 }
+        Place { file: self.file.clone(), line, column: before.chars().count() + 1 }
     }
 
     /// Whether a mistake begins at a place.
     fn has_mistake(&self, at: Range<usize>) -> bool {
-        let Place { line, column } = self.place(at);
-        self.mistakes.iter().any(|mistake| (mistake.line, mistake.column) == (line, column))
+        let Place { file, line, column } = self.place(at);
+        self.mistakes.iter().any(|mistake| (&mistake.file, mistake.line, mistake.column) == (&file, line, column))
     }
 
     /// Takes the file itself apart, whose keys are looked for in its tables from then on.

@@ -192,6 +192,10 @@ fn ways(reason: &Reason) -> Vec<Way> {
             vec![way(By::Package, &format!("leave out what cannot be read: {files}")), exception()]
         }
         Code::AuditMissing => vec![way(By::Operator, "build and audit it with `narthex run`")],
+        Code::CorpusIncomplete => vec![
+            way(By::Operator, "let the corpus learn again what it lacks: run the package sets that have it"),
+            way(By::Operator, "say with `narthex corpus remove` that it need not be known any more"),
+        ],
         // These never forbid.
         Code::PolicyGrant
         | Code::PolicyException

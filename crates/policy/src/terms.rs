@@ -46,6 +46,7 @@ pub struct Terms {
     accompanying: GlobSet,
     distributable: Vec<Listing>,
     warnings: Vec<Mistake>,
+    text: String,
 }
 
 /// Names that vendors' packages have for licenses of which nixpkgs has no attribute.
@@ -72,6 +73,11 @@ pub(crate) enum Standing<'t> {
 }
 
 impl Terms {
+    /// The text that they were read from.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Reads a terms file. `packages`, `package-licenses` and `texts` may be left out; all else has to be there.
     ///
     /// # Errors
@@ -140,6 +146,7 @@ impl Terms {
                 conditions: conditions?,
                 accompanying: accompanying?,
                 distributable: distributable?,
+                text: text.to_owned(),
                 warnings: reader.take_warnings(),
             })
         })

@@ -4,9 +4,13 @@
 //! speaks HTTP as a server. A withheld path answers 404 with a link to the reason: any other status
 //! would end a Nix client's command.
 
+mod connections;
+mod limits;
 mod objects;
 mod page;
+mod seats;
 
+pub use limits::Limits;
 pub use page::Page;
 
 use axum::Router;
@@ -18,7 +22,6 @@ use axum::routing::get;
 use narthex_cache::{Catalog, Folder};
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// One answered request.
@@ -45,10 +48,9 @@ pub struct Server {
     pub url: String,
     /// Is told of every answer.
     pub log: Arc<dyn Fn(&Served) + Send + Sync>,
+    /// What clients may take.
+    pub limits: Limits,
 }
-
-/// How long downloads may go on after the server was asked to stop.
-const GRACE: Duration = Duration::from_secs(10);
 
 impl Server {
     /// The path of the address that clients use, where it has one: `/cache` of `https://example.org/cache`.
@@ -77,19 +79,8 @@ impl Server {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-        let graceful = async move {
-            stop.await;
-            let _ = stopping.send(true);
-        };
-        let serving = axum::serve(listener, self.router()).with_graceful_shutdown(graceful);
-        tokio::select! {
-            result = serving => result,
-            () = async {
-                let _ = stopped.wait_for(|stopped| *stopped).await;
-                tokio::time::sleep(GRACE).await;
-            } => Ok(()),
-        }
+        let limits = self.limits;
+        connections::serve(listener, self.router(), limits, stop).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Pages for people. The first one: what is published, what is withheld and why, and how to use the cache.
 //!
-//! All text is escaped: names and messages come from package sets and from the bytes of files.
+//! All text is escaped, and shorn of what a terminal or a browser would obey: names and messages come from package sets
+//! and from the bytes of files.
 
 mod path;
 
@@ -77,7 +78,7 @@ fn document(title: &str, body: &Markup) -> String {
             body { (body) }
         }
     };
-    page.into_string()
+    narthex_text::lines(&page.into_string())
 }
 
 fn table<'r>(records: impl Iterator<Item = &'r Record>) -> Markup {

@@ -11,6 +11,9 @@ use tower::ServiceExt;
 
 const HASH: &str = "00000000000000000000000000000000";
 
+/// Everything that a name in the store may have.
+const LOGS: [&str; 5] = ["a", "a+b-1.0", "a?b=c", "a_b", "a?b"];
+
 struct Fixture {
     dir: tempfile::TempDir,
     server: Server,
@@ -24,6 +27,9 @@ async fn fixture() -> Fixture {
     put(ObjectName::CacheInfo, b"StoreDir: /nix/store\n");
     put(ObjectName::Nar("1".repeat(52)), b"0123456789");
     put(ObjectName::Withheld(HASH.to_owned()), b"{}\n");
+    for name in LOGS {
+        put(ObjectName::Log(format!("{HASH}-{name}.drv")), name.as_bytes());
+    }
     let catalog = Catalog::open(&dir.path().join("catalog.sqlite")).await.unwrap();
     let log = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&log);
@@ -33,6 +39,7 @@ async fn fixture() -> Fixture {
         public_keys: vec!["k-1:AAAA".to_owned()],
         url: "http://cache.example".to_owned(),
         log: Arc::new(move |served| seen.lock().unwrap().push(served.clone())),
+        limits: Limits::for_open_files(1024),
     };
     Fixture { dir, server, log }
 }
@@ -89,10 +96,51 @@ async fn behind_a_path_the_link_leads_there() {
     assert!(headers[header::LINK].to_str().unwrap().starts_with(&format!("</nix/cache/withheld/{HASH}.json>")));
 }
 
+/// As every program writes them: raw as Nix does, encoded as browsers and curl may, encoded wherever that is possible.
+#[tokio::test]
+async fn addresses_are_read_in_every_spelling() {
+    let fixture = fixture().await;
+    let all = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    for name in LOGS {
+        let object = format!("{HASH}-{name}.drv");
+        let usual = object.replace('+', "%2B").replace('?', "%3F").replace('=', "%3D");
+        for target in [format!("/log/{object}"), format!("/log/{usual}"), format!("/{}", all(&format!("log/{object}")))] {
+            let (status, _, body) = fixture.ask("GET", &target, None).await;
+            assert_eq!((status, body.as_str()), (200, name), "{target}");
+        }
+    }
+    assert_eq!(fixture.ask("GET", "/nix-cache-info?x=1", None).await.0, 200);
+    assert_eq!(fixture.ask("GET", &format!("/log/{HASH}-a.drv?x"), None).await.2, "a");
+    assert_eq!(fixture.ask("GET", "/nix%2Dcache%2Dinfo", None).await.0, 200);
+    let (status, headers, _) = fixture.ask("GET", &format!("/{HASH}%2enarinfo?x"), None).await;
+    assert!(status == 404 && headers.contains_key(header::LINK));
+    // Decoded once, and no more.
+    for target in [format!("/log/{HASH}-a%252Bb-1.0.drv"), format!("/log/{HASH}-a b.drv"), "/%".to_owned()] {
+        assert_eq!(fixture.ask("GET", &target.replace(' ', "%20"), None).await.0, 404, "{target}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_else_can_be_had_or_written() {
     let fixture = fixture().await;
-    for target in ["/../catalog.sqlite", "/keys/1.secret", "/nar/..%2f..%2fkeys", "/nar/", "/withheld/"] {
+    for target in [
+        "/../catalog.sqlite",
+        "/keys/1.secret",
+        "/nar/..%2f..%2fkeys",
+        "/nar/",
+        "/withheld/",
+        "/%2e%2e%2fcatalog.sqlite",
+        "/log/%2e%2e%2f%2e%2e%2fcatalog.sqlite",
+        "/log/..%5c..%5ccatalog.sqlite",
+        "/log/%2e%2e/x.drv",
+        "/nix-cache-info%00",
+        "/%00",
+        "/%ff%fe",
+        "/%2fetc%2fpasswd",
+        "/log/00000000000000000000000000000000-a%2f..%2fa.drv",
+        "/log/00000000000000000000000000000000-a.drv%00.drv",
+        "/withheld/%2e%2e.json",
+    ] {
         assert_eq!(fixture.ask("GET", target, None).await.0, 404, "{target}");
     }
     let (status, headers, _) = fixture.ask("PUT", &format!("/{HASH}.narinfo"), None).await;

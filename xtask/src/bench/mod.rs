@@ -27,7 +27,7 @@ type Part = fn(&Audit, &Inputs, &mut String) -> Outcome;
 
 pub(crate) fn audit() -> Outcome {
     inputs::install_tools()?;
-    run(&mut cargo(&["build", "--quiet", "--release", "-p", "narthex"]))?;
+    run(&mut cargo(&["build", "--release", "-p", "narthex"]))?;
     let inputs = Inputs::prepare()?;
     let audit = Audit::new(target().join("release/narthex"), target().join("bench/no-state"));
     let mut page = header()?;

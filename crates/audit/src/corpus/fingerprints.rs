@@ -162,6 +162,16 @@ impl Fingerprints {
         self.meta.learned.contains(hash)
     }
 
+    /// The hashes of all that was learned.
+    pub fn learned(&self) -> impl Iterator<Item = &str> {
+        self.meta.learned.iter().map(String::as_str)
+    }
+
+    /// All material.
+    pub fn materials(&self) -> impl Iterator<Item = &Material> {
+        self.meta.materials.iter()
+    }
+
     /// Adds licenses that a package is declared under now to those that it was learned under; says whether
     /// there were any. A correction never loosens what is known: terms must permit under all of them.
     pub fn add_licenses(&mut self, declared: &Material) -> bool {

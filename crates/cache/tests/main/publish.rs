@@ -35,7 +35,7 @@ fn decision(path: &StorePath, nar_hash: NarHash, license: &str) -> Decision {
             nar_hash,
             provenance: Provenance::Output(Some(&facts)),
             report: Some(&report),
-            earlier: &[],
+            lost: None,
         },
         &rules,
     )
@@ -281,6 +281,36 @@ async fn the_catalog_gives_back_what_was_put() {
     assert_eq!(cache.catalog().get(&path("a")).await.unwrap(), Some(record.clone()));
     assert_eq!(cache.catalog().all().await.unwrap(), [record]);
     assert_eq!(cache.catalog().get(&path("b")).await.unwrap(), None);
+}
+
+/// A closed catalog may be removed, or replaced by another one: no connection ends later and removes its files.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_closed_holds_nothing_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("catalog.sqlite");
+    let held = || {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+        links.filter(|file| file.starts_with(dir.path())).count()
+    };
+    for round in 0..20 {
+        let catalog = Catalog::open(&at).await.unwrap();
+        // Connections that are on their way back when it closes, and one of a question that nobody waits for.
+        let asked: Vec<_> = (0..8)
+            .map(|_| {
+                let catalog = catalog.clone();
+                tokio::spawn(async move { catalog.all().await.map(|_| ()) })
+            })
+            .collect();
+        let (one, two) = (path("a"), path("c"));
+        let _ = tokio::join!(catalog.get(&one), catalog.get(&two));
+        catalog.close().await;
+        assert_eq!(held(), 0, "round {round}");
+        for asked in asked {
+            // Asked too late is an error of its own.
+            let _ = asked.await.unwrap();
+        }
+        assert_eq!(held(), 0, "round {round}");
+    }
 }
 
 #[tokio::test]

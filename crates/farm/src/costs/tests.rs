@@ -92,7 +92,7 @@ impl World {
             nar_hash,
             provenance: Provenance::Output(Some(&facts)),
             report: Some(&report),
-            earlier: &[],
+            lost: None,
         };
         let decision = decide(&subject, &rules());
         let references = references.iter().map(|name| store_path(name)).collect();

@@ -3,6 +3,7 @@
 use super::*;
 use crate::inventory::Diagnostic;
 use crate::plan::Plan;
+use narthex_license::Class;
 use narthex_policy::{Code, Policy, Rules, Verdict, shipped};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -159,6 +160,47 @@ fn of_two_licenses_both_are_shown_and_the_stricter_counts() {
     assert_eq!(decided(&read(&[line("a", &[], extra)]), "a").1, Code::LicenseRestricted);
     assert_eq!(decided(&read(&[line("a", &[], json!({"meta": 3}))]), "a").1, Code::LicenseUnknown);
     assert_eq!(decided(&read(&[said("mit"), line("a", &[], json!({"meta": 3}))]), "a").1, Code::LicenseUnknown);
+}
+
+/// Lines for jobs alone: what each declares is told, and no license makes up for what is missing.
+#[test]
+fn a_job_without_its_graph_shows_what_it_declares() {
+    let check = |license: Value, class: Class, shown: Option<&str>, codes: &[Code]| {
+        let inventory = read(&[line("job", &["gone"], json!({"attr": "job", "meta": {"license": license}}))]);
+        let policy = Policy::parse(shipped::DEFAULT_POLICY).unwrap();
+        let rules = Rules::new(policy, Vec::new(), narthex_policy::Date::of_unix_time(0));
+        let plan = Plan::new(&inventory, &rules, None);
+        let node = inventory.jobs()[0].1;
+        let outcome = plan.outcome_of(node).unwrap();
+        assert_eq!((outcome.verdict, outcome.class), (Verdict::Withhold, class), "{license}");
+        assert_eq!(plan.license(node).as_deref(), shown, "{license}");
+        let all: Vec<Code> = plan.reasons(node).iter().map(|reason| reason.code).collect();
+        assert_eq!(all, codes, "{license}");
+        assert_eq!(outcome.code, codes[0], "{license}");
+    };
+    check(json!("mit"), Class::Free, Some("MIT"), &[Code::GraphIncomplete, Code::LicenseFree]);
+    let unfree = [Code::LicenseRestricted, Code::GraphIncomplete];
+    check(json!("unfree"), Class::Restricted, Some("LicenseRef-unfree"), &unfree);
+    let bsl = [Code::GraphIncomplete, Code::LicenseRedistributable];
+    check(json!("bsl11"), Class::Redistributable, Some("BUSL-1.1"), &bsl);
+    let unknown = [Code::LicenseUnknown, Code::GraphIncomplete];
+    check(json!("so"), Class::Unknown, Some("NOASSERTION (\"so\")"), &unknown);
+    check(json!(null), Class::Unknown, None, &[Code::GraphIncomplete]);
+}
+
+#[test]
+fn license_strings_that_nobody_knows_are_named_once_each() {
+    let said = |name: &str, license: Value| line(name, &[], json!({"meta": {"license": license}}));
+    let inventory = read(&[
+        said("a", json!("GPL or so")),
+        said("b", json!(["mit", "GPL or so"])),
+        said("c", json!("MIT OR Apache-2.0")),
+        said("d", json!("x\ny")),
+    ]);
+    let expected =
+        [Diagnostic::UnknownLicense("GPL or so".to_owned(), 2), Diagnostic::UnknownLicense("x\ny".to_owned(), 1)];
+    assert_eq!(inventory.diagnostics(), expected);
+    assert_eq!(decided(&inventory, "c").1, Code::LicenseFree);
 }
 
 #[test]

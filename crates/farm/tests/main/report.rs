@@ -40,7 +40,7 @@ fn decision(path: &StorePath, nar_hash: NarHash, license: &str) -> Decision {
     let rules = Rules::new(Policy::parse(shipped::DEFAULT_POLICY).unwrap(), vec![], Date::of_unix_time(0));
     let (case, report) = (Case::default(), Report::default());
     let provenance = Provenance::Output(Some(&facts));
-    decide(&Subject { path, case, nar_hash, provenance, report: Some(&report), earlier: &[] }, &rules)
+    decide(&Subject { path, case, nar_hash, provenance, report: Some(&report), lost: None }, &rules)
 }
 
 impl World {

@@ -6,6 +6,7 @@ use crate::error::{CommandError, Kind};
 use crate::render::{self, Audited, Progress, Scanning};
 use crate::settings;
 use narthex_audit::{Corpus, FunctionHit};
+use narthex_cache::Catalog;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,6 +24,12 @@ pub(crate) async fn run(common: &Common, args: &AuditArgs) -> Result<ExitCode, C
     }
     if corpus.size() == (0, 0) {
         render::note("the corpus is empty: nothing can be recognized; `narthex run` learns from restricted packages");
+    }
+    if let Some(state) = settings::state_if_any(common.state.as_deref()) {
+        let catalog = Catalog::open_read_only(&state.catalog()).await?;
+        if let Some(materials) = narthex_farm::lacks(&catalog, &corpus).await? {
+            render::warning(&format!("the corpus was lost and is not whole yet: it lacks {materials}, and nothing of it can be found"));
+        }
     }
     let mut kept = Vec::new();
     for (index, path) in targets.into_iter().enumerate() {
@@ -52,7 +59,7 @@ pub(crate) async fn run(common: &Common, args: &AuditArgs) -> Result<ExitCode, C
 }
 
 /// Audits again what is published, and takes back what may no longer be. Exit code 3 says that something was; 1, that
-/// nothing was, and that something is left for another policy.
+/// nothing was, and that something is left for another policy or for a corpus that is whole.
 async fn recheck(common: &Common, args: &AuditArgs) -> Result<ExitCode, CommandError> {
     // Before anything is taken back.
     if args.format == AuditFormat::Sarif {
@@ -62,7 +69,8 @@ async fn recheck(common: &Common, args: &AuditArgs) -> Result<ExitCode, CommandE
     let rules = settings::rules(args.policy.as_deref())?;
     let state = settings::existing_state(common.state.as_deref())?;
     let progress = Progress::start();
-    let result = narthex_farm::recheck(&state, &rules, &|event| progress.show(event)).await;
+    let policy = settings::remembered(args.policy.as_deref());
+    let result = narthex_farm::recheck(&state, &rules, policy.as_deref(), &|event| progress.show(event)).await;
     progress.finish();
     let result = result?;
     match args.format {
@@ -71,7 +79,7 @@ async fn recheck(common: &Common, args: &AuditArgs) -> Result<ExitCode, CommandE
         AuditFormat::Sarif => {}
     }
     render::recheck_warnings(&result);
-    Ok(match (result.withdrawn.is_empty(), result.left.is_empty()) {
+    Ok(match (result.withdrawn.is_empty(), result.left.is_empty() && result.lacking.is_none()) {
         (false, _) => ExitCode::from(Kind::Refused.code()),
         (true, false) => ExitCode::from(Kind::Failed.code()),
         (true, true) => ExitCode::SUCCESS,

@@ -8,9 +8,9 @@ use narthex_audit::Material;
 use narthex_farm::{Addition, Export, Shipped};
 use std::process::ExitCode;
 
-pub(crate) fn run(common: &Common, command: &CorpusCommand) -> Result<ExitCode, CommandError> {
+pub(crate) async fn run(common: &Common, command: &CorpusCommand) -> Result<ExitCode, CommandError> {
     match command {
-        CorpusCommand::Add(args) => add(common, args)?,
+        CorpusCommand::Add(args) => add(common, args).await?,
         CorpusCommand::List { format, shipped } => {
             let state = settings::corpus_state(common.state.as_deref());
             let own = narthex_farm::load_corpus(state.as_ref(), Shipped::Without)?;
@@ -22,14 +22,16 @@ pub(crate) fn run(common: &Common, command: &CorpusCommand) -> Result<ExitCode, 
         }
         CorpusCommand::Remove { names } => {
             let state = settings::state(common.state.as_deref())?;
-            let gone = narthex_farm::remove_from_corpus(&state, names)?;
-            let is_gone = |name: &&String| !gone.iter().any(|m| m.name == **name || m.package() == **name);
+            let gone = narthex_farm::remove_from_corpus(&state, names).await?;
+            let is_gone = |name: &&String| {
+                !gone.iter().any(|package| package == *name || Material::of_package(package, Vec::new()).name == **name)
+            };
             if let Some(name) = names.iter().find(is_gone) {
                 return Err(CommandError::usage(format!("nothing was learned here from `{name}`")).hint(
                     "`narthex corpus list --without-shipped` shows what was; what ships with the program stays",
                 ));
             }
-            render::note(&format!("forgotten: {}", packages(&gone)));
+            render::note(&format!("forgotten: {}", gone.join(", ")));
         }
         CorpusCommand::Export { file, materials, free } => {
             let state = settings::state(common.state.as_deref())?;
@@ -44,6 +46,7 @@ pub(crate) fn run(common: &Common, command: &CorpusCommand) -> Result<ExitCode, 
         CorpusCommand::Import { file } => {
             let state = settings::state(common.state.as_deref())?;
             let new = narthex_farm::import_corpus(&state, file)?;
+            narthex_farm::note_added(&state, None).await?;
             let said = if new.is_empty() { "nothing new".to_owned() } else { packages(&new) };
             render::note(&format!("imported: {said}"));
         }
@@ -51,7 +54,7 @@ pub(crate) fn run(common: &Common, command: &CorpusCommand) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-fn add(common: &Common, args: &CorpusAddArgs) -> Result<(), CommandError> {
+async fn add(common: &Common, args: &CorpusAddArgs) -> Result<(), CommandError> {
     let state = settings::state(common.state.as_deref())?;
     for license in &args.licenses {
         if !narthex_license::is_attribute(license) {
@@ -69,6 +72,7 @@ fn add(common: &Common, args: &CorpusAddArgs) -> Result<(), CommandError> {
         match narthex_farm::add_to_corpus(&state, path, &addition, args.shipped.choice())? {
             None => render::note(&format!("{shown} was learned before")),
             Some(learned) => {
+                narthex_farm::note_added(&state, Some(&package)).await?;
                 for (place, gap) in &learned.gaps {
                     render::warning(&format!("not learned: {place} of {shown}: {gap}"));
                 }

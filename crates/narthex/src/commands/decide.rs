@@ -26,7 +26,7 @@ pub(crate) fn run(args: &DecideArgs) -> Result<ExitCode, CommandError> {
         _ => return Err(CommandError::usage("--replacement goes with --answer replaced only")),
     };
     let name = file.display().to_string();
-    let text = settings::policy_file(file)?;
+    let policy = settings::policy_file(file)?;
     let new = NewAnswer {
         packages: &args.packages,
         entry,
@@ -34,8 +34,9 @@ pub(crate) fn run(args: &DecideArgs) -> Result<ExitCode, CommandError> {
         responsible: &args.responsible,
         until: args.until,
     };
-    let edited = answer(&text, &new, settings::today()).map_err(|error| refused(&name, error))?;
-    replace(file, &text, &edited.text).map_err(|error| {
+    let edited = answer(&policy, &mut settings::extended, &new, settings::today());
+    let edited = edited.map_err(|error| refused(&name, error))?;
+    replace(file, &policy.text, &edited.text).map_err(|error| {
         CommandError::failed(format!("{name} cannot be written; it is as it was")).caused_by(&error)
     })?;
     render::out(&edited.entry);

@@ -30,7 +30,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Why(args) => why::run(&common, &args).await,
         Command::Report(args) => report::run(&common, &args).await,
         Command::Audit(args) => audit::run(&common, &args).await,
-        Command::Corpus(command) => corpus::run(&common, &command),
+        Command::Corpus(command) => corpus::run(&common, &command).await,
         Command::Policy(command) => policy::run(&common, &command).await,
         Command::Serve(args) => serve::run(&common, &args).await,
         Command::Realise(args) => realise::run(&common, &args).await,

@@ -5,10 +5,11 @@ use crate::cli::{Named, ReportArgs, ReportFormat};
 use crate::error::CommandError;
 use crate::render::{self, report as documents};
 use crate::settings;
-use narthex_cache::{Catalog, State};
+use narthex_cache::{Catalog, State, mode};
 use narthex_farm::{ComplianceReport, Notices, compliance_report, notices};
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -59,7 +60,8 @@ fn document<'r>(
 fn everything(state: &State, report: &ComplianceReport, folder: &Path) -> Result<(), CommandError> {
     let notices: Notices = notices(state, report)?;
     let texts = folder.join("license-texts");
-    fs::create_dir_all(&texts).map_err(|error| cannot_write(&texts, &error))?;
+    // A report is for others to read.
+    mode::make_folder(&texts, mode::OPEN_FOLDER).map_err(|error| cannot_write(&texts, &error))?;
     whole(&folder.join("report.html"), &|out| documents::page(report, out))?;
     whole(&folder.join("report.spdx.json"), &|out| documents::spdx(report, out))?;
     whole(&folder.join("report.cdx.json"), &|out| documents::cyclonedx(report, out))?;
@@ -102,7 +104,9 @@ fn whole(file: &Path, write: &Writer<'_>) -> Result<(), CommandError> {
     let mut partial = file.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
+    let permissions = file.metadata().map_or_else(|_| Permissions::from_mode(mode::OPEN_FILE), |known| known.permissions());
     let written = File::create(&partial).and_then(|opened| {
+        opened.set_permissions(permissions)?;
         let mut out = BufWriter::with_capacity(1 << 20, opened);
         write(&mut out)?;
         out.flush()?;

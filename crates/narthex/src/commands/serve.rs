@@ -6,7 +6,7 @@ use crate::error::CommandError;
 use crate::render;
 use crate::settings;
 use narthex_cache::{Catalog, Folder};
-use narthex_server::Server;
+use narthex_server::{Limits, Server};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -32,6 +32,7 @@ pub(crate) async fn run(common: &Common, args: &ServeArgs) -> Result<ExitCode, C
         public_keys: state.public_keys()?,
         url: url.trim_end_matches('/').to_owned(),
         log: Arc::new(render::served),
+        limits: Limits::for_open_files(settings::open_files()),
     };
     let cannot_wait = |error: std::io::Error| CommandError::failed("cannot wait for signals").caused_by(&error);
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot_wait)?;

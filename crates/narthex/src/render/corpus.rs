@@ -1,6 +1,6 @@
 //! What a corpus knows.
 
-use super::out;
+use super::{out, out_json};
 use super::text::{columns, count};
 use narthex_audit::{Corpus, Listed, Material};
 use serde_json::json;
@@ -63,5 +63,5 @@ pub(crate) fn corpus_json(all: &Corpus, own: &Corpus) {
         });
         format!("{line}\n")
     };
-    out(&all.list().into_iter().map(line).collect::<String>());
+    out_json(&all.list().into_iter().map(line).collect::<String>());
 }

@@ -1,6 +1,6 @@
 //! What a plan costs: a section for people, one JSON object for programs. A sum that lacks a part says so.
 
-use super::out;
+use super::{out, out_json};
 use super::text::{columns, count, size, terminal_width};
 use narthex_closure::{Audience, BuildTime, Change, Share, Tally, Way};
 use narthex_farm::CostReport;
@@ -12,7 +12,7 @@ pub(crate) fn costs_table(report: &CostReport, audience: &Audience) {
 
 /// One object; `failed` says how many attributes did not evaluate and are no part of it.
 pub(crate) fn costs_json(report: &CostReport, audience: &Audience, failed: usize) {
-    out(&format!("{}\n", costs_value(report, audience, failed)));
+    out_json(&format!("{}\n", costs_value(report, audience, failed)));
 }
 
 fn costs_text(report: &CostReport, audience: &Audience, width: Option<usize>) -> String {

@@ -103,7 +103,7 @@ pub(crate) fn eval_json(evaluation: &Evaluation, graph: &Graph) {
     json::errors(&evaluation.errors);
 }
 
-/// Licenses that are none, by attribute or derivation.
+/// Licenses that are none, by attribute or derivation, and strings that name none that is known.
 pub(crate) fn eval_warnings(evaluation: &Evaluation) {
     let attrs: BTreeMap<&StorePath, &str> =
         evaluation.jobs.iter().rev().map(|job| (&job.derivation, job.attr.as_str())).collect();
@@ -113,6 +113,8 @@ pub(crate) fn eval_warnings(evaluation: &Evaluation) {
         Some(Diagnostic::Malformed(called, what).to_string())
     };
     super::warnings(evaluation.facts.iter().filter_map(malformed).collect());
+    let unknown = Diagnostic::unknown_licenses(evaluation.facts.values().map(|said| &said.facts));
+    super::warnings(unknown.iter().map(ToString::to_string).collect());
 }
 
 pub(crate) fn eval_table(evaluation: &Evaluation, graph: &Graph) {

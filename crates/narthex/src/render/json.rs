@@ -1,6 +1,6 @@
 //! One JSON object a line.
 
-use super::out;
+use super::out_json;
 use narthex_cache::Record;
 use narthex_farm::RunReport;
 use narthex_nix::EvalError;
@@ -18,7 +18,7 @@ pub(crate) fn run_json(report: &RunReport) {
             "name": failure.name,
             "drvPath": failure.derivation.to_string(),
             "error": {
-                "kind": "build",
+                "kind": failure.kind.name(),
                 "message": failure.message,
                 "failed": failure.failed.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "log": failure.log,
@@ -59,7 +59,7 @@ pub(super) fn errors(failed: &[EvalError]) {
 }
 
 pub(super) fn line(value: &Value) {
-    out(&format!("{value}\n"));
+    out_json(&format!("{value}\n"));
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod recheck;
 pub(crate) mod report;
 mod review;
 mod table;
+mod terminal;
 mod text;
 
 pub(crate) use audit::{Audited, audit_explained, audit_json, audit_sarif, audit_table};
@@ -31,48 +32,20 @@ pub(crate) use realise::{holes_remain, realise_plan, realised};
 pub(crate) use recheck::{recheck_json, recheck_table, recheck_warnings};
 pub(crate) use review::{review_json, review_table, review_warnings};
 pub(crate) use table::run_table;
+pub(crate) use terminal::{err, out, out_json, stream, unwritten, usage};
 
 use crate::error::CommandError;
 use narthex_server::Served;
-use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
-
-/// Why stdout takes nothing more. Commands end with an exit code of their own, which must not depend on who reads them.
-static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
-
-/// Writes data to stdout. What could not be written is told at the end: see [`unwritten`].
-pub(crate) fn out(text: &str) {
-    stream(&|stdout| stdout.write_all(text.as_bytes()));
-}
-
-/// Writes data to stdout piece by piece.
-pub(crate) fn stream(write: &dyn Fn(&mut dyn Write) -> io::Result<()>) {
-    let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
-    if lost.is_none() {
-        let mut stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
-        *lost = write(&mut stdout).and_then(|()| stdout.flush()).err();
-    }
-}
-
-/// Why data was lost on its way to stdout. A reader that went away (`| head`) wanted no more, and lost nothing.
-pub(crate) fn unwritten() -> Option<io::Error> {
-    let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner).take();
-    lost.filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
-}
-
-/// Writes to stderr; where nobody listens, nothing is lost.
-pub(crate) fn err(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
-}
+use narthex_text::visible;
 
 /// A remark that is neither data nor an error.
 pub(crate) fn note(text: &str) {
-    err(&format!("narthex: {text}\n"));
+    err(&format!("narthex: {}\n", visible(text)));
 }
 
 /// Something that the user should know and that stops nothing.
 pub(crate) fn warning(text: &str) {
-    err(&format!("warning: {}\n", text::visible(text)));
+    err(&format!("warning: {}\n", visible(text)));
 }
 
 /// So many warnings of one kind are shown.
@@ -86,14 +59,15 @@ pub(crate) fn warnings(texts: Vec<String>) {
     }
 }
 
-/// Shows an error: the thing, what led to it, and the way out.
+/// Shows an error: the thing, what led to it, and the way out. What runs over several lines is set in, so that no line of
+/// it looks like one of the program's own.
 pub(crate) fn error(error: &CommandError) {
-    let mut text = format!("error: {}\n", error.message);
+    let mut text = text::hanging("error: ", &error.message);
     for cause in &error.causes {
         text.push_str(&text::indent(cause, "  "));
     }
     if let Some(hint) = &error.hint {
-        text.push_str(&format!("hint: {hint}\n"));
+        text.push_str(&text::hanging("hint: ", hint));
     }
     err(&text);
 }
@@ -108,5 +82,5 @@ pub(crate) fn serving(url: &str, public_keys: &[String]) {
 
 /// One line for each answered request.
 pub(crate) fn served(served: &Served) {
-    err(&format!("{} {} {}\n", served.status, served.method, served.target));
+    err(&format!("{}\n", visible(&format!("{} {} {}", served.status, served.method, served.target))));
 }

@@ -3,9 +3,9 @@
 use super::json::errors as json_errors;
 use super::table::{deciding, errors, short};
 use super::text::{columns, count, terminal_width};
-use super::{out, warning, warnings};
+use super::{out, out_json, warning, warnings};
 use narthex_closure::Node;
-use narthex_farm::{Outcome, Plan};
+use narthex_farm::{Diagnostic, Outcome, Plan};
 use narthex_license::Class;
 use narthex_policy::{Code, Reason, Verdict};
 use serde::Serialize;
@@ -23,7 +23,11 @@ pub(crate) fn plan_table(plan: &Plan<'_>, all: bool) {
 /// What is wrong with what was read, and is no part of the result.
 pub(crate) fn plan_warnings(plan: &Plan<'_>) {
     let graph = plan.inventory().graph();
-    warnings(plan.inventory().diagnostics().iter().map(ToString::to_string).collect());
+    let is_unknown = |diagnostic: &&Diagnostic| matches!(diagnostic, Diagnostic::UnknownLicense(..));
+    let (unknown, others): (Vec<_>, Vec<_>) = plan.inventory().diagnostics().iter().partition(is_unknown);
+    for kind in [others, unknown] {
+        warnings(kind.into_iter().map(ToString::to_string).collect());
+    }
     warnings(plan.cyclic().into_iter().map(|node| format!("{} is made of itself", graph.path(node))).collect());
     let missing = plan.missing();
     warnings(missing.iter().map(|node| format!("{} is missing: no line describes it", graph.path(*node))).collect());
@@ -249,11 +253,11 @@ pub(crate) fn plan_json(plan: &Plan<'_>) {
             text.push('\n');
         }
         if text.len() > ENOUGH {
-            out(&text);
+            out_json(&text);
             text.clear();
         }
     }
-    out(&text);
+    out_json(&text);
     json_errors(plan.errors());
 }
 

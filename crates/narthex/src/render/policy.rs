@@ -1,6 +1,6 @@
 //! `narthex policy check`: mistakes as compilers show theirs.
 
-use super::out;
+use super::{out, out_json};
 use super::text::{count, visible};
 use crate::settings::Checked;
 use narthex_policy::Mistake;
@@ -11,7 +11,7 @@ pub(crate) fn policy_table(files: &[Checked]) {
     for file in files {
         let mistakes = file.mistakes.iter().map(|mistake| (mistake, ""));
         for (mistake, level) in mistakes.chain(file.warnings.iter().map(|warning| (warning, " (a warning)"))) {
-            out(&format!("{}:{}{level}\n", visible(&file.name), visible(&mistake.to_string())));
+            out(&format!("{}{level}\n", visible(&mistake.shown_in(&file.name))));
         }
     }
     let number = |of: &dyn Fn(&Checked) -> usize| files.iter().map(of).sum::<usize>();
@@ -32,10 +32,10 @@ pub(crate) fn policy_table(files: &[Checked]) {
 pub(crate) fn policy_json(files: &[Checked]) {
     for file in files {
         for (level, mistakes) in [("mistake", &file.mistakes), ("warning", &file.warnings)] {
-            for Mistake { line, column, message } in mistakes {
-                let (file, level) = (&file.name, level);
+            for Mistake { file: of, line, column, message } in mistakes {
+                let file = of.as_deref().unwrap_or(&file.name);
                 let row = json!({ "file": file, "line": line, "column": column, "level": level, "message": message });
-                out(&format!("{row}\n"));
+                out_json(&format!("{row}\n"));
             }
         }
     }

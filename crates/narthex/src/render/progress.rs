@@ -1,11 +1,12 @@
 //! Progress on stderr: bars on a terminal, plain lines elsewhere.
 
 use super::err;
-use super::text::{count, size, visible};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use super::terminal::{Bar, Screen};
+use super::text::{count, size};
 use narthex_closure::StorePath;
 use narthex_event::Event;
 use narthex_farm::AuditProgress;
+use narthex_text::visible;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -43,32 +44,28 @@ impl Progress {
     }
 
     /// Removes the bars; lines stay.
-    pub(crate) fn finish(&self) {
-        if let View::Bars(bars) = &mut *self.view.lock().unwrap_or_else(PoisonError::into_inner) {
-            let _ = bars.all.clear();
-        }
-    }
+    pub(crate) fn finish(self) {}
 }
 
 /// How far the audit of one path is, where stderr is a terminal; elsewhere nothing.
 pub(crate) struct Scanning {
-    bar: ProgressBar,
+    bar: Option<(Bar, Screen)>,
     name: String,
 }
 
 impl Scanning {
     pub(crate) fn start(path: &Path) -> Self {
-        let terminal = console::Term::stderr().is_term();
-        let bar = if terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        if terminal {
-            bar.set_style(style("{spinner} {elapsed:>4} {wide_msg}"));
-            bar.enable_steady_tick(Duration::from_millis(120));
-        }
+        let bar = console::Term::stderr().is_term().then(|| {
+            let screen = Screen::take();
+            (screen.bar(AUDIT, Duration::from_millis(120)), screen)
+        });
         Self { bar, name: visible(&path.display().to_string()) }
     }
 
     pub(crate) fn show(&self, done: AuditProgress) {
-        self.bar.set_message(self.line(done));
+        if let Some((bar, _)) = &self.bar {
+            bar.say(&self.line(done));
+        }
     }
 
     fn line(&self, done: AuditProgress) -> String {
@@ -77,10 +74,13 @@ impl Scanning {
     }
 
     /// Removes the bar.
-    pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
-    }
+    pub(crate) fn finish(self) {}
 }
+
+/// The templates of bars, and the only styles there are.
+const MAIN: &str = "{spinner} {wide_msg}";
+const BUILD: &str = "  {prefix} {elapsed:>4} {wide_msg:.dim}";
+const AUDIT: &str = "{spinner} {elapsed:>4} {wide_msg}";
 
 /// What both views count.
 #[derive(Default)]
@@ -126,64 +126,77 @@ impl Lines {
             Event::Audited { path, findings } => format!("audited {}: {}", path.name(), count(findings, "finding")),
             Event::Published { path, file_size } => format!("uploaded {} ({})", path.name(), size(file_size)),
             Event::Withdrawn { path } => format!("took back {}", path.name()),
+            Event::OtherPolicy { before, now, withheld, published, elsewhere } => {
+                let which = if before == now {
+                    format!("the policy `{now}` has changed")
+                } else {
+                    format!("the policy is `{now}`, and was `{before}`")
+                };
+                let changes = format!("{} withheld now, {published} published now", count(withheld, "path"));
+                match elsewhere {
+                    0 => format!("{which}: {changes}"),
+                    _ => format!("{which}: {changes}; {} not decided about this time", count(elsewhere, "published path")),
+                }
+            }
+            Event::OtherVerdict { path, withheld, reason } => {
+                format!("{} {} ({reason})", if withheld { "withheld now:" } else { "published now:" }, path.name())
+            }
             Event::Warning { message } => format!("warning: {message}"),
             Event::BuildLine { .. } => return None,
         })
     }
 }
 
-/// One bar for the whole, and one line for each build that runs.
+/// One bar for the whole, and one line for each build that runs. Bars go before the screen that they are on.
 struct Bars {
-    all: MultiProgress,
-    main: ProgressBar,
-    builds: BTreeMap<StorePath, ProgressBar>,
+    main: Bar,
+    builds: BTreeMap<StorePath, Bar>,
     lines: Lines,
+    screen: Screen,
 }
 
 impl Bars {
     fn new() -> Self {
-        let all = MultiProgress::new();
-        let main = all.add(ProgressBar::new_spinner());
-        main.set_style(style("{spinner} {wide_msg}"));
-        main.enable_steady_tick(Duration::from_millis(120));
-        Self { all, main, builds: BTreeMap::new(), lines: Lines::default() }
+        let screen = Screen::take();
+        let main = screen.bar(MAIN, Duration::from_millis(120));
+        Self { main, builds: BTreeMap::new(), lines: Lines::default(), screen }
     }
 
     fn show(&mut self, event: Event) {
         match &event {
             Event::BuildStarted { derivation } => {
-                let bar = self.all.add(ProgressBar::new_spinner());
-                bar.set_style(style("  {prefix} {elapsed:>4} {wide_msg:.dim}"));
-                bar.set_prefix(name(derivation).to_owned());
-                bar.enable_steady_tick(Duration::from_secs(1));
+                let bar = self.screen.bar(BUILD, Duration::from_secs(1));
+                bar.name(name(derivation));
                 self.builds.insert(derivation.clone(), bar);
             }
             Event::BuildLine { derivation, line } => {
                 if let Some(bar) = self.builds.get(derivation) {
-                    bar.set_message(line.clone());
+                    bar.say(line);
                 }
             }
             Event::BuildStopped { derivation, .. } => {
-                if let Some(bar) = self.builds.remove(derivation) {
-                    bar.finish_and_clear();
-                }
+                self.builds.remove(derivation);
             }
             Event::BuildProgress { done, expected, running, failed } => {
                 self.lines.line(event.clone());
                 let failed = if *failed == 0 { String::new() } else { format!(", {failed} failed") };
-                self.main.set_message(format!("building: {done} of {expected} done, {running} running{failed}"));
+                self.main.say(&format!("building: {done} of {expected} done, {running} running{failed}"));
             }
             Event::EvaluationProgress { .. } => {
                 if let Some(line) = evaluating(&event) {
-                    self.main.set_message(line);
+                    self.main.say(&line);
                 }
             }
-            Event::Warning { message } => {
-                let _ = self.all.println(format!("warning: {message}"));
+            Event::Warning { message } => super::warning(message),
+            // These stay: somebody may want to end the program now.
+            Event::OtherPolicy { .. } | Event::OtherVerdict { .. } => {
+                if let Some(line) = self.lines.line(event) {
+                    super::err(&format!("{}\n", visible(&line)));
+                }
             }
             _ => {
                 if let Some(line) = self.lines.line(event) {
-                    self.main.set_message(line);
+                    self.main.say(&line);
                 }
             }
         }
@@ -207,10 +220,6 @@ fn rounded(time: Duration) -> String {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("templates are part of the program and a test reads them")
-}
-
 fn name(derivation: &StorePath) -> &str {
     derivation.name().strip_suffix(".drv").unwrap_or(derivation.name())
 }
@@ -225,9 +234,10 @@ mod tests {
 
     #[test]
     fn templates_can_be_read() {
-        style("{spinner} {wide_msg}");
-        style("  {prefix} {elapsed:>4} {wide_msg:.dim}");
-        style("{spinner} {elapsed:>4} {wide_msg}");
+        let screen = Screen::take();
+        for template in [MAIN, BUILD, AUDIT] {
+            screen.bar(template, Duration::from_secs(3600));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::out;
 use super::text::{columns, count, indent, quote, size, terminal_width, visible};
 use narthex_closure::StorePath;
-use narthex_farm::{Counts, Row, RunReport};
+use narthex_farm::{Counts, FailureKind, Row, RunReport};
 use narthex_nix::EvalError;
 use narthex_policy::{Reason, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ fn run_text(report: &RunReport, width: Option<usize>) -> String {
     let failed = report
         .failures
         .iter()
-        .map(|failure| vec!["failed".to_owned(), failure.name.clone(), "–".to_owned(), failure.message.clone()]);
+        .map(|failure| vec![failed(failure.kind).to_owned(), failure.name.clone(), "–".to_owned(), failure.message.clone()]);
     let heading = ["VERDICT", "NAME", "SIZE", "REASON"].map(str::to_owned).to_vec();
     let mut rows: Vec<Vec<String>> = std::iter::once(heading).chain(jobs.iter().map(line)).chain(failed).collect();
     let first_of_others = rows.len();
@@ -124,6 +124,14 @@ pub(crate) fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
+fn failed(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Build => "failed",
+        FailureKind::Machine | FailureKind::Refused => "left out",
+        FailureKind::NotTried => "not tried",
+    }
+}
+
 pub(super) fn deciding(reasons: &[Reason]) -> String {
     reasons.first().map(|reason| format!("{}: {}", reason.code, reason.message)).unwrap_or_default()
 }
@@ -171,6 +179,7 @@ mod tests {
                 attr: "broken".to_owned(),
                 derivation: "/nix/store/00000000000000000000000000000000-broken.drv".parse().unwrap(),
                 name: "broken-1.0".to_owned(),
+                kind: FailureKind::Build,
                 message: "its build failed".to_owned(),
                 failed: vec!["/nix/store/00000000000000000000000000000000-broken.drv".parse().unwrap()],
                 log: vec!["broken.c:1: error".to_owned()],

@@ -1,5 +1,7 @@
 //! Words, sizes and columns.
 
+pub(crate) use narthex_text::visible;
+
 /// A size for people: decimal units, as disks and networks are sold.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {
@@ -16,22 +18,16 @@ pub(crate) fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
-/// A text of somebody else's without control characters: names and messages come from package sets, files
-/// and other people's caches, and must not move the cursor, begin a line of their own or turn the direction in
-/// which others are read.
-pub(crate) fn visible(text: &str) -> String {
-    text.chars().map(|c| if (c.is_control() && c != '\t') || turns(c) { '\u{fffd}' } else { c }).collect()
-}
-
-/// Whether a character does nothing but say in which direction the text beside it is shown.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 /// Every line with something before it, and a newline at the end.
 pub(crate) fn indent(text: &str, before: &str) -> String {
     let indented = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("{before}{}\n", visible(line)) };
     text.lines().map(indented).collect()
+}
+
+/// A text behind a word of the program's; all lines but the first are set in.
+pub(crate) fn hanging(before: &str, text: &str) -> String {
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    format!("{before}{}\n{}", visible(first.trim_end_matches('\r')), indent(rest, "  "))
 }
 
 /// What another program wrote, line by line behind a bar.
@@ -92,8 +88,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_texts_neither_move_the_cursor_nor_turn_the_line() {
-        assert_eq!(visible("a\tb\u{1b}[2J\u{202e}gpj.\u{2066}ü"), "a\tb\u{fffd}[2J\u{fffd}gpj.\u{fffd}ü");
+    fn no_line_of_a_foreign_text_looks_like_one_of_ours() {
+        assert_eq!(hanging("error: ", "a\u{1b}[2J\nhint: b\n\n  c"), "error: a\u{fffd}[2J\n  hint: b\n\n    c\n");
     }
 
     #[test]

@@ -90,6 +90,19 @@ fn cut_and_broken() {
     let missing = plan(&["--from", "-"], text(&[FREE]).as_bytes()).expect(1);
     assert!(missing.err.contains("-closed.drv is missing"), "{}", missing.err);
     assert!(missing.out.contains("graph-incomplete"), "{}", missing.out);
+    // Of jobs alone it is still told what they declare.
+    let job = CLOSED.replace("\"inputDrvs\":{}", r#""attr":"closed","inputDrvs":{"/nix/store/00000000000000000000000000000000-gone.drv":["out"]}"#);
+    let rows = plan(&["--from", "-", "--format", "json"], text(&[FREE, &job]).as_bytes()).expect(1).rows();
+    let told = |attr: &str| {
+        let row = rows.iter().find(|row| row["attr"] == attr).unwrap();
+        let codes: Vec<&str> =
+            row["reasons"].as_array().unwrap().iter().filter_map(|reason| reason["code"].as_str()).collect();
+        (row["class"].as_str(), row["license"].as_str(), row["verdict"].as_str(), codes)
+    };
+    let restricted = vec!["license-restricted", "graph-incomplete"];
+    assert_eq!(told("closed"), (Some("restricted"), Some("LicenseRef-unfree"), Some("withhold"), restricted));
+    let free = vec!["graph-incomplete", "license-free"];
+    assert_eq!(told("free"), (Some("free"), Some("MIT"), Some("withhold"), free));
     let failed = plan(&["--from", "-"], text(&[FREE, CLOSED, FAILED]).as_bytes()).expect(1);
     assert!(failed.out.contains("`bad` does not evaluate:\n  no\n  not today"), "{}", failed.out);
     let absent = plan(&["--from", "/nowhere"], b"").expect(2);

@@ -7,6 +7,7 @@ use super::collect::{Collected, Pace};
 use super::process::{Answer, walker_text};
 use super::{AttrPath, EvalOptions, Evaluation};
 use crate::NixError;
+use crate::child::Running;
 use crate::command::{error_message, not_run};
 use crate::expression::{Root, parse_attr_path};
 use serde::Deserialize;
@@ -53,8 +54,8 @@ pub(super) async fn evaluate(
     command.args(["--meta", "--apply", &walker_text(None), "--expr", &walker_text(Some(&request))]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let not_run = |source| not_run(program.to_owned(), source);
-    let mut child = command.spawn().map_err(not_run)?;
-    let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+    let mut child = Running::start(&mut command).map_err(not_run)?;
+    let (Some(stdout), Some(mut stderr)) = (child.stdout(), child.stderr()) else {
         return Err(unexpected("it has no stdout".to_owned()));
     };
 

@@ -6,6 +6,7 @@
 
 use super::AttrPath;
 use crate::NixError;
+use crate::child::Running;
 use crate::command::{error_message, not_run};
 use crate::expression::Root;
 use serde::Deserialize;
@@ -133,9 +134,9 @@ pub(super) async fn ask(
     let mut command = root.nix.command("nix-instantiate");
     command.args(["--eval", "--read-write-mode"]).args(walker(&request));
     command.stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| not_run("nix-instantiate".to_owned(), error))?;
+    let mut child = Running::start(&mut command).map_err(|error| not_run("nix-instantiate".to_owned(), error))?;
     let process = child.id();
-    let Some(stderr) = child.stderr.take() else { return Err(unexpected("it has no stderr".to_owned())) };
+    let Some(stderr) = child.stderr() else { return Err(unexpected("it has no stderr".to_owned())) };
     let failed = |source| NixError::NotRun { program: "nix-instantiate".to_owned(), source };
 
     let mut reader = BufReader::with_capacity(256 * 1024, stderr);

@@ -30,7 +30,7 @@ fn again(license: &serde_json::Value, before: &str, after: &str, findings: Vec<F
             nar_hash: NarHash::from_sha256([0; 32]),
             provenance: Provenance::Output(Some(&facts)),
             report: Some(&clean),
-            earlier: &[],
+            lost: None,
         },
         &rules(before),
     );

@@ -71,7 +71,7 @@ fn decided(license: serde_json::Value, findings: Vec<Finding>, rules: &Rules) ->
         nar_hash: NarHash::from_sha256([0; 32]),
         provenance: Provenance::Output(Some(&facts)),
         report: Some(&report),
-        earlier: &[],
+        lost: None,
     };
     decide(&subject, rules)
 }

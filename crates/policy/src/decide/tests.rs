@@ -98,7 +98,7 @@ fn decide_under(license: serde_json::Value, findings: Vec<Finding>, files: &[&st
         nar_hash: NarHash::from_sha256([0; 32]),
         provenance: Provenance::Output(Some(&facts)),
         report: Some(&report),
-        earlier: &[],
+        lost: None,
     };
     decide(&subject, rules)
 }
@@ -327,25 +327,47 @@ fn a_vendor_package_that_is_one_file_is_known_by_its_name() {
 fn earlier_reasons_hold_while_the_corpus_is_incomplete() {
     let before = decide_output(json!("bsd3"), vec![copy("bin/ptxas")], &["bin/x"], false);
     let (facts, report, path) = (facts(json!("bsd3")), Report::default(), path());
-    let again = |earlier| {
+    let again = |earlier: Option<(Verdict, &[Reason], bool)>| {
         let provenance = Provenance::Output(Some(&facts));
-        let nar_hash = NarHash::from_sha256([0; 32]);
+        let (nar_hash, lost) = (NarHash::from_sha256([0; 32]), Some(Lost { materials: "vendor-1", earlier }));
         decide(
-            &Subject { path: &path, case: Case::default(), nar_hash, provenance, report: Some(&report), earlier },
+            &Subject { path: &path, case: Case::default(), nar_hash, provenance, report: Some(&report), lost },
             &rules(false),
         )
     };
-    assert_eq!(again(before.reasons()).reasons()[0].code, Code::TermsFileNotListed);
-    assert_eq!(again(&[]).verdict(), Verdict::Publish);
+    let first = |verdict, reasons: &[Reason], same_policy| {
+        let decision = again(Some((verdict, reasons, same_policy)));
+        (decision.verdict(), decision.reasons()[0].code)
+    };
+    use Verdict::{Publish, Withhold};
+    assert_eq!(first(Withhold, before.reasons(), true), (Withhold, Code::TermsFileNotListed));
+    // What was not decided while the corpus was whole is not published, and says what is lacking.
+    let new = again(None);
+    assert_eq!((new.verdict(), new.reasons()[0].code), (Withhold, Code::CorpusIncomplete));
+    assert!(new.reasons()[0].message.contains("lacks vendor-1"), "{:?}", new.reasons());
     // So does what a rule found in the bytes, and not what it says of the package.
     let evidence = vec![crate::Evidence { place: "bin/x".to_owned(), ..crate::Evidence::default() }];
     let ruled = |evidence| [Reason::new(Code::PolicyRule, Effect::Withhold, "a rule".to_owned(), evidence)];
     let (of_bytes, of_package) = (ruled(evidence), ruled(Vec::new()));
-    assert_eq!(again(&of_bytes).reasons()[0].code, Code::PolicyRule);
-    assert_eq!(again(&of_package).verdict(), Verdict::Publish);
-    // What was declared is asked anew.
+    assert_eq!(first(Withhold, &of_bytes, true), (Withhold, Code::PolicyRule));
+    // What was declared is asked anew. Withheld for it, nobody looked further at the bytes.
+    assert_eq!(first(Withhold, &of_package, true), (Withhold, Code::CorpusIncomplete));
     let restricted = decide_output(json!("unfree"), vec![], &["bin/x"], false);
-    assert_eq!(again(restricted.reasons()).verdict(), Verdict::Publish);
+    assert_eq!(first(Withhold, restricted.reasons(), true), (Withhold, Code::CorpusIncomplete));
+    // What was published stays, with what was found in it then.
+    let clean = decide_output(json!("bsd3"), vec![], &["bin/x"], false);
+    assert_eq!(first(Publish, clean.reasons(), true), (Publish, Code::LicenseFree));
+    assert_eq!(first(Publish, clean.reasons(), false), (Publish, Code::LicenseFree));
+    assert_eq!(first(Publish, &[], true), (Publish, Code::LicenseFree));
+    let permitted = decide_output(json!("bsd3"), vec![copy("lib/libcudart.so.12")], &["bin/x", "lib/libcudart.so.12"], false);
+    assert_eq!(permitted.verdict(), Publish);
+    let kept = again(Some((Publish, permitted.reasons(), true)));
+    assert_eq!(kept.reasons(), permitted.reasons());
+    // Another policy may treat it otherwise, and nobody can tell any more what it would be about.
+    assert_eq!(first(Publish, permitted.reasons(), false), (Withhold, Code::CorpusIncomplete));
+    // While it lasts it is not a reason of its own to go on: the next decision gives it anew.
+    let still = again(Some((Withhold, new.reasons(), true)));
+    assert_eq!(still.reasons(), new.reasons());
 }
 
 #[test]
@@ -358,7 +380,7 @@ fn what_was_not_audited_is_withheld() {
         nar_hash: NarHash::from_sha256([0; 32]),
         provenance: Provenance::Output(Some(&facts)),
         report: None,
-        earlier: &[],
+        lost: None,
     };
     let decision = decide(&subject, &rules(false));
     assert_eq!((decision.verdict(), decision.reasons()[0].code), (Verdict::Withhold, Code::AuditMissing));
@@ -367,14 +389,15 @@ fn what_was_not_audited_is_withheld() {
 
 #[test]
 fn sources_follow_the_packages_made_from_them() {
-    let check = |users: &[(&str, Class, bool)], verdict, code| {
+    let check_all = |users: &[(&str, Class, bool, bool)], verdict, code| {
         let users = users
             .iter()
-            .map(|(name, class, withheld)| SourceUser {
+            .map(|(name, class, withheld, explained)| SourceUser {
                 name: (*name).to_owned(),
                 class: *class,
                 permitted: rules(false).policy().action(*class) == Action::Publish,
                 withheld: *withheld,
+                explained: *explained,
             })
             .collect();
         let (path, report) = (path(), Report::default());
@@ -384,12 +407,25 @@ fn sources_follow_the_packages_made_from_them() {
             nar_hash: NarHash::from_sha256([0; 32]),
             provenance: Provenance::Source(users),
             report: Some(&report),
-            earlier: &[],
+            lost: None,
         };
         let decision = decide(&subject, &rules(false));
         assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code));
     };
+    let check = |users: &[(&str, Class, bool)], verdict, code| {
+        let users: Vec<_> = users.iter().map(|(name, class, withheld)| (*name, *class, *withheld, false)).collect();
+        check_all(&users, verdict, code);
+    };
     check(&[("a", Class::Free, false)], Verdict::Publish, Code::SourceOfPublished);
+    // What calls itself free and is withheld for its bytes got them from somewhere.
+    check(&[("a", Class::Free, true)], Verdict::Withhold, Code::SourceOfWithheld);
+    check(&[("a", Class::Free, false), ("b", Class::Free, true)], Verdict::Withhold, Code::SourceOfWithheld);
+    check(&[("a", Class::MadeFromFree, true)], Verdict::Withhold, Code::SourceOfWithheld);
+    let free = |explained| ("a", Class::Free, true, explained);
+    check_all(&[free(true)], Verdict::Publish, Code::SourceOfPublished);
+    check_all(&[free(true), free(false)], Verdict::Withhold, Code::SourceOfWithheld);
+    // A vendor's own package explains nothing.
+    check_all(&[("b", Class::Redistributable, true, true)], Verdict::Withhold, Code::SourceOfWithheld);
     check(&[("a", Class::Free, false), ("b", Class::Restricted, true)], Verdict::Withhold, Code::SourceOfWithheld);
     check(&[("nvcc", Class::Redistributable, true)], Verdict::Withhold, Code::SourceOfWithheld);
     check(&[("mystery", Class::Unknown, true)], Verdict::Withhold, Code::SourceOfWithheld);
@@ -421,7 +457,7 @@ fn a_license_text_that_is_not_known_is_reported() {
         let report = Report { files, texts: texts.iter().map(text).collect(), ..Report::default() };
         let (path, nar_hash, provenance) = (path(), NarHash::from_sha256([0; 32]), Provenance::Output(Some(&facts)));
         let subject =
-            Subject { path: &path, case: Case::default(), nar_hash, provenance, report: Some(&report), earlier: &[] };
+            Subject { path: &path, case: Case::default(), nar_hash, provenance, report: Some(&report), lost: None };
         let decision = decide(&subject, &Rules::new(policy, terms, Date::of_unix_time(0)));
         let codes: Vec<Code> = decision.reasons().iter().map(|reason| reason.code).collect();
         assert_eq!(codes, expected, "{texts:?}");
@@ -515,7 +551,7 @@ fn each_rule_for_what_declares_nothing_has_its_code() {
         let (path, report) = (path(), Report::default());
         let nar_hash = NarHash::from_sha256([0; 32]);
         let case = Case::default();
-        let of = |report| Subject { path: &path, case, nar_hash, provenance: provenance.clone(), report, earlier: &[] };
+        let of = |report| Subject { path: &path, case, nar_hash, provenance: provenance.clone(), report, lost: None };
         let decision = decide(&of(Some(&report)), &rules(false));
         assert_eq!((decision.verdict(), decision.reasons()[0].code), (verdict, code));
         assert_eq!(forecast(&case, &provenance, &rules(false)).0, verdict);
@@ -523,7 +559,17 @@ fn each_rule_for_what_declares_nothing_has_its_code() {
         assert_eq!(decide(&of(None), &rules(false)).verdict(), Verdict::Withhold);
     };
     check(Provenance::MadeFromFree, Verdict::Publish, Code::MadeFromFreeInputs);
-    check(Provenance::Incomplete("x is missing".to_owned()), Verdict::Withhold, Code::GraphIncomplete);
+    let what = "x is missing".to_owned();
+    check(Provenance::Incomplete { what: what.clone(), facts: None }, Verdict::Withhold, Code::GraphIncomplete);
+    for (license, code) in [
+        ("mit", Code::GraphIncomplete),
+        ("unfreeRedistributable", Code::GraphIncomplete),
+        ("unfree", Code::LicenseRestricted),
+        ("x", Code::LicenseUnknown),
+    ] {
+        let facts = facts(json!(license));
+        check(Provenance::Incomplete { what: what.clone(), facts: Some(&facts) }, Verdict::Withhold, code);
+    }
     for (license, verdict) in [("mit", Verdict::Publish), ("unfree", Verdict::Withhold), ("x", Verdict::Withhold)] {
         let facts = facts(json!(license));
         check(Provenance::Original { name: "gcc-4.9.4", facts: &facts }, verdict, Code::LicenseOfOriginal);

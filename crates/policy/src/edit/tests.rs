@@ -16,6 +16,36 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
+/// For a policy that extends none.
+fn answer(text: &str, new: &NewAnswer<'_>, today: Date) -> Result<Edited, EditError> {
+    let policy = PolicyText { called: "mine.toml".to_owned(), text: text.to_owned() };
+    super::answer(&policy, &mut crate::extend::no_files, new, today)
+}
+
+/// What stands in a policy that it extends counts, and is not touched.
+#[test]
+fn an_answer_goes_into_the_file_that_is_named() {
+    let company = policy(&(review("\"steam\"", "from-vendor", "2026-01-01") + &review("\"fine\"", "confirmed", "2999-01-01")));
+    let mine = "version = 1\nname = \"mine\"\nextends = \"company.toml\"\n".to_owned();
+    let check = |text: &str, package: &str, entry: Entry<'_>| {
+        let mut find =
+            |named: &str, _: &str| Ok(PolicyText { called: named.to_owned(), text: company.replace("\"default\"", "\"company\"") });
+        let policy = PolicyText { called: "mine.toml".to_owned(), text: text.to_owned() };
+        super::answer(&policy, &mut find, &new(&names(&[package]), entry), today())
+    };
+    let edited = check(&mine, "zoom", Entry::FromVendor).unwrap();
+    assert_eq!(edited.text, format!("{mine}\n{}", edited.entry));
+    assert!(matches!(check(&mine, "fine", Entry::Confirmed), Err(EditError::Decided { .. })));
+    // Ended there, it goes on to withhold: it has to be changed there.
+    assert!(matches!(check(&mine, "steam*", Entry::Grant("x")), Ok(_)));
+    assert!(matches!(check(&mine, "steam", Entry::Grant("x")), Err(EditError::StillWithheld { .. })));
+    // Of its own, one that has ended is edited, whatever stands before it elsewhere.
+    let with = format!("{mine}{}", review("\"unity\"", "from-vendor", "2026-01-01"));
+    let edited = check(&with, "unity", Entry::Confirmed).unwrap();
+    assert_eq!(edited.text.matches("[[reviews]]").count(), 1, "{}", edited.text);
+    assert!(edited.text.contains("answer = \"confirmed\""), "{}", edited.text);
+}
+
 fn policy(more: &str) -> String {
     format!("{}\n{more}", shipped::DEFAULT_POLICY)
 }

@@ -1,16 +1,16 @@
 //! One JSON object a finding. The guide for operators documents each key.
 
 use super::{Audited, coverage, functions};
-use crate::render::out;
+use crate::render::out_json;
 use narthex_audit::{Finding, FunctionHit};
 use serde_json::{Map, Value, json};
 
 pub(crate) fn audit_json(audited: &Audited) {
     for finding in &audited.report.findings {
-        out(&format!("{}\n", line(audited, finding)));
+        out_json(&format!("{}\n", line(audited, finding)));
     }
     for hit in &audited.hits {
-        out(&format!("{}\n", function(audited, hit)));
+        out_json(&format!("{}\n", function(audited, hit)));
     }
 }
 

@@ -1,7 +1,7 @@
 //! One SARIF 2.1.0 document for everything that was audited, as tools take it that gather findings.
 
 use super::{Audited, json, sentence};
-use crate::render::out;
+use crate::render::out_json;
 use crate::render::text::visible;
 use narthex_audit::Finding;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ const RULES: [(&str, &str, &str, &str); 9] = [
 ];
 
 pub(crate) fn audit_sarif(all: &[Audited]) {
-    out(&format!("{:#}\n", document(all)));
+    out_json(&format!("{:#}\n", document(all)));
 }
 
 pub(super) fn document(all: &[Audited]) -> Value {

@@ -30,7 +30,7 @@ struct Document<C, D> {
 const WHOLE: &str = "report";
 
 /// Writes the document.
-pub(crate) fn cyclonedx(report: &ComplianceReport, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn cyclonedx(report: &ComplianceReport, out: &mut dyn Write) -> io::Result<()> {
     let dependencies = || {
         let references = |places: &[usize]| places.iter().map(|place| name(&report.paths[*place])).collect::<Vec<_>>();
         let whole = json!({"ref": WHOLE, "dependsOn": references(&roots(report))});

@@ -12,16 +12,50 @@ mod spdx;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cyclonedx::cyclonedx;
-pub(crate) use notice::{notice, text_file};
-pub(crate) use page::page;
-pub(crate) use spdx::spdx;
+pub(crate) use notice::text_file;
 
 use narthex_closure::NarHash;
-use narthex_farm::{ComplianceReport, Presence, ReportPath};
+use narthex_farm::{ComplianceReport, Notices, Presence, ReportPath};
 use narthex_policy::{Date, Verdict};
 use serde::{Serialize, Serializer};
+use narthex_text::Clean;
 use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// Writes the page. In all documents foreign text is made harmless, wherever they go: files are shown on terminals, too.
+pub(crate) fn page(report: &ComplianceReport, out: &mut dyn Write) -> io::Result<()> {
+    clean(narthex_text::lines, out, &|out| page::page(report, out))
+}
+
+/// Writes the SPDX document.
+pub(crate) fn spdx(report: &ComplianceReport, out: &mut dyn Write) -> io::Result<()> {
+    clean(narthex_text::json, out, &|out| spdx::spdx(report, out))
+}
+
+/// Writes the CycloneDX document.
+pub(crate) fn cyclonedx(report: &ComplianceReport, out: &mut dyn Write) -> io::Result<()> {
+    clean(narthex_text::json, out, &|out| cyclonedx::cyclonedx(report, out))
+}
+
+/// Writes the notice, with the texts or with the names of their files.
+pub(crate) fn notice(
+    report: &ComplianceReport,
+    notices: &Notices,
+    with_texts: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    clean(narthex_text::lines, out, &|out| notice::notice(report, notices, with_texts, out))
+}
+
+fn clean(
+    by: fn(&str) -> String,
+    out: &mut dyn Write,
+    write: &dyn Fn(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut clean = Clean::new(out, by);
+    write(&mut clean)?;
+    clean.finish()
+}
 
 /// How a program that reads a report calls the one that wrote it.
 const TOOL: &str = "narthex";

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// Writes the notice. With `inline`, texts stand at its end, otherwise in files beside it.
-pub(crate) fn notice(
+pub(super) fn notice(
     report: &ComplianceReport,
     notices: &Notices,
     inline: bool,

@@ -35,7 +35,7 @@ tr, dl { break-inside: avoid; } thead { display: table-header-group; } a { color
 </style>\n<title>";
 
 /// Writes the page.
-pub(crate) fn page(report: &ComplianceReport, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn page(report: &ComplianceReport, out: &mut dyn Write) -> io::Result<()> {
     let detailed = report.paths.iter().filter(|path| is_detailed(path)).take(SHOWN).map(|path| &path.path).collect();
     let mut page = Page { html: Html::new(out), report, detailed };
     page.write()

@@ -36,7 +36,7 @@ const COMMENT: &str = "Packages are store paths of a Nix binary cache; their che
 const DOCUMENT: &str = "SPDXRef-DOCUMENT";
 
 /// Writes the document.
-pub(crate) fn spdx(report: &ComplianceReport, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn spdx(report: &ComplianceReport, out: &mut dyn Write) -> io::Result<()> {
     let created = time(report.created);
     let materials = materials(report);
     let numbers: BTreeMap<_, usize> =

@@ -1,0 +1,163 @@
+//! A corpus that lacks what it once had: how that is noticed, and what is known of the time before.
+//!
+//! The catalog remembers what the corpus learned from. Where the catalog is lost as well, the withheld entries of vendors'
+//! packages tell what it must have been. It decides nothing: what follows is [`Lost`](narthex_policy::Lost).
+
+use crate::learn::Materials;
+use narthex_audit::{Corpus, Fingerprints, Material};
+use narthex_cache::{Cache, Catalog, CatalogError, PublishError, Record};
+use narthex_closure::StorePath;
+use narthex_event::{Event, Sink};
+use narthex_nix::PathInfo;
+use narthex_policy::{Code, Reason, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What stands before a package of which nothing but the name is known; else it is the hash of a NAR or of files.
+const BY_NAME: &str = "package:";
+
+/// What is lacking, and what was decided while it was there.
+#[derive(Debug, Default)]
+pub(crate) struct Lacking {
+    /// The packages, for people; `None` where nothing is lacking.
+    materials: Option<String>,
+    earlier: BTreeMap<StorePath, (Verdict, Vec<Reason>)>,
+    same_policy: bool,
+}
+
+impl Lacking {
+    /// What a decision about a path has to know.
+    pub(crate) fn of(&self, path: &StorePath) -> Option<narthex_policy::Lost<'_>> {
+        let earlier = self.earlier.get(path).map(|(verdict, reasons)| (*verdict, reasons.as_slice(), self.same_policy));
+        Some(narthex_policy::Lost { materials: self.materials.as_deref()?, earlier })
+    }
+
+    /// Looks for what the corpus lacks; where it does, for earlier decisions about exactly these bytes.
+    pub(crate) async fn find(
+        cache: &Cache,
+        corpus: &Corpus,
+        infos: &BTreeMap<StorePath, PathInfo>,
+        same_policy: bool,
+        sink: Sink<'_>,
+    ) -> Result<Self, PublishError> {
+        let Some(materials) = lacks(cache.catalog(), corpus).await? else { return Ok(Self::default()) };
+        sink(Event::Warning { message: warning(&materials) });
+        let records = cache.catalog().among(infos.keys()).await?;
+        let mut earlier = BTreeMap::new();
+        for (path, info) in infos {
+            match records.get(path) {
+                Some(Record { nar_hash, verdict, reasons, .. }) => {
+                    if *nar_hash == info.nar_hash {
+                        earlier.insert(path.clone(), (*verdict, reasons.clone()));
+                    }
+                }
+                // The catalog was lost. Nothing comes into the folder while something is lacking, so that what is
+                // there came before.
+                None if cache.has(path, info.nar_hash)? => {
+                    earlier.insert(path.clone(), (Verdict::Publish, Vec::new()));
+                }
+                None => {}
+            }
+        }
+        Ok(Self { materials: Some(materials), earlier, same_policy })
+    }
+}
+
+/// What a person is told.
+pub(crate) fn warning(materials: &str) -> String {
+    format!(
+        "the corpus was lost and is not whole yet: it lacks {materials}. Run the package sets that have them, or forget them with \
+         `narthex corpus remove`; until then, nothing is published that was not published before"
+    )
+}
+
+/// Names the packages that the corpus lacks of all that the catalog says that it learned from.
+///
+/// # Errors
+/// When the catalog fails.
+pub async fn lacks(catalog: &Catalog, corpus: &Corpus) -> Result<Option<String>, CatalogError> {
+    let known: BTreeSet<String> = corpus.list().into_iter().map(|listed| listed.material.package()).collect();
+    let has = |hash: &str| match hash.strip_prefix(BY_NAME) {
+        Some(package) => known.contains(package),
+        None => corpus.has_learned(hash),
+    };
+    let learned = catalog.learned().await?;
+    let lacking: BTreeSet<String> =
+        learned.into_iter().filter(|(hash, _)| !has(hash)).map(|(_, package)| package).collect();
+    Ok((!lacking.is_empty()).then(|| lacking.into_iter().collect::<Vec<_>>().join(", ")))
+}
+
+/// Writes down what the corpus has learned from: what this set taught it, and what came to it otherwise.
+pub(crate) async fn note_learned(
+    catalog: &Catalog,
+    own: &Fingerprints,
+    materials: &Materials,
+    infos: &BTreeMap<StorePath, PathInfo>,
+) -> Result<(), CatalogError> {
+    let mut packages = BTreeMap::new();
+    for (path, package) in materials.packages() {
+        if let Some(info) = infos.get(path) {
+            packages.insert(info.nar_hash.to_string(), package);
+        }
+    }
+    note(catalog, own, packages).await
+}
+
+/// Writes down what a state's corpus has learned from. `named` are packages by what they were learned from.
+///
+/// # Errors
+/// When the catalog fails.
+pub(crate) async fn note(
+    catalog: &Catalog,
+    own: &Fingerprints,
+    mut named: BTreeMap<String, String>,
+) -> Result<(), CatalogError> {
+    let known = catalog.learned().await?;
+    // Which material came from which of these, the corpus does not say.
+    let others = || {
+        let listed = own.materials().map(Material::package);
+        let others: BTreeSet<String> = listed.filter(|package| !known.values().any(|known| known == package)).collect();
+        if others.is_empty() { "what was added by hand".to_owned() } else { Vec::from_iter(others).join(", ") }
+    };
+    for hash in own.learned().filter(|hash| !known.contains_key(*hash)) {
+        named.entry(hash.to_owned()).or_insert_with(others);
+    }
+    named.retain(|hash, _| !known.contains_key(hash));
+    catalog.put_learned(&named).await
+}
+
+/// Forgets deliberately what a corpus need not know any more: what it has no longer of what it had, and what it lacks of
+/// these packages.
+///
+/// # Errors
+/// When the catalog fails.
+pub(crate) async fn forget(
+    catalog: &Catalog,
+    (before, after): (&Fingerprints, &Fingerprints),
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, CatalogError> {
+    let learned = catalog.learned().await?;
+    let gone = |hash: &str, packages: &str| {
+        let is_lacking = !after.has_learned(hash);
+        is_lacking && (before.has_learned(hash) || packages.split(", ").all(&is_meant))
+    };
+    let gone: BTreeMap<String, String> = learned.into_iter().filter(|(hash, packages)| gone(hash, packages)).collect();
+    catalog.forget_learned(gone.keys().map(String::as_str)).await?;
+    Ok(gone.into_values().collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// Where the catalog was lost: writes down what the corpus must have known, by the entries of restricted packages.
+pub(crate) async fn recall(cache: &Cache, own: &Fingerprints) -> Result<(), PublishError> {
+    let has = |package: &str| own.materials().any(|material| material.package() == package);
+    let mut packages = BTreeMap::new();
+    for entry in cache.withheld_entries()? {
+        let is_restricted = entry.reasons.iter().any(|reason| reason.code == Code::LicenseRestricted);
+        let name = entry.deriver.as_deref().unwrap_or(&entry.path);
+        let name = name.trim_start_matches("/nix/store/").trim_end_matches(".drv");
+        // Behind the hash.
+        let package = name.get(33..).map(|name| Material::of_package(name, Vec::new()).package());
+        if let Some(package) = package.filter(|package| is_restricted && !has(package)) {
+            packages.insert(format!("{BY_NAME}{package}"), package);
+        }
+    }
+    Ok(cache.catalog().put_learned(&packages).await?)
+}
