@@ -13,7 +13,10 @@ pub(crate) const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
     ("farm", &["license", "closure", "audit", "policy", "event", "nix", "cache"]),
     ("client", &["closure", "event", "nix", "cache"]),
     ("server", &["text", "closure", "policy", "cache"]),
-    ("narthex", &["text", "license", "closure", "audit", "policy", "event", "nix", "cache", "farm", "client", "server"]),
+    (
+        "narthex",
+        &["text", "license", "closure", "audit", "policy", "event", "nix", "cache", "farm", "client", "server"],
+    ),
 ];
 
 /// Crates that take values and give values.

@@ -555,4 +555,60 @@ mod tests {
         assert_eq!(audit(&[file("x", &header)], &corpus, Limits::default()).findings, []);
         assert_eq!(corpus.subtracted().collect::<Vec<_>>(), ["zlib-1.3"]);
     }
+
+    /// Learns a file for a package; gives the files that this package is an owner of afterwards.
+    fn owned(
+        prints: &mut Fingerprints,
+        known: Option<&Known<'_>>,
+        (package, supply): (&str, Supply),
+        path: &str,
+        bytes: &[u8],
+    ) -> bool {
+        let source = Source::new(format!("sha256:{package}"), "n", Material::of_package(package, vec![]));
+        learn_beside(prints, known, &Source { supply, ..source }, &[file(path, bytes)], Limits::default());
+        let report = audit(&[file("x", bytes)], &Corpus::layered(vec![layer(prints)], vec![]), Limits::default());
+        let owner = |finding: &Finding| finding.origin().is_some_and(|origin| origin.material.package() == package);
+        report.findings.iter().any(owner)
+    }
+
+    fn layer(prints: &Fingerprints) -> crate::Layer {
+        crate::Layer::new(prints.to_bytes()).unwrap()
+    }
+
+    #[test]
+    fn whoever_was_delivered_a_file_owns_it() {
+        use Supply::{Built, Fetched};
+        let bytes = [b'v'; 5000];
+        let check = |first: (&str, Supply), second: (&str, Supply), both: bool| {
+            let mut prints = Fingerprints::default();
+            assert!(owned(&mut prints, None, first, "lib/libv.so", &bytes));
+            assert_eq!(owned(&mut prints, None, second, "lib/libw.so", &bytes), both, "{first:?} {second:?}");
+        };
+        check(("one-1", Fetched), ("two-1", Fetched), true);
+        check(("one-1", Fetched), ("two-1", Built), false);
+        check(("one-1", Built), ("two-1", Fetched), true);
+        check(("one-1", Built), ("two-1", Built), true);
+    }
+
+    #[test]
+    fn what_ships_has_no_second_owner() {
+        let words = |seed: u32| -> String { (0..500).map(|n| format!("int word{}_{n}(int);\n", seed)).collect() };
+        let text = words(1);
+        let mut shipped = Fingerprints::default();
+        let source = Source::new("sha256:v", "n", Material::of_package("vendor-1", vec![]));
+        learn(&mut shipped, &source, &[file("v.h", text.as_bytes()), file("v.bin", &[0; 5000])], Limits::default());
+        let corpus = Corpus::new(vec![layer(&shipped)]);
+        let check = |path: &str, bytes: &[u8], expected: bool| {
+            let may_share = |origin: &Origin, file: &str| origin.file == file;
+            let known = Known::new(&corpus, &may_share);
+            let mut prints = Fingerprints::default();
+            assert_eq!(owned(&mut prints, Some(&known), ("own-1", Supply::Fetched), path, bytes), expected, "{path}");
+        };
+        check("v.h", text.as_bytes(), true);
+        check("own.h", text.as_bytes(), false);
+        check("own.h", format!("// mine\n{text}").as_bytes(), false);
+        check("own.bin", &[0; 5000], false);
+        check("own.h", words(2).as_bytes(), true);
+        check("own.bin", &[1; 5000], true);
+    }
 }

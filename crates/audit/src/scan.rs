@@ -95,8 +95,14 @@ impl Visitor for Scan<'_> {
         }
         let from = self.findings.len();
         if own.as_ref().is_none_or(|own| own.claimed) {
-            let modified = copies::modified(&subject, self.corpus, &mut self.findings);
+            let mut found = Vec::new();
+            let modified = copies::modified(&subject, self.corpus, &mut found);
             own = own.or(modified);
+            // Whose beginning it has, it has sections of as well.
+            found.retain(|one| {
+                one.origin().is_none() || self.findings[before..].iter().all(|f| f.origin() != one.origin())
+            });
+            self.findings.append(&mut found);
         }
         self.passages.extend(contents(&subject, own.as_ref(), self.corpus, &mut self.findings));
         self.leave_out_claimed(from);

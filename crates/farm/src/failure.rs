@@ -89,7 +89,8 @@ fn why(
     failed: &[StorePath],
     refused: &[&StorePath],
 ) -> (FailureKind, String) {
-    let refusal = |drv: &StorePath| if outcome.unfit.contains(drv) { FailureKind::Machine } else { FailureKind::Refused };
+    let refusal =
+        |drv: &StorePath| if outcome.unfit.contains(drv) { FailureKind::Machine } else { FailureKind::Refused };
     if let Some(said) = outcome.failed.get(job) {
         // What the log says needs no words of Nix beside it.
         let told = said.as_ref().filter(|said| !matches!(Cause::of(said), Cause::Builder | Cause::Dependency));

@@ -66,8 +66,15 @@ impl fmt::Display for Diagnostic {
                 if shown.len() < name.len() {
                     shown.push('…');
                 }
-                let derivations = if *count == 1 { "1 derivation declares".to_owned() } else { format!("{count} derivations declare") };
-                write!(f, "{derivations} the license `{shown}`, which is neither a license that is known nor an expression of such; what has it counts as unknown")
+                let derivations = if *count == 1 {
+                    "1 derivation declares".to_owned()
+                } else {
+                    format!("{count} derivations declare")
+                };
+                write!(
+                    f,
+                    "{derivations} the license `{shown}`, which is neither a license that is known nor an expression of such; what has it counts as unknown"
+                )
             }
             Self::InputsUntold(path) => {
                 write!(

@@ -28,17 +28,18 @@ mod sources;
 
 pub use bytes::{AuditProgress, audit_path, audit_path_with, function_hits};
 pub use corpus::{
-    Addition, CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, note_added, load_corpus, read_layer,
-    remove_from_corpus, shipped_layers,
+    Addition, CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, load_corpus, note_added,
+    read_layer, remove_from_corpus, shipped_layers,
 };
 pub use costs::{CostReport, CostsError, Origins, plan_costs};
 pub use diff::{Change, PlanDiff};
 pub use explain::{About, Explanation, explain};
+pub use failure::{BuildFailure, FailureKind};
 pub use inventory::{Diagnostic, Inventory};
 pub use known::{Recognized, keep_facts, recognize};
 pub use lines::{LineError, Lines};
-pub use package_set::{PackageSet, PackageSetError};
 pub use lost::lacks;
+pub use package_set::{PackageSet, PackageSetError};
 pub use plan::{Outcome, Plan};
 pub use published_with::PolicyNotNamed;
 pub use recheck::{Recheck, RecheckError, recheck};
@@ -47,6 +48,5 @@ pub use report::{
     ReportPath, ReportReason, TermsDocument, TextOrigin, UsedEntry, compliance_report, notices,
 };
 pub use review::{FirstSeen, Review, Undecided, review};
-pub use failure::{BuildFailure, FailureKind};
 pub use run::{Counts, Row, RunError, RunReport, RunRequest, run};
 pub use settle::Rulings;

@@ -63,7 +63,8 @@ impl<'a> Logs<'a> {
     /// Whether the log of a derivation's build may leave.
     pub(crate) fn may_leave(&self, path: &StorePath) -> bool {
         let Some(derivation) = self.set.graph.get(path) else { return false };
-        let references = |path: &StorePath| self.infos.get(path).or_else(|| self.sources.get(path)).map(|info| &info.references);
+        let references =
+            |path: &StorePath| self.infos.get(path).or_else(|| self.sources.get(path)).map(|info| &info.references);
         derivation.outputs.values().all(|output| self.is_published(output))
             && reach(self.set, derivation, &references)
                 .is_some_and(|reached| reached.iter().all(|path| self.is_published(path) || self.plain.contains(path)))
@@ -77,10 +78,12 @@ impl<'a> Logs<'a> {
     /// Whether the texts that the build was given name no path that may not be printed. What cannot be read may name any.
     fn names_nothing_else(&self, path: &StorePath, derivation: &Derivation) -> bool {
         let is_harmless = |text: &[u8]| {
-            store_hashes(text).all(|found| self.public.contains(found.hash) || !(found.is_path || self.is_there(found.hash)))
+            store_hashes(text)
+                .all(|found| self.public.contains(found.hash) || !(found.is_path || self.is_there(found.hash)))
         };
         let Ok(text) = std::fs::read(path.to_string()) else { return false };
-        let scripts = || derivation.build_scripts.iter().all(|script| script_text(script).is_none_or(|text| is_harmless(&text)));
+        let scripts =
+            || derivation.build_scripts.iter().all(|script| script_text(script).is_none_or(|text| is_harmless(&text)));
         is_harmless(&text) && derivation.build_scripts.iter().all(|script| is_short(script)) && scripts()
     }
 

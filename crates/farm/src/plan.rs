@@ -406,9 +406,7 @@ fn forecast_of(set: &PackageSet, derivation: &StorePath, rules: &Rules) -> Verdi
 /// The declared license of a path, as an SPDX expression.
 pub(crate) fn license_of(role: &Role<'_>) -> Option<String> {
     match role {
-        Role::Output(facts) => {
-            facts.filter(|facts| facts.license != Expr::Absent).map(LicenseFacts::shown)
-        }
+        Role::Output(facts) => facts.filter(|facts| facts.license != Expr::Absent).map(LicenseFacts::shown),
         Role::Settled(Provenance::Original { facts, .. }) => Some(facts.shown()),
         Role::Settled(_) | Role::Source(_) => None,
     }

@@ -85,7 +85,11 @@ impl Choice {
         for change in changes {
             let first = change.reasons.first();
             let reason = first.map(|first| format!("{}: {}", first.code, first.message)).unwrap_or_default();
-            sink(Event::OtherVerdict { path: change.path.clone(), withheld: change.verdict == Verdict::Withhold, reason });
+            sink(Event::OtherVerdict {
+                path: change.path.clone(),
+                withheld: change.verdict == Verdict::Withhold,
+                reason,
+            });
         }
         Ok(())
     }
@@ -135,10 +139,7 @@ fn digest(rules: &Rules) -> String {
 }
 
 /// The paths whose verdict is another one than before. What is withheld now comes first.
-fn changes<'r>(
-    earlier: &BTreeMap<StorePath, Record>,
-    records: &'r BTreeMap<StorePath, Record>,
-) -> Vec<&'r Record> {
+fn changes<'r>(earlier: &BTreeMap<StorePath, Record>, records: &'r BTreeMap<StorePath, Record>) -> Vec<&'r Record> {
     let is_other = |now: &&Record| earlier.get(&now.path).is_some_and(|before| before.verdict != now.verdict);
     let mut changes: Vec<&Record> = records.values().filter(is_other).collect();
     changes.sort_by_key(|now| (now.verdict == Verdict::Publish, now.path.name(), &now.path));
@@ -154,8 +155,7 @@ mod tests {
     fn the_default_is_taken_where_it_was_it() {
         let check = |before: Option<(&str, Option<&str>)>, is_forgotten: bool, expected: Result<(), &str>| {
             let text = |named: &str| PolicyId { digest: "d".to_owned(), named: named.to_owned() };
-            let before = before
-                .map(|(name, named)| PublishedWith { name: name.to_owned(), text: named.map(text) });
+            let before = before.map(|(name, named)| PublishedWith { name: name.to_owned(), text: named.map(text) });
             let said = is_default(before.as_ref(), is_forgotten).map_err(|error| error.to_string());
             assert_eq!(said.is_ok(), expected.is_ok(), "{before:?}");
             if let (Err(said), Err(part)) = (said, expected) {

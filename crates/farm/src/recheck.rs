@@ -182,8 +182,7 @@ async fn withdraw_sources(
     sink: Sink<'_>,
     result: &mut Recheck,
 ) -> Result<(), RecheckError> {
-    let mut gone: BTreeSet<StorePath> =
-        result.withdrawn.iter().filter_map(|record| record.deriver.clone()).collect();
+    let mut gone: BTreeSet<StorePath> = result.withdrawn.iter().filter_map(|record| record.deriver.clone()).collect();
     if gone.is_empty() {
         return Ok(());
     }
@@ -240,12 +239,7 @@ async fn withdraw_logs(cache: &Cache, withdrawn: &[Record]) -> Result<(), Rechec
     Ok(())
 }
 
-fn audit_again(
-    cache: &Cache,
-    state: &State,
-    record: &Record,
-    corpus: &Corpus,
-) -> Result<Report, UnpackError> {
+fn audit_again(cache: &Cache, state: &State, record: &Record, corpus: &Corpus) -> Result<Report, UnpackError> {
     let folder = state.staging().join("recheck");
     let failed = |source| UnpackError::File { path: folder.clone(), source };
     let _ = std::fs::remove_dir_all(&folder);

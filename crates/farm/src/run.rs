@@ -394,7 +394,8 @@ async fn publish_all(
         let meta =
             PathMeta { references: info.references.clone(), deriver: record.deriver.clone(), ca: info.ca.clone() };
         if let Some(deriver) = &record.deriver {
-            let too_long = cache.log_size(deriver).map_err(PublishError::from)?.is_some_and(|size| size > logs::LONGEST);
+            let too_long =
+                cache.log_size(deriver).map_err(PublishError::from)?.is_some_and(|size| size > logs::LONGEST);
             if too_long || !logs.may_leave(deriver) {
                 cache.remove_log(deriver).map_err(PublishError::from)?;
             } else if cache.published(&permit).map_err(PublishError::from)?.is_none()

@@ -34,7 +34,8 @@ impl Built<'_> {
         let mut wanted = BTreeSet::new();
         for decision in derivation.outputs.values().filter_map(|output| self.decisions.get(output)) {
             for reason in decision.reasons().iter().filter(|reason| reason.effect == Effect::Withhold) {
-                let of_bytes = matches!(reason.source, Source::Audit | Source::Terms) || reason.code == Code::PolicyVendorCode;
+                let of_bytes =
+                    matches!(reason.source, Source::Audit | Source::Terms) || reason.code == Code::PolicyVendorCode;
                 let packages: Option<Vec<&str>> =
                     reason.evidence.iter().map(|evidence| evidence.package.as_deref()).collect();
                 match packages {

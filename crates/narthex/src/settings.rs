@@ -85,7 +85,8 @@ pub(crate) fn expression(given: &str) -> Result<Expression, CommandError> {
 pub(crate) fn rules(given: Option<&Path>) -> Result<Rules, CommandError> {
     let given = given.unwrap_or(Path::new("default"));
     let (read, name) = policy_text(given)?;
-    let policy = Policy::read(&read.text, &read.called, &mut extended).map_err(|mistakes| mistaken(&name, &mistakes))?;
+    let policy =
+        Policy::read(&read.text, &read.called, &mut extended).map_err(|mistakes| mistaken(&name, &mistakes))?;
     // Decisions and reports name the policy and nothing else of it.
     if shipped::POLICIES.iter().any(|(known, shipped)| *known == policy.name() && *shipped != read.text) {
         let called = policy.name();
@@ -231,12 +232,7 @@ pub(crate) fn shipped_policy(name: &str) -> Result<&'static str, CommandError> {
 }
 
 /// The text of terms that a policy names, or a file that it extends, and what they are called.
-fn terms_text(
-    policy: &Path,
-    name: &str,
-    named: &str,
-    of: Option<&str>,
-) -> Result<(String, String), CommandError> {
+fn terms_text(policy: &Path, name: &str, named: &str, of: Option<&str>) -> Result<(String, String), CommandError> {
     if let Some((_, text)) = shipped::TERMS.iter().find(|(id, _)| *id == named) {
         return Ok(((*text).to_owned(), format!("the shipped terms {named}")));
     }

@@ -46,7 +46,8 @@ pub(crate) fn base<'a>(
         }
     };
     if chain.contains(&found.called) {
-        reader.mistake(value.span(), format!("`{named}` extends this policy in turn: one of the two has to stand alone"));
+        reader
+            .mistake(value.span(), format!("`{named}` extends this policy in turn: one of the two has to stand alone"));
         return None;
     }
     if chain.len() == DEEPEST {
@@ -73,7 +74,9 @@ fn text_of(named: &str, chain: &[String], find: FindText<'_>) -> Result<PolicyTe
         return find(named, chain.last().map_or("", String::as_str));
     }
     let known = shipped::POLICIES.map(|(name, _)| format!("`{name}`")).join(", ");
-    Err(format!("no policy that ships is called `{named}`: there are {known}; a file is named by its path, ending in .toml"))
+    Err(format!(
+        "no policy that ships is called `{named}`: there are {known}; a file is named by its path, ending in .toml"
+    ))
 }
 
 impl Mistake {
@@ -139,7 +142,8 @@ mod tests {
                 "[[reviews]]\npackage = [\"{package}\"]\nanswer = \"from-vendor\"\nreason = \"x\"\nresponsible = \"me\"\nuntil = 2020-01-01\n"
             )
         };
-        let company = format!("version = 1\nname = \"company\"\nextends = \"strict\"\nterms = [\"own.toml\"]\n{}", review("a"));
+        let company =
+            format!("version = 1\nname = \"company\"\nextends = \"strict\"\nterms = [\"own.toml\"]\n{}", review("a"));
         let text = mine(&format!("extends = \"company.toml\"\n{}", review("b")));
         let policy = read(&[("mine.toml", &text), ("company.toml", &company)]).unwrap();
         assert_eq!((policy.reviews.len(), policy.inherited_reviews()), (2, 1));
@@ -164,8 +168,10 @@ mod tests {
         };
         check(
             &[("mine.toml", &mine("extends = \"lax\"\n"))],
-            &["mine.toml:3:11: no policy that ships is called `lax`: there are `default`, `strict`, `redistributable-only`, \
-               `private`; a file is named by its path, ending in .toml"],
+            &[
+                "mine.toml:3:11: no policy that ships is called `lax`: there are `default`, `strict`, `redistributable-only`, \
+               `private`; a file is named by its path, ending in .toml",
+            ],
         );
         check(
             &[("mine.toml", &mine("extends = \"gone.toml\"\n"))],

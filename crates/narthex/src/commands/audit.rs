@@ -28,7 +28,9 @@ pub(crate) async fn run(common: &Common, args: &AuditArgs) -> Result<ExitCode, C
     if let Some(state) = settings::state_if_any(common.state.as_deref()) {
         let catalog = Catalog::open_read_only(&state.catalog()).await?;
         if let Some(materials) = narthex_farm::lacks(&catalog, &corpus).await? {
-            render::warning(&format!("the corpus was lost and is not whole yet: it lacks {materials}, and nothing of it can be found"));
+            render::warning(&format!(
+                "the corpus was lost and is not whole yet: it lacks {materials}, and nothing of it can be found"
+            ));
         }
     }
     let mut kept = Vec::new();

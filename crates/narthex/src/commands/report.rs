@@ -104,7 +104,8 @@ fn whole(file: &Path, write: &Writer<'_>) -> Result<(), CommandError> {
     let mut partial = file.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    let permissions = file.metadata().map_or_else(|_| Permissions::from_mode(mode::OPEN_FILE), |known| known.permissions());
+    let permissions =
+        file.metadata().map_or_else(|_| Permissions::from_mode(mode::OPEN_FILE), |known| known.permissions());
     let written = File::create(&partial).and_then(|opened| {
         opened.set_permissions(permissions)?;
         let mut out = BufWriter::with_capacity(1 << 20, opened);

@@ -18,8 +18,13 @@ pub(crate) async fn run(common: &Common, args: &SetArgs) -> Result<ExitCode, Com
     let (attrs, options) = (&args.selection.attrs, args.limits.options());
     let sink = |event| progress.show(event);
     let policy = settings::remembered(args.policy.as_deref());
-    let request =
-        RunRequest { expression: &expression, attrs, options: &options, now: settings::now(), policy: policy.as_deref() };
+    let request = RunRequest {
+        expression: &expression,
+        attrs,
+        options: &options,
+        now: settings::now(),
+        policy: policy.as_deref(),
+    };
     let result = narthex_farm::run(&nix, &state, &rules, &request, &sink).await;
     progress.finish();
     let report = result?;

@@ -1,7 +1,7 @@
 //! What a corpus knows.
 
-use super::{out, out_json};
 use super::text::{columns, count};
+use super::{out, out_json};
 use narthex_audit::{Corpus, Listed, Material};
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! What a plan costs: a section for people, one JSON object for programs. A sum that lacks a part says so.
 
-use super::{out, out_json};
 use super::text::{columns, count, size, terminal_width};
+use super::{out, out_json};
 use narthex_closure::{Audience, BuildTime, Change, Share, Tally, Way};
 use narthex_farm::CostReport;
 use serde_json::{Value, json};

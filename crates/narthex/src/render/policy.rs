@@ -1,7 +1,7 @@
 //! `narthex policy check`: mistakes as compilers show theirs.
 
-use super::{out, out_json};
 use super::text::{count, visible};
+use super::{out, out_json};
 use crate::settings::Checked;
 use narthex_policy::Mistake;
 use serde_json::json;

@@ -135,7 +135,10 @@ impl Lines {
                 let changes = format!("{} withheld now, {published} published now", count(withheld, "path"));
                 match elsewhere {
                     0 => format!("{which}: {changes}"),
-                    _ => format!("{which}: {changes}; {} not decided about this time", count(elsewhere, "published path")),
+                    _ => format!(
+                        "{which}: {changes}; {} not decided about this time",
+                        count(elsewhere, "published path")
+                    ),
                 }
             }
             Event::OtherVerdict { path, withheld, reason } => {

@@ -26,10 +26,9 @@ fn run_text(report: &RunReport, width: Option<usize>) -> String {
             deciding(&row.record.reasons),
         ]
     };
-    let failed = report
-        .failures
-        .iter()
-        .map(|failure| vec![failed(failure.kind).to_owned(), failure.name.clone(), "–".to_owned(), failure.message.clone()]);
+    let failed = report.failures.iter().map(|failure| {
+        vec![failed(failure.kind).to_owned(), failure.name.clone(), "–".to_owned(), failure.message.clone()]
+    });
     let heading = ["VERDICT", "NAME", "SIZE", "REASON"].map(str::to_owned).to_vec();
     let mut rows: Vec<Vec<String>> = std::iter::once(heading).chain(jobs.iter().map(line)).chain(failed).collect();
     let first_of_others = rows.len();

@@ -91,7 +91,10 @@ fn cut_and_broken() {
     assert!(missing.err.contains("-closed.drv is missing"), "{}", missing.err);
     assert!(missing.out.contains("graph-incomplete"), "{}", missing.out);
     // Of jobs alone it is still told what they declare.
-    let job = CLOSED.replace("\"inputDrvs\":{}", r#""attr":"closed","inputDrvs":{"/nix/store/00000000000000000000000000000000-gone.drv":["out"]}"#);
+    let job = CLOSED.replace(
+        "\"inputDrvs\":{}",
+        r#""attr":"closed","inputDrvs":{"/nix/store/00000000000000000000000000000000-gone.drv":["out"]}"#,
+    );
     let rows = plan(&["--from", "-", "--format", "json"], text(&[FREE, &job]).as_bytes()).expect(1).rows();
     let told = |attr: &str| {
         let row = rows.iter().find(|row| row["attr"] == attr).unwrap();

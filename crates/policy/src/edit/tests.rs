@@ -25,11 +25,13 @@ fn answer(text: &str, new: &NewAnswer<'_>, today: Date) -> Result<Edited, EditEr
 /// What stands in a policy that it extends counts, and is not touched.
 #[test]
 fn an_answer_goes_into_the_file_that_is_named() {
-    let company = policy(&(review("\"steam\"", "from-vendor", "2026-01-01") + &review("\"fine\"", "confirmed", "2999-01-01")));
+    let company =
+        policy(&(review("\"steam\"", "from-vendor", "2026-01-01") + &review("\"fine\"", "confirmed", "2999-01-01")));
     let mine = "version = 1\nname = \"mine\"\nextends = \"company.toml\"\n".to_owned();
     let check = |text: &str, package: &str, entry: Entry<'_>| {
-        let mut find =
-            |named: &str, _: &str| Ok(PolicyText { called: named.to_owned(), text: company.replace("\"default\"", "\"company\"") });
+        let mut find = |named: &str, _: &str| {
+            Ok(PolicyText { called: named.to_owned(), text: company.replace("\"default\"", "\"company\"") })
+        };
         let policy = PolicyText { called: "mine.toml".to_owned(), text: text.to_owned() };
         super::answer(&policy, &mut find, &new(&names(&[package]), entry), today())
     };

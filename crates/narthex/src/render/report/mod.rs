@@ -17,8 +17,8 @@ pub(crate) use notice::text_file;
 use narthex_closure::NarHash;
 use narthex_farm::{ComplianceReport, Notices, Presence, ReportPath};
 use narthex_policy::{Date, Verdict};
-use serde::{Serialize, Serializer};
 use narthex_text::Clean;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
