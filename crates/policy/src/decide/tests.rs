@@ -325,7 +325,7 @@ fn every_owner_has_to_permit() {
     let tool = of("nvidia-cuda-nvcc-12.9.86", "nvidiaCuda", "bin/ptxas");
     let files = ["bin/x", "lib/x"];
     let decision =
-        |found: &[&Finding]| decide_output(json!("mit"), found.iter().map(|f| (*f).clone()).collect(), &files, true);
+        |found: &[&Finding]| decide_output(json!("mit"), found.iter().map(|f| (*f).clone()).collect(), &files, false);
     assert_eq!(decision(&[&false_owner]).verdict(), Verdict::Publish);
     for owners in [[&false_owner, &tool], [&tool, &false_owner]] {
         let decision = decision(&owners);
