@@ -476,7 +476,8 @@ impl Visitor for LearnFree<'_> {
 /// License texts and the metadata that packaging tools write come with everybody's packages; having
 /// one accuses nobody. Only texts: a program may be called what it likes.
 fn is_everybodys(path: &str, bytes: &[u8]) -> bool {
-    const BEGINNINGS: [&str; 5] = ["license", "licence", "copying", "notice", "copyright"];
+    const BEGINNINGS: [&str; 8] =
+        ["license", "licence", "copying", "notice", "copyright", "third-party", "third_party", "thirdparty"];
     const METADATA: [&str; 7] =
         ["wheel", "metadata", "record", "installer", "top_level.txt", "entry_points.txt", "__init__.py"];
     let name = base_name(path).to_ascii_lowercase();
@@ -512,7 +513,12 @@ mod tests {
     #[test]
     fn license_texts_and_stamps_are_not_learned() {
         let long = [b'x'; 500];
-        let files = [file("share/LICENSE.txt", &long), file("x.dist-info/WHEEL", &long), file("__init__.py", b"")];
+        let files = [
+            file("share/LICENSE.txt", &long),
+            file("share/third-party-programs.txt", &long),
+            file("x.dist-info/WHEEL", &long),
+            file("__init__.py", b""),
+        ];
         assert_eq!(learned(&mut Fingerprints::default(), &files).files, 0);
         // A program is not let off for its name.
         let program = [0u8; 500];
