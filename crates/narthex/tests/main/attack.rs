@@ -186,7 +186,7 @@ fn no_package_makes_a_vendors_files_its_own() {
     let set = "let redistributable = { shortName = \"unfreeRedistributable\"; free = false; redistributable = true; };\n\
         claim = name: license: src: command: mkDerivation { pname = name; version = \"2.27.3\"; inherit src;\n\
         nativeBuildInputs = [ coreutils unzip ]; meta = { inherit license; }; buildCommand = ''\n\
-        unzip -q -j \"$src\" -d w; chmod -R u+w w; mkdir -p \"$out/lib\"; ${command}''; };\n\
+        unzip -q -j -o \"$src\" -d w; chmod -R u+w w; mkdir -p \"$out/lib\"; ${command}''; };\n\
         use = from: mkDerivation { pname = \"use-${from.pname}\"; version = \"1\"; nativeBuildInputs = [ coreutils ];\n\
         meta.license = licenses.mit; buildCommand = ''mkdir -p \"$out/bin\" \"$out/lib\"; cp -r ${from}/lib/. \"$out/lib/\"\n\
         printf '#!/bin/sh\\necho a program of its own\\n' > \"$out/bin/own\"''; };\n\
