@@ -250,7 +250,7 @@ fn an_edited_text_is_no_text_of_its_own() {
             "terms-file-not-listed",
         ),
         ("amalgam", "cat w/driver_types.h w/vector_types.h n/host_config.h > \"$out/all.c\"", "terms-file-not-listed"),
-        ("archive", "(echo; cat w/cuda_fp16.hpp) > x.h; /usr/bin/tar czf \"$out/x.tgz\" x.h", "terms-modified"),
+        ("archive", "(echo; cat w/cuda_fp16.hpp) > x.h; /usr/bin/tar cf \"$out/x.tar\" x.h", "terms-modified"),
         ("wide", "/usr/bin/iconv -t UTF-16 w/cuda_fp16.hpp > \"$out/x\"", "terms-modified"),
         ("cut", "/usr/bin/split -n l/16 w/cuda_fp16.hpp \"$out/part-\"", "terms-modified"),
     ];
