@@ -215,7 +215,6 @@ fn no_package_makes_a_vendors_files_its_own() {
         check("edited", "terms-modified");
         check("library", "terms-modified");
         check("tool", "terms-file-not-listed");
-        assert_eq!(text(row(&rows, "header-again", "out"), "verdict"), "withhold");
         for attr in ["honest", "use-honest"] {
             assert_eq!(text(row(&rows, attr, "out"), "verdict"), "publish", "{attr}");
         }
