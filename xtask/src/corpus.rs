@@ -73,7 +73,7 @@ fn ship(state: &Path, materials: &[Material], free: &[Material]) -> Outcome {
     }
     let patterns = FREE_MEMBERS.map(|pattern| format!("`{pattern}`")).join(", ");
     manifest.push_str(&format!(
-        "\nSo are the members {patterns} of vendors' archives, which are OpenSSL's and LAPACKE's.\n"
+        "\nSo are the members {patterns} of vendors' archives, which are OpenSSL's, LAPACKE's and Khronos's.\n"
     ));
     manifest.push_str(&format!("\nAll files together have {total} bytes.\n"));
     write(&folder.join("MANIFEST.md"), &manifest)?;
@@ -187,18 +187,22 @@ pub(crate) fn fetch_wheel(wheel: &Wheel) -> Outcome<PathBuf> {
         return Ok(file);
     }
     say(&format!("fetching {project} {version}"));
-    let mut command = Command::new("python3");
-    command.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
-    command.args(["--only-binary", ":all:", "--dest"]).arg(&folder);
-    for platform in platforms(system) {
-        command.args(["--platform", platform]);
-    }
-    // A wheel for one Python is found only when that one is asked for.
+    // A wheel for one Python is found only when that one is asked for, and of several wheels for one system only the one
+    // for the first platform.
     let mut last = Failure::new("no version of Python");
-    for python in ["3.12", "3.11", "3.9"] {
-        let mut attempt = Command::new(command.get_program());
-        attempt.args(command.get_args()).args(["--python-version", python]).arg(format!("{project}=={version}"));
-        match output(&mut attempt) {
+    let (every, each) = (platforms(system), platforms(system).chunks(1));
+    for (python, platforms) in ["3.12", "3.11", "3.9"]
+        .iter()
+        .flat_map(|python| std::iter::once(every).chain(each.clone()).map(move |platforms| (python, platforms)))
+    {
+        let mut command = Command::new("python3");
+        command.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+        command.args(["--only-binary", ":all:", "--dest"]).arg(&folder);
+        for platform in platforms {
+            command.args(["--platform", platform]);
+        }
+        command.args(["--python-version", python]).arg(format!("{project}=={version}"));
+        match output(&mut command) {
             Ok(_) => {
                 if let Some(file) = find(&folder, project, version, hash)? {
                     return Ok(file);

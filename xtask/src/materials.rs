@@ -186,6 +186,7 @@ pub(crate) const ARCHIVES: [&str; 22] = [
     "nvjpeg_static",
 ];
 
-/// Members of vendors' archives that are free software: OpenSSL in NVIDIA's compiler library, and LAPACKE in
-/// Intel's MKL.
-pub(crate) const FREE_MEMBERS: [&str; 4] = ["libcrypto-lib-*", "libssl-lib-*", "lapacke_*", "LAPACKE_*"];
+/// Members of vendors' archives that are free software: OpenSSL in NVIDIA's compiler library, LAPACKE in Intel's MKL, and
+/// Khronos's headers in NVIDIA's packages.
+pub(crate) const FREE_MEMBERS: [&str; 5] =
+    ["libcrypto-lib-*", "libssl-lib-*", "lapacke_*", "LAPACKE_*", "*/include/CL/*"];

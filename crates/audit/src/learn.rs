@@ -7,8 +7,9 @@ use crate::container::{Kind, Limits, Visitor, walk};
 use crate::corpus::{Corpus, FilePrint, Fingerprints, Material, Origin, Part, base_name, file_key};
 use crate::finding::{Gap, Place};
 use crate::functions::{self, Candidate, Frequencies};
+use crate::passages::{self, Passages};
 use crate::prints::{self, hash128, heads};
-use crate::{binary, chunks, device, links, passages, strings};
+use crate::{binary, chunks, device, links, strings};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Shorter files (empty `__init__.py`, one-line stamps) are in everybody's packages.
@@ -219,7 +220,7 @@ struct Learn<'a> {
     /// Originals of which passages were learned before.
     with_passages: HashSet<u32>,
     /// Originals that are texts, with their names and passages.
-    texts: Vec<(u32, String, BTreeSet<u64>)>,
+    texts: Vec<(u32, String, Passages)>,
     frequencies: Frequencies,
     strings: BTreeMap<u32, BTreeSet<u64>>,
     scratch: Vec<u8>,
@@ -276,20 +277,20 @@ impl Learn<'_> {
 
     /// Learns the passages of a text; says whether it is another's text that somebody changed.
     fn text(&mut self, original: u32, file: &str, ships: bool, bytes: &[u8]) -> bool {
-        let passages = passages::of(bytes);
+        let passages = Passages::of(bytes);
         let alike = |known: &Known<'_>| {
-            let alike = passages::alike(&passages, known.corpus);
+            let alike = passages::alike(&passages.all, known.corpus);
             known.forbids(alike.into_iter().filter_map(|original| known.corpus.origin(original, None)), file)
         };
         if !ships && self.known.is_some_and(alike) {
             return true;
         }
         let built = self.source.supply == Supply::Built;
-        let known = passages::alike_in(&passages, &self.prints.passages);
+        let known = passages::alike_in(&passages.all, &self.prints.passages);
         if built && known.into_iter().any(|other| self.prints.delivered.contains(&other) && !self.is_own(other)) {
             return true;
         }
-        if !passages.is_empty() {
+        if !passages.all.is_empty() {
             let name = base_name(file).to_owned();
             self.texts.push((original, name, passages));
         }
@@ -368,6 +369,9 @@ impl Visitor for Learn<'_> {
         }
         let key = hash128(bytes);
         let (file, member) = self.origin(place, parent);
+        if member.is_none() && self.source.is_free(&file) {
+            return false;
+        }
         let owners: Vec<u32> = self.prints.owners(key).collect();
         let shipped = |known: &Known<'_>| {
             let files = known.corpus.files(key, bytes.len() as u64);
@@ -493,7 +497,8 @@ impl Visitor for LearnFree<'_> {
 /// License texts and the metadata that packaging tools write come with everybody's packages; having
 /// one accuses nobody. Only texts: a program may be called what it likes.
 fn is_everybodys(path: &str, bytes: &[u8]) -> bool {
-    const BEGINNINGS: [&str; 5] = ["license", "licence", "copying", "notice", "copyright"];
+    const BEGINNINGS: [&str; 8] =
+        ["license", "licence", "copying", "notice", "copyright", "third-party", "third_party", "thirdparty"];
     const METADATA: [&str; 7] =
         ["wheel", "metadata", "record", "installer", "top_level.txt", "entry_points.txt", "__init__.py"];
     let name = base_name(path).to_ascii_lowercase();
@@ -529,7 +534,12 @@ mod tests {
     #[test]
     fn license_texts_and_stamps_are_not_learned() {
         let long = [b'x'; 500];
-        let files = [file("share/LICENSE.txt", &long), file("x.dist-info/WHEEL", &long), file("__init__.py", b"")];
+        let files = [
+            file("share/LICENSE.txt", &long),
+            file("share/third-party-programs.txt", &long),
+            file("x.dist-info/WHEEL", &long),
+            file("__init__.py", b""),
+        ];
         assert_eq!(learned(&mut Fingerprints::default(), &files).files, 0);
         // A program is not let off for its name.
         let program = [0u8; 500];
@@ -571,5 +581,61 @@ mod tests {
         let corpus = prints.to_corpus();
         assert_eq!(audit(&[file("x", &header)], &corpus, Limits::default()).findings, []);
         assert_eq!(corpus.subtracted().collect::<Vec<_>>(), ["zlib-1.3"]);
+    }
+
+    /// Learns a file for a package; gives the files that this package is an owner of afterwards.
+    fn owned(
+        prints: &mut Fingerprints,
+        known: Option<&Known<'_>>,
+        (package, supply): (&str, Supply),
+        path: &str,
+        bytes: &[u8],
+    ) -> bool {
+        let source = Source::new(format!("sha256:{package}"), "n", Material::of_package(package, vec![]));
+        learn_beside(prints, known, &Source { supply, ..source }, &[file(path, bytes)], Limits::default());
+        let report = audit(&[file("x", bytes)], &Corpus::layered(vec![layer(prints)], vec![]), Limits::default());
+        let owner = |finding: &Finding| finding.origin().is_some_and(|origin| origin.material.package() == package);
+        report.findings.iter().any(owner)
+    }
+
+    fn layer(prints: &Fingerprints) -> crate::Layer {
+        crate::Layer::new(prints.to_bytes()).unwrap()
+    }
+
+    #[test]
+    fn whoever_was_delivered_a_file_owns_it() {
+        use Supply::{Built, Fetched};
+        let bytes = [b'v'; 5000];
+        let check = |first: (&str, Supply), second: (&str, Supply), both: bool| {
+            let mut prints = Fingerprints::default();
+            assert!(owned(&mut prints, None, first, "lib/libv.so", &bytes));
+            assert_eq!(owned(&mut prints, None, second, "lib/libw.so", &bytes), both, "{first:?} {second:?}");
+        };
+        check(("one-1", Fetched), ("two-1", Fetched), true);
+        check(("one-1", Fetched), ("two-1", Built), false);
+        check(("one-1", Built), ("two-1", Fetched), true);
+        check(("one-1", Built), ("two-1", Built), true);
+    }
+
+    #[test]
+    fn what_ships_has_no_second_owner() {
+        let words = |seed: u32| -> String { (0..500).map(|n| format!("int word{}_{n}(int);\n", seed)).collect() };
+        let text = words(1);
+        let mut shipped = Fingerprints::default();
+        let source = Source::new("sha256:v", "n", Material::of_package("vendor-1", vec![]));
+        learn(&mut shipped, &source, &[file("v.h", text.as_bytes()), file("v.bin", &[0; 5000])], Limits::default());
+        let corpus = Corpus::new(vec![layer(&shipped)]);
+        let check = |path: &str, bytes: &[u8], expected: bool| {
+            let may_share = |origin: &Origin, file: &str| origin.file == file;
+            let known = Known::new(&corpus, &may_share);
+            let mut prints = Fingerprints::default();
+            assert_eq!(owned(&mut prints, Some(&known), ("own-1", Supply::Fetched), path, bytes), expected, "{path}");
+        };
+        check("v.h", text.as_bytes(), true);
+        check("own.h", text.as_bytes(), false);
+        check("own.h", format!("// mine\n{text}").as_bytes(), false);
+        check("own.bin", &[0; 5000], false);
+        check("own.h", words(2).as_bytes(), true);
+        check("own.bin", &[1; 5000], true);
     }
 }

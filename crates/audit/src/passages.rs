@@ -25,8 +25,10 @@ const SAMPLED: u32 = 2;
 /// So many passages of one original are kept: those with the lowest hashes, so that two releases keep the same ones.
 pub(crate) const KEPT: usize = 256;
 
-/// So many passages of one original make a modified copy (`docs/decisions/0004-audit.md`).
-pub(crate) const ACCUSING: usize = 12;
+/// So many passages of one original make a modified copy, if they are a sixth of those that are known as well
+/// (`docs/decisions/0004-audit.md`).
+const ACCUSING: usize = 12;
+const SHARE: usize = 6;
 
 /// An original with fewer passages cannot be told by them.
 const FEWEST: usize = 16;
@@ -45,45 +47,53 @@ const PROBE: usize = 32;
 const DIFFERENT: usize = 4;
 const BYTES: usize = 28;
 
-/// What a byte is in a text.
-const WORD: u8 = 1;
-const DIGIT: u8 = 2;
-/// What may begin or end a comment, or escapes what follows.
-const MARK: u8 = 4;
-/// What texts do not have.
-const NO_TEXT: u8 = 8;
+/// Eight bytes at a time: the lowest and the highest bit of each.
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
 
-const CLASS: [u8; 256] = {
-    let mut class = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        class[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' => WORD,
-            b'0'..=b'9' => WORD | DIGIT,
-            b'/' | b'*' | b'#' | b'\n' | b'\\' => MARK,
-            0..=8 | 14..=26 | 28..=31 | 127 => NO_TEXT,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    class
-};
+/// The highest bit of each byte that lies between two others; no byte may be above 127.
+fn between(bytes: u64, first: u8, last: u8) -> u64 {
+    let reaches = bytes + LOW * u64::from(0x80 - first);
+    let exceeds = bytes + LOW * u64::from(0x7f - last);
+    reaches & !exceeds & HIGH
+}
 
-const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Which of eight bytes belong to words, and which may begin or end a comment or escape what follows. The first byte is
+/// the lowest bit.
+fn classes(eight: u64) -> (u64, u64) {
+    let bytes = eight & !HIGH;
+    let is = |byte| between(bytes, byte, byte);
+    let words = between(bytes | LOW * 0x20, b'a', b'z') | between(bytes, b'0', b'9') | is(b'_');
+    let marks = is(b'/') | is(b'*') | is(b'#') | is(b'\n') | is(b'\\');
+    let gather = |bits: u64| ((bits & !eight) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    (gather(words), gather(marks))
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
 
 /// Mixes two numbers so that each bit counts.
 fn mix(one: u64, other: u64) -> u64 {
-    let product = u128::from(one ^ MULTIPLIER) * u128::from(other ^ 0xd6e8_feb8_6659_fd93);
+    let product = u128::from(one ^ 0x9e37_79b9_7f4a_7c15) * u128::from(other ^ 0xd6e8_feb8_6659_fd93);
     (product as u64) ^ ((product >> 64) as u64)
 }
 
+/// Up to eight bytes of a text as a number.
+fn eight_at(text: &[u8], at: usize) -> u64 {
+    match text.get(at..).and_then(<[u8]>::first_chunk) {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => text[at..].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)),
+    }
+}
+
 /// The hash of a word.
-fn word_hash(word: &[u8]) -> u64 {
-    let mut hash = word.len() as u64;
-    for piece in word.chunks(8) {
-        let mut bytes = [0; 8];
-        bytes[..piece.len()].copy_from_slice(piece);
-        hash = mix(hash, u64::from_le_bytes(bytes));
+fn word_hash(text: &[u8], start: usize, end: usize) -> u64 {
+    let mut hash = (end - start) as u64;
+    for at in (start..end).step_by(8) {
+        let eight = eight_at(text, at);
+        let length = (end - at).min(8);
+        hash = mix(hash, eight & (u64::MAX >> (64 - 8 * length)));
     }
     hash
 }
@@ -91,8 +101,8 @@ fn word_hash(word: &[u8]) -> u64 {
 /// The last words of a text, and the hash of all of them.
 #[derive(Clone, Default)]
 struct Window {
-    /// Hashes and lengths.
-    words: [(u64, usize); LENGTH],
+    hashes: [u64; LENGTH],
+    lengths: [usize; LENGTH],
     count: usize,
     sum: u64,
 }
@@ -103,18 +113,19 @@ impl Window {
         // So that a word's weight grows with each that follows, and is lost with the last.
         const WEIGHT: u64 = 0x2545_f491_4f6c_dd1d;
         const LAST: u64 = WEIGHT.wrapping_pow(LENGTH as u32);
-        let slot = &mut self.words[self.count % LENGTH];
-        self.sum = self.sum.wrapping_mul(WEIGHT).wrapping_add(hash).wrapping_sub(slot.0.wrapping_mul(LAST));
-        *slot = (hash, length);
+        let slot = self.count % LENGTH;
+        let gone = self.hashes[slot].wrapping_mul(LAST);
+        self.sum = self.sum.wrapping_mul(WEIGHT).wrapping_add(hash).wrapping_sub(gone);
+        (self.hashes[slot], self.lengths[slot]) = (hash, length);
         self.count += 1;
         let passage = mix(self.sum, LAST);
-        (self.count >= LENGTH && passage >> (64 - SAMPLED) == 0).then_some(passage)
+        (passage >> (64 - SAMPLED) == 0 && self.count >= LENGTH).then_some(passage)
     }
 
     /// Whether the passage is more than a few words again and again.
     fn is_telling(&self) -> bool {
-        let different: BTreeSet<u64> = self.words.iter().map(|(hash, _)| *hash).collect();
-        different.len() >= DIFFERENT && self.words.iter().map(|(_, length)| length).sum::<usize>() >= BYTES
+        let different: BTreeSet<u64> = self.hashes.iter().copied().collect();
+        different.len() >= DIFFERENT && self.lengths.iter().sum::<usize>() >= BYTES
     }
 }
 
@@ -131,7 +142,7 @@ enum Comment {
 /// Reads texts word by word.
 struct Reader {
     all: Window,
-    /// Without comments.
+    /// Without comments; only kept while it differs.
     bare: Window,
     comment: Comment,
     /// Words until the two are the same again.
@@ -143,64 +154,88 @@ impl Reader {
         Self { all: Window::default(), bare: Window::default(), comment: Comment::None, apart: 0 }
     }
 
-    /// Calls back with each sampled passage of some text, which may go on where the last one ended.
-    fn read(&mut self, text: &[u8], found: &mut impl FnMut(u64, &Window)) {
-        let mut at = 0;
-        while let Some(byte) = text.get(at) {
-            let class = CLASS[usize::from(*byte)];
-            if class & WORD == 0 {
-                at += 1;
-                if class & MARK != 0 {
-                    at += self.mark(*byte, text.get(at).copied());
+    /// Calls back with each sampled passage of some text, which may go on where the last one ended, and says whether it
+    /// has no comment in it.
+    fn read(&mut self, text: &[u8], found: &mut impl FnMut(u64, &Window, bool)) {
+        // The start of a word that goes on in the next block; a byte that has been seen to.
+        let (mut open, mut done) = (None, usize::MAX);
+        for block in (0..text.len()).step_by(64) {
+            let (mut words, mut marks) = (0u64, 0u64);
+            for part in (0..64).step_by(8).take_while(|part| block + part < text.len()) {
+                let (word, mark) = classes(eight_at(text, block + part));
+                words |= word << part;
+                marks |= mark << part;
+            }
+            let mut events = words & !(words << 1) | marks;
+            if let Some(start) = open {
+                events &= !1 | marks;
+                if words == u64::MAX {
+                    continue;
                 }
-                continue;
+                open = None;
+                self.word(text, start, block + words.trailing_ones() as usize, found);
             }
-            let start = at;
-            while text.get(at).is_some_and(|byte| CLASS[usize::from(*byte)] & WORD != 0) {
-                at += 1;
-            }
-            if class & DIGIT != 0 {
-                continue;
-            }
-            let hash = word_hash(&text[start..at]);
-            if let Some(passage) = self.all.push(hash, at - start) {
-                found(passage, &self.all);
-            }
-            if self.comment != Comment::None {
-                self.apart = LENGTH;
-                continue;
-            }
-            let passage = self.bare.push(hash, at - start);
-            if self.apart > 0 {
-                self.apart -= 1;
-                if let Some(passage) = passage {
-                    found(passage, &self.bare);
+            while events != 0 {
+                let at = events.trailing_zeros();
+                events &= events - 1;
+                let (place, end) = (block + at as usize, at + (words >> at).trailing_ones());
+                if marks >> at & 1 == 1 {
+                    if place != done {
+                        done = self.mark(text[place], text.get(place + 1)).map_or(done, |more| place + more);
+                    }
+                    continue;
                 }
+                // The letter of an escape is no word, nor the beginning of one.
+                let start = place + usize::from(place == done);
+                if end == 64 {
+                    open = Some(start);
+                } else {
+                    self.word(text, start, block + end as usize, found);
+                }
+            }
+        }
+        if let Some(start) = open {
+            self.word(text, start, text.len(), found);
+        }
+    }
+
+    fn word(&mut self, text: &[u8], start: usize, end: usize, found: &mut impl FnMut(u64, &Window, bool)) {
+        if start >= end || text[start].is_ascii_digit() {
+            return;
+        }
+        let (hash, length) = (word_hash(text, start, end), end - start);
+        if self.comment != Comment::None {
+            if self.apart == 0 {
+                self.bare = self.all.clone();
+            }
+            self.apart = LENGTH;
+        }
+        let is_same = self.apart == 0;
+        if let Some(passage) = self.all.push(hash, length) {
+            found(passage, &self.all, is_same);
+        }
+        if !is_same && self.comment == Comment::None {
+            self.apart -= 1;
+            if let Some(passage) = self.bare.push(hash, length) {
+                found(passage, &self.bare, true);
             }
         }
     }
 
-    /// Follows comments and escapes; gives how many more bytes belong to the mark.
-    fn mark(&mut self, byte: u8, next: Option<u8>) -> usize {
-        match (self.comment, byte, next) {
-            // The letter of an escape is no word, nor the beginning of one.
-            (_, b'\\', Some(next)) if next != b'\n' => 1,
-            (Comment::Line, b'\n', _) => self.end(0),
-            (Comment::Block, b'*', Some(b'/')) => self.end(1),
-            (Comment::None, b'/', Some(b'*')) => self.begin(Comment::Block, 1),
-            (Comment::None, b'/', Some(b'/')) => self.begin(Comment::Line, 1),
-            (Comment::None, b'#', Some(b' ' | b'#' | b'!')) => self.begin(Comment::Line, 0),
-            _ => 0,
-        }
-    }
-
-    fn begin(&mut self, comment: Comment, more: usize) -> usize {
+    /// Follows comments and escapes; says which byte further on has been seen to with it.
+    fn mark(&mut self, byte: u8, next: Option<&u8>) -> Option<usize> {
+        let (comment, more) = match (self.comment, byte, next) {
+            (comment, b'\\', Some(next)) if *next != b'\n' => (comment, Some(1)),
+            (Comment::Line, b'\n', _) => (Comment::None, None),
+            (Comment::Block, b'*', Some(b'/')) => (Comment::None, Some(1)),
+            (Comment::None, b'/', Some(b'*')) => (Comment::Block, Some(1)),
+            (Comment::None, b'/', Some(b'/')) | (Comment::None, b'#', Some(b' ' | b'#' | b'!')) => {
+                (Comment::Line, None)
+            }
+            (comment, ..) => (comment, None),
+        };
         self.comment = comment;
         more
-    }
-
-    fn end(&mut self, more: usize) -> usize {
-        self.begin(Comment::None, more)
     }
 }
 
@@ -211,7 +246,7 @@ fn is_text(chunk: &[u8]) -> bool {
     let (mut bytes, mut foreign) = (0, 0);
     for probe in probes {
         bytes += probe.len();
-        foreign += probe.iter().filter(|byte| CLASS[usize::from(**byte)] & NO_TEXT != 0 || **byte >= 0x80).count();
+        foreign += probe.iter().filter(|byte| !matches!(**byte, b' '..=b'~' | b'\t'..=b'\r')).count();
     }
     foreign * 4 <= bytes
 }
@@ -219,6 +254,9 @@ fn is_text(chunk: &[u8]) -> bool {
 /// The same text with one byte a letter, where it has two or four.
 fn narrow(bytes: &[u8]) -> Cow<'_, [u8]> {
     let probe = &bytes[..bytes.len().min(CHUNK)];
+    if memchr::memchr(0, probe).is_none() {
+        return Cow::Borrowed(bytes);
+    }
     let zeros = |from: usize, step: usize| {
         let some = probe.iter().skip(from).step_by(step);
         some.clone().count() > PROBE && some.filter(|byte| **byte == 0).count() * 8 > probe.len() / step * 7
@@ -240,7 +278,7 @@ fn narrow(bytes: &[u8]) -> Cow<'_, [u8]> {
 
 /// Calls back with each sampled passage of whatever looks like text in some bytes. What an archive holds is looked at
 /// when it is taken out.
-fn each_in(bytes: &[u8], mut found: impl FnMut(u64, &Window)) {
+fn each_in(bytes: &[u8], mut found: impl FnMut(u64, &Window, bool)) {
     if is_archive(bytes) {
         return;
     }
@@ -250,7 +288,7 @@ fn each_in(bytes: &[u8], mut found: impl FnMut(u64, &Window)) {
     while !rest.is_empty() {
         // A chunk ends between two words, so that none is cut.
         let end = CHUNK.min(rest.len());
-        let more = rest[end..].iter().take(CHUNK).take_while(|byte| CLASS[usize::from(**byte)] & WORD != 0).count();
+        let more = rest[end..].iter().take(CHUNK).take_while(|byte| is_word(**byte)).count();
         let (chunk, after) = rest.split_at(end + more);
         if is_text(chunk) {
             reader.read(chunk, &mut found);
@@ -261,23 +299,50 @@ fn each_in(bytes: &[u8], mut found: impl FnMut(u64, &Window)) {
     }
 }
 
-/// Passages of a text that may be kept, or none where it has too few.
-pub(crate) fn of(bytes: &[u8]) -> BTreeSet<u64> {
-    let mut passages = BTreeSet::new();
-    each_in(bytes, |passage, window| {
-        if window.is_telling() {
-            passages.insert(passage);
-        }
-    });
-    passages
+/// The passages of a text that may be kept.
+#[derive(Debug, Default)]
+pub(crate) struct Passages {
+    /// All of them.
+    pub(crate) all: BTreeSet<u64>,
+    /// Those without a comment.
+    bare: BTreeSet<u64>,
 }
 
-/// Chooses the passages of each original of one package that are kept: the lowest of those that are its own. Gives
-/// those that are no file's own as well. A file is an original, its name without folders, and its passages.
-pub(crate) fn choose(files: Vec<(u32, String, BTreeSet<u64>)>) -> (BTreeSet<(u64, u32)>, BTreeSet<u64>) {
+impl Passages {
+    /// Reads whatever of some bytes looks like text.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let mut passages = Self::default();
+        each_in(bytes, |passage, window, is_bare| {
+            if window.is_telling() {
+                passages.all.insert(passage);
+                if is_bare {
+                    passages.bare.insert(passage);
+                }
+            }
+        });
+        passages
+    }
+
+    /// The lowest of those that are not common to many files. Half are of those without comments, so that a text whose
+    /// comments are gone or others has enough of them left.
+    fn lowest(&self, common: &BTreeSet<u64>) -> BTreeSet<u64> {
+        let mut kept: BTreeSet<u64> = self.bare.difference(common).copied().take(KEPT / 2).collect();
+        for passage in self.all.difference(common) {
+            if kept.len() >= KEPT {
+                break;
+            }
+            kept.insert(*passage);
+        }
+        kept
+    }
+}
+
+/// Chooses the passages of each original of one package that are kept. Gives those that are no file's own as well. A
+/// file is an original, its name without folders, and its passages.
+pub(crate) fn choose(files: Vec<(u32, String, Passages)>) -> (BTreeSet<(u64, u32)>, BTreeSet<u64>) {
     let mut names: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
     for (_, name, passages) in &files {
-        for passage in passages {
+        for passage in &passages.all {
             let names = names.entry(*passage).or_default();
             if names.len() < COMMON {
                 names.insert(name);
@@ -287,7 +352,7 @@ pub(crate) fn choose(files: Vec<(u32, String, BTreeSet<u64>)>) -> (BTreeSet<(u64
     let common: BTreeSet<u64> = names.iter().filter(|(_, names)| names.len() >= COMMON).map(|(one, _)| *one).collect();
     let mut kept = BTreeSet::new();
     for (original, _, passages) in &files {
-        let own: Vec<u64> = passages.difference(&common).copied().take(KEPT).collect();
+        let own = passages.lowest(&common);
         if own.len() >= FEWEST {
             kept.extend(own.into_iter().map(|passage| (passage, *original)));
         }
@@ -314,7 +379,7 @@ impl Seen {
             return Self(seen);
         }
         for part in parts {
-            each_in(part, |passage, _| {
+            each_in(part, |passage, _, _| {
                 if corpus.passages.may_have(passage as u32) && !seen.contains(&passage) && is_known(corpus, passage) {
                     seen.insert(passage);
                 }
@@ -386,6 +451,11 @@ fn is_known(corpus: &Corpus, passage: u64) -> bool {
     !corpus.is_free(passage) && corpus.originals(Part::Passages, passage).next().is_some()
 }
 
+/// How many passages make a modified copy, of so many that are known.
+pub(crate) fn enough(known: usize) -> usize {
+    known.div_ceil(SHARE).max(ACCUSING)
+}
+
 /// The originals of the corpus with which a text shares enough to be a modified copy of them.
 pub(crate) fn alike(passages: &BTreeSet<u64>, corpus: &Corpus) -> Vec<OriginalRef> {
     let mut found: BTreeMap<OriginalRef, usize> = BTreeMap::new();
@@ -396,7 +466,9 @@ pub(crate) fn alike(passages: &BTreeSet<u64>, corpus: &Corpus) -> Vec<OriginalRe
             }
         }
     }
-    found.into_iter().filter(|(_, count)| *count >= ACCUSING).map(|(original, _)| original).collect()
+    found.retain(|_, count| *count >= ACCUSING);
+    let is_enough = |(original, count): &(OriginalRef, usize)| *count >= enough(corpus.passages_of(*original));
+    found.into_iter().filter(is_enough).map(|(original, _)| original).collect()
 }
 
 /// The same among passages that are not in a corpus yet.
@@ -407,7 +479,9 @@ pub(crate) fn alike_in(passages: &BTreeSet<u64>, known: &BTreeSet<(u64, u32)>) -
             *found.entry(*original).or_default() += 1;
         }
     }
-    found.into_iter().filter(|(_, count)| *count >= ACCUSING).map(|(original, _)| original).collect()
+    found.retain(|_, count| *count >= ACCUSING);
+    let known = |original: u32| known.iter().filter(|(_, other)| *other == original).count();
+    found.into_iter().filter(|(original, count)| *count >= enough(known(*original))).map(|(one, _)| one).collect()
 }
 
 #[cfg(test)]

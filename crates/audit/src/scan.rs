@@ -122,8 +122,14 @@ impl Visitor for Scan<'_> {
         }
         let from = self.findings.len();
         if own.as_ref().is_none_or(|own| own.claimed) {
-            let modified = copies::modified(&subject, self.corpus, &mut self.findings);
+            let mut found = Vec::new();
+            let modified = copies::modified(&subject, self.corpus, &mut found);
             own = own.or(modified);
+            // Whose beginning it has, it has sections of as well.
+            found.retain(|one| {
+                one.origin().is_none() || self.findings[before..].iter().all(|f| f.origin() != one.origin())
+            });
+            self.findings.append(&mut found);
         }
         // What was delivered so is a copy of another release of the library, and no changed one.
         let delivered = self.claims.iter().any(|claim| claim.delivered);
@@ -178,7 +184,7 @@ fn contents(
     let layout = subject.binary.as_ref().map(|file| Layout::of(file, subject.bytes.len())).unwrap_or_default();
     let at = |part: &[u8]| copies::bounds(subject.bytes, part).0 as u64;
     let stretches: Vec<(u64, &[u8])> = parts.iter().flat_map(|part| host_bytes(at(part), part)).collect();
-    let (Found { hits, chunks, ended_early, .. }, (device, (mut seen, mut passages))) = rayon::join(
+    let (Found { hits, chunks, ended_early, .. }, (device, (mut seen, mut seen_passages))) = rayon::join(
         || functions::look(&stretches, corpus),
         || {
             let texts = || (messages(&stretches, layout.end, corpus), passages::Seen::look(&parts, corpus));
@@ -225,7 +231,7 @@ fn contents(
     pieces(place, own, &mut chunks, &mut explained, corpus, &mut found);
     seen.explain(corpus, &explained);
     seen.report(place, corpus, &mut found);
-    passages.report(place, corpus, |_| passages::ACCUSING, &mut found);
+    seen_passages.report(place, corpus, passages::enough, &mut found);
     match own {
         // A claim is no reason to leave anything out that is put down to somebody else.
         Some(own) if own.claimed => {}
@@ -247,7 +253,7 @@ fn contents(
     }
     let hits = functions::left_over(hits, &put);
     findings.append(&mut found);
-    (Rest { hits, kernels, strings: seen.strings, chunks, passages: passages.into_rest() }, bearer.beside)
+    (Rest { hits, kernels, strings: seen.strings, chunks, passages: seen_passages.into_rest() }, bearer.beside)
 }
 
 /// Reports what the chunks of a file say. A library that is known by them is no longer said to include itself.

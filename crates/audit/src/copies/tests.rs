@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::made::{library, noise};
-use crate::{AuditFile, Contents, Corpus, Fingerprints, Limits, Material, Source, audit, learn};
+use crate::{AuditFile, Contents, Corpus, Fingerprints, Layer, Limits, Material, Source, audit, learn};
 
 fn add(prints: &mut Fingerprints, package: &str, path: &str, bytes: &[u8]) {
     let source = Source::new(format!("sha256:{package}"), "n", Material::of_package(package, vec![]));
@@ -147,4 +147,34 @@ fn sections_are_compared_by_name() {
         changed,
         [row(".comment", Some(3), None), row(".dynstr", Some(10), Some(20)), row(".extra", None, Some(7))]
     );
+}
+
+/// A package that was learned here has the vendor's library, as it is or changed, and gives it a name of its own.
+#[test]
+fn no_owner_silences_another() {
+    let text = (".text", true, noise(1, 5000));
+    let original = library(&[text.clone(), (".rodata", false, noise(2, 3000))]);
+    let changed = library(&[text.clone(), (".rodata", false, noise(3, 4000))]);
+    let unlike = library(&[(".text", true, linked_with_other()), (".rodata", false, noise(4, 5000))]);
+    let shipped = |files: &[(&str, &str, &[u8])]| {
+        let mut prints = Fingerprints::default();
+        files.iter().for_each(|(package, path, bytes)| add(&mut prints, package, path, bytes));
+        Layer::new(prints.to_bytes()).unwrap()
+    };
+    let check = |learned: &[u8], ships: &[(&str, &str, &[u8])], bytes: &[u8], expected: &[&str]| {
+        let own = shipped(&[("own-1", "lib/libown.so", learned)]);
+        assert_eq!(found(&Corpus::layered(vec![own], vec![shipped(ships)]), bytes), expected);
+    };
+    let vendor: [(&str, &str, &[u8]); 1] = [("vendor-1", "lib/libvendor.so.1", &original)];
+    let cut = &original[..4100];
+    check(&original, &vendor, &original, &["copy own", "copy vendor"]);
+    check(&changed, &vendor, &changed, &["copy own", "modified-copy vendor"]);
+    check(&changed, &vendor, &original, &["copy vendor"]);
+    check(&original, &vendor, cut, &["modified-copy own", "modified-copy vendor"]);
+    check(&original, &vendor, &[&original[..], b"more"].concat(), &["modified-copy own", "modified-copy vendor"]);
+    let stripped = library(&[text, (".data", false, noise(9, 100))]);
+    check(&original, &vendor, &stripped, &["modified-copy own", "modified-copy vendor"]);
+    check(&unlike, &[("two-2", "lib/libtwo.a", OTHER)], &unlike, &["copy own", "static two"]);
+    let patched = [&unlike[..], b"more"].concat();
+    check(&unlike, &[("two-2", "lib/libtwo.a", OTHER)], &patched, &["modified-copy own", "static two"]);
 }

@@ -83,6 +83,25 @@ fn another_format_says_so() {
     assert_eq!(error.to_string(), "it has format 2, and this program reads format 4");
 }
 
+/// It has all that it had, and counts as one that learned nothing: the same packages have more to give.
+#[test]
+fn the_format_before_is_read_and_asks_to_be_learned_again() {
+    let new = small().to_bytes();
+    // What a file of that format has: two parts less, and so their ends.
+    let (ends, rest) = new[52..].split_at(14 * 8);
+    let ends: Vec<u8> = (0..12).flat_map(|part| (u64_at(ends, part * 8) - 16).to_le_bytes()).collect();
+    let length = u64_at(&ends, 88) as usize - 96;
+    let mut old = sign(&[&ends, &rest[..length]].concat());
+    old[8] = 3;
+    let layer = Layer::new(old).unwrap();
+    let again = Fingerprints::from_layer(&layer);
+    assert!(!again.has_learned("sha256:vendor-1"));
+    assert_eq!(Corpus::new(vec![layer]).size(), (2, 0));
+    let mut again = again;
+    add(&mut again, "vendor-1", &[file("lib/a", &[b'a'; 100]), file("lib/b", &[b'b'; 5000])]);
+    assert_eq!(again.to_bytes(), new);
+}
+
 proptest! {
     /// A body with a right checksum and arbitrary content is refused or read, never a panic.
     #[test]

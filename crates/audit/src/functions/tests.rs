@@ -98,16 +98,31 @@ fn shared_functions_are_put_down_to_the_archive_that_explains_more() {
     assert_eq!(with(&[3, 4, 5]), ["libv.a", "libother.a"]);
 }
 
-/// The same archive in two layers, as when a vendor's file is both shipped and learned here.
+/// The same archive in two layers: of those that ship one speaks, and nobody who learned it here silences it.
 #[test]
-fn of_two_layers_that_know_the_same_the_first_one_speaks() {
-    let bodies: Vec<_> = (1..=3).map(|seed| noise(seed, 300)).collect();
+fn of_layers_that_know_the_same_each_voice_speaks() {
+    let bodies: Vec<_> = (1..=6).map(|seed| noise(seed, 300)).collect();
     let functions: Vec<_> = bodies.iter().map(|b| Function { bytes: b, masked: vec![] }).collect();
-    let layer = |archive| Layer::new(fingerprints(&[(archive, &functions)]).to_bytes()).unwrap();
-    let found = find(&Corpus::new(vec![layer("lib/first.a"), layer("lib/second.a")]), &bodies.concat());
-    let [Finding::StaticCode { archive, members, .. }] = found.as_slice() else { panic!("{found:?}") };
-    assert_eq!(archive.file, "lib/first.a");
-    assert_eq!((members[0].functions_found, members[0].functions_known), (3, 3));
+    let layer = |archive, known: std::ops::Range<usize>| {
+        Layer::new(fingerprints(&[(archive, &functions[known])]).to_bytes()).unwrap()
+    };
+    let check = |corpus: &Corpus, expected: &[(&str, u32)]| {
+        let of = |finding: &Finding| match finding {
+            Finding::StaticCode { archive, members, .. } => (archive.file.clone(), members[0].functions_found),
+            other => panic!("{other:?}"),
+        };
+        let found: Vec<_> = find(corpus, &bodies.concat()).iter().map(of).collect();
+        let expected: Vec<_> = expected.iter().map(|(file, count)| ((*file).to_owned(), *count)).collect();
+        assert_eq!(found, expected);
+    };
+    check(&Corpus::new(vec![layer("lib/first.a", 0..3), layer("lib/second.a", 0..3)]), &[("lib/first.a", 3)]);
+    let both = [("lib/own.a", 3), ("lib/vendor.a", 3)];
+    check(&Corpus::layered(vec![layer("lib/own.a", 0..3)], vec![layer("lib/vendor.a", 0..3)]), &both);
+    // An archive that has more of its own beside the vendor's.
+    let more = [("lib/own.a", 6), ("lib/vendor.a", 3)];
+    check(&Corpus::layered(vec![layer("lib/own.a", 0..6)], vec![layer("lib/vendor.a", 0..3)]), &more);
+    // One that shares a little with it is not named for that.
+    check(&Corpus::layered(vec![layer("lib/own.a", 0..2)], vec![layer("lib/vendor.a", 0..6)]), &[("lib/vendor.a", 6)]);
 }
 
 #[test]

@@ -217,3 +217,98 @@ fn a_derivation_that_is_gone_stops_nobody_else() {
     let gone = rows.iter().find(|row| row["attr"] == "gone").unwrap();
     assert!(text(&gone["error"], "message").contains("gone.drv cannot be read"), "{gone:#}");
 }
+
+/// Packages that call a vendor's files their own, and programs that hold them: whoever else has the bytes is heard as
+/// well, and what ships has no second owner.
+#[test]
+fn no_package_makes_a_vendors_files_its_own() {
+    let attack = Attack::new();
+    let set = "let redistributable = { shortName = \"unfreeRedistributable\"; free = false; redistributable = true; };\n\
+        claim = name: license: src: command: mkDerivation { pname = name; version = \"2.27.3\"; inherit src;\n\
+        nativeBuildInputs = [ coreutils unzip ]; meta = { inherit license; }; buildCommand = ''\n\
+        unzip -q -j -o \"$src\" -d w; chmod -R u+w w; mkdir -p \"$out/lib\"; ${command}''; };\n\
+        use = from: mkDerivation { pname = \"use-${from.pname}\"; version = \"1\"; nativeBuildInputs = [ coreutils ];\n\
+        meta.license = licenses.mit; buildCommand = ''mkdir -p \"$out/bin\" \"$out/lib\"; cp -r ${from}/lib/. \"$out/lib/\"\n\
+        printf '#!/bin/sh\\necho a program of its own\\n' > \"$out/bin/own\"''; };\n\
+        header = claim \"nccl\" redistributable wheel ''cp w/cuda.h \"$out/lib/nccl.h\"'';\n\
+        edited = claim \"nccl\" redistributable wheel ''(echo '/* nccl */'; cat w/cuda_fp16.h) > \"$out/lib/nccl_fp16.h\"'';\n\
+        library = claim \"nccl\" redistributable wheel ''printf x >> w/libcudart.so.12; cp w/libcudart.so.12 \"$out/lib/libnccl.so.2\"'';\n\
+        archive = claim \"nccl\" redistributable wheel ''cp w/libcudart_static.a \"$out/lib/libnccl_static.a\"'';\n\
+        tool = claim \"cuda_cudart\" licenses.nvidiaCudaRedist cuda.cuda_nvcc.src ''cp w/ptxas \"$out/lib/libcudart.so.12\"'';\n\
+        honest = claim \"nccl\" redistributable wheel ''for n in $(seq 200); do echo \"int nccl_$n(int of_$n, char *by_$n);\"; done > \"$out/lib/nccl.h\"'';\n\
+        in { inherit (cuda) cuda_nvcc; inherit header edited library archive tool honest; header-again = header // { meta.license = redistributable; };\n\
+        use-header = use header; use-edited = use edited; use-library = use library; use-archive = use archive; use-tool = use tool;\n\
+        use-honest = use honest; }";
+    // Without `cuda_cudart`, so that nothing but what ships knows its wheel, and with it.
+    for (state, set) in
+        [("without", set.to_owned()), ("with", set.replace("(cuda) cuda_nvcc", "(cuda) cuda_cudart cuda_nvcc"))]
+    {
+        let rows = attack.run(state, &set, &[]).expect(0).rows();
+        let check = |attr: &str, code: &str| {
+            for attr in [attr.to_owned(), format!("use-{attr}")] {
+                let row = row(&rows, &attr, "out");
+                let codes: Vec<&str> = row["reasons"].as_array().unwrap().iter().map(|r| text(r, "code")).collect();
+                assert!(text(row, "verdict") == "withhold" && codes.contains(&code), "{state} {attr}: {row:#}");
+            }
+        };
+        check("header", "terms-file-not-listed");
+        check("edited", "terms-modified");
+        check("library", "terms-modified");
+        check("tool", "terms-file-not-listed");
+        for attr in ["honest", "use-honest"] {
+            assert_eq!(text(row(&rows, attr, "out"), "verdict"), "publish", "{attr}");
+        }
+        // What terms permit as a part of an application is permitted by those terms, not by the false owner's.
+        let used = row(&rows, "use-archive", "out");
+        let named: Vec<&Value> =
+            used["reasons"].as_array().unwrap().iter().flat_map(|r| r["evidence"].as_array().unwrap()).collect();
+        assert!(named.iter().any(|e| e["terms"]["id"] == "cuda-toolkit"), "{used:#}");
+    }
+}
+
+/// A vendor's text after an edit, in whatever file, beside a program of its own.
+#[test]
+fn an_edited_text_is_no_text_of_its_own() {
+    let attack = Attack::new();
+    let rows = [
+        ("comment", "(echo '// mine'; cat w/cuda.h) > \"$out/cuda.h\"", "terms-file-not-listed"),
+        ("newline", "(cat w/cuda_fp16.h; echo) > \"$out/fp16.h\"", "terms-modified"),
+        (
+            "sed",
+            "/usr/bin/sed 's/cudaError_t/error_t/g' w/cuda_runtime_api.h > \"$out/api.h\"",
+            "terms-file-not-listed",
+        ),
+        (
+            "host-config",
+            "/usr/bin/sed 's/unsupported GNU version/any version/; /^ \\*/d' n/host_config.h > \"$out/host_config.h\"",
+            "terms-file-not-listed",
+        ),
+        (
+            "script",
+            "(echo \"cat > x <<'E'\"; cat w/vector_types.h; echo E) > \"$out/make.sh\"",
+            "terms-file-not-listed",
+        ),
+        ("amalgam", "cat w/driver_types.h w/vector_types.h n/host_config.h > \"$out/all.c\"", "terms-file-not-listed"),
+        ("archive", "(echo; cat w/cuda_fp16.hpp) > x.h; /usr/bin/tar cf \"$out/x.tar\" x.h", "terms-modified"),
+        ("wide", "/usr/bin/iconv -t UTF-16 w/cuda_fp16.hpp > \"$out/x\"", "terms-modified"),
+        ("cut", "/usr/bin/split -n l/16 w/cuda_fp16.hpp \"$out/part-\"", "terms-modified"),
+    ];
+    let package = |(name, command, _): &(&str, &str, &str)| format!("{name} = package \"{name}\" ''{command}'';\n");
+    let packages: String = rows.iter().map(package).collect();
+    let set = format!(
+        "let package = name: command: mkDerivation {{ pname = name; version = \"1\"; src = wheel; other = cuda.cuda_nvcc.src;\n\
+         nativeBuildInputs = [ coreutils unzip ]; meta.license = licenses.mit; buildCommand = ''\n\
+         unzip -q -j -o \"$src\" -d w; unzip -q -j -o \"$other\" -d n; mkdir -p \"$out/bin\"\n\
+         printf '#!/bin/sh\\necho a program of its own\\n' > \"$out/bin/own\"\n${{command}}''; }};\n\
+         in {{ inherit (cuda) cuda_nvcc; {packages}\n\
+         license = package \"license\" ''(echo mine; cat w/License.txt) > \"$out/License.txt\"'';\n\
+         own = package \"own\" ''(for n in $(seq 200); do echo \"int own_$n(int of_$n, char *by_$n);\"; done) > \"$out/own.h\"''; }}"
+    );
+    let said = attack.run("state", &set, &[]).expect(0).rows();
+    for (attr, _, code) in rows {
+        is(&said, attr, "withhold", code);
+    }
+    for attr in ["license", "own"] {
+        is(&said, attr, "publish", "license-free");
+    }
+}

@@ -346,6 +346,31 @@ fn terms_answer_for_all_licenses_of_the_material() {
     check("mit", vec![found], false, Verdict::Withhold, Code::TermsMissing);
 }
 
+/// Whoever has a file has to permit it; two that permit it under the same terms are one ground.
+#[test]
+fn every_owner_has_to_permit() {
+    let of = |package: &str, license: &str, file: &str| {
+        let material = Material::of_package(package, vec![license.to_owned()]);
+        Finding::Copy { place: place("lib/x"), original: Origin { material, file: file.to_owned(), member: None } }
+    };
+    let false_owner = of("nccl-2.27.3", "unfreeRedistributable", "lib/libnccl.so.2");
+    let runtime = of("nvidia-cuda-runtime-12.9.79", "nvidiaCuda", "lib/libcudart.so.12");
+    let tool = of("nvidia-cuda-nvcc-12.9.86", "nvidiaCuda", "bin/ptxas");
+    let files = ["bin/x", "lib/x"];
+    let decision =
+        |found: &[&Finding]| decide_output(json!("mit"), found.iter().map(|f| (*f).clone()).collect(), &files, false);
+    assert_eq!(decision(&[&false_owner]).verdict(), Verdict::Publish);
+    for owners in [[&false_owner, &tool], [&tool, &false_owner]] {
+        let decision = decision(&owners);
+        assert_eq!((decision.verdict(), decision.reasons()[0].code), (Verdict::Withhold, Code::TermsFileNotListed));
+    }
+    let set = of("cuda_cudart-12.9.79", "nvidiaCudaRedist", "lib/libcudart.so.12");
+    let permitted = decision(&[&set, &runtime]);
+    let evidence: Vec<_> = permitted.reasons().iter().flat_map(|reason| &reason.evidence).collect();
+    let packages: Vec<_> = evidence.iter().filter_map(|one| one.package.as_deref()).collect();
+    assert_eq!((permitted.verdict(), packages), (Verdict::Publish, vec!["cuda_cudart-12.9.79"]));
+}
+
 #[test]
 fn a_vendor_package_that_is_one_file_is_known_by_its_name() {
     let redist = json!({"shortName": "CUDA EULA", "free": false, "redistributable": true});
