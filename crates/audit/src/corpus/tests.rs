@@ -87,9 +87,9 @@ fn another_format_says_so() {
 #[test]
 fn the_format_before_is_read_and_asks_to_be_learned_again() {
     let new = small().to_bytes();
-    // What a file of that format has: two parts less, and so their ends.
-    let (ends, rest) = new[52..].split_at(14 * 8);
-    let ends: Vec<u8> = (0..12).flat_map(|part| (u64_at(ends, part * 8) - 16).to_le_bytes()).collect();
+    // What a file of that format has: three parts less, and so their ends.
+    let (ends, rest) = new[52..].split_at(15 * 8);
+    let ends: Vec<u8> = (0..12).flat_map(|part| (u64_at(ends, part * 8) - 24).to_le_bytes()).collect();
     let length = u64_at(&ends, 88) as usize - 96;
     let mut old = sign(&[&ends, &rest[..length]].concat());
     old[8] = 3;
