@@ -13,11 +13,13 @@ use System::{Aarch64, Windows, X86_64};
 /// A wheel of the Python package index: project, version, system, SHA-256.
 pub(crate) type Wheel = (&'static str, &'static str, System, &'static str);
 
-/// NVIDIA's CUDA runtime in every release, its compiler library, and cuBLAS for device code; license `nvidiaCuda`.
-pub(crate) const CUDA: [Wheel; 41] = [
+/// NVIDIA's CUDA runtime in every release, the headers of its compiler, its compiler library, and cuBLAS for device code; license `nvidiaCuda`.
+pub(crate) const CUDA: [Wheel; 43] = [
     ("nvidia-cublas", "13.5.1.27", X86_64, "db3a1f0c8bc24945a4d195ba199d83f27e650ffdfc0c32e6b8362c314f14d553"),
     ("nvidia-cublas-cu11", "11.11.3.6", X86_64, "60252822adea5d0b10cd990a7dc7bedf7435f30ae40083c7a624a85a43225abc"),
     ("nvidia-cublas-cu12", "12.9.1.4", X86_64, "453611eb21a7c1f2c2156ed9f3a45b691deda0440ec550860290dc901af5b4c2"),
+    ("nvidia-cuda-crt", "13.0.88", X86_64, "2c8043c7c9e02492716426e9919fc78d2c5b3b2a7a768a88e952676b08aa55a4"),
+    ("nvidia-cuda-crt", "13.5.37", X86_64, "e898b7f73d3035fa89915a3f7bf3b54a73e90249746111aed295822c4729bb29"),
     ("nvidia-cuda-runtime", "13.0.48", X86_64, "5b54d12087a1abff81a4cbfa6556876e3afea1fc60da2e0816da374619810c89"),
     ("nvidia-cuda-runtime", "13.0.88", X86_64, "422a38f7c739ecbdd3a4b6ec7ed0a1d74db43d8e9bc26685f3d845638922b178"),
     ("nvidia-cuda-runtime", "13.0.96", X86_64, "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548"),
