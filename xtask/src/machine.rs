@@ -251,6 +251,7 @@ pub(crate) fn output(command: &mut Command) -> Outcome<String> {
 
 /// Runs a command with the terminal's own output. Where there is no terminal, on which cargo shows a bar of its own,
 /// a line says every few seconds that the command is still running.
+#[expect(clippy::disallowed_methods, reason = "asks only whether there is a terminal")]
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let shown = format!("{command:?}");
     let status =

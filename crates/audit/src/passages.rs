@@ -63,7 +63,7 @@ fn between(bytes: u64, first: u8, last: u8) -> u64 {
 fn classes(eight: u64) -> (u64, u64) {
     let bytes = eight & !HIGH;
     let is = |byte| between(bytes, byte, byte);
-    let words = between(bytes | LOW * 0x20, b'a', b'z') | between(bytes, b'0', b'9') | is(b'_');
+    let words = between(bytes | (LOW * 0x20), b'a', b'z') | between(bytes, b'0', b'9') | is(b'_');
     let marks = is(b'/') | is(b'*') | is(b'#') | is(b'\n') | is(b'\\');
     let gather = |bits: u64| ((bits & !eight) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
     (gather(words), gather(marks))

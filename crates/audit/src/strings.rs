@@ -106,11 +106,13 @@ struct Family {
     example: OriginalRef,
 }
 
+/// The releases of a family by name and version, each with its strings.
+type Releases<'l> = BTreeMap<(&'l str, &'l str), BTreeSet<u64>>;
+
 impl Families {
     /// Makes the families of some layers, of which the first ones were learned here.
     pub(crate) fn new(layers: &[Layer], learned: usize, free: &HashSet<u64>) -> Self {
-        // Name of the family → its releases, each with its strings.
-        let mut by_name: BTreeMap<(bool, &str), BTreeMap<(&str, &str), BTreeSet<u64>>> = BTreeMap::new();
+        let mut by_name: BTreeMap<(bool, &str), Releases<'_>> = BTreeMap::new();
         let mut examples: HashMap<(bool, &str), (&str, OriginalRef)> = HashMap::new();
         for (number, layer) in layers.iter().enumerate() {
             for row in layer.table(Part::Strings).rows() {

@@ -89,7 +89,7 @@ impl<'a> Logs<'a> {
         let Ok(text) = std::fs::read(path.to_string()) else { return false };
         let scripts =
             || derivation.build_scripts.iter().all(|script| script_text(script).is_none_or(|text| is_harmless(&text)));
-        is_harmless(&text) && derivation.build_scripts.iter().all(|script| is_short(script)) && scripts()
+        is_harmless(&text) && derivation.build_scripts.iter().all(is_short) && scripts()
     }
 
     /// Whether something in the store has this hash. A derivation is a text that is no secret.
@@ -120,7 +120,7 @@ pub(crate) fn reach<'i>(
     derivation: &Derivation,
     references: &dyn Fn(&StorePath) -> Option<&'i BTreeSet<StorePath>>,
 ) -> Option<BTreeSet<StorePath>> {
-    let declared = derivation.inputs.iter().map(|(_, outputs)| outputs.len()).sum::<usize>() + derivation.sources.len();
+    let declared = derivation.inputs.values().map(BTreeSet::len).sum::<usize>() + derivation.sources.len();
     let mut todo: Vec<StorePath> = set.graph.build_inputs(derivation).into_iter().collect();
     if todo.len() < declared {
         return None;

@@ -45,11 +45,11 @@ impl Lacking {
         let mut earlier = BTreeMap::new();
         for (path, info) in infos {
             match records.get(path) {
-                Some(Record { nar_hash, verdict, reasons, .. }) => {
-                    if *nar_hash == info.nar_hash {
-                        earlier.insert(path.clone(), (*verdict, reasons.clone()));
-                    }
+                Some(Record { nar_hash, verdict, reasons, .. }) if *nar_hash == info.nar_hash => {
+                    earlier.insert(path.clone(), (*verdict, reasons.clone()));
                 }
+                // It was decided about other bytes.
+                Some(_) => {}
                 // The catalog was lost. Nothing comes into the folder while something is lacking, so that what is
                 // there came before.
                 None if cache.has(path, info.nar_hash)? => {

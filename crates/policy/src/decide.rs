@@ -423,6 +423,8 @@ pub(crate) fn effect(action: Action) -> Effect {
 #[cfg(test)]
 mod again;
 #[cfg(test)]
+mod incomplete;
+#[cfg(test)]
 mod precedence;
 #[cfg(test)]
 mod tests;

@@ -96,7 +96,7 @@ fn an_edited_text_is_a_modified_copy() {
     check("a word a line", text.split_whitespace().collect::<Vec<_>>().join("\n").as_bytes());
     check("another name", text.replace("handle_t", "mine_t").as_bytes());
     check("another prefix", text.replace("vendor_", "my_").as_bytes());
-    check("no notice", text[NOTICE.len()..].as_bytes());
+    check("no notice", &text.as_bytes()[NOTICE.len()..]);
     check("no comments", without_comments(&text).as_bytes());
     check("other comments", without_comments(&text).replace("extern", "/* Declares it. */ extern").as_bytes());
     check("comments for lines", without_comments(&text).replace("extern", "// it is mine\nextern").as_bytes());

@@ -91,7 +91,7 @@ fn files_that_are_no_corpus_are_refused_with_the_way_out() {
     };
     let mut older = good.clone();
     older[8] = 2;
-    check(&older, &["it has format 2, and this program reads format 3", "hint: remove "]);
+    check(&older, &["it has format 2, and this program reads format 4", "hint: remove "]);
     check(&good[..good.len() - 1], &["its checksum is wrong", "hint: remove "]);
     check(b"#!/bin/sh", &["it does not begin as a corpus file does", "hint: remove "]);
     let state = dir.path().join("importing");
@@ -234,6 +234,17 @@ fn with_symbols(program: &Path, count: usize) -> PathBuf {
     large
 }
 
+/// A program with some code of its own.
+const APPLICATION: &str = "#include <stdio.h>\n#include <stdlib.h>\nint cudaFree(void *);\n\
+    static double mean(const double *x, int n) { double s = 0; for (int i = 0; i < n; i++) s += x[i]; return n ? s / n : 0; }\n\
+    static int order(const void *a, const void *b) { double d = *(const double *)a - *(const double *)b; return (d > 0) - (d < 0); }\n\
+    int main(int argc, char **argv) {\n\
+        double *x = calloc(argc, sizeof *x), s = 0; if (!x) return 2;\n\
+        for (int i = 1; i < argc; i++) { x[i - 1] = strtod(argv[i], 0); s += x[i - 1] * x[i - 1]; }\n\
+        qsort(x, argc - 1, sizeof *x, order);\n\
+        for (int i = 0; i + 1 < argc; i++) printf(\"%d %g %g\\n\", i, x[i], x[i] - mean(x, argc - 1));\n\
+        printf(\"%g %g %d\\n\", mean(x, argc - 1), s, cudaFree(x)); return 0; }\n";
+
 /// Without any state the shipped corpus knows the runtime in a program, whatever the release.
 #[test]
 fn the_shipped_corpus_finds_what_nobody_taught() {
@@ -241,11 +252,20 @@ fn the_shipped_corpus_finds_what_nobody_taught() {
     let mut unzip = Command::new("unzip");
     unzip.arg("-qoj").arg(wheel()).args(["*libcudart_static.a", "-d"]).arg(dir.path());
     assert!(unzip.status().unwrap().success());
-    std::fs::write(dir.path().join("p.c"), "int cudaFree(void *);\nint main(void) { return cudaFree(0); }\n").unwrap();
-    let mut gcc = Command::new("gcc");
-    gcc.current_dir(dir.path()).args(["p.c", "-o", "p", "libcudart_static.a", "-lpthread", "-ldl", "-lrt", "-s"]);
-    assert!(gcc.status().unwrap().success());
-    let program = dir.path().join("p");
+    let build = |name: &str, source: &str| {
+        std::fs::write(dir.path().join("p.c"), source).unwrap();
+        let mut gcc = Command::new("gcc");
+        gcc.current_dir(dir.path()).args(["-O2", "p.c", "-o", name, "libcudart_static.a"]);
+        assert!(gcc.args(["-lpthread", "-ldl", "-lrt", "-s"]).status().unwrap().success());
+        dir.path().join(name)
+    };
+    // A program that does nothing but call the library is no application that includes it.
+    let hollow = build("hollow", "int cudaFree(void *);\nint main(void) { return cudaFree(0); }\n");
+    let rows = narthex(&dir.path().join("none"), &["audit", "--format", "json", hollow.to_str().unwrap()]);
+    let kinds: Vec<String> = rows.expect(0).rows().iter().map(|row| text(row, "kind").to_owned()).collect();
+    assert!(kinds.iter().any(|kind| kind == "modified-copy"), "{kinds:?}");
+    assert!(kinds.iter().all(|kind| kind != "static"), "{kinds:?}");
+    let program = build("p", APPLICATION);
     let audit = |more: &[&str]| {
         let arguments = [&["audit", "--format", "json", program.to_str().unwrap()], more].concat();
         narthex(&dir.path().join("none"), &arguments).expect(0).rows()

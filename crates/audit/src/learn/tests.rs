@@ -1,0 +1,132 @@
+//! Tests of what is learned, from whom, and what is left out.
+
+use super::*;
+use crate::{Finding, audit};
+
+fn file<'a>(path: &str, bytes: &'a [u8]) -> AuditFile<'a> {
+    AuditFile { path: path.to_owned(), contents: Contents::Bytes(bytes) }
+}
+
+fn learned(prints: &mut Fingerprints, files: &[AuditFile<'_>]) -> Learned {
+    let material = Material::of_package("vendor-1", vec!["unfree".to_owned()]);
+    let source = Source::new("sha256:a", "n", material);
+    learn(prints, &source, files, Limits::default())
+}
+
+#[test]
+fn what_was_learned_is_found_by_its_bytes_and_not_by_its_name() {
+    let header = [b'h'; 100];
+    let mut prints = Fingerprints::default();
+    assert_eq!(learned(&mut prints, &[file("include/v.h", &header)]).files, 1);
+    let report = audit(&[file("x/renamed", &header), file("y", b"other")], &prints.to_corpus(), Limits::default());
+    let [Finding::Copy { place, original }] = report.findings.as_slice() else { panic!("{report:?}") };
+    assert_eq!((place.to_string().as_str(), original.file.as_str()), ("x/renamed", "include/v.h"));
+}
+
+#[test]
+fn license_texts_and_stamps_are_not_learned() {
+    let long = [b'x'; 500];
+    let files = [
+        file("share/LICENSE.txt", &long),
+        file("share/third-party-programs.txt", &long),
+        file("x.dist-info/WHEEL", &long),
+        file("__init__.py", b""),
+    ];
+    assert_eq!(learned(&mut Fingerprints::default(), &files).files, 0);
+    // A program is not let off for its name.
+    let program = [0u8; 500];
+    assert_eq!(learned(&mut Fingerprints::default(), &[file("bin/license-server", &program)]).files, 1);
+}
+
+#[test]
+fn patterns_stand_for_names() {
+    let check = |pattern: &str, name: &str, yes: bool| assert_eq!(is_match(pattern, name), yes, "{pattern} {name}");
+    check("libcrypto-lib-*.o", "libcrypto-lib-sha256-x86_64.o", true);
+    check("libcrypto-lib-*.o", "ptxjitcompiler_sealed.o", false);
+    check("*sha*", "libcrypto-lib-sha256-x86_64.o", true);
+    check("a.o", "a.o", true);
+    check("a.o", "ba.o", false);
+    check("a*a", "a", false);
+    check("*", "", true);
+}
+
+#[test]
+fn learning_twice_adds_nothing_and_changes_no_byte() {
+    let bytes = [b'q'; 100];
+    let mut prints = Fingerprints::default();
+    learned(&mut prints, &[file("f", &bytes)]);
+    let once = prints.to_bytes();
+    let again = learned(&mut prints, &[file("f", &bytes)]);
+    assert_eq!((again.files, again.functions), (0, 0));
+    assert_eq!(prints.to_bytes(), once);
+}
+
+#[test]
+fn what_free_software_has_as_well_accuses_nobody() {
+    let header = [b'h'; 100];
+    let mut prints = Fingerprints::default();
+    learned(&mut prints, &[file("include/v.h", &header)]);
+    let material = Material::of_package("zlib-1.3", vec![]);
+    let source = Source::new("sha256:b", "n", material);
+    let corpus = prints.to_corpus();
+    learn_free(&mut prints, &corpus, &source, &[file("h", &header)], Limits::default());
+    let corpus = prints.to_corpus();
+    assert_eq!(audit(&[file("x", &header)], &corpus, Limits::default()).findings, []);
+    assert_eq!(corpus.subtracted().collect::<Vec<_>>(), ["zlib-1.3"]);
+}
+
+/// Learns a file for a package; gives the files that this package is an owner of afterwards.
+fn owned(
+    prints: &mut Fingerprints,
+    known: Option<&Known<'_>>,
+    (package, supply): (&str, Supply),
+    path: &str,
+    bytes: &[u8],
+) -> bool {
+    let source = Source::new(format!("sha256:{package}"), "n", Material::of_package(package, vec![]));
+    learn_beside(prints, known, &Source { supply, ..source }, &[file(path, bytes)], Limits::default());
+    let report = audit(&[file("x", bytes)], &Corpus::layered(vec![layer(prints)], vec![]), Limits::default());
+    let owner = |finding: &Finding| finding.origin().is_some_and(|origin| origin.material.package() == package);
+    report.findings.iter().any(owner)
+}
+
+fn layer(prints: &Fingerprints) -> crate::Layer {
+    crate::Layer::new(prints.to_bytes()).unwrap()
+}
+
+#[test]
+fn whoever_was_delivered_a_file_owns_it() {
+    use Supply::{Built, Fetched};
+    let bytes = [b'v'; 5000];
+    let check = |first: (&str, Supply), second: (&str, Supply), both: bool| {
+        let mut prints = Fingerprints::default();
+        assert!(owned(&mut prints, None, first, "lib/libv.so", &bytes));
+        assert_eq!(owned(&mut prints, None, second, "lib/libw.so", &bytes), both, "{first:?} {second:?}");
+    };
+    check(("one-1", Fetched), ("two-1", Fetched), true);
+    check(("one-1", Fetched), ("two-1", Built), false);
+    check(("one-1", Built), ("two-1", Fetched), true);
+    check(("one-1", Built), ("two-1", Built), true);
+}
+
+#[test]
+fn what_ships_has_no_second_owner() {
+    let words = |seed: u32| -> String { (0..500).map(|n| format!("int word{}_{n}(int);\n", seed)).collect() };
+    let text = words(1);
+    let mut shipped = Fingerprints::default();
+    let source = Source::new("sha256:v", "n", Material::of_package("vendor-1", vec![]));
+    learn(&mut shipped, &source, &[file("v.h", text.as_bytes()), file("v.bin", &[0; 5000])], Limits::default());
+    let corpus = Corpus::new(vec![layer(&shipped)]);
+    let check = |path: &str, bytes: &[u8], expected: bool| {
+        let may_share = |origin: &Origin, file: &str| origin.file == file;
+        let known = Known::new(&corpus, &may_share);
+        let mut prints = Fingerprints::default();
+        assert_eq!(owned(&mut prints, Some(&known), ("own-1", Supply::Fetched), path, bytes), expected, "{path}");
+    };
+    check("v.h", text.as_bytes(), true);
+    check("own.h", text.as_bytes(), false);
+    check("own.h", format!("// mine\n{text}").as_bytes(), false);
+    check("own.bin", &[0; 5000], false);
+    check("own.h", words(2).as_bytes(), true);
+    check("own.bin", &[1; 5000], true);
+}
