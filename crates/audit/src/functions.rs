@@ -177,7 +177,7 @@ pub(crate) struct Hit {
     pub(crate) unmasked: u32,
 }
 
-/// Bytes that may be compared for each byte of a file. Among functions that were learned, an anchor is rare; where a file
+/// Bytes that may be compared for each byte of a file, all of it together. Among functions that were learned, an anchor is rare; where a file
 /// was made of one window that many functions have, nothing ends without a bound.
 const COMPARED: u64 = 16;
 
@@ -215,20 +215,26 @@ pub(crate) fn look(stretches: &[(u64, &[u8])], corpus: &Corpus) -> Found {
         return Found::default();
     }
     // No code is made of the bytes of a plain text.
-    let pieces = stretches.iter().filter(|stretch| !stretch.1.is_ascii());
-    pieces
-        .flat_map(|stretch| (0..stretch.1.len()).step_by(PIECE).map(move |start| (stretch, start)))
-        .collect::<Vec<_>>()
-        .into_par_iter()
-        .map(|((at, bytes), start)| look_at_piece(*at, bytes, start, corpus))
-        .reduce(Found::default, Found::add)
+    let stretches = stretches.iter().filter(|stretch| !stretch.1.is_ascii());
+    let pieces: Vec<(u64, &[u8], usize)> =
+        stretches.flat_map(|(at, bytes)| (0..bytes.len()).step_by(PIECE).map(|start| (*at, *bytes, start))).collect();
+    let share = |bytes: &[u8]| bytes.len().min(PIECE) as u64 * COMPARED + PIECE as u64;
+    let mut found: Vec<Found> =
+        pieces.par_iter().map(|(at, bytes, start)| look_at_piece(*at, bytes, *start, share(bytes), corpus)).collect();
+    // A piece that is one pattern over and over takes what the others left; in order, so that it is always the same.
+    let mut left: u64 =
+        pieces.iter().zip(&found).map(|(piece, found)| share(piece.1).saturating_sub(found.compared)).sum();
+    for ((at, bytes, start), found) in pieces.iter().zip(&mut found).filter(|(_, found)| found.ended_early) {
+        *found = look_at_piece(*at, bytes, *start, share(bytes) + left, corpus);
+        left = left.saturating_sub(found.compared.saturating_sub(share(bytes)));
+    }
+    found.into_iter().fold(Found::default(), Found::add)
 }
 
-/// Looks for what begins in the piece of `bytes` from `first` on.
-fn look_at_piece(place: u64, bytes: &[u8], first: usize, corpus: &Corpus) -> Found {
+/// Looks for what begins in the piece of `bytes` from `first` on, and compares no more than `most` bytes.
+fn look_at_piece(place: u64, bytes: &[u8], first: usize, most: u64, corpus: &Corpus) -> Found {
     let (mut found, mut scratch) = (Found::default(), Vec::new());
     let end = (first + PIECE + WINDOW - 1).min(bytes.len());
-    let most = bytes.len().min(PIECE) as u64 * COMPARED + PIECE as u64;
     corpus.anchors.each_in(&bytes[first..end], |offset, met| {
         let functions = match met {
             Met::Anchor(functions) => functions,

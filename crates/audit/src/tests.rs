@@ -231,6 +231,10 @@ fn the_work_is_bounded_by_the_size() {
     let findings = audit(&[file], &corpus, Limits::default()).findings;
     let gap = |finding: &Finding| matches!(finding, Finding::NotFullyAudited { gap: Gap::TooManyCandidates, .. });
     assert!(findings.iter().any(gap), "{findings:?}");
+    // A stretch of it in a file that is otherwise ordinary is compared to its end.
+    let once: Vec<u8> = [same.repeat(200), vec![0; 10 << 20]].concat();
+    let found = functions::look(&[(0, &once)], &corpus);
+    assert!(!found.ended_early && found.compared > 32 << 20, "{}", found.compared);
     // What is ordinary stays far below.
     let ordinary = functions::look(&[(0, &all().concat())], &self::corpus());
     assert!(!ordinary.ended_early && ordinary.compared < 4 * FUNCTIONS * 400, "{}", ordinary.compared);
