@@ -75,6 +75,62 @@ fn what_free_software_has_as_well_accuses_nobody() {
     assert_eq!(corpus.subtracted().collect::<Vec<_>>(), ["zlib-1.3"]);
 }
 
+/// Releases of one library: its code is the same in some of them, its data in others, and each has a build of its own.
+fn releases() -> Vec<Vec<u8>> {
+    let section = |name: &'static str, seed: u64| (name, name == ".text", crate::made::noise(seed, 8000));
+    (0..6u64)
+        .map(|release| {
+            crate::made::library(&[
+                section(".text", release / 3),
+                section(".rodata", 10 + release / 2),
+                section(".data", 20 + release),
+                (".note.gnu.build-id", false, crate::made::noise(30 + release, 20)),
+            ])
+        })
+        .collect()
+}
+
+#[test]
+fn every_original_is_found_as_a_copy_however_little_it_differs_from_another_one() {
+    let originals = releases();
+    let check = |one_package: bool, supply: Supply| {
+        let mut prints = Fingerprints::default();
+        for (number, bytes) in originals.iter().enumerate() {
+            let package = if one_package { format!("vendor-{number}") } else { format!("vendor{number}-1") };
+            let source = Source::new(format!("sha256:{number}"), "n", Material::of_package(&package, vec![]));
+            let one = learn(
+                &mut prints,
+                &Source { supply, ..source },
+                &[file("lib/libv.so.1", bytes)],
+                Limits::default(),
+            );
+            assert_eq!(one.files, 1, "{number}");
+        }
+        let corpus = prints.to_corpus();
+        for (number, bytes) in originals.iter().enumerate() {
+            let found = audit(&[file("x", bytes)], &corpus, Limits::default()).findings;
+            let [Finding::Copy { original, .. }] = found.as_slice() else { panic!("{number}: {found:?}") };
+            let of = if one_package { original.material.version.clone() } else { original.material.name[6..].to_owned() };
+            assert_eq!(of, number.to_string());
+        }
+    };
+    check(true, Supply::Operator);
+    check(false, Supply::Operator);
+    check(true, Supply::Fetched);
+}
+
+#[test]
+fn what_a_build_made_of_an_original_is_no_original() {
+    let originals = releases();
+    let mut prints = Fingerprints::default();
+    learned(&mut prints, &[file("lib/libv.so.1", &originals[0])]);
+    let source = Source::new("sha256:b", "n", Material::of_package("vendor-2", vec!["unfree".to_owned()]));
+    let built = Source { supply: Supply::Built, ..source };
+    assert_eq!(learn(&mut prints, &built, &[file("lib/libv.so.1", &originals[1])], Limits::default()).files, 0);
+    let found = audit(&[file("x", &originals[1])], &prints.to_corpus(), Limits::default()).findings;
+    assert!(matches!(found.as_slice(), [Finding::ModifiedCopy { .. }]), "{found:?}");
+}
+
 /// Learns a file for a package; gives the files that this package is an owner of afterwards.
 fn owned(
     prints: &mut Fingerprints,
