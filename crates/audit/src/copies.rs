@@ -69,19 +69,28 @@ pub(crate) fn bounds(file: &[u8], part: &[u8]) -> (usize, usize) {
 /// Whole files, and those that were cut or that something was added to.
 pub(crate) fn same(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut Vec<Finding>) -> Same {
     let size = bytes.len() as u64;
-    // Most files have a size that no file of the corpus has, and need not be hashed.
-    if corpus.knows_size(size) {
-        let owners = corpus.owners_of(corpus.files(hash128(bytes), size));
-        let ships = owners.iter().any(|(file, _)| corpus.is_shipped(file.layer));
-        let claimed = owners.first().map(|(_, original)| Own::claimed(family(&original.file)));
-        let delivered = owners.iter().all(|(file, _)| corpus.is_delivered(file));
-        let copy = |(_, original)| Finding::Copy { place: place.clone(), original };
-        findings.extend(owners.into_iter().map(copy));
-        match claimed {
-            None => {}
-            Some(_) if ships => return Same::Whole,
-            Some(own) => return Same::Claimed(own, delivered),
-        }
+    // Most files have a size that nothing known has, and need not be hashed.
+    let known = if corpus.knows_size(size) { corpus.files(hash128(bytes), size) } else { Vec::new() };
+    let owners = corpus.owners_of(known);
+    let delivered = owners.iter().all(|(file, _)| corpus.is_delivered(file));
+    let is_shipped = |(file, _): &(FileRef, _)| corpus.is_shipped(file.layer);
+    let (shipped, own): (Vec<_>, Vec<_>) = owners.into_iter().partition(is_shipped);
+    let mut recorded = corpus.recorded(bytes);
+    let ships = !shipped.is_empty() || !recorded.is_empty();
+    let claimed = own.first().map(|(_, original)| Own::claimed(family(&original.file)));
+    let copy = |original, releases| Finding::Copy { place: place.clone(), original, releases };
+    findings.extend(own.into_iter().map(|(_, original)| copy(original, Vec::new())));
+    for (_, original) in shipped {
+        // Of the same file under the same license there is one finding.
+        let same = recorded.iter().position(|one| one.origin.material.licenses == original.material.licenses);
+        let releases = same.map(|at| recorded.swap_remove(at).releases).unwrap_or_default();
+        findings.push(copy(original, releases));
+    }
+    findings.extend(recorded.into_iter().map(|one| copy(one.origin, one.releases)));
+    match claimed {
+        _ if ships => return Same::Whole,
+        None => {}
+        Some(own) => return Same::Claimed(own, delivered),
     }
     // Texts of one vendor begin alike without being copies of each other.
     let Some(head) = bytes.get(..prints::FIRST_HEAD).filter(|head| head.contains(&0)) else { return Same::Nothing };

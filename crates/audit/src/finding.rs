@@ -1,6 +1,6 @@
 //! What a scanner can say.
 
-use crate::Origin;
+use crate::{Origin, Release};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -254,7 +254,7 @@ impl fmt::Display for Gap {
     }
 }
 
-/// How a driver's library was known.
+/// By which of its names a library was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DriverSign {
@@ -291,6 +291,13 @@ pub enum Sign {
         /// `ProductName`.
         product: String,
     },
+    /// It has a name that only vendors' files have, and nothing that explains it.
+    Name {
+        /// The name.
+        name: String,
+        /// Whether the file has it, or others link the file under it.
+        by: DriverSign,
+    },
 }
 
 /// One piece of evidence.
@@ -303,6 +310,9 @@ pub enum Finding {
         place: Place,
         /// Of what.
         original: Origin,
+        /// All published releases that have the file, where they are known; the original may be one of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        releases: Vec<Release>,
     },
     /// The file holds the code or data of a restricted file, but is not that file.
     ModifiedCopy {

@@ -35,6 +35,7 @@ mod pe;
 mod pool;
 mod prints;
 mod ranges;
+mod records;
 mod scan;
 mod strings;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use container::Limits;
 pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Origin};
 pub use explain::{FunctionHit, function_hits};
 pub use finding::{Change, DriverSign, Finding, Form, Gap, MemberHits, Parts, Place, Section, Sign};
+pub use records::{PackError, Records, Release, pack_records};
 pub use learn::{Known, Learned, Source, Supply, learn, learn_beside, learn_free};
 pub use texts::{LicenseText, NoTextHash, TextHash};
 
@@ -66,7 +68,7 @@ pub fn fuzz_container(bytes: &[u8]) {
 
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
-pub const SCANNER_VERSION: u32 = 6;
+pub const SCANNER_VERSION: u32 = 7;
 
 /// Reads the bytes as every kind of binary that there is. For fuzzing alone.
 #[doc(hidden)]

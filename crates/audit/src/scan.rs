@@ -11,7 +11,7 @@ use crate::pool::{Pool, Rest};
 use crate::ranges::without;
 use crate::strings::{Explained, Seen, family};
 use crate::whose::Bearer;
-use crate::{binary, chunks, device, fatbin, functions, links, loader, own, passages, strings, whose};
+use crate::{binary, chunks, device, fatbin, functions, links, loader, own, passages, records, strings, whose};
 use std::collections::{BTreeSet, HashSet};
 
 /// One file, or one member of an archive.
@@ -137,6 +137,12 @@ impl Visitor for Scan<'_> {
         let linked = subject.binary.as_ref().is_some_and(binary::is_linked);
         self.pool.add(place, linked, rest);
         self.leave_out_claimed(from);
+        if self.claims.is_empty() && !self.findings[before..].iter().any(says_whose_it_is) {
+            let named = self.corpus.records().and_then(|records| {
+                records::suspicion(records, place, self.name, (bytes, subject.binary.as_ref()), &subject.links)
+            });
+            self.findings.extend(named);
+        }
         let is_vendors = |finding: &Finding| {
             let harmless = matches!(
                 finding,
@@ -336,6 +342,11 @@ pub(crate) fn without_what_is_inside(findings: &mut Vec<Finding>) {
         let family = finding.origin().map(|origin| family(&origin.file).to_owned());
         !is_of_parts(finding) || !family.is_some_and(|family| inside.contains(&(finding.place().clone(), family)))
     });
+}
+
+/// Whether something is known of a file that its name would only repeat.
+fn says_whose_it_is(finding: &Finding) -> bool {
+    finding.origin().is_some() || matches!(finding, Finding::Driver { .. })
 }
 
 /// Names of libraries that a binary may open.

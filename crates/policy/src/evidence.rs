@@ -228,6 +228,7 @@ impl Evidence {
                     text::cut(company, NAME);
                     text::cut(product, NAME);
                 }
+                Sign::Name { name, .. } => text::cut(name, NAME),
             }
         }
     }

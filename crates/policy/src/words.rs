@@ -102,6 +102,13 @@ fn sign(sign: &Sign) -> String {
         Sign::VersionInfo { company, product } => {
             format!("names {company:?} as its company and {product:?} as its product")
         }
+        Sign::Name { name, by } => {
+            let by = match by {
+                DriverSign::FileName => "is called",
+                DriverSign::Soname => "has the SONAME",
+            };
+            format!("{by} {name:?}, as only the vendor's file is, and nothing in it says what else it is")
+        }
     }
 }
 
@@ -225,7 +232,7 @@ fn short_sign(known: &Sign) -> String {
     match known.clone() {
         Sign::Strings { found, known, .. } => sign(&Sign::Strings { found, known, examples: Vec::new() }),
         Sign::Interface { found, .. } => sign(&Sign::Interface { found, examples: Vec::new() }),
-        Sign::VersionInfo { .. } => sign(known),
+        Sign::VersionInfo { .. } | Sign::Name { .. } => sign(known),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::anchor::{AnchorIndex, Filter};
 use crate::links::filter_of;
 use crate::passages;
 use crate::prints::SectionPrint;
+use crate::records::{Recorded, Records};
 use crate::strings::{Families, family};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::OnceLock;
@@ -14,6 +15,8 @@ use std::sync::OnceLock;
 #[derive(Debug, Default)]
 pub struct Corpus {
     layers: Vec<Layer>,
+    /// Hashes of published releases.
+    records: Option<Records>,
     /// How many of the first layers were learned here; for each of them, the voice of each material.
     learned: Vec<Vec<u32>>,
     /// The number of each layer's first function; and of all functions at the end.
@@ -134,8 +137,25 @@ impl Corpus {
             file_sizes,
             section_sizes,
             numbers: OnceLock::new(),
+            records: None,
             layers,
         }
+    }
+
+    /// The same corpus with the records of published releases.
+    #[must_use]
+    pub fn with_records(self, records: Option<Records>) -> Self {
+        Self { records, ..self }
+    }
+
+    /// Hashes of published releases, where there are any.
+    pub fn records(&self) -> Option<&Records> {
+        self.records.as_ref()
+    }
+
+    /// Published releases that have a file as it is: one answer for each license.
+    pub(crate) fn recorded(&self, bytes: &[u8]) -> Vec<Recorded> {
+        self.records.as_ref().map_or_else(Vec::new, |records| records.find(bytes))
     }
 
     /// Names the content: the same layers in the same order have the same id.
@@ -143,6 +163,9 @@ impl Corpus {
         let mut hasher = blake3::Hasher::new();
         for layer in &self.layers {
             hasher.update(layer.id());
+        }
+        if let Some(records) = &self.records {
+            hasher.update(records.id());
         }
         hasher.finalize().to_hex()[..32].to_owned()
     }

@@ -19,7 +19,7 @@ fn what_was_learned_is_found_by_its_bytes_and_not_by_its_name() {
     let mut prints = Fingerprints::default();
     assert_eq!(learned(&mut prints, &[file("include/v.h", &header)]).files, 1);
     let report = audit(&[file("x/renamed", &header), file("y", b"other")], &prints.to_corpus(), Limits::default());
-    let [Finding::Copy { place, original }] = report.findings.as_slice() else { panic!("{report:?}") };
+    let [Finding::Copy { place, original, .. }] = report.findings.as_slice() else { panic!("{report:?}") };
     assert_eq!((place.to_string().as_str(), original.file.as_str()), ("x/renamed", "include/v.h"));
 }
 

@@ -41,6 +41,7 @@ fn findings() -> Vec<Finding> {
         },
         Finding::Copy {
             place: place("share/a {b} c.whl", &["lib/libcudart.so.12"]),
+            releases: Vec::new(),
             original: Origin { member: Some("x.o".to_owned()), ..origin("lib/libcudart.so.12") },
         },
         Finding::ModifiedCopy {
