@@ -4,7 +4,8 @@ use crate::bytes::{BATCH, with_files};
 use crate::learn::all_unchanged;
 use crate::lost;
 use narthex_audit::{
-    Corpus, CorpusError, Fingerprints, Layer, Learned, Limits, Material, Place, Source, learn, learn_free,
+    Corpus, CorpusError, Fingerprints, Layer, Learned, Limits, Material, PackError, Place, Records, Source, learn,
+    learn_free, pack_records,
 };
 use narthex_cache::{Catalog, CatalogError, State, StateError};
 use narthex_nix::{Tree, open_file};
@@ -14,6 +15,9 @@ use std::path::{Path, PathBuf};
 
 /// The shipped files; `MANIFEST.md` beside them says what went into them.
 static SHIPPED: include_dir::Dir<'_> = include_dir::include_dir!("$CARGO_MANIFEST_DIR/corpus");
+
+/// Hashes of published releases, among the shipped files.
+const RECORDS: &str = "releases.rec";
 
 /// No shipped file unpacks to more.
 const LARGEST: usize = 64 << 20;
@@ -62,6 +66,15 @@ pub enum CorpusFileError {
         /// The file.
         place: Place,
     },
+    /// Lines from which records are to be made are none.
+    #[error("{} cannot be packed", path.display())]
+    Pack {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: PackError,
+    },
     /// The catalog failed.
     #[error("{0}")]
     Catalog(#[from] CatalogError),
@@ -92,8 +105,39 @@ pub enum Shipped {
 pub fn load_corpus(state: Option<&State>, shipped: Shipped) -> Result<Corpus, CorpusFileError> {
     let own = state.map(|state| state.corpus()).filter(|path| path.exists());
     let own = own.map(|path| read_layer(&path)).transpose()?;
-    let shipped = if shipped == Shipped::With { shipped_layers() } else { Vec::new() };
-    Ok(Corpus::layered(own.into_iter().collect(), shipped))
+    let (shipped, records) = match shipped {
+        Shipped::With => rayon::join(shipped_layers, shipped_records),
+        Shipped::Without => (Vec::new(), None),
+    };
+    Ok(Corpus::layered(own.into_iter().collect(), shipped).with_records(records))
+}
+
+/// Hashes of published releases, which ship with the program.
+pub fn shipped_records() -> Option<Records> {
+    let bytes = unpacked(SHIPPED.get_file(RECORDS)?);
+    Some(Records::new(bytes).expect("a shipped file is of this program's format"))
+}
+
+fn unpacked(file: &include_dir::File<'_>) -> Vec<u8> {
+    let mut bytes = zstd::bulk::decompress(file.contents(), LARGEST).expect("a shipped file can be unpacked");
+    // It was given room for the largest.
+    bytes.shrink_to_fit();
+    bytes
+}
+
+/// Makes a file of records from lines of text; gives its size in bytes. Only whoever makes the shipped corpus has a
+/// use for it.
+///
+/// # Errors
+/// When a file cannot be read or written, or a line is no record.
+pub fn pack_into(lines: &Path, file: &Path) -> Result<u64, CorpusFileError> {
+    let text = std::fs::read_to_string(lines)
+        .map_err(|source| CorpusFileError::Read { path: lines.to_owned(), source })?;
+    let bytes = pack_records(&text).map_err(|source| CorpusFileError::Pack { path: lines.to_owned(), source })?;
+    let unwritable = |source| CorpusFileError::Write { path: file.to_owned(), source };
+    let bytes = zstd::bulk::compress(&bytes, LEVEL).map_err(unwritable)?;
+    std::fs::write(file, &bytes).map_err(unwritable)?;
+    Ok(bytes.len() as u64)
 }
 
 /// The layers that ship with the program, in the order of their names.
@@ -101,13 +145,10 @@ pub fn shipped_layers() -> Vec<Layer> {
     let mut files: Vec<_> =
         SHIPPED.files().filter(|file| file.path().extension().is_some_and(|e| e == "zst")).collect();
     files.sort_by_key(|file| file.path());
-    let unpack = |file: &&include_dir::File<'_>| {
-        let mut bytes = zstd::bulk::decompress(file.contents(), LARGEST).expect("a shipped file can be unpacked");
-        // It was given room for the largest.
-        bytes.shrink_to_fit();
-        Layer::new(bytes).expect("a shipped file is of this program's format")
+    let layer = |file: &&include_dir::File<'_>| {
+        Layer::new(unpacked(file)).expect("a shipped file is of this program's format")
     };
-    files.par_iter().map(unpack).collect()
+    files.par_iter().map(layer).collect()
 }
 
 /// Reads one corpus file, which may be compressed.

@@ -431,6 +431,17 @@ pub(crate) enum CorpusCommand {
         #[arg(long)]
         free: bool,
     },
+    /// Make a file of hashes of published releases from lines of text: for whoever makes the shipped corpus.
+    #[command(hide = true)]
+    PackRecords {
+        /// The lines.
+        #[arg(value_name = "LINES")]
+        lines: PathBuf,
+
+        /// The file to write.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Add what a corpus file holds to what was learned here.
     Import {
         /// The file, compressed or not.

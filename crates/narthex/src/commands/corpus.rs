@@ -47,6 +47,10 @@ pub(crate) async fn run(common: &Common, command: &CorpusCommand) -> Result<Exit
                 if size == 1 { "1 byte".to_owned() } else { format!("{size} bytes") }
             ));
         }
+        CorpusCommand::PackRecords { lines, file } => {
+            let size = narthex_farm::pack_into(lines, file)?;
+            render::note(&format!("{}: {}", file.display(), render::count(size as usize, "byte")));
+        }
         CorpusCommand::Import { file } => {
             let state = settings::state(common.state.as_deref())?;
             let new = narthex_farm::import_corpus(&state, file)?;
