@@ -5,6 +5,7 @@
 
 use crate::machine::{cargo, output, root, run, target, write};
 use crate::materials::{ARCHIVES, CUDA, CUDNN, DEBIAN, FREE, FREE_MEMBERS, MKL, System, Wheel};
+use crate::releases::releases;
 use crate::worlds::mirror;
 use crate::{Failure, Outcome, say};
 use std::fs;
@@ -75,14 +76,45 @@ fn ship(state: &Path, materials: &[Material], free: &[Material]) -> Outcome {
     manifest.push_str(&format!(
         "\nSo are the members {patterns} of vendors' archives, which are OpenSSL's, LAPACKE's and Khronos's.\n"
     ));
-    manifest.push_str(&format!("\nAll files together have {total} bytes.\n"));
+    let (bytes, listed) = pack_releases(&folder, state)?;
+    total += bytes;
+    manifest.push_str(&listed);
+    manifest.push_str(&format!("{TOTAL}{total} bytes.\n"));
     write(&folder.join("MANIFEST.md"), &manifest)?;
-    say(&format!("{}: {total} bytes", folder.display()));
+    within_bounds(total)
+}
+
+/// Makes the hashes of published releases; gives their size, and their part of the manifest.
+fn pack_releases(folder: &Path, state: &Path) -> Outcome<(u64, String)> {
+    let (lines, listed) = releases()?;
+    let file = folder.join("releases.rec");
+    output(narthex(state).args(["corpus", "pack-records"]).arg(lines).arg(&file))?;
+    Ok((size(&file), format!("{RELEASES}\n`releases.rec`, {} bytes.\n\n{listed}", size(&file))))
+}
+
+/// Makes these hashes alone anew, and leaves everything else of the corpus as it is.
+pub(crate) fn only_releases() -> Outcome {
+    run(&mut cargo(&["build", "-p", "narthex"]))?;
+    let folder = root().join("crates/farm/corpus");
+    let (_, listed) = pack_releases(&folder, &target().join("corpus-state"))?;
+    let path = folder.join("MANIFEST.md");
+    let manifest = fs::read_to_string(&path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    let end = [RELEASES, TOTAL].into_iter().filter_map(|part| manifest.find(part)).min().unwrap_or(manifest.len());
+    let files = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let total: u64 = files.filter(|file| file.extension().is_some_and(|e| e != "md")).map(|file| size(&file)).sum();
+    write(&path, &format!("{}{listed}{TOTAL}{total} bytes.\n", &manifest[..end]))?;
+    within_bounds(total)
+}
+
+fn within_bounds(total: u64) -> Outcome {
+    say(&format!("the shipped corpus has {total} bytes"));
     if total > LARGEST {
         return Err(Failure::new(format!("the shipped corpus has {total} bytes and may have {LARGEST}")));
     }
     Ok(())
 }
+
+const TOTAL: &str = "\nAll files together have ";
 
 const MANIFEST: &str = "\
 # What the shipped corpus was made from
@@ -93,6 +125,14 @@ of the attribute in nixpkgs' `lib.licenses`.
 
 | material | license | bytes | sources, SHA-256 |
 | --- | --- | --- | --- |
+";
+
+const RELEASES: &str = "
+## Published releases that are known by their hashes
+
+Of every wheel its RECORD was read, and no other byte: it has the SHA-256 and the size of each file. What is free in
+them is left out by the rules in `xtask/src/releases.rs`. Each list of wheels has a line a wheel, with its name and its
+SHA-256, in the order of the names.
 ";
 
 fn row(package: &str, material: &Material, bytes: u64) -> String {

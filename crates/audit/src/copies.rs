@@ -161,7 +161,12 @@ pub(crate) fn modified(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Ve
             false => Own::claimed(family(&original.file)),
         });
         let (same, changed) = compare(&print.sections, &sections);
-        let changes = changes(print, &changed, &subject.links, subject.bytes.len() as u64);
+        let mut changes = changes(print, &changed, &subject.links, subject.bytes.len() as u64);
+        let of_headers = |change: &Change| !matches!(change, Change::OtherCode { .. });
+        if !changes.iter().any(of_headers) && is_other_build(&closest, &changed, &sections, corpus) {
+            let sections = changed.iter().map(|section| section.name.clone()).collect();
+            changes = vec![Change::OtherBuild { sections }];
+        }
         findings.push(Finding::ModifiedCopy { place: subject.place.clone(), original, same, changed, changes });
     }
     own
@@ -185,6 +190,23 @@ fn compare(original: &[SectionPrint], found: &[SectionPrint]) -> (Vec<String>, V
         |(name, after): (&str, Vec<_>)| Section { name: name.to_owned(), original: None, found: Some(size(&after)) };
     changed.extend(found.into_iter().map(added));
     (same, changed)
+}
+
+/// Whether a file differs from its original only in what each build has of its own, and in what another original has
+/// as the file has it. A build has another id than all others: data that differ without it were changed.
+fn is_other_build(original: &FileRef, changed: &[Section], found: &[SectionPrint], corpus: &Corpus) -> bool {
+    const BUILD_ID: &str = ".note.gnu.build-id";
+    const OF_A_BUILD: [&str; 2] = [BUILD_ID, ".data"];
+    let both = |section: &Section| section.original.is_some() && section.found.is_some();
+    if !changed.iter().any(|section| section.name == BUILD_ID && both(section)) {
+        return false;
+    }
+    let others = corpus.sharing(found, original);
+    let is_anothers = |name: &str| {
+        let here = by_name(found).remove(name);
+        others.iter().any(|other| by_name(&other.print.sections).remove(name) == here)
+    };
+    changed.iter().all(|section| both(section) && OF_A_BUILD.contains(&&*section.name) || is_anothers(&section.name))
 }
 
 /// What the headers tell of how a copy came to differ.

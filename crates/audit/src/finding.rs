@@ -109,6 +109,12 @@ pub enum Change {
         /// The sections of code that differ.
         sections: Vec<String>,
     },
+    /// It is another build of the original: nothing differs but what each build has of its own, and what another
+    /// original has so. Whether its vendor made it is not known.
+    OtherBuild {
+        /// The sections that differ.
+        sections: Vec<String>,
+    },
     /// Parts of the original are all that is left of it, or all that could be compared.
     Parts {
         /// Parts of which kind.
@@ -165,6 +171,13 @@ impl fmt::Display for Form {
     }
 }
 
+impl Change {
+    /// Whether it says that the file is another build, and nothing that it was changed.
+    pub fn is_other_build(&self) -> bool {
+        matches!(self, Self::OtherBuild { .. })
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(":") };
@@ -182,6 +195,13 @@ impl fmt::Display for Change {
             Self::Passages { found, known } => write!(f, "edited text: {found} of {known} passages agree"),
             Self::OtherCode { sections } => {
                 write!(f, "other code in {}: another version, or patched", sections.join(", "))
+            }
+            Self::OtherBuild { sections } => {
+                write!(
+                    f,
+                    "another build: only {} differs, and nothing that no other original explains",
+                    sections.join(", ")
+                )
             }
             Self::Parts { parts, found, known, form } => {
                 let parts = match parts {
@@ -460,6 +480,11 @@ impl Finding {
             Self::Stub { .. } => "stub",
             Self::NotFullyAudited { .. } => "not-audited",
         }
+    }
+
+    /// Whether it is another build of a known original, which nothing shows to be changed.
+    pub fn is_other_build(&self) -> bool {
+        matches!(self, Self::ModifiedCopy { changes, .. } if changes.iter().any(Change::is_other_build))
     }
 
     /// Whether it keeps a path from being published unless terms or the policy permit it. What could not be

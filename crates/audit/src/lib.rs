@@ -48,8 +48,8 @@ pub use container::Limits;
 pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Origin};
 pub use explain::{FunctionHit, function_hits};
 pub use finding::{Change, DriverSign, Finding, Form, Gap, MemberHits, Parts, Place, Section, Sign};
-pub use records::{PackError, Records, Release, pack_records};
 pub use learn::{Known, Learned, Source, Supply, learn, learn_beside, learn_free};
+pub use records::{PackError, Records, Release, pack_records};
 pub use texts::{LicenseText, NoTextHash, TextHash};
 
 /// Opens the bytes as far as they are archives, within small bounds: an entrance for fuzzing.

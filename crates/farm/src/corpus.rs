@@ -131,8 +131,8 @@ fn unpacked(file: &include_dir::File<'_>) -> Vec<u8> {
 /// # Errors
 /// When a file cannot be read or written, or a line is no record.
 pub fn pack_into(lines: &Path, file: &Path) -> Result<u64, CorpusFileError> {
-    let text = std::fs::read_to_string(lines)
-        .map_err(|source| CorpusFileError::Read { path: lines.to_owned(), source })?;
+    let text =
+        std::fs::read_to_string(lines).map_err(|source| CorpusFileError::Read { path: lines.to_owned(), source })?;
     let bytes = pack_records(&text).map_err(|source| CorpusFileError::Pack { path: lines.to_owned(), source })?;
     let unwritable = |source| CorpusFileError::Write { path: file.to_owned(), source };
     let bytes = zstd::bulk::compress(&bytes, LEVEL).map_err(unwritable)?;
@@ -145,9 +145,8 @@ pub fn shipped_layers() -> Vec<Layer> {
     let mut files: Vec<_> =
         SHIPPED.files().filter(|file| file.path().extension().is_some_and(|e| e == "zst")).collect();
     files.sort_by_key(|file| file.path());
-    let layer = |file: &&include_dir::File<'_>| {
-        Layer::new(unpacked(file)).expect("a shipped file is of this program's format")
-    };
+    let layer =
+        |file: &&include_dir::File<'_>| Layer::new(unpacked(file)).expect("a shipped file is of this program's format");
     files.par_iter().map(layer).collect()
 }
 

@@ -1,6 +1,6 @@
 //! What a reason rests on: a finding, as it is kept with the decision and shown.
 
-use narthex_audit::{Change, DriverSign, Finding, MemberHits, Place, Section, Sign};
+use narthex_audit::{Change, DriverSign, Finding, MemberHits, Place, Release, Section, Sign};
 use narthex_license::text::{self, ITEMS, LINE, MESSAGE, NAME};
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,9 @@ pub struct Evidence {
     /// The package that the original belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package: Option<String>,
+    /// Published releases that have the same file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub releases: Vec<Release>,
     /// The terms that permit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<TermsName>,
@@ -133,7 +136,7 @@ impl Evidence {
             });
         }
         match finding {
-            Finding::Copy { .. } => {}
+            Finding::Copy { releases, .. } => evidence.releases.clone_from(releases),
             Finding::ModifiedCopy { same, changed, changes, .. } => {
                 evidence.changes.clone_from(changes);
                 evidence.same_sections.clone_from(same);
@@ -217,9 +220,15 @@ impl Evidence {
                 Change::Interpreter { from, to } | Change::Soname { from, to } => {
                     [from, to].into_iter().flatten().for_each(|name| text::cut(name, LINE));
                 }
-                Change::Stripped { sections } | Change::OtherCode { sections } => text::cut_all(sections, NAME),
+                Change::Stripped { sections } | Change::OtherCode { sections } | Change::OtherBuild { sections } => {
+                    text::cut_all(sections, NAME);
+                }
                 Change::Padded { .. } | Change::Truncated { .. } | Change::Passages { .. } | Change::Parts { .. } => {}
             }
+        }
+        for release in &mut self.releases {
+            [&mut release.package, &mut release.platform].into_iter().for_each(|text| text::cut(text, NAME));
+            text::cut_all(&mut release.versions, NAME);
         }
         for sign in &mut self.signs {
             match sign {

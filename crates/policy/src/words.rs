@@ -2,7 +2,7 @@
 
 use crate::terms::Terms;
 use crate::{Code, Evidence};
-use narthex_audit::{DriverSign, Section, Sign};
+use narthex_audit::{DriverSign, Release, Section, Sign};
 
 /// How sure a finding is, by its kind; `None` for kinds of a later version.
 pub fn certainty(kind: &str) -> Option<&'static str> {
@@ -28,6 +28,11 @@ impl Evidence {
             lines.push(format!("{sure}rule `{kind}`"));
         }
         lines.extend(self.clause.as_ref().map(|clause| format!("clause: {clause}")));
+        let release = |one: &Release| format!("{} {} ({})", one.package, some(&one.versions, most), one.platform);
+        lines.extend(self.releases.iter().take(most).map(|one| format!("the same file: {}", release(one))));
+        if self.releases.len() > most {
+            lines.push(format!("… and releases of {} more", counted((self.releases.len() - most) as u64, "package")));
+        }
         if !self.same_sections.is_empty() {
             lines.push(format!("the same: {}", some(&self.same_sections, most)));
         }
@@ -138,6 +143,10 @@ pub(crate) fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) 
             ),
             None => code.as_str().to_owned(),
         },
+        Code::TermsModified if first.changes.iter().any(narthex_audit::Change::is_other_build) => format!(
+            "{place} is another build of {original} of {package}, and no original that is known; the {title} allows \
+             unmodified files only ({clause}){more}"
+        ),
         Code::TermsModified => format!(
             "{place} is a modified copy of {original} of {package}{}; the {title} allows unmodified files only ({clause}){more}",
             done(first)

@@ -300,6 +300,21 @@ impl Corpus {
     /// The originals that share the most bytes in distinctive sections, one of each voice; the one that shares the most
     /// of all comes first. What the sections are called in the copy does not matter.
     pub(crate) fn closest(&self, sections: &[SectionPrint]) -> Vec<FileRef> {
+        let mut heard = BTreeSet::new();
+        let voice = |file: &FileRef| self.voice(OriginalRef { layer: file.layer, original: file.print.original });
+        self.all_sharing(sections).filter(|file| heard.insert(voice(file))).collect()
+    }
+
+    /// Other files of the voice of one that share bytes in distinctive sections, those that share the most.
+    pub(crate) fn sharing(&self, sections: &[SectionPrint], one: &FileRef) -> Vec<FileRef> {
+        const MOST: usize = 64;
+        let voice = |file: &FileRef| self.voice(OriginalRef { layer: file.layer, original: file.print.original });
+        let of = voice(one);
+        let others = self.all_sharing(sections).filter(|file| voice(file) == of);
+        others.filter(|file| (file.layer, &file.print) != (one.layer, &one.print)).take(MOST).collect()
+    }
+
+    fn all_sharing(&self, sections: &[SectionPrint]) -> impl Iterator<Item = FileRef> {
         let mut shared: BTreeMap<(u32, u32), u64> = BTreeMap::new();
         for section in sections {
             for (number, layer) in self.layers.iter().enumerate() {
@@ -312,14 +327,8 @@ impl Corpus {
         }
         let mut sharing: Vec<((u32, u32), u64)> = shared.into_iter().collect();
         sharing.sort_by_key(|(at, bytes)| (std::cmp::Reverse(*bytes), *at));
-        let (mut heard, mut closest) = (BTreeSet::new(), Vec::new());
-        for ((layer, row), _) in sharing {
-            let Some(print) = self.layers[layer as usize].file(row) else { continue };
-            if heard.insert(self.voice(OriginalRef { layer, original: print.original })) {
-                closest.push(FileRef { layer, print });
-            }
-        }
-        closest
+        let file = |((layer, row), _)| Some(FileRef { layer, print: self.layers[layer as usize].file(row)? });
+        sharing.into_iter().filter_map(file)
     }
 
     fn files_in(&self, part: Part, hash: u64, at: usize) -> impl Iterator<Item = FileRef> {

@@ -243,8 +243,7 @@ fn open(bytes: &[u8]) -> Result<[Range<usize>; PARTS], CorpusError> {
     }
     for (number, part) in parts.iter_mut().enumerate() {
         let end = usize::try_from(u64_at(body, number * 8)).ok().and_then(|end| end.checked_add(HEADER));
-        let sound =
-            |end: &usize| *end >= start && *end <= bytes.len() && (*end - start).is_multiple_of(WIDTHS[number]);
+        let sound = |end: &usize| *end >= start && *end <= bytes.len() && (*end - start).is_multiple_of(WIDTHS[number]);
         let end = end.filter(sound).ok_or(CorpusError::Content)?;
         *part = start..end;
         start = end;

@@ -20,9 +20,9 @@ pub(super) fn key(name: &str) -> String {
         && version.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit())
     {
         // Tools that repair wheels put a hash behind the name.
-        let hashed = stem.rsplit_once('-').filter(|(_, hash)| {
-            hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
-        });
+        let hashed = stem
+            .rsplit_once('-')
+            .filter(|(_, hash)| hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
         return format!("{}.so", hashed.map_or(stem, |(stem, _)| stem));
     }
     for ending in [".dll", ".dylib"] {

@@ -102,7 +102,8 @@ pub fn pack_records(lines: &str) -> Result<Vec<u8>, PackError> {
             }
         }
     }
-    let named: Vec<u32> = named.into_iter().flat_map(|(name, [path, release, said])| [texts.add(&name), path, release, said]).collect();
+    let named: Vec<u32> =
+        named.into_iter().flat_map(|(name, [path, release, said])| [texts.add(&name), path, release, said]).collect();
     let table = |numbers: &mut dyn Iterator<Item = u32>| numbers.flat_map(u32::to_le_bytes).collect::<Vec<u8>>();
     let parts: [Vec<u8>; PARTS] = [
         texts.bytes,

@@ -75,6 +75,7 @@ fn sentence(finding: &Finding) -> String {
     };
     match finding {
         Finding::Copy { .. } => format!("is a copy of {}", of()),
+        Finding::ModifiedCopy { .. } if finding.is_other_build() => format!("is another build of {}", of()),
         Finding::ModifiedCopy { .. } => format!("is a modified copy of {}", of()),
         Finding::StaticCode { .. } => {
             let (found, known) = functions(finding).unwrap_or_default();

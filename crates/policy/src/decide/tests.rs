@@ -284,7 +284,8 @@ fn a_vendors_files_by_themselves_are_no_application() {
 /// Material under two licenses is permitted only where the terms of both are known.
 #[test]
 fn the_conditions_of_all_terms_travel_along() {
-    let mkl = |file| Finding::Copy { place: place(file), original: origin("libmkl_rt.so.2", "issl"), releases: Vec::new() };
+    let mkl =
+        |file| Finding::Copy { place: place(file), original: origin("libmkl_rt.so.2", "issl"), releases: Vec::new() };
     let findings = vec![copy("libcudart.so.12"), mkl("lib/a"), mkl("lib/b"), copy("libcublas.so.12")];
     let decision = decide_output(json!("mit"), findings, &["bin/x", "bin/app", "lib/a", "lib/b"], false);
     assert_eq!(decision.reasons()[0].code, Code::TermsPermitCopy, "{decision:?}");
@@ -331,7 +332,11 @@ fn terms_answer_for_all_licenses_of_the_material() {
 fn every_owner_has_to_permit() {
     let of = |package: &str, license: &str, file: &str| {
         let material = Material::of_package(package, vec![license.to_owned()]);
-        Finding::Copy { place: place("lib/x"), original: Origin { material, file: file.to_owned(), member: None }, releases: Vec::new() }
+        Finding::Copy {
+            place: place("lib/x"),
+            original: Origin { material, file: file.to_owned(), member: None },
+            releases: Vec::new(),
+        }
     };
     let false_owner = of("nccl-2.27.3", "unfreeRedistributable", "lib/libnccl.so.2");
     let runtime = of("nvidia-cuda-runtime-12.9.79", "nvidiaCuda", "lib/libcudart.so.12");
@@ -482,7 +487,11 @@ fn a_license_text_that_is_not_known_is_reported() {
 fn shipped_terms_answer_for_products_by_name() {
     let from = |package: &str, license: &str, file: &str| {
         let material = Material::of_package(package, vec![license.to_owned()]);
-        Finding::Copy { place: place("lib/x"), original: Origin { material, file: file.to_owned(), member: None }, releases: Vec::new() }
+        Finding::Copy {
+            place: place("lib/x"),
+            original: Origin { material, file: file.to_owned(), member: None },
+            releases: Vec::new(),
+        }
     };
     let check = |package: &str, license: &str, file: &str, verdict, code| {
         let decision = decide_output(json!("mit"), vec![from(package, license, file)], &["lib/x", "bin/app"], false);

@@ -59,7 +59,10 @@ fn findings() -> Vec<(Code, Finding)> {
         opens: names(opens),
     };
     vec![
-        (Code::AuditCopy, Finding::Copy { place: place("lib/x.so"), original: origin("lib/libcudart.so.12"), releases: Vec::new() }),
+        (
+            Code::AuditCopy,
+            Finding::Copy { place: place("lib/x.so"), original: origin("lib/libcudart.so.12"), releases: Vec::new() },
+        ),
         (Code::AuditModifiedCopy, modified(vec![])),
         (Code::AuditModifiedCopy, modified(vec![Change::OtherCode { sections: names(&[".text"]) }])),
         (Code::TermsModified, modified(vec![Change::Truncated { bytes: 12 }, Change::Padded { bytes: 3 }])),
