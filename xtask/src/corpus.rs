@@ -43,7 +43,8 @@ pub(crate) fn corpus() -> Outcome {
         arguments.push("--free".to_owned());
         learn(&state, &arguments, &material.files)?;
     }
-    ship(&state, &materials, &free)
+    ship(&state, &materials, &free)?;
+    verify(&materials)
 }
 
 /// Replaces the shipped files, one a release, and the manifest.
@@ -83,6 +84,37 @@ fn ship(state: &Path, materials: &[Material], free: &[Material]) -> Outcome {
     write(&folder.join("MANIFEST.md"), &manifest)?;
     within_bounds(total)
 }
+
+/// Audits every file of every source with what ships now: each is an original, and nothing is said to be changed.
+fn verify(materials: &[Material]) -> Outcome {
+    run(&mut cargo(&["build", "-p", "narthex"]))?;
+    let (folder, nobody) = (target().join("corpus-check"), target().join("corpus-check-state"));
+    for file in materials.iter().flat_map(|material| &material.files) {
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
+        let is_wheel = file.extension().is_some_and(|end| end == "whl");
+        if is_wheel {
+            output(Command::new("python3").args(["-m", "zipfile", "-e"]).args([file, &folder]))?;
+        }
+        let mut command = narthex(&nobody);
+        command.arg("audit").arg(if is_wheel { &folder } else { file });
+        let said = command.output().map_err(|error| Failure::new(format!("narthex audit: {error}")))?;
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let is_wrong = |line: &&str| WRONG.iter().any(|words| line.contains(words));
+        match said.lines().find(is_wrong) {
+            Some(line) => return Err(Failure::new(format!("an original of {} is none: {line}", file.display()))),
+            None if !said.contains(" is a copy of ") => {
+                return Err(Failure::new(format!("nothing of {} is known", file.display())));
+            }
+            None => {}
+        }
+    }
+    let _ = fs::remove_dir_all(&folder);
+    Ok(())
+}
+
+/// What an audit does not say of an original.
+const WRONG: [&str; 3] = [" is a modified copy of ", " is another build of ", " looks like another version of "];
 
 /// Makes the hashes of published releases; gives their size, and their part of the manifest.
 fn pack_releases(folder: &Path, state: &Path) -> Outcome<(u64, String)> {

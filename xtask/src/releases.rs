@@ -103,8 +103,12 @@ const GROUPS: [Group; 9] = [
 ];
 
 /// Parts of paths of what is free in vendors' packages: Khronos's, CCCL and CUTLASS, the interfaces of OpenMP and of
-/// FFTW, Open MPI's and libfabric's, TBB, hwloc, SYCL with its layers, and what belongs to Python.
-const FREE_PARTS: [&str; 37] = [
+/// FFTW, Open MPI's and libfabric's, TBB, hwloc, SYCL with its layers, what belongs to Python, and headers of CUPTI and
+/// cuRAND that are under a BSD license.
+const FREE_PARTS: [&str; 40] = [
+    "cuda_stdint.h",
+    "curand_mtgp32",
+    "curand_philox4x32",
     ".dist-info/",
     "/cl/",
     "opencl",

@@ -185,7 +185,9 @@ impl Records {
                 numbers.sort_unstable();
                 numbers.dedup();
                 let version = |number: u32| Some(self.release(number)?.2.to_owned());
-                let versions = numbers.into_iter().filter_map(version).collect();
+                let mut versions: Vec<String> = numbers.into_iter().filter_map(version).collect();
+                // A release may have several wheels for one platform.
+                versions.dedup();
                 Release { package: package.to_owned(), platform: platform.to_owned(), versions }
             });
             Some(Recorded { origin: self.origin(newest, path)?, releases: releases.collect() })

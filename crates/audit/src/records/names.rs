@@ -54,7 +54,7 @@ pub(crate) fn suspicion(
     let name = Some(place.innermost()).filter(|name| !name.is_empty()).unwrap_or(output);
     let name = name.rsplit('/').next().unwrap_or_default();
     let known = |name: &str, by: DriverSign| {
-        let (like, said) = records.named(&key(name))?;
+        let (like, said) = records.named(&key(name)).or_else(|| records.named(&shared(name)?))?;
         (said.is_empty() || says(bytes, said) && !is_wines(bytes)).then(|| {
             let sign = Sign::Name { name: name.to_owned(), by };
             Finding::Suspected { place: place.clone(), like, signs: vec![sign] }
@@ -62,6 +62,12 @@ pub(crate) fn suspicion(
     };
     let soname = || known(links.soname.as_deref()?, DriverSign::Soname);
     known(name, DriverSign::FileName).or_else(soname)
+}
+
+/// The shared library of the same code as a static one: vendors publish some of these outside of packages.
+fn shared(name: &str) -> Option<String> {
+    let stem = name.strip_suffix(".a").filter(|stem| stem.starts_with("lib"))?;
+    Some(format!("{}.so", stem.strip_suffix("_static").unwrap_or(stem).to_ascii_lowercase()))
 }
 
 /// Whether a text is in a file, in one byte a letter or in two, as version resources have it.

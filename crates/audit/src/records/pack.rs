@@ -81,7 +81,8 @@ pub fn pack_records(lines: &str) -> Result<Vec<u8>, PackError> {
             }
             ["name", name, path, release, said] => {
                 let row = [texts.add(path), number(release, releases.len())?, texts.add(said)];
-                named.entry(names::key(name)).or_insert(row);
+                // Of names that differ in their versions the last one stands for all.
+                named.insert(names::key(name), row);
             }
             _ => return Err(wrong("it has other fields")),
         }

@@ -12,7 +12,8 @@ use std::fmt::Write as _;
 /// Records of four releases: two of one package, one of another one under the same license, one under another.
 fn records(files: &[(&str, &[u8], &str)], names: &[(&str, &str)]) -> Records {
     let mut lines = "package\tone\tunfree\npackage\tother\tunfree\npackage\tthird\tissl\n\
-                     release\t0\t1.0\tlinux\nrelease\t0\t2.0\tlinux\nrelease\t1\t5\twindows\nrelease\t2\t7\tlinux\n"
+                     release\t0\t1.0\tlinux\nrelease\t0\t2.0\tlinux\nrelease\t1\t5\twindows\nrelease\t2\t7\tlinux\n\
+                     release\t0\t2.0\tlinux\n"
         .to_owned();
     for (path, bytes, releases) in files {
         let hash: String = Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -38,7 +39,7 @@ fn release(package: &str, platform: &str, versions: &[&str]) -> Release {
 #[test]
 fn a_file_is_a_copy_of_the_newest_release_and_all_equal_ones_are_named() {
     let bytes = made::noise(1, 3000);
-    let all = [("a/x.bin", bytes.as_slice(), "1,0"), ("b/x.bin", &bytes, "2")];
+    let all = [("a/x.bin", bytes.as_slice(), "1,0,4"), ("b/x.bin", &bytes, "2")];
     let [Finding::Copy { original, releases, .. }] = &*found(records(&all, &[]), "renamed", &bytes) else { panic!() };
     assert_eq!((original.material.package().as_str(), original.file.as_str()), ("other-5", "b/x.bin"));
     assert_eq!(*releases, [release("one", "linux", &["1.0", "2.0"]), release("other", "windows", &["5"])]);
@@ -102,6 +103,8 @@ fn a_vendors_name_is_a_suspicion_where_nothing_explains_the_file() {
     check("lib/libcupti-0a1b2c3d.so.11", &library, Some("lib/libcupti.so.12"));
     check("bin/nvdisasm", &library, Some("lib/nvdisasm"));
     check("share/libdevice.10.bc", &[b"BC\xc0\xde".as_slice(), &[7; 900]].concat(), Some("lib/libdevice.10.bc"));
+    check("lib/libcupti_static.a", &made::archive(&[("x.o", vec![7; 900])]), Some("lib/libcupti.so.12"));
+    check("lib/libmine_static.a", &made::archive(&[("x.o", vec![7; 900])]), None);
     check("lib/libmine.so", &library, None);
     check("bin/nvdisasm", b"#!/bin/sh\nexec something else\n", None);
     check("share/libdevice.10.bc", &[7; 900], None);
