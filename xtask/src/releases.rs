@@ -164,6 +164,9 @@ const TELLING: [&str; 6] = ["cu", "nv", "npp", "mkl_", "ipp", "tensorrt"];
 /// Names that free software has as well; the file has to have these words, which only the vendor's has.
 const SHARED: [(&str, &str); 3] = [("iomp", "Intel(R) O"), ("bin2c", "NVIDIA Corporation"), ("nvlink", "NVIDIA")];
 
+/// Names that begin so are those of what vendors publish as source as well, for everybody to build.
+const OPEN: [&str; 3] = ["nvonnxparser", "nvcaffe_parser", "nvshmem"];
+
 /// Files of Windows that programs for it carry along, of which no package is known.
 const WINDOWS: [&str; 8] = [
     "d3dcompiler_43.dll",
@@ -288,8 +291,10 @@ fn entry(line: &str) -> Option<(String, String, u64)> {
         bits = bits << 6 | u128::from(value);
     }
     let path = path.trim_matches('"').trim_start_matches("./").to_owned();
+    if hash.len() != 43 {
+        return None;
+    }
     // Eleven letters are 66 bits.
-    (hash.len() == 43).then_some(())?;
     Some((path, format!("{:016x}", (bits >> 2) as u64), size.trim().parse().ok()?))
 }
 
@@ -314,6 +319,10 @@ fn kind(path: &str) -> Option<Take> {
 /// Whether a file of this name is a library or a tool that is known by its name.
 fn is_name(name: &str, group: &Group) -> bool {
     let library = name.ends_with(".so") || name.contains(".so.") || name.ends_with(".dll") || name.ends_with(".dylib");
+    let stem = name.strip_prefix("lib").unwrap_or(name);
+    if OPEN.iter().any(|start| stem.starts_with(start)) {
+        return false;
+    }
     let of_nvidia = name.ends_with(".exe") || name.ends_with(".bc") || !name.contains('.');
     library || name.starts_with("lib") && name.ends_with(".a") || group.vendor == "NVIDIA" && of_nvidia
 }

@@ -363,3 +363,26 @@ pub fn import_corpus(state: &State, file: &Path) -> Result<Vec<Material>, Corpus
     let after = own.to_corpus().list().into_iter().map(|one| one.material);
     Ok(after.filter(|material| !before.contains(material)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ships_has_the_hashes_of_published_releases() {
+        let corpus = load_corpus(None, Shipped::With).unwrap();
+        let (files, releases) = corpus.records().unwrap().size();
+        assert!(files > 20_000 && releases > 5_000, "{files} {releases}");
+        assert!(load_corpus(None, Shipped::Without).unwrap().records().is_none());
+    }
+
+    #[test]
+    fn lines_that_are_none_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let [lines, file] = ["lines", "file"].map(|name| dir.path().join(name));
+        std::fs::write(&lines, "package\ta\tunfree\nsomething\n").unwrap();
+        let error = pack_into(&lines, &file).unwrap_err();
+        assert!(matches!(&error, CorpusFileError::Pack { source, .. } if source.line == 2), "{error}");
+        assert!(!file.exists());
+    }
+}

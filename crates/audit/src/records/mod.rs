@@ -76,6 +76,9 @@ pub(crate) struct Recorded {
     pub(crate) releases: Vec<Release>,
 }
 
+/// Numbers of releases by package and platform.
+type Groups<'a> = BTreeMap<(&'a str, &'a str), Vec<u32>>;
+
 /// One file of records, as it lies in memory.
 pub struct Records {
     bytes: Box<dyn AsRef<[u8]> + Send + Sync>,
@@ -162,7 +165,7 @@ impl Records {
     fn recorded(&self, details: u32) -> Vec<Recorded> {
         let mut numbers = Numbers(self.part(Part::Details).get(details as usize..).unwrap_or_default());
         // License, then package and platform: the number of the newest release, its path, and all versions.
-        let mut found: BTreeMap<&str, (u32, u32, BTreeMap<(&str, &str), Vec<u32>>)> = BTreeMap::new();
+        let mut found: BTreeMap<&str, (u32, u32, Groups<'_>)> = BTreeMap::new();
         for _ in 0..numbers.next().unwrap_or(0) {
             let (Some(path), Some(count)) = (numbers.next(), numbers.next()) else { break };
             let mut release = 0u32;
