@@ -9,11 +9,11 @@ use crate::{AuditFile, Contents, Limits, audit};
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
-/// Records of four releases: two of one package, one of another one under the same license, one under another.
+/// Records of five wheels: three of two releases of one package, one of another one under the same license, one under another.
 fn records(files: &[(&str, &[u8], &str)], names: &[(&str, &str)]) -> Records {
     let mut lines = "package\tone\tunfree\npackage\tother\tunfree\npackage\tthird\tissl\n\
-                     release\t0\t1.0\tlinux\nrelease\t0\t2.0\tlinux\nrelease\t1\t5\twindows\nrelease\t2\t7\tlinux\n\
-                     release\t0\t2.0\tlinux\n"
+                     release\t0\t1.0\tlinux\nrelease\t0\t2.0\tlinux\nrelease\t0\t2.0\tlinux\n\
+                     release\t1\t5\twindows\nrelease\t2\t7\tlinux\n"
         .to_owned();
     for (path, bytes, releases) in files {
         let hash: String = Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -39,12 +39,12 @@ fn release(package: &str, platform: &str, versions: &[&str]) -> Release {
 #[test]
 fn a_file_is_a_copy_of_the_newest_release_and_all_equal_ones_are_named() {
     let bytes = made::noise(1, 3000);
-    let all = [("a/x.bin", bytes.as_slice(), "1,0,4"), ("b/x.bin", &bytes, "2")];
+    let all = [("a/x.bin", bytes.as_slice(), "1,0,2"), ("b/x.bin", &bytes, "3")];
     let [Finding::Copy { original, releases, .. }] = &*found(records(&all, &[]), "renamed", &bytes) else { panic!() };
     assert_eq!((original.material.package().as_str(), original.file.as_str()), ("other-5", "b/x.bin"));
     assert_eq!(*releases, [release("one", "linux", &["1.0", "2.0"]), release("other", "windows", &["5"])]);
     // Terms of each license that it is under are asked.
-    let two = [("a/x.bin", bytes.as_slice(), "0"), ("c/x.bin", &bytes, "3")];
+    let two = [("a/x.bin", bytes.as_slice(), "0"), ("c/x.bin", &bytes, "4")];
     let of = |finding: &Finding| finding.origin().unwrap().material.licenses.concat();
     assert_eq!(found(records(&two, &[]), "x", &bytes).iter().map(of).collect::<Vec<_>>(), ["issl", "unfree"]);
 }
