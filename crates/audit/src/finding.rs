@@ -32,7 +32,8 @@ impl fmt::Display for Place {
     /// `share/x.whl!nvidia/lib/libcudart.so.12`, with `.` for an output that is itself a file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.file.is_empty() { "." } else { &self.file })?;
-        for member in &self.members {
+        // What was compressed by itself may have no name.
+        for member in self.members.iter().filter(|member| !member.is_empty()) {
             write!(f, "!{member}")?;
         }
         Ok(())
