@@ -46,6 +46,8 @@ pub struct BuildFailure {
     pub kind: FailureKind,
     /// What went wrong.
     pub message: String,
+    /// What lies behind it, as far as Nix or the system said so.
+    pub cause: Cause,
     /// The derivations whose own build failed: the job's, or some that it needs.
     pub failed: Vec<StorePath>,
     /// The last lines of the first one's log.
@@ -74,12 +76,22 @@ pub(crate) fn failures(
             derivation: job.derivation.clone(),
             name: text::bounded(&*job.name, LINE),
             kind,
+            cause: cause(&message, log.map_or(&[], Vec::as_slice)),
             message: text::bounded(message, MESSAGE),
             log: log.into_iter().flatten().map(line).collect(),
             failed,
         }
     };
     jobs.map(failure).collect()
+}
+
+/// The cause that a message names. That the disk is full, only the builder's log says in newer versions of Nix.
+fn cause(message: &str, log: &[String]) -> Cause {
+    let is_full = || log.iter().any(|line| Cause::of(line) == Cause::DiskFull);
+    match Cause::of(message) {
+        Cause::Builder | Cause::Other if is_full() => Cause::DiskFull,
+        cause => cause,
+    }
 }
 
 fn why(
