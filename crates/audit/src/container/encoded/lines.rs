@@ -8,10 +8,12 @@ const LOOK: usize = 384;
 /// Zeros or repeated lines that a dump leaves out are filled in up to so many bytes in all.
 const FILLED: usize = 16 << 20;
 
+/// Whether a line may be of a kind of text.
+type Fits = fn(&[u8]) -> bool;
 /// A kind of text in lines. It is read from the beginning of a line, as far as it goes.
 type Form = fn(&[u8], usize, usize) -> Option<Encoded>;
 
-const FORMS: [(fn(&[u8]) -> bool, Form); 4] = [
+const FORMS: [(Fits, Form); 4] = [
     (|line| record(line).is_some(), records),
     (|line| stated(line, &UU_LINE).is_some() || stated(line, &XX_LINE).is_some(), stated_lines),
     (|line| stated(line, &GIT_LINE).is_some(), git_lines),
