@@ -63,20 +63,17 @@ impl Walk<'_> {
         range: Range<usize>,
         read: &mut Vec<Range<usize>>,
     ) -> Result<(), Gap> {
-        if encoded::is_text(&bytes[range.clone()]) {
-            let mut at = range.start;
-            while let Some(text) = encoded::next(bytes, at..range.end, self.letters()) {
-                at = text.range.end;
-                read.push(text.range.clone());
-                self.text(place, text)?;
-            }
+        let mut texts = encoded::Scan::new(bytes, range.clone());
+        while let Some(text) = texts.next(self.letters()) {
+            read.push(text.range.clone());
+            self.text(place, text)?;
         }
         let texts = read.len();
         let mut at = range.start;
         while at < range.end {
             let group = at..(at + CHUNK * CHUNKS).min(range.end);
             for candidate in self.marks(bytes, group.clone()) {
-                if candidate.start < at || read[..texts].iter().any(|text| text.contains(&candidate.start)) {
+                if candidate.start < at || is_in(&read[..texts], candidate.start) {
                     continue;
                 }
                 let before = self.limits.total_bytes - self.bytes_left;
@@ -282,7 +279,7 @@ impl Walk<'_> {
 
     /// Looks into what a text stands for. It is no file by itself, so that nothing is missing if it is nothing.
     fn text(&mut self, place: &Place, text: Encoded) -> Result<(), Gap> {
-        let Encoded { range, name, content, is_cut } = text;
+        let Encoded { range, name, mut content, is_cut, word } = text;
         if place.members.len() >= self.limits.depth {
             return Err(Gap::TooDeep(self.limits.depth));
         }
@@ -298,9 +295,21 @@ impl Walk<'_> {
         if self.visitor.blob(&member, &content, Some(Kind::Carved)) {
             self.carve(&member, &content, 0..content.len());
         }
+        if word > 1 {
+            content.chunks_exact_mut(word).for_each(<[u8]>::reverse);
+            if self.visitor.blob(&member, &content, Some(Kind::Carved)) {
+                self.carve(&member, &content, 0..content.len());
+            }
+        }
         self.release(content);
         Ok(())
     }
+}
+
+/// Whether a place is in one of some ranges that are in order.
+fn is_in(ranges: &[Range<usize>], at: usize) -> bool {
+    let behind = ranges.partition_point(|range| range.start <= at);
+    ranges[..behind].last().is_some_and(|range| range.contains(&at))
 }
 
 fn name(shape: Shape) -> &'static str {
