@@ -15,6 +15,10 @@ use std::collections::HashSet;
 /// smallest that was met, of one page of C, has 625.
 const CODE: usize = 512;
 
+/// The same of what `main` leads to, where start-up code is not counted: a `main` that does nothing or calls one
+/// function has up to 8, that page of C 429.
+const CODE_OF_MAIN: usize = 256;
+
 /// Bytes of which code is made: what is repeated is not counted again. Fillers, padding, and copies of one function
 /// are no code of their own.
 const STRETCH: usize = 4;
@@ -47,23 +51,20 @@ pub(crate) fn is_enough<'a>(
     archives: impl Iterator<Item = &'a [Range]>,
 ) -> bool {
     let beside = code_beside(layout, archives);
-    if !is_telling(bytes, &beside) {
-        return false;
-    }
     let others = without(&layout.code, &beside);
     match reach::from_main(file, bytes, &others) {
-        Some(reached) => is_telling(bytes, &reached),
-        None => true,
+        Some(reached) => is_telling(bytes, &reached, CODE_OF_MAIN),
+        None => is_telling(bytes, &beside, CODE),
     }
 }
 
-/// Whether enough in some stretches of a file differs from the rest of them.
-fn is_telling(bytes: &[u8], ranges: &[Range]) -> bool {
+/// Whether so much in some stretches of a file differs from the rest of them.
+fn is_telling(bytes: &[u8], ranges: &[Range], enough: usize) -> bool {
     let mut seen = HashSet::new();
     let stretches = ranges.iter().filter_map(|(from, to)| bytes.get(*from as usize..*to as usize));
     stretches.flat_map(|code| code.windows(STRETCH)).any(|stretch| {
         seen.insert(stretch);
-        seen.len() >= CODE
+        seen.len() >= enough
     })
 }
 
@@ -93,7 +94,7 @@ fn is_bytecode(name: &str, bytes: &[u8]) -> bool {
         [_, _, b'\r', b'\n', ..] => name.ends_with(".pyc"),
         _ => false,
     };
-    marked && is_telling(bytes, &[(0, bytes.len() as u64)])
+    marked && is_telling(bytes, &[(0, bytes.len() as u64)], CODE)
 }
 
 /// Whether the sections of a WebAssembly module that have code say enough; names and notes are none.
@@ -104,7 +105,7 @@ fn is_telling_wasm(mut sections: &[u8]) -> bool {
         let size = rest[..digits].iter().rev().fold(0usize, |size, digit| size << 7 | usize::from(digit & 0x7f));
         let Some((section, more)) = rest[digits..].split_at_checked(size).filter(|_| digits > 0) else { return false };
         if *kind == CODE_SECTION {
-            return is_telling(section, &[(0, section.len() as u64)]);
+            return is_telling(section, &[(0, section.len() as u64)], CODE);
         }
         sections = more;
     }
@@ -168,13 +169,14 @@ mod tests {
     #[test]
     fn what_is_said_again_is_no_code() {
         let noise = crate::made::noise(1, 700);
-        let check = |bytes: &[u8], enough: bool| assert_eq!(is_telling(bytes, &[(0, bytes.len() as u64)]), enough);
+        let check =
+            |bytes: &[u8], enough: bool| assert_eq!(is_telling(bytes, &[(0, bytes.len() as u64)], CODE), enough);
         check(&noise, true);
         check(&noise[..500], false);
         check(&noise[..100].repeat(50), false);
         check(&[[0x90; 9000].as_slice(), &noise[..300], &[0; 9000]].concat(), false);
-        assert!(!is_telling(&noise, &[(0, 200), (300, 500)]));
-        assert!(is_telling(&noise, &[(0, 400), (500, 700)]));
+        assert!(!is_telling(&noise, &[(0, 200), (300, 500)], CODE));
+        assert!(is_telling(&noise, &[(0, 400), (500, 700)], CODE));
     }
 
     #[test]

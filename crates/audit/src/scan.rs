@@ -175,7 +175,8 @@ impl Visitor for Scan<'_> {
 
 /// What is inside a file: functions, chunks, device code, messages, links. Of a modified copy only what is not the
 /// original's is looked at: somebody may have put another vendor's code there. All bytes are looked at, whatever the
-/// tables of the file say of them. Gives what is too little to be reported, and whether a binary has code that is no vendor's.
+/// tables of the file say of them. Gives what is too little to be reported, and whether a binary has code that is no
+/// vendor's.
 fn contents(
     subject: &Subject<'_>,
     own: Option<&Own>,

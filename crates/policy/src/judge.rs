@@ -176,8 +176,9 @@ type Ground<'r> = (Evidence, Option<&'r Terms>);
 /// Whether a package holds what a vendor's terms permit as a part of an application, and no application: nothing in it
 /// has code of its own. Texts, metadata, and files that only name or start something else make none.
 ///
-/// A package that is declared under terms holds no application as far as these terms go, which say themselves whether it
-/// may be passed on alone. It may have another vendor's parts in it: in code that it calls its own, and nobody else does.
+/// A package that is declared under terms holds no application as far as these terms go, which say themselves whether
+/// it may be passed on alone. It may have another vendor's parts in it: in code that it calls its own, and nobody else
+/// does.
 fn nothing_else<'r>(
     report: &Report,
     grouped: &BTreeMap<(Effect, Code), Vec<Ground<'r>>>,

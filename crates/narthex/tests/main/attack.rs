@@ -288,8 +288,8 @@ fn a_source_has_every_owner_that_names_it() {
     let set = "let package = name: license: mkDerivation { pname = name; version = \"1\"; src = /extra/libnccl.so.2;\n\
         nativeBuildInputs = [ coreutils ]; meta = { inherit license; };\n\
         buildCommand = ''mkdir -p \"$out/lib\"; cp \"$src\" \"$out/lib/libnccl.so.2\"; echo ${name} > \"$out/name\"''; };\n\
-        false = { shortName = \"unfreeRedistributable\"; free = false; redistributable = true; };\n\
-        in { nccl = package \"nccl\" false; ";
+        redistributable = { shortName = \"unfreeRedistributable\"; free = false; redistributable = true; };\n\
+        in { nccl = package \"nccl\" redistributable; ";
     let alone = attack.run("two", &format!("{set} }}"), &[]).expect(0).rows();
     let code = |rows: &[Value]| text(&row(rows, "nccl", "out")["reasons"][0], "code").to_owned();
     assert_ne!(code(&alone), "terms-missing");
