@@ -80,7 +80,7 @@ pub(crate) fn failures(
             name: text::bounded(&*job.name, LINE),
             kind,
             cause: cause(&message, log.map_or(&[], Vec::as_slice)),
-            message: text::bounded(message, MESSAGE),
+            message: text::bounded(with_short_words(&message), MESSAGE),
             log: log.into_iter().flatten().map(line).collect(),
             failed,
         }
@@ -108,6 +108,12 @@ fn below<'a>(
         }
     }
     below
+}
+
+/// A message in which a word that is longer than a name is cut: of a path of thousands of letters, what stands behind it
+/// matters more than its end.
+fn with_short_words(message: &str) -> String {
+    message.split_inclusive(char::is_whitespace).map(|word| text::bounded(word, LINE)).collect()
 }
 
 /// The cause that a message names. That the disk is full, only the builder's log says in newer versions of Nix.
