@@ -42,9 +42,9 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Whether its build may read more of the store than it declares: outside the sandbox, or because it may run Nix.
+    /// Whether its build may read more of the store than it declares, because it may run Nix.
     pub fn reads_undeclared(&self) -> bool {
-        self.no_sandbox || self.features.contains("recursive-nix")
+        self.features.contains("recursive-nix")
     }
 }
 

@@ -65,8 +65,8 @@ const OF_ENTRIES: [Code; 2] = [Code::PolicyException, Code::PolicyGrant];
 
 /// Audits again, from the cache, whatever is published and was last audited with another corpus, or rests on an entry of the
 /// policy that may have ended, and takes back what may no longer be published: the narinfo first, then the NAR. The
-/// decision and its reasons are written down. With such a path goes what was built with it and nobody can look into, the sources that only its being published permitted,
-/// and the logs of builds that read it.
+/// decision and its reasons are written down. With such a path goes what was built with it and nobody can look into, the sources
+/// that only its being published permitted, and the logs of builds that read it.
 ///
 /// What the package set declares is taken from the record of the first decision; what entries ask for beside that, from
 /// what the catalog knows of the path. `policy` is how the operator named the policy, where one was named. Under another one

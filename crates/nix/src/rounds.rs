@@ -212,6 +212,10 @@ impl<'a> Rounds<'a> {
 
     /// Refuses a derivation, and all others that ask the same of a machine where that is why.
     fn refuse(&mut self, derivation: StorePath, message: String) {
+        // It was, together with another one that asks the same.
+        if self.refused.contains_key(&derivation) {
+            return;
+        }
         if Cause::of(&message).is_about_the_machine()
             && let Some(refused) = self.graph.get(&derivation)
         {

