@@ -30,7 +30,7 @@ pub(crate) const KEPT: usize = 256;
 const ACCUSING: usize = 12;
 const SHARE: usize = 6;
 
-/// Less makes one all the same where the file is hardly anything else: so many passages of one original, if they are two
+/// Less makes one where the file is hardly anything else: so many passages of one original, if they are two
 /// thirds of those that the file could have in common with it.
 const EXCERPT: usize = 8;
 const EXCERPT_SHARE: (usize, usize) = (2, 3);
@@ -41,6 +41,9 @@ const FEWEST: usize = 16;
 /// Files of so many different names in one package that have a passage make it one of no file's own: the notice that
 /// stands at the top of each.
 const COMMON: usize = 3;
+
+/// Passages that are asked for in a row.
+const ASKED: usize = 256;
 
 /// Bytes that are looked at as text or not at all.
 const CHUNK: usize = 4096;
@@ -376,8 +379,10 @@ pub(crate) fn choose(files: Vec<(u32, String, Passages)>) -> (BTreeSet<(u64, u32
 /// A filter over the passages of some layers.
 pub(crate) fn filter_of(layers: &[Layer]) -> Filter {
     // The lowest hashes are kept, so that their low halves differ and the high ones hardly do.
-    let halves = || layers.iter().flat_map(|layer| layer.table(Part::Passages).rows().map(|row| u32_at(row, 0)));
-    Filter::new(halves().count(), halves())
+    let rows = layers.iter().flat_map(|layer| layer.table(Part::Passages).rows());
+    // Releases of one vendor have most of them in common.
+    let halves: HashSet<u32> = rows.map(|row| u32_at(row, 0)).collect();
+    Filter::new(halves.len(), halves.into_iter())
 }
 
 /// What is kept of an original's passages.
@@ -419,16 +424,19 @@ impl Seen {
         if corpus.passages.is_empty() {
             return seen;
         }
+        let mut asked = Vec::with_capacity(ASKED);
         for part in parts {
             each_in(part, |passage, _, is_bare| {
                 if is_bare {
                     seen.bare.push(passage);
                 }
-                if corpus.passages.may_have(passage as u32) && is_known(corpus, passage) {
-                    seen.known.insert(passage);
+                asked.push(passage);
+                if asked.len() == ASKED {
+                    seen.known.extend(known_of(&mut asked, corpus));
                 }
             });
         }
+        seen.known.extend(known_of(&mut asked, corpus));
         if seen.known.len() < EXCERPT {
             seen.bare = Vec::new();
         }
@@ -508,8 +516,13 @@ pub(crate) fn cut<'a>(rest: impl Iterator<Item = &'a (Place, HashSet<u64>)>, cor
     findings
 }
 
-fn is_known(corpus: &Corpus, passage: u64) -> bool {
-    !corpus.is_free(passage) && corpus.originals(Part::Passages, passage).next().is_some()
+/// Those of some passages that the corpus knows. The filter is larger than the nearest cache: asked for many in a row,
+/// it answers while the next ones are on their way.
+fn known_of(asked: &mut Vec<u64>, corpus: &Corpus) -> impl Iterator<Item = u64> {
+    let may_be_known = |passage: &u64| corpus.passages.may_have(*passage as u32);
+    let is_known =
+        |passage: &u64| !corpus.is_free(*passage) && corpus.originals(Part::Passages, *passage).next().is_some();
+    asked.drain(..).filter(may_be_known).filter(is_known)
 }
 
 /// How many passages make a modified copy, of so many that are known.
