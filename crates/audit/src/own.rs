@@ -187,7 +187,7 @@ mod tests {
         let check = |name: &str, bytes: &[u8], code: bool| assert_eq!(is_code(name, bytes), code, "{name}");
         check("app.py", lines.as_bytes(), true);
         check("app.py", "value = compute(value, other)\n".repeat(99).as_bytes(), false);
-        check("app.sh", strings[..3000].as_bytes(), false);
+        check("app.sh", &strings.as_bytes()[..3000], false);
         check("bin/app", format!("#!/bin/sh\n{lines}").as_bytes(), true);
         check("include/x.h", numbers.as_bytes(), true);
         check("app.py", b"1", false);
