@@ -106,6 +106,7 @@ fn what_is_said_of_many_members_is_said_once() {
     let copy = |file: &str, member: u32| Finding::Copy {
         place: place(file, &[&format!("{member}.o")]),
         original: Origin { member: Some(format!("{member}.o")), ..origin("lib/libcudart_static.a") },
+        releases: Vec::new(),
     };
     let gap = |member: u32| Finding::NotFullyAudited {
         place: place("b.zip", &[&format!("{member}.7z")]),
