@@ -1,7 +1,7 @@
 //! Copies of a vendor's files: whole ones, cut ones, and those that somebody changed.
 
 use crate::binary::{self, Links};
-use crate::corpus::{Corpus, FilePrint, FileRef};
+use crate::corpus::{Corpus, FilePrint, FileRef, Origin};
 use crate::finding::{Change, Finding, Gap, Place, Section};
 use crate::prints::{self, Kind as Print, SectionPrint, hash64, hash128};
 use crate::scan::{Subject, broken};
@@ -11,8 +11,9 @@ use std::ops::Range;
 
 /// How much of a file is a vendor's file, byte for byte.
 pub(crate) enum Same {
-    /// All of it, or all that is there.
-    Whole,
+    /// All of it, or all that is there. And whether a package that was learned here has it as well, and all others under
+    /// the license of that one.
+    Whole(bool),
     /// All of it, as far as packages say that were learned here: whoever else has a part of it is heard as well.
     /// And whether it was delivered so, and nobody's build made it.
     Claimed(Own, bool),
@@ -77,6 +78,10 @@ pub(crate) fn same(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut 
     let (shipped, own): (Vec<_>, Vec<_>) = owners.into_iter().partition(is_shipped);
     let mut recorded = corpus.recorded(bytes);
     let ships = !shipped.is_empty() || !recorded.is_empty();
+    let mut others = shipped.iter().map(|(_, origin)| origin).chain(recorded.iter().map(|one| &one.origin));
+    let is_own =
+        |other: &Origin| own.iter().any(|(_, origin)| origin.material.licenses == other.material.licenses);
+    let is_owners = others.all(is_own);
     let claimed = own.first().map(|(_, original)| Own::claimed(family(&original.file)));
     let copy = |original, releases| Finding::Copy { place: place.clone(), original, releases };
     findings.extend(own.into_iter().map(|(_, original)| copy(original, Vec::new())));
@@ -88,7 +93,7 @@ pub(crate) fn same(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut 
     }
     findings.extend(recorded.into_iter().map(|one| copy(one.origin, one.releases)));
     match claimed {
-        _ if ships => return Same::Whole,
+        _ if ships => return Same::Whole(is_owners),
         None => {}
         Some(own) => return Same::Claimed(own, delivered),
     }
@@ -129,7 +134,7 @@ pub(crate) fn same(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut 
     let own = if own.is_empty() { Own::claimed(family(&first.file)) } else { Own::new(own, family(&first.file)) };
     findings.extend(owners);
     let is_all = |stretch: &Range<usize>| stretch.end == bytes.len();
-    if own.stretches.first().is_some_and(is_all) { Same::Whole } else { Same::Beginning(own) }
+    if own.stretches.first().is_some_and(is_all) { Same::Whole(false) } else { Same::Beginning(own) }
 }
 
 /// Binaries of which some sections are a vendor's; gives what of them is.

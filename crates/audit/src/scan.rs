@@ -107,7 +107,13 @@ impl Visitor for Scan<'_> {
         let owners = self.findings[before..].iter().filter_map(|finding| finding.origin().cloned()).collect();
         self.leave_out_claimed(before);
         let mut own = match same {
-            Same::Whole => return false,
+            Same::Whole(is_owners) => {
+                // It is no less its owner's because it was published elsewhere as well.
+                if is_owners && self.claimed_code.len() < OWN_CODE && has_code(place, bytes, parent) {
+                    self.claimed_code.push(place.clone());
+                }
+                return false;
+            }
             Same::Claimed(own, delivered) => {
                 self.claims.push(Claim { place: place.clone(), owners, delivered });
                 Some(own)
@@ -176,6 +182,15 @@ impl Visitor for Scan<'_> {
 
     fn opaque(&mut self, place: &Place, opaque: Opaque) {
         self.opaque.push((place.clone(), Gap::Opaque(opaque.bytes)));
+    }
+}
+
+/// Whether a file of which nothing is another's has code.
+fn has_code(place: &Place, bytes: &[u8], parent: Option<Kind>) -> bool {
+    match binary::parse(bytes, parent) {
+        Some(Ok(file)) => own::is_enough(&file, &Layout::of(&file, bytes.len()), bytes, std::iter::empty()),
+        Some(Err(_)) => false,
+        None => !is_archive(bytes) && own::is_code(place.innermost(), bytes),
     }
 }
 

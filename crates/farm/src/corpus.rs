@@ -182,7 +182,8 @@ pub(crate) fn own(state: &State) -> Result<Fingerprints, CorpusFileError> {
 pub(crate) fn with_shipped(own: &Fingerprints) -> Corpus {
     // A state that learned nothing has no file, and audits without it.
     let layer = || Layer::new(own.to_bytes()).expect("a file that was just written is sound");
-    Corpus::layered((!own.is_empty()).then(layer).into_iter().collect(), shipped_layers())
+    let (shipped, records) = rayon::join(shipped_layers, shipped_records);
+    Corpus::layered((!own.is_empty()).then(layer).into_iter().collect(), shipped).with_records(records)
 }
 
 /// What is said of material that is added by hand.
@@ -374,6 +375,15 @@ mod tests {
         let (files, releases) = corpus.records().unwrap().size();
         assert!(files > 20_000 && releases > 5_000, "{files} {releases}");
         assert!(load_corpus(None, Shipped::Without).unwrap().records().is_none());
+    }
+
+    /// What is audited while a package set is built, and what is asked again later, is one corpus.
+    #[test]
+    fn a_run_asks_what_a_recheck_asks() {
+        let loaded = load_corpus(None, Shipped::With).unwrap();
+        let run = with_shipped(&Fingerprints::default());
+        assert_eq!(run.id(), loaded.id());
+        assert_eq!(run.records().map(Records::size), loaded.records().map(Records::size));
     }
 
     #[test]

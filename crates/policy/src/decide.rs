@@ -436,4 +436,6 @@ mod incomplete;
 #[cfg(test)]
 mod precedence;
 #[cfg(test)]
+mod releases;
+#[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::policy::{Action, Rules, Treatment};
 use crate::terms::{Standing, Terms, TextStanding};
 use crate::words::{base_name, message};
 use crate::{Code, Evidence, TermsName};
-use narthex_audit::{Finding, LicenseText, Origin, Place, Report};
+use narthex_audit::{Finding, LicenseText, Material, Origin, Place, Report};
 use std::collections::BTreeMap;
 
 /// Draws reasons from a report about the path called `name`. `about` are the entries about the package; `vendor` are the terms that the whole
@@ -30,9 +30,9 @@ pub(crate) fn findings(
     let mut grouped: BTreeMap<(Effect, Code), Vec<Ground<'_>>> = BTreeMap::new();
     let mut lifted = Lifted::on(rules.today());
     for finding in &report.findings {
-        for (mut effect, code, evidence, terms) in judge(name, finding, rules, open) {
+        for ((mut effect, code, evidence, terms), owners) in judge_each(name, finding, rules, open) {
             let exceptions = about.exceptions().filter(|exception| exception.about.asks_for(finding));
-            let grants = finding.origin().into_iter().flat_map(|origin| rules.grants_of(&origin.material));
+            let grants = owners.iter().flat_map(|owner| rules.grants_of(owner));
             if effect == Effect::Withhold && (lifted.by_exception(code, exceptions) || lifted.by_grant(code, grants)) {
                 effect = Effect::Note;
             }
@@ -208,6 +208,53 @@ fn is_listed(file: &str, terms: &Terms) -> bool {
 }
 
 type Judged<'r> = (Effect, Code, Evidence, Option<&'r Terms>);
+
+/// Judges a finding for each product that has it, with the releases of the product: each has terms of its own, and a
+/// grant is about one of them.
+fn judge_each<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec<(Judged<'r>, Vec<Material>)> {
+    let products = products(finding);
+    if products.len() < 2 {
+        let owners = products.into_iter().next().unwrap_or_default();
+        return judge(name, finding, rules, open).into_iter().map(|judged| (judged, owners.clone())).collect();
+    }
+    let mut judged = Vec::new();
+    for owners in products {
+        let Some(of) = owners.first().and_then(|owner| under_another_name(finding, owner)) else { continue };
+        judged.extend(judge(name, &of, rules, open).into_iter().map(|one| (one, owners.clone())));
+    }
+    judged
+}
+
+/// Whose a finding is, product by product: the original's first. Packages of one product for several versions of CUDA
+/// differ in their last word.
+fn products(finding: &Finding) -> Vec<Vec<Material>> {
+    let Some(origin) = finding.origin() else { return Vec::new() };
+    let mut products = vec![vec![origin.material.clone()]];
+    let Finding::Copy { releases, .. } = finding else { return products };
+    for release in releases {
+        let version = release.versions.last().cloned().unwrap_or_default();
+        let owner = Material { name: release.package.clone(), version, licenses: origin.material.licenses.clone() };
+        let same = |owners: &&mut Vec<Material>| owners.iter().any(|one| product(&one.name) == product(&owner.name));
+        match products.iter_mut().find(same) {
+            Some(owners) => owners.push(owner),
+            None => products.push(vec![owner]),
+        }
+    }
+    products
+}
+
+/// The name of a package without the version of CUDA that it is for.
+fn product(package: &str) -> &str {
+    let is_cuda = |word: &&str| word.strip_prefix("cu").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
+    package.rsplit_once('-').filter(|(_, word)| is_cuda(word)).map_or(package, |(name, _)| name)
+}
+
+/// The same copy, as one of another package that has the file.
+fn under_another_name(finding: &Finding, owner: &Material) -> Option<Finding> {
+    let Finding::Copy { place, original, releases } = finding else { return None };
+    let original = Origin { material: owner.clone(), ..original.clone() };
+    Some(Finding::Copy { place: place.clone(), original, releases: releases.clone() })
+}
 
 fn judge<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec<Judged<'r>> {
     let policy = &rules.policy().findings;

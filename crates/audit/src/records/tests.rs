@@ -5,7 +5,7 @@ use crate::binary::Links;
 use crate::corpus::Corpus;
 use crate::finding::{DriverSign, Finding, Sign};
 use crate::made;
-use crate::{AuditFile, Contents, Limits, audit};
+use crate::{AuditFile, Contents, Fingerprints, Layer, Limits, Material, Source, audit, learn};
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
@@ -188,4 +188,65 @@ proptest! {
             let _ = (records.find(b"abc"), records.named("libx.so"), records.size());
         }
     }
+}
+
+/// A corpus in which a package was learned, with records; and what of one of its files is found.
+fn beside_learned(package: &str, license: &str, learned: &[(&str, &[u8])], records: Records) -> Corpus {
+    let source = Source::new("sha256:0", "n", Material::of_package(package, vec![license.to_owned()]));
+    let mut prints = Fingerprints::default();
+    let files: Vec<_> = learned.iter().map(|(path, bytes)| file(path, bytes)).collect();
+    learn(&mut prints, &source, &files, Limits::default());
+    Corpus::layered(vec![Layer::new(prints.to_bytes()).unwrap()], Vec::new()).with_records(Some(records))
+}
+
+fn file<'a>(path: &str, bytes: &'a [u8]) -> AuditFile<'a> {
+    AuditFile { path: path.to_owned(), contents: Contents::Bytes(bytes) }
+}
+
+/// Of a file that a package of the set has, and a vendor published, both are asked; whose it is, is not changed by that.
+#[test]
+fn a_learned_owner_and_the_publisher_are_both_named() {
+    let bytes = made::library(&[(".text", true, made::noise(7, 5000))]);
+    let check = |license: &str, name: &str, expected: &[&str], claimed: bool| {
+        let records = records(&[("lib/libx.so.1", &bytes, "0")], &[]);
+        let corpus = beside_learned(name, license, &[("lib/libx.so.1", &bytes)], records);
+        let report = audit(&[file("lib/libx.so.1", &bytes)], &corpus, Limits::default());
+        let of = |finding: &Finding| {
+            let material = &finding.origin().unwrap().material;
+            format!("{} {} {}", finding.kind(), material.package(), material.licenses.concat())
+        };
+        assert_eq!(report.findings.iter().map(of).collect::<Vec<_>>(), expected);
+        assert_eq!((report.own_code.len(), !report.claimed_code.is_empty()), (0, claimed), "{license}");
+    };
+    check("unfree", "wrapped-3", &["copy wrapped-3 unfree", "copy one-1.0 unfree"], true);
+    check("issl", "wrapped-3", &["copy wrapped-3 issl", "copy one-1.0 unfree"], false);
+}
+
+/// What is learned beside a record is all that it has: the record knows the whole file only.
+#[test]
+fn a_changed_file_is_found_by_what_was_learned() {
+    let text = (".text", true, made::noise(7, 5000));
+    let bytes = made::library(std::slice::from_ref(&text));
+    let changed = made::library(&[text, (".data", false, made::noise(8, 100))]);
+    let corpus = |learned: &[(&str, &[u8])]| {
+        beside_learned("wrapped-3", "unfree", learned, records(&[("lib/libx.so.1", &bytes, "0")], &[]))
+    };
+    let kinds = |corpus: &Corpus| {
+        let found = audit(&[file("lib/libx.so.1", &changed)], corpus, Limits::default()).findings;
+        found.iter().map(Finding::kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&corpus(&[("lib/libx.so.1", &bytes)])), ["modified-copy"]);
+    assert_eq!(kinds(&corpus(&[])), Vec::<&str>::new());
+}
+
+/// Inside of what a package calls its own, a vendor's published file is still the vendor's.
+#[test]
+fn a_claimed_archive_hides_no_published_file() {
+    let published = made::noise(1, 3000);
+    let archive = made::archive(&[("x.bin", published.clone()), ("y.bin", made::noise(2, 3000))]);
+    let corpus = beside_learned("mine-3", "unfree", &[("x.a", &archive)], records(&[("x.bin", &published, "4")], &[]));
+    let found = audit(&[file("x.a", &archive)], &corpus, Limits::default()).findings;
+    let of = |finding: &Finding| (finding.place().to_string(), finding.origin().unwrap().material.package());
+    let [mine, theirs] = [("x.a", "mine-3"), ("x.a!x.bin", "third-7")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    assert_eq!(found.iter().map(of).collect::<Vec<_>>(), [mine, theirs]);
 }
