@@ -94,7 +94,7 @@ impl AnchorIndex {
 
     /// Calls back with each window of the bytes that tells something: where it begins, and what it is.
     pub(crate) fn each_in(&self, bytes: &[u8], mut found: impl FnMut(usize, Met<'_>)) {
-        let (mut offsets, mut anchors) = ([0u16; BLOCK], [0u32; BLOCK]);
+        let mut offsets = [0u8; BLOCK];
         for start in (0..bytes.len()).step_by(BLOCK) {
             let block = &bytes[start..(start + BLOCK + WINDOW - 1).min(bytes.len())];
             // Nothing here depends on what was found, so that no branch is ever guessed wrong.
@@ -103,22 +103,40 @@ impl AnchorIndex {
                 let Some(window) = window.first_chunk::<WINDOW>() else { continue };
                 let anchor = anchor_of(window);
                 let (word, bit) = near(anchor);
-                offsets[count % BLOCK] = offset as u16;
-                anchors[count % BLOCK] = anchor;
+                offsets[count % BLOCK] = offset as u8;
                 count += usize::from(is_sampled(anchor) | (self.near[word] >> bit & 1 == 1));
             }
-            for (offset, anchor) in offsets.iter().zip(anchors).take(count) {
+            // The same holds here: the words of the large table come from far away, many of them at a time.
+            let mut left = 0;
+            for index in 0..count {
+                let offset = offsets[index];
+                let anchor = anchor_at(bytes, start + usize::from(offset));
+                offsets[left] = offset;
+                left += usize::from(self.table(anchor).filter.may_have(anchor) | chunks::begins(anchor));
+            }
+            for offset in &offsets[..left] {
                 let at = start + usize::from(*offset);
+                let anchor = anchor_at(bytes, at);
                 if chunks::begins(anchor) {
                     found(at, Met::Chunk);
                 }
-                let table = if is_sampled(anchor) { &self.sampled } else { &self.others };
+                let table = self.table(anchor);
                 if table.filter.may_have(anchor) {
                     found(at, Met::Anchor(table.candidates(anchor)));
                 }
             }
         }
     }
+
+    fn table(&self, anchor: u32) -> &Anchors {
+        if is_sampled(anchor) { &self.sampled } else { &self.others }
+    }
+}
+
+/// What of a window's hash is kept, for the window that begins here. So few are hashed more than once that to keep what
+/// came of all would cost more.
+fn anchor_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, anchor_of)
 }
 
 /// Some anchors.

@@ -42,9 +42,27 @@ pub(crate) fn family(file: &str) -> &str {
     if without.is_empty() { name } else { without }
 }
 
-/// The messages among some bytes: printable, with a space, between zeros.
+/// The messages among some bytes: printable, with a space, between zeros. Where one could be is looked at from its end:
+/// code has a byte that is not printable in nearly every stretch of their length, and most others are passed over.
 pub(crate) fn messages(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    texts(bytes).filter(|text| (SHORTEST..=LONGEST).contains(&text.len()) && text.contains(&b' '))
+    // What stands before it is not printable.
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let shortest = bytes.get(start..start + SHORTEST)?;
+            if let Some(at) = shortest.iter().rposition(|byte| !is_printable(*byte)) {
+                start += at + 1;
+                continue;
+            }
+            let rest = &bytes[start..];
+            let end = rest.iter().position(|byte| !is_printable(*byte))?;
+            start += end + 1;
+            let text = &rest[..end];
+            if rest[end] == 0 && text.len() <= LONGEST && text.contains(&b' ') {
+                return Some(text);
+            }
+        }
+    })
 }
 
 /// Everything that stands before a zero and is printable up to there.
@@ -266,6 +284,22 @@ mod tests {
     use super::*;
     use crate::made::{library, noise};
     use crate::{AuditFile, Contents, Fingerprints, Limits, Material, Source, audit, learn};
+
+    proptest::proptest! {
+        /// Passing over leaves nothing out: the same comes out as when every text is looked at.
+        #[test]
+        fn messages_are_the_texts_of_their_length_with_a_space(
+            pieces in proptest::collection::vec(("[a-c ]{0,40}", 0usize..600, 0u8..4), 0..30)
+        ) {
+            let piece = |(text, more, end): &(String, usize, u8)| {
+                let more = if *more > 500 { "x".repeat(*more) } else { String::new() };
+                [text.as_bytes(), more.as_bytes(), [&b"\0"[..], b"\x80", b"\0\0\x01", b""][usize::from(*end)]].concat()
+            };
+            let bytes: Vec<u8> = pieces.iter().flat_map(piece).collect();
+            let all = texts(&bytes).filter(|text| (SHORTEST..=LONGEST).contains(&text.len()) && text.contains(&b' '));
+            assert_eq!(messages(&bytes).collect::<Vec<_>>(), all.collect::<Vec<_>>());
+        }
+    }
 
     #[test]
     fn all_releases_of_a_library_are_one_family() {
