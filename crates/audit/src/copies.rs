@@ -79,8 +79,7 @@ pub(crate) fn same(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut 
     let mut recorded = corpus.recorded(bytes);
     let ships = !shipped.is_empty() || !recorded.is_empty();
     let mut others = shipped.iter().map(|(_, origin)| origin).chain(recorded.iter().map(|one| &one.origin));
-    let is_own =
-        |other: &Origin| own.iter().any(|(_, origin)| origin.material.licenses == other.material.licenses);
+    let is_own = |other: &Origin| own.iter().any(|(_, origin)| origin.material.licenses == other.material.licenses);
     let is_owners = others.all(is_own);
     let claimed = own.first().map(|(_, original)| Own::claimed(family(&original.file)));
     let copy = |original, releases| Finding::Copy { place: place.clone(), original, releases };

@@ -245,7 +245,8 @@ fn products(finding: &Finding) -> Vec<Vec<Material>> {
 
 /// The name of a package without the version of CUDA that it is for.
 fn product(package: &str) -> &str {
-    let is_cuda = |word: &&str| word.strip_prefix("cu").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
+    let is_cuda =
+        |word: &&str| word.strip_prefix("cu").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
     package.rsplit_once('-').filter(|(_, word)| is_cuda(word)).map_or(package, |(name, _)| name)
 }
 

@@ -14,7 +14,8 @@ fn decided(license: &str, file: &str, packages: &[&str], more: &str) -> Decision
         platform: "linux_x86_64".to_owned(),
         versions: vec!["1.0".to_owned(), "2.0".to_owned()],
     };
-    let material = Material { name: packages[0].to_owned(), version: "2.0".to_owned(), licenses: vec![license.to_owned()] };
+    let material =
+        Material { name: packages[0].to_owned(), version: "2.0".to_owned(), licenses: vec![license.to_owned()] };
     let original = Origin { material, file: file.to_owned(), member: None };
     let releases = packages.iter().map(release).collect();
     let findings = vec![Finding::Copy { place: place("lib/x"), original, releases }];
@@ -59,7 +60,11 @@ fn the_terms_of_every_product_that_has_the_file_are_asked() {
 fn a_grant_is_about_a_product_and_not_about_all_that_have_the_file() {
     let check = |packages: &[&str], granted: &str, verdict| {
         let grant = grant(&format!("package = [{granted}]"), "2027-01-01");
-        assert_eq!(decided("unfree", "lib/libmathdx.so", packages, &grant).verdict(), verdict, "{packages:?} {granted}");
+        assert_eq!(
+            decided("unfree", "lib/libmathdx.so", packages, &grant).verdict(),
+            verdict,
+            "{packages:?} {granted}"
+        );
     };
     use Verdict::{Publish, Withhold};
     let both = ["nvidia-mathdx", "nvidia-cublasmp-cu13", "nvidia-cublasmp-cu12"];
