@@ -3,6 +3,7 @@
 use crate::binary::{self, Links};
 use crate::corpus::{Corpus, FilePrint, FileRef, Origin};
 use crate::finding::{Change, Finding, Gap, Place, Section};
+use crate::kin::Kin;
 use crate::prints::{self, Kind as Print, SectionPrint, hash64, hash128};
 use crate::scan::{Subject, broken};
 use crate::strings::family;
@@ -127,6 +128,7 @@ pub(crate) fn same(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut 
             same: Vec::new(),
             changed: Vec::new(),
             changes: vec![change.clone()],
+            kin: Kin::default(),
         });
     }
     let Some(first) = owners.first().and_then(Finding::origin) else { return Same::Nothing };
@@ -171,7 +173,8 @@ pub(crate) fn modified(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Ve
             let sections = changed.iter().map(|section| section.name.clone()).collect();
             changes = vec![Change::OtherBuild { sections }];
         }
-        findings.push(Finding::ModifiedCopy { place: subject.place.clone(), original, same, changed, changes });
+        let (place, kin) = (subject.place.clone(), Kin::default());
+        findings.push(Finding::ModifiedCopy { place, original, same, changed, changes, kin });
     }
     own
 }

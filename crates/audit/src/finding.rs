@@ -1,6 +1,6 @@
 //! What a scanner can say.
 
-use crate::{Origin, Release};
+use crate::{Kin, Origin, Release};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -314,6 +314,27 @@ pub enum Sign {
         /// `ProductName`.
         product: String,
     },
+    /// The version resource of a PE file names a vendor, and nothing else is known of the file: what it looks like is
+    /// what it says of itself.
+    Maker {
+        /// Who is named.
+        company: String,
+        /// `ProductName`; empty where there is none.
+        product: String,
+    },
+    /// The package's name says that a vendor made it, and so do the names and copyrights of most of its code.
+    MadeBy {
+        /// The vendor.
+        vendor: String,
+        /// Programs and libraries that say so.
+        files: u32,
+        /// How many of them state the vendor's copyright.
+        copyrights: u32,
+        /// Programs and libraries of which nothing else is known.
+        of_files: u32,
+        /// The bytes of those that say so, and of all.
+        bytes: (u64, u64),
+    },
     /// It has a name that only vendors' files have, and nothing that explains it.
     Name {
         /// The name.
@@ -349,6 +370,9 @@ pub enum Finding {
         changed: Vec<Section>,
         /// What was done to it.
         changes: Vec<Change>,
+        /// Which other originals may be meant.
+        #[serde(default, skip_serializing_if = "Kin::is_none")]
+        kin: Kin,
     },
     /// Functions of a static archive are part of the binary.
     StaticCode {
@@ -364,6 +388,9 @@ pub enum Finding {
         code_bytes: u64,
         /// Where they lie: address and end of the longest stretches, at most 16.
         ranges: Vec<(u64, u64)>,
+        /// Which other originals may be meant.
+        #[serde(default, skip_serializing_if = "Kin::is_none")]
+        kin: Kin,
     },
     /// A vendor's code for GPUs is part of the file.
     DeviceCode {
@@ -385,6 +412,9 @@ pub enum Finding {
         kernels: u32,
         /// Some of the names that were found, at most 8.
         examples: Vec<String>,
+        /// Which other originals may be meant.
+        #[serde(default, skip_serializing_if = "Kin::is_none")]
+        kin: Kin,
     },
     /// The file looks like a version of restricted material that the corpus lacks.
     Suspected {
@@ -431,6 +461,19 @@ pub enum Finding {
         /// The longest of them in bytes.
         longest: u64,
     },
+    /// The version resource of a PE file says which company made it. An explanation, no suspicion.
+    Maker {
+        /// Where.
+        place: Place,
+        /// `CompanyName`, or the copyright where there is none.
+        company: String,
+        /// `ProductName`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        product: Option<String>,
+        /// `FileVersion`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+    },
     /// Something was not read to its end.
     #[serde(rename = "not-audited")]
     NotFullyAudited {
@@ -453,6 +496,7 @@ impl Finding {
             | Self::Driver { place, .. }
             | Self::Dynamic { place, .. }
             | Self::Stub { place, .. }
+            | Self::Maker { place, .. }
             | Self::NotFullyAudited { place, .. } => place,
         }
     }
@@ -466,7 +510,7 @@ impl Finding {
             Self::StaticCode { archive, .. } => Some(archive),
             Self::Suspected { like, .. } => Some(like),
             Self::Stub { library, .. } => Some(library),
-            Self::Driver { .. } | Self::Dynamic { .. } | Self::NotFullyAudited { .. } => None,
+            Self::Driver { .. } | Self::Dynamic { .. } | Self::Maker { .. } | Self::NotFullyAudited { .. } => None,
         }
     }
 
@@ -481,7 +525,16 @@ impl Finding {
             Self::Driver { .. } => "driver",
             Self::Dynamic { .. } => "dynamic",
             Self::Stub { .. } => "stub",
+            Self::Maker { .. } => "maker",
             Self::NotFullyAudited { .. } => "not-audited",
+        }
+    }
+
+    /// Which other originals it may be about.
+    pub fn kin(&self) -> Option<&Kin> {
+        match self {
+            Self::StaticCode { kin, .. } | Self::ModifiedCopy { kin, .. } | Self::DeviceCode { kin, .. } => Some(kin),
+            _ => None,
         }
     }
 
@@ -493,6 +546,6 @@ impl Finding {
     /// Whether it keeps a path from being published unless terms or the policy permit it. What could not be
     /// read counts as well.
     pub fn is_restricted(&self) -> bool {
-        !matches!(self, Self::Dynamic { .. } | Self::Stub { .. })
+        !matches!(self, Self::Dynamic { .. } | Self::Stub { .. } | Self::Maker { .. })
     }
 }

@@ -11,6 +11,7 @@
 
 use crate::anchor::Filter;
 use crate::container::is_archive;
+use crate::kin::Kin;
 use crate::corpus::{Corpus, Layer, OriginalRef, Part, Voice, u32_at, u64_at};
 use crate::finding::{Change, Finding, Place};
 use std::borrow::Cow;
@@ -492,6 +493,7 @@ impl Seen {
                     same: Vec::new(),
                     changed: Vec::new(),
                     changes: vec![Change::Passages { found: count as u32, known: known as u32 }],
+                    kin: Kin::default(),
                 });
             }
         }

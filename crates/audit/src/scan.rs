@@ -7,6 +7,7 @@ use crate::corpus::{Corpus, Material, Origin, OriginalRef, Part};
 use crate::finding::{Change, Finding, Form, Gap, Place};
 use crate::functions::Found;
 use crate::loader::Layout;
+use crate::makers::Looked;
 use crate::pool::{Pool, Rest};
 use crate::ranges::without;
 use crate::strings::{Explained, Seen, family};
@@ -40,6 +41,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) own_code: Vec<Place>,
     /// The same of files that a package which was learned here calls its own.
     pub(crate) claimed_code: Vec<Place>,
+    /// Programs and libraries of which nothing is known, and who made them.
+    pub(crate) looked: Vec<Looked>,
     /// What the file that is looked at lies in, and itself, as far as only packages that were learned here have it.
     claims: Vec<Claim>,
 }
@@ -62,6 +65,7 @@ impl<'a> Scan<'a> {
             pool: Pool::default(),
             own_code: Vec::new(),
             claimed_code: Vec::new(),
+            looked: Vec::new(),
             claims: Vec::new(),
         }
     }
@@ -78,7 +82,7 @@ impl Claim {
     /// Whether something that was found in it is no news of somebody else.
     fn explains(&self, finding: &Finding) -> bool {
         match finding {
-            Finding::Dynamic { .. } | Finding::Stub { .. } => true,
+            Finding::Dynamic { .. } | Finding::Stub { .. } | Finding::Maker { .. } => true,
             finding => finding.origin().is_some_and(|origin| self.is_by(&origin.material)),
         }
     }
@@ -155,6 +159,10 @@ impl Visitor for Scan<'_> {
                 records::suspicion(records, place, self.name, (bytes, subject.binary.as_ref()), &subject.links)
             });
             self.findings.extend(named);
+        }
+        if self.claims.is_empty() && !self.findings[before..].iter().any(|found| found.origin().is_some()) {
+            let links = &subject.links;
+            self.looked.extend(Looked::at(place, self.name, bytes, subject.binary.as_ref(), links));
         }
         let is_vendors = |finding: &Finding| {
             let harmless = matches!(

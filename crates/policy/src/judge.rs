@@ -10,7 +10,7 @@ use crate::policy::{Action, Rules, Treatment};
 use crate::terms::{Standing, Terms, TextStanding};
 use crate::words::{base_name, message};
 use crate::{Code, Evidence, TermsName};
-use narthex_audit::{Finding, LicenseText, Material, Origin, Place, Report};
+use narthex_audit::{Finding, LicenseText, Made, Material, Origin, Place, Report, Sign, product};
 use std::collections::BTreeMap;
 
 /// Draws reasons from a report about the path called `name`. `about` are the entries about the package; `vendor` are the terms that the whole
@@ -63,7 +63,7 @@ pub(crate) fn findings(
         let effect = if granted { Effect::Note } else { Effect::Withhold };
         grouped.insert((effect, Code::TermsStandalone), vec![ground]);
     }
-    let harmless = [Code::AuditLinksDynamically, Code::AuditStub];
+    let harmless = [Code::AuditLinksDynamically, Code::AuditStub, Code::AuditMaker];
     let suspicious = grouped.keys().any(|(_, code)| !harmless.contains(code));
     let mut reasons: Vec<Reason> = grouped
         .into_iter()
@@ -87,6 +87,18 @@ pub(crate) fn findings(
     }
     reasons.extend(lifted.reasons());
     reasons
+}
+
+/// The suspicion that a vendor made most of a package that is declared to be free: its name, the names of its files and
+/// their copyrights say so, and nothing else is known of them.
+pub(crate) fn made_by(report: &Report) -> Option<Finding> {
+    let made = report.made.as_ref()?;
+    let place = made.places.first()?.clone();
+    let material = Material { name: made.vendor.clone(), version: String::new(), licenses: Vec::new() };
+    let like = Origin { material, file: base_name(place.innermost()).to_owned(), member: None };
+    let Made { files, copyrights, of_files, bytes, .. } = *made;
+    let signs = vec![Sign::MadeBy { vendor: made.vendor.clone(), files, copyrights, of_files, bytes }];
+    Some(Finding::Suspected { place, like, signs })
 }
 
 /// Whether the same was found at this place already, of a file of the same name under the same terms.
@@ -214,47 +226,61 @@ type Judged<'r> = (Effect, Code, Evidence, Option<&'r Terms>);
 fn judge_each<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec<(Judged<'r>, Vec<Material>)> {
     let products = products(finding);
     if products.len() < 2 {
-        let owners = products.into_iter().next().unwrap_or_default();
+        let owners = products.into_iter().next().map(|(_, owners)| owners).unwrap_or_default();
         return judge(name, finding, rules, open).into_iter().map(|judged| (judged, owners.clone())).collect();
     }
     let mut judged = Vec::new();
-    for owners in products {
-        let Some(of) = owners.first().and_then(|owner| under_another_name(finding, owner)) else { continue };
+    for (origin, owners) in &products {
+        let others = products.iter().map(|(other, _)| other).filter(|other| *other != origin);
+        let Some(of) = under_another_name(finding, origin, others) else { continue };
         judged.extend(judge(name, &of, rules, open).into_iter().map(|one| (one, owners.clone())));
     }
     judged
 }
 
-/// Whose a finding is, product by product: the original's first. Packages of one product for several versions of CUDA
-/// differ in their last word.
-fn products(finding: &Finding) -> Vec<Vec<Material>> {
+/// Whose a finding is, product by product: the original's first, each with the packages of it. Packages of one product
+/// for several versions of CUDA differ in their last word.
+fn products(finding: &Finding) -> Vec<(Origin, Vec<Material>)> {
     let Some(origin) = finding.origin() else { return Vec::new() };
-    let mut products = vec![vec![origin.material.clone()]];
+    let mut products = vec![(origin.clone(), vec![origin.material.clone()])];
+    for other in finding.kin().into_iter().flat_map(|kin| &kin.shared_by) {
+        products.push((other.clone(), vec![other.material.clone()]));
+    }
     let Finding::Copy { releases, .. } = finding else { return products };
     for release in releases {
         let version = release.versions.last().cloned().unwrap_or_default();
         let owner = Material { name: release.package.clone(), version, licenses: origin.material.licenses.clone() };
-        let same = |owners: &&mut Vec<Material>| owners.iter().any(|one| product(&one.name) == product(&owner.name));
+        let same = |(_, owners): &&mut (Origin, Vec<Material>)| {
+            owners.iter().any(|one| product(&one.name) == product(&owner.name))
+        };
         match products.iter_mut().find(same) {
-            Some(owners) => owners.push(owner),
-            None => products.push(vec![owner]),
+            Some((_, owners)) => owners.push(owner),
+            None => products.push((Origin { material: owner.clone(), ..origin.clone() }, vec![owner])),
         }
     }
     products
 }
 
-/// The name of a package without the version of CUDA that it is for.
-fn product(package: &str) -> &str {
-    let is_cuda =
-        |word: &&str| word.strip_prefix("cu").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
-    package.rsplit_once('-').filter(|(_, word)| is_cuda(word)).map_or(package, |(name, _)| name)
-}
-
-/// The same copy, as one of another package that has the file.
-fn under_another_name(finding: &Finding, owner: &Material) -> Option<Finding> {
-    let Finding::Copy { place, original, releases } = finding else { return None };
-    let original = Origin { material: owner.clone(), ..original.clone() };
-    Some(Finding::Copy { place: place.clone(), original, releases: releases.clone() })
+/// The same finding, as one of another product that has the file or the code.
+fn under_another_name<'f>(
+    finding: &Finding,
+    origin: &Origin,
+    others: impl Iterator<Item = &'f Origin>,
+) -> Option<Finding> {
+    let mut finding = finding.clone();
+    match &mut finding {
+        Finding::Copy { original, .. } => original.clone_from(origin),
+        Finding::ModifiedCopy { original, kin, .. } | Finding::StaticCode { archive: original, kin, .. } => {
+            if original != origin {
+                // Which releases fit is known of the first one alone.
+                (kin.equal, kin.release_unknown) = (Vec::new(), false);
+            }
+            original.clone_from(origin);
+            kin.shared_by = others.cloned().collect();
+        }
+        _ => return None,
+    }
+    Some(finding)
 }
 
 fn judge<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec<Judged<'r>> {
@@ -267,6 +293,7 @@ fn judge<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec
     let (treatment, note, permit, origin) = match finding {
         Finding::Dynamic { .. } => return vec![(Effect::Note, Code::AuditLinksDynamically, evidence, None)],
         Finding::Stub { .. } => return vec![(Effect::Note, Code::AuditStub, evidence, None)],
+        Finding::Maker { .. } => return vec![(Effect::Note, Code::AuditMaker, evidence, None)],
         // What was not read may hold anything, also where the path is withheld for what it declares.
         Finding::NotFullyAudited { .. } => {
             return vec![(effect(policy.not_fully_audited), Code::AuditIncomplete, evidence, None)];

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-pub(crate) use names::suspicion;
+pub(crate) use names::{is_wines, suspicion};
 pub use pack::{PackError, pack_records};
 
 const MAGIC: &[u8; 8] = b"NARTHEXR";

@@ -76,6 +76,6 @@ fn says(bytes: &[u8], text: &str) -> bool {
     [text.as_bytes(), &wide].iter().any(|text| memchr::memmem::find(bytes, text).is_some())
 }
 
-fn is_wines(bytes: &[u8]) -> bool {
+pub(crate) fn is_wines(bytes: &[u8]) -> bool {
     WINE.iter().any(|mark| bytes.get(WINE_AT..).is_some_and(|rest| rest.starts_with(mark)))
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{Date, Policy, shipped};
-use narthex_audit::{DriverSign, Finding, Gap, Material, MemberHits, Origin, Place, Section, Sign};
+use narthex_audit::{DriverSign, Finding, Gap, Kin, Material, MemberHits, Origin, Place, Section, Sign};
 use serde_json::json;
 
 pub(super) fn rules(strict: bool) -> Rules {
@@ -41,6 +41,7 @@ fn modified(file: &str) -> Finding {
         same: vec![".text".to_owned()],
         changed: vec![Section { name: ".dynstr".to_owned(), original: Some(1), found: Some(2) }],
         changes: vec![],
+        kin: Kin::default(),
     }
 }
 
@@ -52,6 +53,7 @@ fn statically(archive: &str) -> Finding {
         bytes_found: 900,
         code_bytes: 1000,
         ranges: vec![(0, 900)],
+        kin: Kin::default(),
     }
 }
 
@@ -66,6 +68,7 @@ fn device(file: &str, license: &str) -> Finding {
         kernels_found: 4,
         kernels: 5,
         examples: vec!["gemm".to_owned()],
+        kin: Kin::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::shipped;
-use narthex_audit::{Change, Finding, Gap, Material, MemberHits, Origin, Place};
+use narthex_audit::{Change, Finding, Gap, Kin, Material, MemberHits, Origin, Place};
 
 fn place(file: &str) -> Place {
     Place { file: file.to_owned(), members: vec![] }
@@ -24,6 +24,7 @@ fn findings() -> Vec<(Code, Finding)> {
         same: names(&[".text"]),
         changed: vec![Section { name: ".dynstr".to_owned(), original: Some(1), found: Some(2) }],
         changes,
+        kin: Kin::default(),
     };
     let statically = |archive: &str| Finding::StaticCode {
         place: place("bin/x"),
@@ -34,6 +35,7 @@ fn findings() -> Vec<(Code, Finding)> {
         bytes_found: 1_234_567,
         code_bytes: 2_000_000,
         ranges: vec![(0x1000, 0x1900), (0x2000, 0x2100), (0x3000, 0x3010)],
+        kin: Kin::default(),
     };
     let device = |entries_found, kernels_found| Finding::DeviceCode {
         place: Place { file: "x.whl".to_owned(), members: names(&["x/lib.so"]) },
@@ -45,6 +47,7 @@ fn findings() -> Vec<(Code, Finding)> {
         kernels_found,
         kernels: 40,
         examples: names(&["gemm_a", "gemm_b", "gemm_c"]),
+        kin: Kin::default(),
     };
     let suspected = |signs| Finding::Suspected { place: place("lib/y.so"), like: origin("lib/libcudart.so.12"), signs };
     let strings = Sign::Strings { found: 120, known: 179, examples: names(&["bad \"string\"\u{1b}"]) };
