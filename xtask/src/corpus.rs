@@ -3,6 +3,7 @@
 //! The packages come from the Python package index and from Debian, are known by their hashes, and
 //! stay under the target folder. Only fingerprints of them go into the repository.
 
+use crate::intel;
 use crate::machine::{cargo, output, root, run, target, write};
 use crate::materials::{ARCHIVES, CUDA, CUDNN, DEBIAN, FREE, FREE_MEMBERS, MKL, System, Wheel};
 use crate::releases::releases;
@@ -16,13 +17,15 @@ use std::process::Command;
 const LARGEST: u64 = 25_000_000;
 
 /// One material of the corpus: its name and version, its license, and the files to learn from.
-struct Material {
-    name: String,
-    version: String,
-    license: &'static str,
-    files: Vec<PathBuf>,
+pub(crate) struct Material {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) license: &'static str,
+    pub(crate) files: Vec<PathBuf>,
     /// Lines for the manifest.
-    sources: Vec<String>,
+    pub(crate) sources: Vec<String>,
+    /// Whether others implement the interface of its libraries as well.
+    pub(crate) open_interface: bool,
 }
 
 pub(crate) fn corpus() -> Outcome {
@@ -35,6 +38,9 @@ pub(crate) fn corpus() -> Outcome {
         arguments.extend(["--license", material.license].map(str::to_owned));
         for pattern in FREE_MEMBERS {
             arguments.extend(["--free-members", pattern].map(str::to_owned));
+        }
+        if material.open_interface {
+            arguments.push("--open-interface".to_owned());
         }
         learn(&state, &arguments, &material.files)?;
     }
@@ -193,7 +199,7 @@ fn learn(state: &Path, arguments: &[String], files: &[PathBuf]) -> Outcome {
 
 /// Fetches the restricted material.
 fn materials() -> Outcome<Vec<Material>> {
-    let mut materials: Vec<Material> = Vec::new();
+    let mut materials: Vec<Material> = intel::materials()?;
     for (wheels, license) in [(CUDA.as_slice(), "nvidiaCuda"), (&CUDNN, "unfree"), (&MKL, "issl")] {
         for wheel in wheels {
             let file = fetch_wheel(wheel)?;
@@ -211,6 +217,7 @@ fn materials() -> Outcome<Vec<Material>> {
                     license,
                     files: vec![file],
                     sources: vec![source],
+                    open_interface: false,
                 }),
             }
         }
@@ -224,6 +231,7 @@ fn materials() -> Outcome<Vec<Material>> {
             version: version.split('~').next().unwrap_or(version).to_owned(),
             license: "nvidiaCuda",
             files: archives.filter(|archive| archive.exists()).collect(),
+            open_interface: false,
             sources: vec![format!("static archives of Debian's {package} {version} `{hash}`")],
         });
     }
@@ -236,7 +244,7 @@ fn free() -> Outcome<Vec<Material>> {
         let file = fetch_wheel(wheel)?;
         let sources = vec![format!("{} `{}`", name_of(&file), wheel.3)];
         let (name, version) = (wheel.0.to_owned(), wheel.1.to_owned());
-        Ok(Material { name, version, license: "", files: vec![file], sources })
+        Ok(Material { name, version, license: "", files: vec![file], sources, open_interface: false })
     };
     FREE.iter().map(free).collect()
 }

@@ -6,6 +6,7 @@ mod bench;
 mod corpus;
 mod demo;
 mod fuzz;
+mod intel;
 mod machine;
 mod materials;
 mod releases;

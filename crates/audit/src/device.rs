@@ -149,7 +149,8 @@ impl Device {
             kernels.retain(|kernel| !explained.contains(kernel));
             let Some(origin) = corpus.origin(original, None) else { continue };
             let of_product = |found: &&mut (Finding, OriginalRef)| is_of_product(found.1, original, corpus);
-            if beyond && let Some((Finding::DeviceCode { kin, .. }, _)) = findings[first..].iter_mut().find(of_product) {
+            if beyond && let Some((Finding::DeviceCode { kin, .. }, _)) = findings[first..].iter_mut().find(of_product)
+            {
                 // Of this release there is a finding already: it is not the exact one.
                 if entries > 0 || !kernels.is_empty() {
                     kin.release_unknown = true;

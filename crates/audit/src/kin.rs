@@ -38,7 +38,8 @@ const OWN_SHARE: u64 = 8;
 
 /// The name of a product: that of a package without the version of CUDA that it is for.
 pub fn product(package: &str) -> &str {
-    let is_cuda = |word: &&str| word.strip_prefix("cu").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
+    let is_cuda =
+        |word: &&str| word.strip_prefix("cu").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
     package.rsplit_once('-').filter(|(_, word)| is_cuda(word)).map_or(package, |(name, _)| name)
 }
 
@@ -133,7 +134,8 @@ fn shared_by(
         // A member is one piece of source: who shares a function of it shares all of it, though it may be built anew for
         // each product.
         let places = member.iter().flat_map(|(_, places)| places.iter());
-        let others: BTreeSet<OriginalRef> = places.filter_map(|place| elsewhere.get(place)).flatten().copied().collect();
+        let others: BTreeSet<OriginalRef> =
+            places.filter_map(|place| elsewhere.get(place)).flatten().copied().collect();
         let new = member.iter().filter(|(_, places)| places.iter().any(&is_new));
         let telling: Vec<u64> = new.filter_map(|(function, _)| own.telling.get(function).copied()).collect();
         let bytes: u64 = telling.iter().sum();
@@ -152,7 +154,8 @@ fn shared_by(
     let mut products: BTreeMap<(&str, &[String]), (u64, std::cmp::Reverse<OriginalRef>)> = BTreeMap::new();
     for (other, bytes) in sharing.into_iter().filter(|(_, bytes)| *bytes > 0) {
         let Some(material) = corpus.material(other) else { continue };
-        let best = products.entry((product(&material.name), &material.licenses)).or_insert((0, std::cmp::Reverse(other)));
+        let best =
+            products.entry((product(&material.name), &material.licenses)).or_insert((0, std::cmp::Reverse(other)));
         *best = (*best).max((bytes, std::cmp::Reverse(other)));
     }
     let origins = products.into_values().filter_map(|(_, other)| corpus.origin(other.0, None));

@@ -92,6 +92,8 @@ pub struct Source {
     pub material: Material,
     /// Members of its archives that are free software, by their names; `*` stands for any letters.
     pub free_members: Vec<String>,
+    /// What its libraries export is an interface that others implement as well, so that no name of it is learned.
+    pub open_interface: bool,
     /// Who supplied it.
     pub supply: Supply,
 }
@@ -100,7 +102,8 @@ impl Source {
     /// Material of which no part is free, from the operator.
     pub fn new(hash: impl Into<String>, name: impl Into<String>, material: Material) -> Self {
         let (hash, name) = (hash.into(), name.into());
-        Self { hash, name, material, free_members: Vec::new(), supply: Supply::Operator }
+        let supply = Supply::Operator;
+        Self { hash, name, material, free_members: Vec::new(), open_interface: false, supply }
     }
 
     fn is_free(&self, member: &str) -> bool {
@@ -330,7 +333,9 @@ impl Learn<'_> {
             };
         }
         let mut told = false;
-        if binary::is_linked(file) {
+        if binary::is_linked(file) && self.source.open_interface {
+            // Its names are everybody's.
+        } else if binary::is_linked(file) {
             self.prints.interface.extend(links::exports(file).into_iter().map(|hash| (hash, original)));
         } else {
             let found = binary::functions(file)?;

@@ -141,7 +141,8 @@ fn is_free_file(name: &str) -> bool {
 /// What the version resource of a PE file says of its maker, where nothing else is known of the file.
 pub(crate) fn version_signs(place: &Place, bytes: &[u8], findings: &mut Vec<Finding>) {
     let Some(info) = pe::is_pe(bytes).then(|| pe::version_info(bytes)).flatten() else { return };
-    let said = |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let said =
+        |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
     let Some(company) = said(&info.company).or_else(|| said(&info.copyright)) else { return };
     let (product, version) = (said(&info.product), said(&info.file_version));
     if restricted(&company, &info, pe::is_managed(bytes)).is_none() || is_wines(bytes) {

@@ -106,7 +106,8 @@ mod tests {
         }
         assert!(!is_name(b"cudaMalloc") && !is_name(b"__cudaRegisterFunction"));
         use Call::{Configures, Launches, Registers};
-        let places = Places(vec![(10, Registers), (120, Launches), (210, Configures), (220, Launches), (310, Configures)]);
+        let places =
+            Places(vec![(10, Registers), (120, Launches), (210, Configures), (220, Launches), (310, Configures)]);
         let made = [(0, 100), (100, 200), (200, 300), (300, 400), (400, 500)].map(|(from, to)| places.made(from, to));
         assert_eq!(made, [true, true, false, false, false]);
     }

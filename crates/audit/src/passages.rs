@@ -11,9 +11,9 @@
 
 use crate::anchor::Filter;
 use crate::container::is_archive;
-use crate::kin::Kin;
 use crate::corpus::{Corpus, Layer, OriginalRef, Part, Voice, u32_at, u64_at};
 use crate::finding::{Change, Finding, Place};
+use crate::kin::Kin;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

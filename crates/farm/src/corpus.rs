@@ -195,6 +195,8 @@ pub struct Addition {
     pub free: bool,
     /// Members of its archives that are free software, by their names; `*` stands for any letters.
     pub free_members: Vec<String>,
+    /// What its libraries export is an interface that others implement as well.
+    pub open_interface: bool,
 }
 
 /// Learns from a file or folder, and everything inside it, for a state's corpus. `None` where exactly these
@@ -223,7 +225,7 @@ pub fn add_to_corpus(
             }
         }
     }
-    let Addition { material, free, free_members } = addition.clone();
+    let Addition { material, free, free_members, open_interface } = addition.clone();
     // The same bytes may be a vendor's and turn out to be free.
     let hash = format!("{}:{}", if free { "free" } else { "blake3" }, hasher.finalize().to_hex());
     // Free software is read again: the corpus may have grown since.
@@ -231,7 +233,7 @@ pub fn add_to_corpus(
         return Ok(None);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let source = Source { free_members, ..Source::new(hash, name, material) };
+    let source = Source { free_members, open_interface, ..Source::new(hash, name, material) };
     let corpus = if !free {
         Corpus::default()
     } else if shipped == Shipped::With {

@@ -484,6 +484,11 @@ pub(crate) struct CorpusAddArgs {
     #[arg(long = "free-members", value_name = "PATTERN", conflicts_with = "free")]
     pub(crate) free_members: Vec<String>,
 
+    /// What its libraries export is an interface that others implement as well, for instance BLAS or OpenMP: whoever
+    /// defines it is not suspected for that.
+    #[arg(long, conflicts_with = "free")]
+    pub(crate) open_interface: bool,
+
     #[command(flatten)]
     pub(crate) shipped: ShippedArg,
 }

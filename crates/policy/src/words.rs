@@ -209,7 +209,10 @@ pub(crate) fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) 
         }
         Code::AuditSuspected if says_itself(first) => {
             let signs: Vec<String> = first.signs.iter().map(short_sign).collect();
-            format!("{place} {}; nothing else is known of it, so that no terms can be asked{more}", signs.join(", and "))
+            format!(
+                "{place} {}; nothing else is known of it, so that no terms can be asked{more}",
+                signs.join(", and ")
+            )
         }
         Code::AuditMaker => {
             let noted = |word: &str| first.notes.iter().find_map(|note| note.strip_prefix(word));
@@ -283,7 +286,10 @@ fn included(evidence: &Evidence, original: &str, package: &str) -> String {
     let known: u32 = evidence.members.iter().map(|m| m.functions_known).sum();
     if !evidence.shared_by.is_empty() {
         let functions = counted(found, "function");
-        return format!("{place} contains code that {original} of {package} shares with {} ({functions})", shared(evidence));
+        return format!(
+            "{place} contains code that {original} of {package} shares with {} ({functions})",
+            shared(evidence)
+        );
     }
     format!("{place} contains {found} of {known} functions of {original} of {package}")
 }
@@ -339,7 +345,7 @@ fn not_listed(evidence: &[Evidence], terms: &Terms) -> String {
     };
     let shared = match example {
         Some(evidence) if !evidence.shared_by.is_empty() => {
-            format!(", whose code {} has as well; the strictest terms decide", shared(evidence))
+            format!(", code of which is also in {}; the strictest terms decide", shared(evidence))
         }
         _ => String::new(),
     };

@@ -50,11 +50,10 @@ fn one_library_is_one_finding_with_the_nearest_release() {
     let check = |functions: &[u64], package: &str, equal: &[&str], unknown| {
         let found = found(&corpus, functions);
         let [(named, kin)] = found.as_slice() else { panic!("{found:?}") };
-        assert_eq!((named.as_str(), packages(&kin.equal), kin.release_unknown), (
-            package,
-            equal.iter().map(|one| (*one).to_owned()).collect(),
-            unknown
-        ));
+        assert_eq!(
+            (named.as_str(), packages(&kin.equal), kin.release_unknown),
+            (package, equal.iter().map(|one| (*one).to_owned()).collect(), unknown)
+        );
         assert!(kin.shared_by.is_empty());
     };
     check(&[1, 2, 4, 5], "runtime-cu12-12.0", &[], false);

@@ -170,7 +170,10 @@ fn names_and_copyrights_together_say_who_made_most_of_a_package() {
     assert_eq!(made("nvidia-new-1.0", &[("lib/libnew.so", "vendor: NVIDIA Corporation")]), None);
     // Programs that NVIDIA publishes as source.
     assert_eq!(made("nvidia-settings-560", &[("bin/nvidia-settings", NVIDIA)]), None);
-    assert_eq!(made("intel-new-1", &[("bin/new", "Copyright (C) 2003-%c%c%c%c Intel Corporation.")]).unwrap().0, "Intel");
+    assert_eq!(
+        made("intel-new-1", &[("bin/new", "Copyright (C) 2003-%c%c%c%c Intel Corporation.")]).unwrap().0,
+        "Intel"
+    );
 }
 
 #[test]

@@ -76,7 +76,8 @@ async fn add(common: &Common, args: &CorpusAddArgs) -> Result<(), CommandError> 
         let material = Material { name, version, licenses: args.licenses.clone() };
         let package = material.package();
         let shown = path.display();
-        let addition = Addition { material, free: args.free, free_members: args.free_members.clone() };
+        let (free_members, open_interface) = (args.free_members.clone(), args.open_interface);
+        let addition = Addition { material, free: args.free, free_members, open_interface };
         match narthex_farm::add_to_corpus(&state, path, &addition, args.shipped.choice())? {
             None => render::note(&format!("{shown} was learned before")),
             Some(learned) => {

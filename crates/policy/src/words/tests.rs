@@ -53,6 +53,17 @@ fn findings() -> Vec<(Code, Finding)> {
     let strings = Sign::Strings { found: 120, known: 179, examples: names(&["bad \"string\"\u{1b}"]) };
     let interface = Sign::Interface { found: 1, examples: names(&["cudaMalloc"]) };
     let version_info = Sign::VersionInfo { company: "NVIDIA Corporation".to_owned(), product: "CUDA".to_owned() };
+    let maker = Sign::Maker { company: "NVIDIA Corporation".to_owned(), product: "New".to_owned() };
+    let (vendor, bytes) = ("NVIDIA".to_owned(), (900, 1000));
+    let made_by = Sign::MadeBy { vendor, files: 3, copyrights: 1, of_files: 4, bytes };
+    let shared = |mut finding: Finding| {
+        if let Finding::StaticCode { kin, .. } | Finding::ModifiedCopy { kin, .. } = &mut finding {
+            kin.shared_by = vec![origin("lib/libirc.a"), origin("lib/libipps.a")];
+            kin.equal = vec![origin("lib/libmkl_core.a")];
+            kin.release_unknown = true;
+        }
+        finding
+    };
     let driver = |sign| Finding::Driver { place: place("lib/z.so"), library: "libcuda.so.1".to_owned(), sign };
     let dynamic = |needed: &[&str], opens: &[&str]| Finding::Dynamic {
         place: place("bin/x"),
@@ -73,12 +84,26 @@ fn findings() -> Vec<(Code, Finding)> {
         (Code::TermsPermitInclusion, statically("lib/libcudart_static.a")),
         (Code::AuditCudartStatic, statically("lib/libcudart_static.a")),
         (Code::AuditStaticCode, statically("lib/libcublas_static.a")),
+        (Code::AuditStaticCode, shared(statically("lib/libmkl_core.a"))),
+        (Code::TermsFileNotListed, shared(statically("lib/libmkl_core.a"))),
+        (Code::TermsModified, shared(modified(vec![]))),
         (Code::AuditDeviceCode, device(224, 0)),
         (Code::TermsPermitInclusion, device(224, 30)),
         (Code::TermsMissing, device(0, 30)),
         (Code::PolicyVendorCode, device(0, 30)),
         (Code::AuditSuspected, suspected(vec![strings, interface])),
         (Code::AuditSuspected, suspected(vec![version_info])),
+        (Code::AuditSuspected, suspected(vec![maker])),
+        (Code::AuditSuspected, suspected(vec![made_by])),
+        (
+            Code::AuditMaker,
+            Finding::Maker {
+                place: place("bin/x.dll"),
+                company: "Example GmbH".to_owned(),
+                product: Some("Example".to_owned()),
+                version: Some("1.2".to_owned()),
+            },
+        ),
         (Code::AuditDriver, driver(DriverSign::FileName)),
         (Code::AuditDriver, driver(DriverSign::Soname)),
         (
