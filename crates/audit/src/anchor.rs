@@ -1,6 +1,6 @@
 //! Anchors: 16 bytes of a function that no relocation touches, found by their hash.
 //!
-//! A scan looks at every 16-byte window of the code. A bit field says for nearly all of them at
+//! A scan looks at every 16-byte window of the code. A small table says for nearly all of them at
 //! once that they are no anchor; only the rest are looked up.
 
 use crate::chunks;
