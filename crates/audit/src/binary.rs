@@ -71,6 +71,13 @@ pub(crate) fn parse<'data>(bytes: &'data [u8], parent: Option<container::Kind>) 
     Some(file.map_err(Error::from))
 }
 
+/// The same bytes without the tables that keep them from being read, where a loader does not need these.
+pub(crate) fn repaired(bytes: &[u8]) -> Option<Vec<u8>> {
+    let copy = (elf::is_elf(bytes)).then(|| elf::without_sections(bytes)).flatten()?;
+    let is_linked = File::parse(copy.as_slice()).is_ok_and(|file| is_linked(&file));
+    is_linked.then_some(copy)
+}
+
 /// Whether the bytes begin as a program for macOS does: the mark, and a kind of file that there is.
 fn is_macho(bytes: &[u8]) -> bool {
     let Some(header) = bytes.first_chunk::<16>() else { return false };

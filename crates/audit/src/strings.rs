@@ -65,18 +65,12 @@ pub(crate) fn messages(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Everything that stands before a zero and is printable up to there.
-pub(crate) fn texts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut start = 0;
-    memchr::memchr_iter(0, bytes).filter_map(move |end| {
-        let piece = &bytes[start..end];
-        start = end + 1;
-        // Most pieces are empty or end in something else.
-        if piece.len() < 4 || !is_printable(piece[piece.len() - 1]) {
-            return None;
-        }
-        let from = piece.iter().rposition(|byte| !is_printable(*byte)).map_or(0, |at| at + 1);
-        Some(&piece[from..])
+/// What begins so, stands before a zero, and is printable up to there.
+pub(crate) fn texts<'a>(bytes: &'a [u8], beginning: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    memchr::memmem::find_iter(bytes, beginning).filter_map(|at| {
+        let (before, rest) = bytes.split_at(at);
+        let end = rest.iter().position(|byte| !is_printable(*byte))?;
+        (rest[end] == 0 && before.last().is_none_or(|byte| !is_printable(*byte))).then_some(&rest[..end])
     })
 }
 
@@ -296,7 +290,7 @@ mod tests {
                 [text.as_bytes(), more.as_bytes(), [&b"\0"[..], b"\x80", b"\0\0\x01", b""][usize::from(*end)]].concat()
             };
             let bytes: Vec<u8> = pieces.iter().flat_map(piece).collect();
-            let all = texts(&bytes).filter(|text| (SHORTEST..=LONGEST).contains(&text.len()) && text.contains(&b' '));
+            let all = texts(&bytes, b"").filter(|text| (SHORTEST..=LONGEST).contains(&text.len()) && text.contains(&b' '));
             assert_eq!(messages(&bytes).collect::<Vec<_>>(), all.collect::<Vec<_>>());
         }
     }
@@ -354,7 +348,7 @@ mod tests {
         let bytes = b"\0\x01\x02no such device is here\0short one\0cudaGetErrorStringWithoutSpace\0tail without a zero at its end";
         let found: Vec<&[u8]> = messages(bytes).collect();
         assert_eq!(found, [b"no such device is here".as_slice()]);
-        assert_eq!(texts(b"\0\x01libx.so\0").collect::<Vec<_>>(), [b"libx.so".as_slice()]);
+        assert_eq!(texts(b"liba\x02\x01libx.so\0a liby\0lib", b"lib").collect::<Vec<_>>(), [b"libx.so".as_slice()]);
     }
 
     #[test]
