@@ -131,13 +131,12 @@ impl Visitor for Scan<'_> {
             self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
             repaired = binary::repaired(bytes);
         }
-        let is_told = repaired.is_none();
         let bytes = repaired.as_deref().unwrap_or(bytes);
         let mut subject = Subject { place, bytes, binary: None, links: Links::default() };
         match binary::parse(bytes, parent).map(|parsed| parsed.and_then(|file| Ok((binary::links(&file)?, file)))) {
             None => {}
             Some(Ok((links, file))) => (subject.links, subject.binary) = (links, Some(file)),
-            Some(Err(error)) if is_told && !self.findings[before..].iter().any(is_broken) => {
+            Some(Err(error)) if !self.findings[before..].iter().any(is_broken) => {
                 self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
             }
             Some(Err(_)) => {}
@@ -154,6 +153,8 @@ impl Visitor for Scan<'_> {
         if own.as_ref().is_none_or(|own| own.claimed) {
             let mut found = Vec::new();
             let modified = copies::modified(&subject, self.corpus, &mut found);
+            // That it has no table is told already.
+            found.retain(|one| repaired.is_none() || !is_broken(one));
             own = own.or(modified);
             // Whose beginning it has, it has sections of as well.
             found.retain(|one| {

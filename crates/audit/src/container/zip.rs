@@ -144,6 +144,16 @@ pub(super) fn local(bytes: &[u8]) -> Option<Local> {
     Some(Local { name: shown_name(name), method, encrypted: flags & 1 != 0, packed, unpacked, data })
 }
 
+/// How much is stored where only what stands behind it says so: it has to agree with where it stands.
+pub(super) fn stored(rest: &[u8]) -> Option<usize> {
+    const DESCRIPTOR: &[u8] = b"PK\x07\x08";
+    memmem::find_iter(rest, DESCRIPTOR).find(|at| {
+        let is_short = little::<4>(rest, at + 8) == Some(*at as u64) && little::<4>(rest, at + 12) == Some(*at as u64);
+        let is_long = || little::<8>(rest, at + 8) == Some(*at as u64);
+        is_short || is_long()
+    })
+}
+
 pub(super) fn decoder(method: Method, data: &[u8], size: u64) -> Result<Box<dyn Read + '_>, Gap> {
     Ok(match method {
         Method::STORE => Box::new(data),
