@@ -38,8 +38,8 @@ const FILES: [(&str, Wheel, &[&str]); 8] = [
     ("intel-math-libraries", COMPILER_WINDOWS, &["libmmd.dll", "svml_dispmd.dll", "libirngmd.dll"]),
     ("intel-libirc", COMPILER_2020, &["libirc.so", "libintlc.so.5"]),
     ("intel-math-libraries", COMPILER_2020, &["libimf.so", "libsvml.so", "libirng.so"]),
-    ("intel-openmp", OPENMP, &["libiomp5.so", "libiompstubs5.so", "libiomp5_db.so"]),
-    ("intel-openmp", OPENMP_WINDOWS, &["libiomp5md.dll", "libiompstubs5md.dll"]),
+    ("intel-openmp", OPENMP, &["libiomp5.so"]),
+    ("intel-openmp", OPENMP_WINDOWS, &["libiomp5md.dll"]),
 ];
 
 /// Members of Intel's static OpenMP library that are the runtime of its compilers.

@@ -281,8 +281,7 @@ mod tests {
             deflated.read_to_end(&mut bytes).unwrap();
             bytes
         };
-        let whole =
-            raw(&[("a.bin", Method::STORE, &content, &content), ("b.bin", Method::DEFLATE, &packed, &content)]);
+        let whole = raw(&[("a.bin", Method::STORE, &content, &content), ("b.bin", Method::DEFLATE, &packed, &content)]);
         let see_names = |bytes: &[u8]| {
             let seen = see("x.zip", bytes, Limits::default());
             let names: Vec<&str> = seen.blobs.iter().filter_map(|name| name.rsplit('!').next()).skip(1).collect();

@@ -118,9 +118,8 @@ impl Corpus {
         let sizes = || (column(Part::Files, 16), column(Part::Sections, 8));
         let families = || Families::new(&layers, voices.len(), &free);
         let passages = || (passages::filter_of(&layers), passages::kept_in(&layers, &free));
-        let filters = || {
-            [Part::Entries, Part::Kernels, Part::Interface, Part::Chunks].map(|part| filter_of(&layers, part))
-        };
+        let filters =
+            || [Part::Entries, Part::Kernels, Part::Interface, Part::Chunks].map(|part| filter_of(&layers, part));
         let counts = || {
             let mut counts = HashMap::new();
             for (layer, number) in layers.iter().zip(0..) {
@@ -429,6 +428,12 @@ impl Corpus {
     pub(crate) fn member(&self, layer: u32, member: u32) -> (OriginalRef, &str, u32) {
         let member = &self.layers[layer as usize].meta.members[member as usize];
         (OriginalRef { layer, original: member.original }, &member.name, member.functions)
+    }
+
+    /// The names of an archive's members.
+    pub(crate) fn members_of(&self, archive: OriginalRef) -> impl Iterator<Item = &str> {
+        let members = self.layers.get(archive.layer as usize).map_or(&[][..], |layer| &layer.meta.members);
+        members.iter().filter(move |member| member.original == archive.original).map(|member| member.name.as_str())
     }
 
     /// The material of an original; `None` for a number that means nothing.
