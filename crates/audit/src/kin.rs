@@ -107,11 +107,10 @@ pub(crate) fn of_archive(
     equal.truncate(LISTED);
     let beyond = |place: &Range| !told.contains(place) && !overlaps(&covered, place);
     let release_unknown = releases.iter().any(|other| parts[other].told().iter().any(beyond));
-    Kin { shared_by: shared_by(archive, own, &library, parts, corpus, enough, is_new), equal, release_unknown }
+    Kin { shared_by: shared_by(own, &library, parts, corpus, enough, is_new), equal, release_unknown }
 }
 
 fn shared_by(
-    archive: OriginalRef,
     own: &Part<'_>,
     library: &Library,
     parts: &BTreeMap<OriginalRef, Part<'_>>,
@@ -120,9 +119,12 @@ fn shared_by(
     is_new: impl Fn(&Range) -> bool,
 ) -> Vec<Origin> {
     let product_of = |original: OriginalRef| corpus.material(original).map(|material| product(&material.name));
+    // A product that has the library itself shares with it what its parts share with each other.
+    let releases = parts.keys().filter(|other| Library::of(**other, corpus).as_ref() == Some(library));
+    let own_products: BTreeSet<Option<&str>> = releases.map(|release| product_of(*release)).collect();
     let of_others = |other: &&OriginalRef| {
         Library::of(**other, corpus).is_some_and(|other| other != *library)
-            && product_of(**other) != product_of(archive)
+            && !own_products.contains(&product_of(**other))
     };
     // Place → archives of other products that have the function that stands there.
     let mut elsewhere: HashMap<Range, Vec<OriginalRef>> = HashMap::new();
@@ -141,11 +143,20 @@ fn shared_by(
     let (mut alone, mut all): ((usize, u64), u64) = ((0, 0), 0);
     let mut sharing: BTreeMap<OriginalRef, u64> = BTreeMap::new();
     for member in &own.members {
-        // A member is one piece of source: who shares a function of it, or its name, shares all of it, though it may be
-        // built anew for each product.
-        let places = member.functions.iter().flat_map(|(_, places)| places.iter());
-        let mut others: BTreeSet<OriginalRef> =
-            places.filter_map(|place| elsewhere.get(place)).flatten().copied().collect();
+        // A member is one piece of source: who shares half of it, or its name, shares all of it, though it may be built
+        // anew for each product.
+        let bytes_of = |function: &u32| own.telling.get(function).copied().unwrap_or(0);
+        let found: u64 = member.functions.iter().map(|(function, _)| bytes_of(function)).sum();
+        let mut shares: BTreeMap<OriginalRef, u64> = BTreeMap::new();
+        for (function, places) in &member.functions {
+            let others: BTreeSet<OriginalRef> =
+                places.iter().filter_map(|place| elsewhere.get(place)).flatten().copied().collect();
+            for other in others {
+                *shares.entry(other).or_default() += bytes_of(function);
+            }
+        }
+        let half = shares.into_iter().filter(|(_, shared)| *shared > 0 && shared * 2 >= found);
+        let mut others: BTreeSet<OriginalRef> = half.map(|(other, _)| other).collect();
         others.extend(source(member.name).and_then(|name| sources.get(name)).into_iter().flatten());
         let new = member.functions.iter().filter(|(_, places)| places.iter().any(&is_new));
         let telling: Vec<u64> = new.filter_map(|(function, _)| own.telling.get(function).copied()).collect();

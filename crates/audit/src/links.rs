@@ -207,13 +207,11 @@ pub(crate) fn interfaces(file: &object::File<'_>, size: usize, corpus: &Corpus) 
 /// Whether a function's name is one of a standard interface, which free libraries implement as well as vendors': BLAS and
 /// LAPACK for Fortran and C, and FFTW's.
 fn is_standard(name: &[u8]) -> bool {
-    /// `dgemm_`, `zheevr_2stage_`.
+    /// `dgemm`, `zheevr_2stage_`.
     const LONGEST: usize = 16;
-    let fortran = |name: &[u8]| {
-        name.len() <= LONGEST
-            && name.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
-    };
-    name.strip_suffix(b"_").is_some_and(fortran)
+    let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
+    let is_vendors = [b"cu".as_slice(), b"nv"].iter().any(|start| name.starts_with(start));
+    name.len() <= LONGEST && !is_vendors && name.iter().all(is_plain)
         || [b"cblas_".as_slice(), b"LAPACKE_", b"fftw_", b"fftwf_"].iter().any(|start| name.starts_with(start))
 }
 
@@ -312,7 +310,7 @@ mod tests {
     #[test]
     fn standard_interfaces_are_nobodys() {
         let check = |name: &str, standard: bool| assert_eq!(is_standard(name.as_bytes()), standard, "{name}");
-        for name in ["dgemm_", "zheevr_2stage_", "cblas_dgemm", "LAPACKE_dgesv", "fftw_plan_dft"] {
+        for name in ["dgemm", "dgemm_", "zheevr_2stage_", "cblas_dgemm", "LAPACKE_dgesv", "fftw_plan_dft"] {
             check(name, true);
         }
         for name in ["cublasDgemm_v2", "cudaMalloc", "cudaMalloc_", "nvblas_dgemm", "cudnn_create_a_descriptor_"] {

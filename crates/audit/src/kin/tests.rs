@@ -92,8 +92,9 @@ fn code_that_several_products_share_accuses_none_alone() {
     check(&[8, 9], &[("math-1", &[])]);
     check(&[1, 2, 3, 8, 9, 10], &[("math-1", &[])]);
     check(&[22, 23, 24], &[("images-1", &[])]);
-    // Others have a function of the same member: it is built anew for each of them.
-    check(&[4, 6, 7], &[("math-1", &["images-1"])]);
+    // Others have half of the same member: it is built anew for each of them.
+    check(&[4, 5, 6], &[("math-1", &["images-1"])]);
+    check(&[4, 6, 7], &[("math-1", &[])]);
     check(&[6, 7], &[("math-1", &[])]);
 }
 
@@ -118,6 +119,19 @@ fn members_of_one_source_are_shared() {
     assert_eq!(shared(&[7, 8, 9, 1, 2]), [one("images-1", &[]), one("math-1", &["images-1"])]);
     // Of a product of which nothing was found nothing is shared.
     assert_eq!(shared(&[1, 2, 3]), [one("math-1", &[])]);
+}
+
+/// The toolkit has the runtime, and other archives that have parts of it: none of them is another product.
+#[test]
+fn a_product_that_has_the_library_is_no_other_one() {
+    let corpus = corpus(&[
+        ("runtime-cu12-12.9", "cuda", "lib/librt_static.a", &[("a.o", &[1, 2, 3, 4])]),
+        ("toolkit-12.4", "cuda", "lib/librt_static.a", &[("a.o", &[1, 2, 5, 6])]),
+        ("toolkit-12.4", "cuda", "lib/libos.a", &[("os.o", &[1, 2, 3, 4])]),
+    ]);
+    let found = found(&corpus, &[1, 2, 3, 4]);
+    let [(name, kin)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((name.as_str(), &*kin.shared_by), ("runtime-cu12-12.9", &[][..]));
 }
 
 #[test]
