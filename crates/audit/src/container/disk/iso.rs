@@ -3,12 +3,12 @@
 //! Written by hand: the crate cdfs takes what the image says for granted with assertions, and brings a file system in user
 //! space and a command line with it; hadris-iso has no release yet.
 
-use super::{DEEPEST, First, Ledger, joined, too_deep};
-use crate::container::{Kind, Walk, broken, little, shown_name, unsupported};
+use super::{DEEPEST, First, Ledger, Pieces, Step, too_deep};
+use crate::container::{Kind, Walk, broken, little, unsupported};
 use crate::finding::{Gap, Place};
 use std::collections::HashSet;
-use std::io::Read;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// Descriptors begin behind the bytes that are left to boot loaders, one a sector.
 const FIRST: usize = 16;
@@ -19,8 +19,7 @@ const MOST: usize = 64;
 /// A folder that is to be read.
 struct Folder {
     range: Range<usize>,
-    path: Vec<u8>,
-    depth: usize,
+    step: Option<Rc<Step>>,
 }
 
 /// What an entry of a folder says.
@@ -28,7 +27,6 @@ struct Entry {
     name: Vec<u8>,
     range: Range<usize>,
     is_folder: bool,
-    is_link: bool,
     /// Whether the next entry is the rest of the same file.
     goes_on: bool,
     /// Why its content cannot be read as it lies.
@@ -74,7 +72,7 @@ impl Walk<'_> {
             first.add(broken("it has no folders"));
         }
         for (tree, root) in trees {
-            let mut open = vec![Folder { range: root, path: Vec::new(), depth: 0 }];
+            let mut open = vec![Folder { range: root, step: None }];
             while let Some(folder) = open.pop() {
                 // What two trees have in common, or one has twice, is read once.
                 if !folders.insert((folder.range.start, tree.is_joliet)) {
@@ -85,7 +83,7 @@ impl Walk<'_> {
                     continue;
                 };
                 ledger.take(0..listing.len()).map_err(broken)?;
-                let mut pieces: Vec<Range<usize>> = Vec::new();
+                let (mut pieces, mut start) = (no_pieces(bytes), None);
                 for entry in tree.entries(bytes, listing) {
                     let Some(entry) = entry else {
                         first.add(broken("a folder is damaged"));
@@ -95,68 +93,42 @@ impl Walk<'_> {
                     if entry.name == [0] || entry.name == [1] {
                         continue;
                     }
-                    let path = joined(&folder.path, &entry.name);
                     if entry.is_folder {
                         self.count()?;
-                        if folder.depth >= DEEPEST {
+                        let step = Step::new(folder.step.clone(), &entry.name);
+                        if step.depth >= DEEPEST {
                             first.add(too_deep());
-                            continue;
+                        } else {
+                            open.push(Folder { range: entry.range, step: Some(step) });
                         }
-                        open.push(Folder { range: entry.range, path, depth: folder.depth + 1 });
-                        continue;
-                    }
-                    if entry.is_link && entry.range.is_empty() {
-                        self.count()?;
                         continue;
                     }
                     if let Some(special) = entry.special {
                         first.add(unsupported(special));
                     }
-                    match pieces.last_mut() {
-                        Some(last) if last.end == entry.range.start => last.end = entry.range.end,
-                        _ => pieces.push(entry.range),
-                    }
+                    let begin = *start.get_or_insert(entry.range.start);
+                    pieces.add(entry.range.start, entry.range.len())?;
                     if entry.goes_on {
                         continue;
                     }
-                    let pieces = std::mem::take(&mut pieces);
-                    if files.insert((pieces[0].clone(), pieces.len())) {
-                        self.pieces(place, bytes, &path, &pieces, ledger, &mut first)?;
+                    let found = std::mem::replace(&mut pieces, no_pieces(bytes));
+                    start = None;
+                    // Links are empty, and stand in all trees but the one that knows links.
+                    if found.is_empty() {
+                        self.count()?;
+                    } else if files.insert((begin, found.len())) {
+                        let path = Step::path(folder.step.as_deref(), &entry.name);
+                        self.pieces(place, bytes, &path, found, (Kind::Iso, ledger), &mut first)?;
                     }
                 }
             }
         }
         first.result()
     }
+}
 
-    /// Shows a file of one or more pieces.
-    fn pieces(
-        &mut self,
-        place: &Place,
-        bytes: &[u8],
-        path: &[u8],
-        pieces: &[Range<usize>],
-        ledger: &Ledger,
-        first: &mut First,
-    ) -> Result<(), Gap> {
-        let mut contents = Vec::new();
-        for piece in pieces {
-            let piece = piece.start.min(bytes.len())..piece.end.min(bytes.len());
-            contents.push(&bytes[piece.clone()]);
-            ledger.add(piece);
-        }
-        if pieces.iter().any(|piece| piece.end > bytes.len()) {
-            first.add(broken("a file goes on beyond the end of the image"));
-        }
-        match contents.as_slice() {
-            [content] => self.member(place, shown_name(path), content, Kind::Iso),
-            contents => {
-                let empty: Box<dyn Read> = Box::new(std::io::empty());
-                let reader = contents.iter().fold(empty, |all, piece| Box::new(all.chain(*piece)));
-                self.file(place, path, reader, Kind::Iso, first)
-            }
-        }
-    }
+fn no_pieces(bytes: &[u8]) -> Pieces {
+    Pieces::new(u64::MAX, bytes.len() / SECTOR + 16)
 }
 
 impl Tree {
@@ -189,7 +161,6 @@ impl Tree {
             name: name.to_vec(),
             range: start..start.checked_add(field(10)?)?,
             is_folder: flags & 2 != 0,
-            is_link: false,
             goes_on: flags & 0x80 != 0,
             special: is_interleaved.then_some("ISO 9660 with interleaved files"),
         };
@@ -218,7 +189,6 @@ impl Tree {
                 let Some(field) = area.get(..usize::from(*length)).filter(|field| field.len() >= 4) else { break };
                 match (&[*a, *b], field) {
                     (b"NM", [_, _, _, _, 0 | 1, name @ ..]) => long.extend_from_slice(name),
-                    (b"SL", _) => entry.is_link = true,
                     (b"ZF", _) => entry.special = Some("ISO 9660 with compressed files"),
                     (b"CE", _) => {
                         let value = |at: usize| little::<4>(field, at).map(|value| value as usize);

@@ -1,25 +1,28 @@
 //! Images of disks and file systems that are opened: ext2 to ext4, FAT, ISO 9660, erofs, qcow2, and tables of partitions.
 //!
-//! Libraries read ext, FAT and erofs; the rest are short tables, read here. Whoever reads an image has a ledger: it bounds the
-//! work, whatever loops the tables have, and knows which bytes were shown as those of a file. All others (what was deleted,
-//! what stands behind the end of a file or in no partition) are searched for marks.
+//! A library reads erofs; the rest are short tables, read here. Whoever reads an image has a ledger: it bounds the work,
+//! whatever loops the tables have, and knows which bytes were shown as those of a file. All others (what was deleted, what
+//! stands behind the end of a file or in no partition) are searched for marks. A file that lies in one piece is borrowed.
 
 mod erofs;
 mod ext;
 mod fat;
 mod iso;
 mod partitions;
+mod pieces;
 mod qcow2;
 
 #[cfg(test)]
 mod tests;
 
 use super::marks::Shape;
-use super::{Kind, Walk, broken, image, shown_name};
+use super::{Kind, Walk, broken, entropy, image, shown_name};
 use crate::finding::{Gap, Place};
+use pieces::Pieces;
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::ops::Range;
+use std::rc::Rc;
 
 /// Folders nest at most this deep.
 const DEEPEST: usize = 256;
@@ -33,13 +36,15 @@ struct Ledger {
     /// Whether what is read now is the content of a file.
     is_content: Cell<bool>,
     content: RefCell<Vec<Range<usize>>>,
+    /// How many of them there are when they are put in order, so that no image has more than it has room for.
+    most: Cell<usize>,
 }
 
 impl Ledger {
     /// Readers look at tables again and again; beyond this much they go round in circles.
     fn new(size: usize) -> Self {
         let left = (size as u64).saturating_mul(32).saturating_add(64 << 20);
-        Self { left: Cell::new(left), is_content: Cell::new(false), content: RefCell::default() }
+        Self { left: Cell::new(left), is_content: Cell::new(false), content: RefCell::default(), most: Cell::new(4096) }
     }
 
     /// Takes note of something that is read.
@@ -58,6 +63,11 @@ impl Ledger {
         match content.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
             _ => content.push(range),
+        }
+        if content.len() > self.most.get() {
+            let all = std::mem::take(&mut *content);
+            *content = entropy::merged(all);
+            self.most.set(content.len().saturating_mul(2).max(4096));
         }
     }
 
@@ -103,7 +113,7 @@ impl First {
 impl Walk<'_> {
     /// Shows what an image holds, and searches the bytes that are of none of its files.
     pub(super) fn disk(&mut self, place: &Place, bytes: &[u8], kind: Kind) -> Result<(), Gap> {
-        let ledger = std::rc::Rc::new(Ledger::new(bytes.len()));
+        let ledger = Ledger::new(bytes.len());
         let result = match kind {
             Kind::Erofs => self.erofs(place, bytes, &ledger),
             Kind::Ext => self.ext(place, bytes, &ledger),
@@ -146,7 +156,29 @@ fn too_deep() -> Gap {
     broken("folders contain each other or nest too deep")
 }
 
-/// A path inside an image.
-fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
+/// A folder on the way to a file. Those that are still to be read have what is above them in common, so that long paths take
+/// no memory.
+struct Step {
+    above: Option<Rc<Step>>,
+    name: Vec<u8>,
+    depth: usize,
+}
+
+impl Step {
+    fn new(above: Option<Rc<Self>>, name: &[u8]) -> Rc<Self> {
+        let depth = above.as_ref().map_or(1, |above| above.depth + 1);
+        Rc::new(Self { above, name: name.to_vec(), depth })
+    }
+
+    /// The path of something in a folder.
+    fn path(folder: Option<&Self>, name: &[u8]) -> Vec<u8> {
+        let mut names = vec![name];
+        let mut next = folder;
+        while let Some(step) = next {
+            names.push(&step.name);
+            next = step.above.as_deref();
+        }
+        names.reverse();
+        names.join(&b'/')
+    }
 }
