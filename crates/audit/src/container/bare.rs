@@ -1,7 +1,9 @@
 //! Compressed data that has no mark: brotli, deflate, and blocks of lz4.
 //!
-//! It is tried where bytes look compressed and nothing else accounts for them, each form on the beginning. Nothing says that
-//! such data is of a form but that it unpacks to something: a text, or bytes with a mark. What does not stays as it was.
+//! It is tried where nothing else accounts for bytes that look compressed, on their beginning and some bytes behind it, since
+//! sizes and other short fields may stand before it. Blocks of lz4 hold much of what they stand for as it is, and so the marks
+//! of it: they are tried first. Nothing says that such data is of a form but that it unpacks to something: a text, or bytes
+//! with a mark. What does not stays as it was.
 
 use super::{Gap, Kind, Place, Walk, encoded, entropy};
 use std::io::Read;
@@ -15,19 +17,40 @@ const TRIED: u64 = 256 << 10;
 const TELLING: usize = 64 << 10;
 /// The same, for content that ends.
 const TELLING_WHOLE: usize = 1024;
-/// So many stretches of a file are tried.
-const STRETCHES: usize = 32;
+/// So many stretches of a file are tried, those that look compressed at this many places, and so many places in all.
+pub(super) const STRETCHES: usize = 32;
+const PLACES: usize = 17;
+const TRIES: usize = 64;
 /// Blocks of lz4 are up to so much smaller than what they stand for.
 const LZ4_RATIO: u64 = 255;
 
+/// A form: its name, what reads it, and how much of its content that keeps.
+struct Form {
+    name: &'static str,
+    open: fn(&[u8]) -> Box<dyn Read + '_>,
+    window: fn(&[u8]) -> u64,
+}
+
 /// The forms that are tried, in order.
-const FORMS: [(&str, Open); 2] = [
-    ("brotli", |bytes| Box::new(brotli_decompressor::Decompressor::new(bytes, 1 << 16))),
-    ("deflate", |bytes| Box::new(flate2::bufread::DeflateDecoder::new(bytes))),
+const FORMS: [Form; 2] = [
+    Form {
+        name: "brotli",
+        open: |bytes| Box::new(brotli_decompressor::Decompressor::new(bytes, 1 << 16)),
+        window: brotli_window,
+    },
+    Form { name: "deflate", open: |bytes| Box::new(flate2::bufread::DeflateDecoder::new(bytes)), window: |_| 1 << 16 },
 ];
-type Open = fn(&[u8]) -> Box<dyn Read + '_>;
-/// The largest window that brotli uses.
-const WINDOW: u64 = 16 << 20;
+
+/// The first bits say how much it is.
+fn brotli_window(bytes: &[u8]) -> u64 {
+    let first = bytes.first().copied().unwrap_or(0);
+    1 << match (first & 1, first >> 1 & 7, first >> 4 & 7) {
+        (0, ..) => 16,
+        (_, 0, 0) => 17,
+        (_, 0, bits) => 8 + bits,
+        (_, bits, _) => 17 + bits,
+    }
+}
 
 impl Walk<'_> {
     /// Tries some stretches of the bytes, and adds those to `read` that were such data.
@@ -38,32 +61,54 @@ impl Walk<'_> {
         stretches: Vec<Range<usize>>,
         read: &mut Vec<Range<usize>>,
     ) -> Result<(), Gap> {
+        let mut tries = TRIES;
         let is_tried = |range: &Range<usize>| range.len() >= LEAST && entropy::looks_packed(&bytes[range.clone()]);
         for range in stretches.into_iter().filter(is_tried).take(STRETCHES) {
-            if self.bare_at(place, &bytes[range.clone()], range.start)? {
-                read.push(range);
+            for at in range.start..range.start + PLACES.min(tries) {
+                tries -= 1;
+                if self.bare_at(place, &bytes[at..range.end], at)? {
+                    read.push(range);
+                    break;
+                }
             }
         }
         Ok(())
     }
 
     fn bare_at(&mut self, place: &Place, bytes: &[u8], at: usize) -> Result<bool, Gap> {
-        for (name, open) in FORMS {
-            self.window = WINDOW;
+        for Form { name, open, window } in FORMS {
+            self.window = window(bytes);
             let (content, gap) = self.read(open(bytes).take(TRIED));
             let ended = gap.is_none() && (content.len() as u64) < TRIED;
             let is_it = is_something(&content, ended);
+            // It was no more than a try.
+            self.bytes_left += content.len() as u64;
             self.release(content);
             if is_it {
                 let member = place.member(format!("{name} at {at:#x}"));
-                self.window = WINDOW;
+                self.window = window(bytes);
                 let (content, gap) = self.read(open(bytes));
                 return self.bare_found(member, content, gap).map(|()| true);
             }
+            if let Some(gap @ (Gap::TooMuchMemory(_) | Gap::TooLarge(_))) = gap {
+                return Err(gap);
+            }
         }
-        let Some(content) = self.lz4_block(bytes) else { return Ok(false) };
-        let member = place.member(format!("lz4 block at {at:#x}"));
-        self.bare_found(member, content, None).map(|()| true)
+        Ok(false)
+    }
+
+    /// Shows the content of a block of lz4 that some bytes are, with or without sizes before it.
+    pub(super) fn lz4_at(&mut self, place: &Place, bytes: &[u8], range: Range<usize>) -> Result<bool, Gap> {
+        if range.len() < LEAST {
+            return Ok(false);
+        }
+        for at in [0, 4, 8].map(|before| range.start + before) {
+            if let Some(content) = self.lz4_block(&bytes[at..range.end])? {
+                let member = place.member(format!("lz4 block at {at:#x}"));
+                return self.bare_found(member, content, None).map(|()| true);
+            }
+        }
+        Ok(false)
     }
 
     /// Shows the content, which is given back.
@@ -81,24 +126,23 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The content of a block of lz4, with or without its size before it.
-    fn lz4_block(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+    /// The content of a block of lz4.
+    fn lz4_block(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, Gap> {
         let memory = self.limits.memory.saturating_sub(self.live) / 2;
         let most = self.limits.member_bytes.min(self.bytes_left).min(memory);
-        let stated = super::little::<4>(bytes, 0).filter(|size| *size > bytes.len() as u64 && *size <= most);
-        let sized = stated.and_then(|size| lz4_flex::block::decompress(&bytes[4..], size as usize).ok());
-        let content = sized.or_else(|| {
-            // Most of what is tried contradicts itself at once, before as much memory is used as is asked for.
-            let room = (bytes.len() as u64).saturating_mul(LZ4_RATIO).min(most);
-            lz4_flex::block::decompress(bytes, room as usize).ok()
-        })?;
-        if !is_something(&content, true) {
-            return None;
-        }
-        self.bytes_left = self.bytes_left.checked_sub(content.len() as u64)?;
+        // Most of what is tried contradicts itself at once, before as much memory is used as is asked for.
+        let all = (bytes.len() as u64).saturating_mul(LZ4_RATIO);
+        let content = match lz4_flex::block::decompress(bytes, all.min(most) as usize) {
+            Ok(content) if is_something(&content, true) => content,
+            Err(lz4_flex::block::DecompressError::OutputTooSmall { .. }) if most < all && most > TRIED => {
+                return Err(Gap::TooMuchMemory(self.limits.memory));
+            }
+            _ => return Ok(None),
+        };
+        self.bytes_left -= content.len() as u64;
         self.live += content.len() as u64;
         self.spent.peak = self.spent.peak.max(self.live);
-        Some(content)
+        Ok(Some(content))
     }
 }
 
@@ -135,7 +179,8 @@ mod tests {
             ("brotli at 0x0", BROTLI.to_vec(), &numbers),
             ("deflate at 0x0", deflated(&program), &program),
             ("lz4 block at 0x0", block, &program),
-            ("lz4 block at 0x0", sized, &program),
+            ("lz4 block at 0x4", sized, &program),
+            ("deflate at 0x10", [b"a header\0\0\x01\0\0\0\0\0".as_slice(), &deflated(&program)].concat(), &program),
         ];
         for (name, bytes, content) in cases {
             let seen = see("x", &bytes, Limits::default());

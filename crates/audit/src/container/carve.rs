@@ -7,7 +7,7 @@
 
 use super::compressed::{Pieces, window};
 use super::encoded::{self, Encoded};
-use super::entropy;
+use super::{bare, entropy};
 use super::extent::extent;
 use super::marks::{Candidate, Shape, What, candidates};
 use super::{Gap, Kind, Place, Walk, unsupported, zip};
@@ -37,15 +37,28 @@ enum Came {
 impl Walk<'_> {
     /// Searches a range of the bytes.
     pub(super) fn carve(&mut self, place: &Place, bytes: &[u8], range: Range<usize>) {
-        self.carve_between(place, bytes, range, Vec::new());
+        self.carve_between(place, bytes, range, Vec::new(), true);
+    }
+
+    /// Searches an archive that could not be read to its end.
+    pub(super) fn carve_broken(&mut self, place: &Place, bytes: &[u8]) {
+        self.carve_between(place, bytes, 1..bytes.len().max(1), Vec::new(), false);
     }
 
     /// Searches what lies between, before and behind the parts that were read.
     pub(super) fn carve_rest(&mut self, place: &Place, bytes: &[u8], read: Vec<Range<usize>>) {
-        self.carve_between(place, bytes, 0..bytes.len(), read);
+        self.carve_between(place, bytes, 0..bytes.len(), read, true);
     }
 
-    fn carve_between(&mut self, place: &Place, bytes: &[u8], range: Range<usize>, read: Vec<Range<usize>>) {
+    /// Searches between the parts that were read; `unmarked` is whether also for data that has no mark.
+    fn carve_between(
+        &mut self,
+        place: &Place,
+        bytes: &[u8],
+        range: Range<usize>,
+        read: Vec<Range<usize>>,
+        unmarked: bool,
+    ) {
         if range.len() < SHORTEST || !self.visitor.carves() {
             return;
         }
@@ -56,8 +69,20 @@ impl Walk<'_> {
         let outer = self.outer;
         self.outer.get_or_insert(place.members.len());
         let mut read = entropy::merged(read);
-        for part in gaps(range.clone(), &read) {
+        // What came perhaps by chance has marks if it is anything.
+        let unmarked = unmarked && !self.is_doubtful;
+        for (number, part) in gaps(range.clone(), &read).into_iter().enumerate() {
             let mut found = Vec::new();
+            if unmarked && number < bare::STRETCHES {
+                match self.lz4_at(place, bytes, part.clone()) {
+                    Ok(true) => {
+                        read.push(part);
+                        continue;
+                    }
+                    Ok(false) => {}
+                    Err(gap) => self.gap(place.clone(), gap),
+                }
+            }
             let result = self.search(place, bytes, part, &mut found);
             read.extend(found);
             if let Err(gap) = result {
@@ -66,7 +91,7 @@ impl Walk<'_> {
             }
         }
         read = entropy::merged(read);
-        if !self.is_doubtful {
+        if unmarked {
             let left = gaps(range.clone(), &read);
             if let Err(gap) = self.bare(place, bytes, left, &mut read) {
                 self.gap(place.clone(), gap);

@@ -25,6 +25,8 @@ const SAMPLE: usize = 1024;
 /// The sum of squared deviations, in units of what is expected, is 255 ± 23 for random bytes. Deflated data has up to 400, and
 /// machine code some thousand. Less than 150 is more even than chance: tables that have each value as often as any other.
 const RANDOM: Range<u64> = 150..400;
+/// Below this much bytes are worth a try: what unpacks to nothing is left as it was, and small files compress less evenly.
+const PACKED: u64 = 1200;
 
 /// The bytes of the range that look random and that nothing accounts for; `read` are the parts that were read.
 pub(crate) fn opaque(bytes: &[u8], range: Range<usize>, read: Vec<Range<usize>>) -> Option<Opaque> {
@@ -68,15 +70,20 @@ pub(crate) fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
 /// Whether bytes look compressed wherever one looks, and are no picture or the like.
 pub(crate) fn looks_packed(bytes: &[u8]) -> bool {
     let Some(last) = bytes.len().checked_sub(SAMPLE) else { return false };
-    [last / 8, last / 2, last - last / 8].iter().all(|at| is_random(&bytes[*at..at + SAMPLE])) && media(bytes) == 0
+    let is_even = |at: &usize| deviation(&bytes[*at..at + SAMPLE]) < PACKED;
+    [last / 8, last / 2, last - last / 8].iter().all(is_even) && media(bytes) == 0
 }
 
 fn is_random(sample: &[u8]) -> bool {
+    RANDOM.contains(&deviation(sample))
+}
+
+fn deviation(sample: &[u8]) -> u64 {
     let mut counts = [0u64; 256];
     sample.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
     let squares: u64 = counts.iter().map(|count| count * count).sum();
     // 256 / n times the sum of squares, less n.
-    RANDOM.contains(&(squares * 256 / SAMPLE as u64 - SAMPLE as u64))
+    squares * 256 / SAMPLE as u64 - SAMPLE as u64
 }
 
 /// How far the bytes are a picture, a sound, a film, a font or a printed page.

@@ -248,7 +248,7 @@ impl Walk<'_> {
             let goes_on = matches!(gap, Gap::BrokenArchive(_)) && !is_image(kind);
             self.gap(place.clone(), gap);
             if goes_on {
-                self.carve(place, bytes, 1..bytes.len().max(1));
+                self.carve_broken(place, bytes);
             }
         }
     }

@@ -17,6 +17,11 @@ ln -s a.txt tree/link
 mke2fs -q -t ext2 -b 1024 -N 32 -d tree ext2.img 128k
 mke2fs -q -t ext3 -b 1024 -N 32 -d tree ext3.img 4m
 mke2fs -q -t ext4 -b 4096 -N 64 -d tree ext4.img 12m
+# A file with a hole that a whole table of blocks would be about.
+mkdir sparse
+printf a > sparse/file
+printf b | dd of=sparse/file bs=1 seek=600000 conv=notrunc 2> /dev/null
+mke2fs -q -t ext2 -b 1024 -N 16 -d sparse sparse.img 64k
 mkfs.fat -C -F 12 fat12.img 96 > /dev/null
 mkfs.fat -C -F 16 -s 1 fat16.img 4500 > /dev/null
 mkfs.fat -C -F 32 -s 1 fat32.img 34000 > /dev/null

@@ -188,6 +188,67 @@ fn a_cut_image_is_a_gap() {
     }
 }
 
+/// Where the inode of a file is, in an image of ext2 of one group.
+fn inode(bytes: &[u8], name: &str) -> usize {
+    let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let size = usize::from(u16::from_le_bytes(bytes[1112..1114].try_into().unwrap()));
+    let entry = memchr::memmem::find(bytes, name.as_bytes()).unwrap() - 8;
+    number(2048 + 8) * 1024 + (number(entry) - 1) * size
+}
+
+#[test]
+fn holes_take_nothing_but_zeros() {
+    let mut bytes = zstd::decode_all(include_bytes!("../../../tests/data/sparse.img.zst").as_slice()).unwrap();
+    let seen = see("x", &bytes, Limits::default());
+    let file = [b"a".as_slice(), &[0; 599_999], b"b"].concat();
+    assert_eq!((seen.gaps, seen.blobs), (vec![], vec!["x".to_owned(), "x!file".to_owned()]));
+    assert_eq!(seen.contents[1], file);
+    // One that says it is much longer is bounded, and what lies in it is seen.
+    let at = inode(&bytes, "file");
+    bytes[at + 0x6c] = 1;
+    let limits = Limits { member_bytes: 1 << 20, ..Limits::default() };
+    let seen = see("x", &bytes, limits);
+    assert_eq!(seen.gaps, [("x".to_owned(), Gap::TooLarge(1 << 20))]);
+    assert!(seen.contents[1].starts_with(&file));
+}
+
+/// Tables that lead to themselves end, and are gaps.
+#[test]
+fn circles_are_gaps() {
+    let check = |what: &str, bytes: &[u8]| {
+        let seen = see("x", bytes, Limits::default());
+        assert!(matches!(seen.gaps.as_slice(), [(_, Gap::BrokenArchive(_))]), "{what}: {:?}", seen.gaps);
+        // What is beside it is read.
+        assert!(seen.blobs.iter().any(|blob| blob.to_lowercase().ends_with("!a.txt")), "{what}: {:?}", seen.blobs);
+    };
+    // A table of tables that is its own content, in a file that says it is as long as can be.
+    let mut ext = image("ext2.img");
+    let at = inode(&ext, "numbers.txt");
+    let table: [u8; 4] = ext[at + 0x28 + 48..at + 0x28 + 52].try_into().unwrap();
+    let block = u32::from_le_bytes(table) as usize * 1024;
+    ext[at + 0x28 + 56..at + 0x28 + 60].copy_from_slice(&table);
+    ext[at + 4..at + 8].fill(0xff);
+    for place in (block..block + 1024).step_by(4) {
+        ext[place..place + 4].copy_from_slice(&table);
+    }
+    check("ext", &ext);
+    // A chain of clusters: each file's second cluster is its first one.
+    let mut fat = image("fat16.img");
+    let entry = memchr::memmem::find(&fat, b"NUMBERS TXT").unwrap();
+    let first = u16::from_le_bytes([fat[entry + 26], fat[entry + 27]]);
+    let table = 512 * usize::from(u16::from_le_bytes([fat[14], fat[15]])) + 2 * usize::from(first);
+    fat[table..table + 2].copy_from_slice(&first.to_le_bytes());
+    check("fat", &fat);
+    // A folder that lies in itself is read once, and is no damage to who reads.
+    let mut iso = image("plain.iso");
+    let root: [u8; 4] = iso[0x809e..0x80a2].try_into().unwrap();
+    let top = u32::from_le_bytes(root) as usize * 2048;
+    let entry = top + memchr::memmem::find(&iso[top..top + 2048], b"\x01d").unwrap() - 32;
+    iso[entry + 2..entry + 6].copy_from_slice(&root);
+    let seen = see("x", &iso, Limits::default());
+    assert_eq!(seen.blobs.iter().filter(|blob| blob.ends_with("a.txt")).count(), 1, "{:?}", seen.blobs);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
