@@ -21,7 +21,7 @@ mke2fs -q -t ext4 -b 4096 -N 64 -d tree ext4.img 12m
 mkdir sparse
 printf a > sparse/file
 printf b | dd of=sparse/file bs=1 seek=600000 conv=notrunc 2> /dev/null
-mke2fs -q -t ext2 -b 1024 -N 16 -d sparse sparse.img 64k
+mke2fs -q -t ext2 -b 1024 -N 16 -d sparse sparse.img 128k
 mkfs.fat -C -F 12 fat12.img 96 > /dev/null
 mkfs.fat -C -F 16 -s 1 fat16.img 4500 > /dev/null
 mkfs.fat -C -F 32 -s 1 fat32.img 34000 > /dev/null

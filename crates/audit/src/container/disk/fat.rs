@@ -170,10 +170,11 @@ impl<'a> Image<'a> {
             length += self.cluster as u64;
             next = self.next(cluster)?;
         }
-        if size.is_none() && next.is_some() {
-            return Err(broken("a folder leads round in circles"));
+        let pieces = pieces.cut(length);
+        if pieces.overlap() || size.is_none() && next.is_some() {
+            return Err(broken("a chain of clusters leads round in circles"));
         }
-        Ok(pieces.cut(length))
+        Ok(pieces)
     }
 }
 

@@ -103,6 +103,14 @@ impl Pieces {
         self
     }
 
+    /// Whether something lies in two pieces.
+    pub(super) fn overlap(&self) -> bool {
+        let range = |piece: &Piece| if let Piece::At(range) = piece { Some((range.start, range.end)) } else { None };
+        let mut ranges: Vec<_> = self.list.iter().filter_map(range).collect();
+        ranges.sort_unstable();
+        ranges.windows(2).any(|pair| pair[0].1 > pair[1].0)
+    }
+
     /// Where everything lies, if there are no holes.
     pub(super) fn ranges(self) -> Option<Vec<Range<usize>>> {
         let range = |piece| if let Piece::At(range) = piece { Some(range) } else { None };
