@@ -116,6 +116,8 @@ impl Traits {
     pub(crate) const GENERATED_TEXT: Self = Self(256);
     /// Only a build tells the paths of its outputs.
     const FLOATING: Self = Self(512);
+    /// One of its local files is no script by its name, in whatever language.
+    const OTHER_THAN_SCRIPT: Self = Self(1024);
 
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -206,6 +208,19 @@ impl Inventory {
 
     pub(crate) fn has_local_source(&self, node: Node) -> bool {
         self.traits[node.index()].has(Traits::LOCAL_SOURCE)
+    }
+
+    /// Its own local files, by numbers, each once and in their order.
+    pub(crate) fn local_sources(&self, node: Node) -> Vec<u32> {
+        let mut own = self.local.get(&node).cloned().unwrap_or_default();
+        own.sort_unstable();
+        own.dedup();
+        own
+    }
+
+    /// Whether each file of its own is a script, by the name.
+    pub(crate) fn has_only_scripts(&self, node: Node) -> bool {
+        self.are_local_sources_told(node) && !self.traits[node.index()].has(Traits::OTHER_THAN_SCRIPT)
     }
 
     pub(crate) fn are_local_sources_told(&self, node: Node) -> bool {
@@ -340,6 +355,9 @@ pub(crate) enum Part {
     Other,
 }
 
+/// How the names of scripts end that setup hooks are made from.
+const SCRIPTS: [&str; 3] = [".sh", ".bash", ".py"];
+
 /// A script that so many derivations are built with, and that is nothing else to any of them, is a tool of building.
 const SHARED_SCRIPT: usize = 8;
 
@@ -467,6 +485,12 @@ impl Filling {
         let scripts: HashSet<u32> = scripts.map(|(_, number)| *number).collect();
         for (node, ..) in self.sources.iter().filter(|(_, source, _)| !scripts.contains(source)) {
             self.traits[node.index()].add(Traits::LOCAL_FILE);
+        }
+        let is_script = |path: &str| SCRIPTS.iter().any(|ending| path.ends_with(ending));
+        let others = self.source_numbers.iter().filter(|(path, _)| !is_script(path));
+        let others: HashSet<u32> = others.map(|(_, number)| *number).collect();
+        for (node, ..) in self.sources.iter().filter(|(_, source, _)| others.contains(source)) {
+            self.traits[node.index()].add(Traits::OTHER_THAN_SCRIPT);
         }
         for traits in self.traits.iter_mut().filter(|traits| self.walked && !traits.has(Traits::REACHED)) {
             traits.add(Traits::UNREACHED);

@@ -20,6 +20,10 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
+mod witnesses;
+
+use witnesses::{Witnesses, is_hook_name, is_hook_script, is_published_hook};
+
 /// What a derivation goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -151,6 +155,10 @@ impl Settlement {
         }
     }
 
+    fn is_free_or_silent(&self, node: Node) -> bool {
+        self.declared(node).is_none_or(|facts| self.classes[facts as usize] == Class::Free)
+    }
+
     fn is_free(&self, node: Node) -> bool {
         matches!(self.class(node), Class::Free | Class::MadeFromFree)
     }
@@ -193,7 +201,7 @@ pub(crate) fn settle(inventory: &Inventory) -> Settlement {
         settlement.standings[node.index()] = Standing::Disputed;
     }
     let mut originals = Originals::of(inventory, &settlement);
-    let mut environments = Environments(vec![None; graph.len()]);
+    let mut witnesses = Witnesses::of(inventory, &settlement);
     let order = std::mem::take(&mut settlement.order.inputs_first);
     for node in &order {
         let disputed = settlement.standing(*node) == Standing::Disputed;
@@ -204,7 +212,7 @@ pub(crate) fn settle(inventory: &Inventory) -> Settlement {
             _ if disputed => Standing::Disputed,
             (_, Some(facts)) => Standing::Declared(facts),
             _ if inventory.is_fixed(*node) => Standing::Source,
-            _ => by_rule(inventory, &mut settlement, &mut originals, &mut environments, *node),
+            _ => by_rule(inventory, &mut settlement, &mut originals, &mut witnesses, *node),
         };
         settlement.taint(inventory, *node);
     }
@@ -236,67 +244,33 @@ fn by_rule<'i>(
     inventory: &'i Inventory,
     settlement: &mut Settlement,
     originals: &mut Originals<'i>,
-    environments: &mut Environments,
+    witnesses: &mut Witnesses<'i>,
     node: Node,
 ) -> Standing {
-    if inventory.is_unreached(node) {
-        return Standing::Unreached;
-    }
-    if let Some((original, facts)) = originals.find(inventory, settlement, environments, node) {
+    if let Some((original, facts)) = originals.find(inventory, settlement, witnesses, node) {
         return Standing::Original(original, facts);
     }
-    if has_fixed_source(inventory, node) || inventory.has_local_source(node) {
+    if !witnesses.was_asked(inventory, node) {
+        return Standing::Unreached;
+    }
+    let is_hook = is_published_hook(inventory, settlement, node);
+    if has_fixed_source(inventory, node) || (inventory.has_local_source(node) && !is_hook) {
         return Standing::OwnSource;
     }
-    if !inventory.has_no_local_source(node) || !inventory.are_inputs_told(node) {
+    if !(is_hook || inventory.has_no_local_source(node)) || !inventory.are_inputs_told(node) {
         return Standing::Untold;
     }
     let settlement: &Settlement = settlement;
     let mut harmless = |input: Node| {
         settlement.is_free(input)
-            || environments.has(inventory, settlement, input)
-            || is_hook(inventory, settlement, input)
+            || witnesses.is_environment(inventory, settlement, input)
+            || is_hook_script(inventory, settlement, witnesses, input)
     };
     if inventory.graph.inputs(node).all(&mut harmless) { Standing::MadeFromFree } else { Standing::NotFree }
 }
 
 fn has_fixed_source(inventory: &Inventory, node: Node) -> bool {
     inventory.graph.inputs(node).any(|input| inventory.is_fixed(input))
-}
-
-/// Which derivations are standard environments, as far as it was asked: nearly everything asks for the same ones, and what
-/// is settled is settled for good.
-struct Environments(Vec<Option<bool>>);
-
-impl Environments {
-    fn has(&mut self, inventory: &Inventory, settlement: &Settlement, node: Node) -> bool {
-        *self.0[node.index()].get_or_insert_with(|| is_environment(inventory, settlement, node))
-    }
-}
-
-/// Whether it is a standard environment of nixpkgs, final or of a stage before. One that something went into that is
-/// declared not to be free, or a local file that is no script, is asked like everything else.
-fn is_environment(inventory: &Inventory, settlement: &Settlement, node: Node) -> bool {
-    let name = inventory.graph.name(node);
-    (name == "stdenv" || name.starts_with("stdenv-") || name.starts_with("bootstrap-stage"))
-        && settlement.declared(node).is_none()
-        && !inventory.is_unreached(node)
-        && !has_fixed_source(inventory, node)
-        && !inventory.has_local_file(node)
-        && !inventory.graph.inputs(node).any(|input| settlement.is_tainted(input))
-}
-
-/// Whether it is a setup hook of nixpkgs: a script of the package set that others are built with. One that something went
-/// into that is not free, or a file that is no script, is asked like everything else.
-fn is_hook(inventory: &Inventory, settlement: &Settlement, node: Node) -> bool {
-    let name = inventory.graph.name(node);
-    (name == "hook" || name.ends_with("-hook") || name.ends_with("-hook.sh"))
-        && settlement.declared(node).is_none()
-        && !inventory.is_unreached(node)
-        && inventory.are_local_sources_told(node)
-        && !inventory.has_local_file(node)
-        && !has_fixed_source(inventory, node)
-        && !settlement.is_tainted(node)
 }
 
 /// Declared packages by name and sources, as far as there are other derivations with that name.
@@ -348,9 +322,7 @@ impl<'i> Originals<'i> {
             let name = graph.name(node);
             if wanted.contains(name) {
                 let sources = sources(inventory, node);
-                if !sources.is_empty() {
-                    declared.entry((name, sources)).or_default().packages.push(node);
-                }
+                declared.entry((name, sources)).or_default().packages.push(node);
             }
         }
         Self { declared: declared.into_iter().map(|(key, kin)| (key, Rc::new(kin))).collect() }
@@ -361,7 +333,7 @@ impl<'i> Originals<'i> {
         &mut self,
         inventory: &'i Inventory,
         settlement: &mut Settlement,
-        environments: &mut Environments,
+        witnesses: &mut Witnesses<'i>,
         node: Node,
     ) -> Option<(Node, u32)> {
         let graph = &inventory.graph;
@@ -373,7 +345,15 @@ impl<'i> Originals<'i> {
                     && (inventory.has_no_local_source(node) || inventory.are_local_sources_told(node));
                 is_alike.then(|| Rc::new(Kin { packages: vec![original], holds: OnceCell::new() }))?
             }
-            None => Rc::clone(self.declared.get(&(graph.name(node), sources(inventory, node)))?),
+            None => {
+                let sources = sources(inventory, node);
+                // Without anything fetched, files of the package set tell what it is, and all of them have to be known.
+                let by_files = || inventory.are_local_sources_told(node) && inventory.has_local_source(node);
+                if sources.is_empty() && !by_files() {
+                    return None;
+                }
+                Rc::clone(self.declared.get(&(graph.name(node), sources))?)
+            }
         };
         if !kin.packages.iter().all(|package| inventory.has_local_sources_of(node, *package)) {
             return None;
@@ -383,6 +363,13 @@ impl<'i> Originals<'i> {
         let is_unclear = |input: Node| match settlement.standing(input) {
             Standing::OwnSource | Standing::NotFree | Standing::Untold | Standing::Original(..) => {
                 settlement.is_tainted(input)
+            }
+            // Nobody could ask it, so that it has to show whose build it is: by sources, or by being a hook without any.
+            Standing::Unreached => {
+                let is_known = has_fixed_source(inventory, input)
+                    || inventory.has_local_source(input)
+                    || (is_hook_name(graph.name(input)) && !inventory.has_local_file(input));
+                settlement.is_tainted(input) || !inventory.are_local_sources_told(input) || !is_known
             }
             _ => true,
         };
@@ -406,14 +393,14 @@ impl<'i> Originals<'i> {
             let is_source = inventory.is_fixed(input) && graph.output_paths(input).next().is_some();
             let harmless = is_kin
                 || is_source
-                || is_hook(inventory, settlement, input)
+                || is_hook_script(inventory, settlement, witnesses, input)
                 || settlement.is_free(input)
-                || environments.has(inventory, settlement, input)
+                || witnesses.is_environment(inventory, settlement, input)
                 || is_another_build()
                 || seeds
                     .get_or_insert_with(|| {
                         let environments =
-                            graph.inputs(node).filter(|input| environments.has(inventory, settlement, *input));
+                            graph.inputs(node).filter(|input| witnesses.is_environment(inventory, settlement, *input));
                         environments.flat_map(|environment| graph.inputs(environment)).collect()
                     })
                     .contains(&input);
@@ -463,11 +450,12 @@ fn together(inventory: &Inventory) -> HashMap<OutputPath, Vec<Node>> {
     together
 }
 
-/// What makes the same path is the same build, but for how its sources are fetched: what one declares holds
-/// for all, and what several declare holds together. So it is with what shares a path with one of these.
+/// What makes the same path is the same build, but for how its sources are fetched, and what fetches the same path fetches the
+/// same bytes: what one declares holds for all, and what several declare holds together. So it is with what shares a path
+/// with one of these. What is fetched by one and built by another is neither.
 fn share(inventory: &Inventory, settlement: &mut Settlement) {
     let mut makers: Vec<Vec<Node>> = settlement.together.values().cloned().collect();
-    makers.retain(|makers| !makers.iter().any(|node| inventory.is_fixed(*node)));
+    makers.retain(|makers| makers.iter().all(|node| inventory.is_fixed(*node) == inventory.is_fixed(makers[0])));
     // By numbers of the groups that each derivation is in, which lead from one group to the next.
     let mut groups: HashMap<Node, Vec<usize>> = HashMap::new();
     for (number, makers) in makers.iter().enumerate() {
@@ -489,16 +477,11 @@ fn share(inventory: &Inventory, settlement: &mut Settlement) {
     }
 }
 
-/// A source of one package and the product of another, or what declares something of itself and is taken for a
-/// source elsewhere: nobody can say what it is.
+/// A source of one package and the product of another: nobody can say what it is.
 fn disputed(inventory: &Inventory, settlement: &Settlement) -> Vec<Node> {
     let mut disputed = Vec::new();
     for makers in settlement.together.values() {
-        let kind = |node: &Node| {
-            let fixed = inventory.is_fixed(*node);
-            (fixed, settlement.declared(*node).filter(|_| fixed))
-        };
-        if !makers.iter().all(|node| kind(node) == kind(&makers[0])) {
+        if !makers.iter().all(|node| inventory.is_fixed(*node) == inventory.is_fixed(makers[0])) {
             disputed.extend(makers);
         }
     }
@@ -507,3 +490,5 @@ fn disputed(inventory: &Inventory, settlement: &Settlement) -> Vec<Node> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unasked;
