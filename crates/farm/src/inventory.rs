@@ -283,6 +283,8 @@ impl Inventory {
                 corrected.push((node, facts));
             }
         }
+        // What the policy answers need not be asked any more.
+        self.diagnostics.retain(|known| !matches!(known, Diagnostic::UnknownLicense(name, _) if rules.means(name)));
         for (node, facts) in corrected {
             self.declared[node.index()] = self.facts.len() as u32;
             self.facts.push(facts);

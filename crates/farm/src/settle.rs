@@ -64,22 +64,28 @@ impl Rulings {
     fn count(standings: impl Iterator<Item = Standing>) -> Self {
         let mut counts = BTreeMap::new();
         for standing in standings {
-            let rule = match standing {
-                Standing::Declared(_) => "declared",
-                Standing::Source => "source of the packages made from it",
-                Standing::MadeFromFree => "made from free inputs",
-                Standing::Original(..) => "another build of a declared package",
-                Standing::OwnSource => "unknown: has a source and declares no license",
-                Standing::NotFree => "unknown: no source of its own, but inputs that are not known to be free",
-                Standing::Untold => "unknown: whether it has a source of its own is not told",
-                Standing::Unreached => "unknown: only a text names it, so that what it declares is not told",
-                Standing::Disputed => "unknown: shares a path with another derivation",
-                Standing::Incomplete(_) => "unknown: needs something that is missing or made of itself",
-                Standing::Missing => "missing",
-            };
-            *counts.entry(rule).or_insert(0) += 1;
+            *counts.entry(standing.rule()).or_insert(0) += 1;
         }
         Self(counts)
+    }
+}
+
+impl Standing {
+    /// The rule, in words.
+    pub(crate) fn rule(self) -> &'static str {
+        match self {
+            Standing::Declared(_) => "declared",
+            Standing::Source => "source of the packages made from it",
+            Standing::MadeFromFree => "made from free inputs",
+            Standing::Original(..) => "another build of a declared package",
+            Standing::OwnSource => "unknown: has a source and declares no license",
+            Standing::NotFree => "unknown: no source of its own, but inputs that are not known to be free",
+            Standing::Untold => "unknown: whether it has a source of its own is not told",
+            Standing::Unreached => "unknown: only a text names it, so that what it declares is not told",
+            Standing::Disputed => "unknown: shares a path with another derivation",
+            Standing::Incomplete(_) => "unknown: needs something that is missing or made of itself",
+            Standing::Missing => "missing",
+        }
     }
 }
 

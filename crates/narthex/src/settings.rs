@@ -234,6 +234,9 @@ pub(crate) fn policy_file(file: &Path) -> Result<PolicyText, CommandError> {
 
 /// The text of a shipped policy.
 pub(crate) fn shipped_policy(name: &str) -> Result<&'static str, CommandError> {
+    if name == "suggested-licenses" {
+        return Ok(shipped::SUGGESTED_LICENSES);
+    }
     let known: Vec<&str> = shipped::POLICIES.iter().map(|(name, _)| *name).collect();
     let (_, text) = shipped::POLICIES.iter().find(|(known, _)| *known == name).ok_or_else(|| {
         CommandError::usage(format!("no policy that ships is called {name}"))

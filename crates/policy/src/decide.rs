@@ -9,9 +9,9 @@ use crate::policy::{Action, Rules};
 use crate::review;
 use crate::terms::Terms;
 use crate::{Code, Source};
-use narthex_audit::Report;
+use narthex_audit::{Finding, Report};
 use narthex_closure::{NarHash, StorePath};
-use narthex_license::{Class, LicenseFacts, Reading};
+use narthex_license::{Class, Expr, LicenseFacts, Reading};
 
 /// A package that is made from a source.
 #[derive(Clone, Debug)]
@@ -107,7 +107,8 @@ pub struct Subject<'a> {
 pub fn forecast(case: &Case<'_>, provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Reason>) {
     let asked = Asked::new(case, provenance.facts());
     let Declared { terms, mut reasons } = declared(&asked, &rules.about(&asked), provenance, rules);
-    if is_open(&reasons) {
+    // What may be an application is judged by its bytes.
+    if is_open(&reasons) && !may_be_application(asked.case.package, asked.facts, rules) {
         reasons.extend(standalone(&terms));
     }
     reasons.sort_by_key(|reason| (reason.effect, reason.code));
@@ -179,7 +180,10 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
     let Declared { terms, mut reasons } = declared(&asked, &about, &subject.provenance, rules);
     let counting = subject.report.filter(|_| subject.read_withheld).map(Report::counting_opaque);
     match counting.as_ref().or(subject.report) {
-        Some(report) => add_findings(subject.path.name(), &about, report, rules, &terms, &mut reasons),
+        Some(report) => {
+            let terms = terms_of_bytes(&asked, report, rules, terms);
+            add_findings(subject.path.name(), &about, report, rules, &terms, &mut reasons);
+        }
         None => reasons.push(Reason::new(
             Code::AuditMissing,
             Effect::Withhold,
@@ -278,8 +282,29 @@ pub fn decide_again(
         let message = "the grant that it was published under holds no longer".to_owned();
         reasons.push(Reason::new(Code::PolicyExpired, Effect::Withhold, message, Vec::new()));
     }
+    let terms = terms_of_bytes(&asked, report, rules, terms);
     add_findings(path.name(), &about, report, rules, &terms, &mut reasons);
     Decision::new(path.clone(), nar_hash, reasons)
+}
+
+/// Whether a package may be an application with some of a vendor's files: it declares a list of licenses with a free one in
+/// it, and no terms speak of its name. What several places declare of one package is no list that somebody wrote.
+pub(crate) fn may_be_application(package: &str, facts: Option<&LicenseFacts>, rules: &Rules) -> bool {
+    let Some(Expr::List(parts)) = facts.map(|facts| &facts.license) else { return false };
+    let reading = rules.policy().lists();
+    parts.iter().any(|part| part.class_under(reading) == Class::Free) && !rules.are_terms_about(package)
+}
+
+/// The terms that every file of a package is held against. Where it may be an application, and the audit found what these terms
+/// are about, findings are judged one by one instead. Where nothing of it was found, nobody can say which files are
+/// the vendor's.
+fn terms_of_bytes<'r>(asked: &Asked<'_>, report: &Report, rules: &'r Rules, terms: Vec<&'r Terms>) -> Vec<&'r Terms> {
+    let is_about = |finding: &Finding| {
+        let of = finding.origin().and_then(|origin| rules.terms_for(&origin.material));
+        of.is_some_and(|of| terms.iter().any(|known| std::ptr::eq(*known, of)))
+    };
+    let is_found = || report.findings.iter().any(is_about);
+    if may_be_application(asked.case.package, asked.facts, rules) && is_found() { Vec::new() } else { terms }
 }
 
 /// Decides anew about a source that was published because these packages, which are withheld now, were. What else was said of
@@ -345,7 +370,6 @@ fn terms_of<'r>(package: &str, facts: &LicenseFacts, rules: &'r Rules) -> Vec<&'
 }
 
 fn unknown(facts: Option<&LicenseFacts>, rules: &Rules) -> String {
-    use narthex_license::Expr;
     let mut message = match facts.map(|facts| &facts.license) {
         None => "the package set says nothing of it".to_owned(),
         Some(Expr::Absent) => "it declares no license".to_owned(),

@@ -4,6 +4,7 @@
 //! byte. One exception: where a review of the same packages has ended, that one is edited, since ended reviews go on to
 //! withhold. Pure: who has the file writes it.
 
+use crate::Code;
 use crate::date::Date;
 use crate::extend::{FindText, PolicyText};
 use crate::matcher::{Asked, Case, Patterns, glob_matches};
@@ -34,6 +35,8 @@ pub enum Entry<'a> {
     Confirmed,
     /// A grant under this agreement.
     Grant(&'a str),
+    /// An exception: what is known of the packages suffices, although they declare no license.
+    Unknown,
     /// A review: this takes the packages' place.
     Replaced(&'a str),
     /// A review: users fetch the packages from the vendor.
@@ -101,7 +104,11 @@ pub fn answer(policy: &PolicyText, find: FindText<'_>, new: &NewAnswer<'_>, toda
         return Err(EditError::Over(new.until));
     }
     let entry = table(new);
-    let list = if matches!(new.entry, Entry::Grant(_)) { "grants" } else { "reviews" };
+    let list = match new.entry {
+        Entry::Grant(_) => "grants",
+        Entry::Unknown => "exceptions",
+        Entry::Confirmed | Entry::Replaced(_) | Entry::FromVendor => "reviews",
+    };
     let (mut edited, taken) = without_ended(text, before.policy(), new, today);
     if !taken {
         if has_one_line(&edited, list) {
@@ -118,7 +125,7 @@ pub fn answer(policy: &PolicyText, find: FindText<'_>, new: &NewAnswer<'_>, toda
         edited.push_str(&added);
     }
     let after = rules(&edited, called, find, today).map_err(EditError::After)?;
-    let permits = matches!(new.entry, Entry::Confirmed | Entry::Grant(_));
+    let permits = matches!(new.entry, Entry::Confirmed | Entry::Grant(_) | Entry::Unknown);
     for package in new.packages {
         let case = named(package);
         let about = after.about(&Asked::new(&case, None));
@@ -168,7 +175,7 @@ fn without_ended(text: &str, policy: &Policy, new: &NewAnswer<'_>, today: Date) 
         let Some(reviews) = document.get_mut("reviews").and_then(Item::as_array_of_tables_mut) else { continue };
         let Some(review) = reviews.get_mut(number) else { continue };
         match whole {
-            true if taken || matches!(new.entry, Entry::Grant(_)) => {
+            true if taken || matches!(new.entry, Entry::Grant(_) | Entry::Unknown) => {
                 reviews.remove(number);
             }
             true => {
@@ -243,8 +250,11 @@ fn table(new: &NewAnswer<'_>) -> Table {
         text("agreement", agreement);
     }
     table.insert("package", value(new.packages.iter().map(String::as_str).collect::<Array>()));
+    if let Entry::Unknown = new.entry {
+        table.insert("codes", value(Array::from_iter([Code::LicenseUnknown.as_str()])));
+    }
     let answer = match new.entry {
-        Entry::Grant(_) => None,
+        Entry::Grant(_) | Entry::Unknown => None,
         Entry::Confirmed => Some((Answer::Confirmed, None)),
         Entry::Replaced(by) => Some((Answer::Replaced, Some(by))),
         Entry::FromVendor => Some((Answer::FromVendor, None)),

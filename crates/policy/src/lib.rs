@@ -20,6 +20,7 @@ mod index;
 mod judge;
 mod lift;
 mod matcher;
+mod meaning;
 mod policy;
 mod read;
 mod remedy;
@@ -59,6 +60,9 @@ pub mod shipped {
         ("redistributable-only", include_str!("../../../policies/redistributable-only.toml")),
         ("private", include_str!("../../../policies/private.toml")),
     ];
+
+    /// Entries `[[licenses]]` for an operator to take over: no policy has them.
+    pub const SUGGESTED_LICENSES: &str = include_str!("../../../policies/suggested-licenses.toml");
 
     /// Terms by id.
     pub const TERMS: [(&str, &str); 10] = [

@@ -166,6 +166,9 @@ struct Independent {
     tools: BTreeSet<String>,
     /// Files of standard environments that were asked and are free or silent.
     environments: Vec<BTreeSet<String>>,
+    by_name: BTreeMap<String, Vec<String>>,
+    /// What has a derivation among its inputs.
+    built_with: BTreeMap<String, Vec<String>>,
 }
 
 impl Independent {
@@ -192,7 +195,18 @@ impl Independent {
             users: BTreeMap::new(),
             tools: BTreeSet::new(),
             environments: Vec::new(),
+            by_name: BTreeMap::new(),
+            built_with: BTreeMap::new(),
         };
+        let (mut by_name, mut built_with) =
+            (BTreeMap::<String, Vec<String>>::new(), BTreeMap::<String, Vec<String>>::new());
+        for path in this.derivations.keys() {
+            by_name.entry(this.name(path).to_owned()).or_default().push(path.clone());
+            for input in this.inputs(path).map(str::to_owned) {
+                built_with.entry(input).or_default().push(path.clone());
+            }
+        }
+        (this.by_name, this.built_with) = (by_name, built_with);
         this.declare(&levels);
         this.find_tools();
         let is_environment = |path: &&String| {
@@ -277,13 +291,12 @@ impl Independent {
             return self.was_reached(path);
         }
         let is_twin = |other: &&String| {
-            self.name(other) == self.name(path)
-                && !self.is_fixed(other)
+            !self.is_fixed(other)
                 && self.was_reached(other)
                 && self.own_files(other) == own
                 && self.source_paths(other) == fetched
         };
-        let mut twins = self.derivations.keys().filter(is_twin).peekable();
+        let mut twins = self.by_name[self.name(path)].iter().filter(is_twin).peekable();
         twins.peek().is_some() && twins.all(|twin| !self.declared.contains_key(twin))
     }
 
@@ -390,7 +403,7 @@ impl Independent {
 
     fn is_generated(&self, path: &str, of: &dyn Fn(&str) -> (What, bool)) -> bool {
         let for_free = || {
-            let users = self.derivations.keys().filter(|user| self.inputs(user).any(|input| input == path));
+            let users = self.built_with.get(path).into_iter().flatten();
             users.filter(|user| !self.is_fixed(user)).any(|user| self.declared.get(user) == Some(&0))
         };
         let alone = if self.is_told(path) {

@@ -83,6 +83,11 @@ pub(crate) struct DecideArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) agreement: Option<String>,
 
+    /// Packages of unknown license were looked at: then an exception from `license-unknown` is written, and they are
+    /// published as far as nothing else withholds them.
+    #[arg(long)]
+    pub(crate) license_unknown: bool,
+
     /// Why.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,

@@ -24,6 +24,12 @@ pub(crate) async fn run(common: &Common, args: &DecideArgs) -> Result<ExitCode, 
         return Err(error.hint(format!("`narthex policy show {name} > mine.toml` makes a policy of your own from it")));
     }
     let entry = match (args.answer, &args.agreement, &args.replacement) {
+        (AnswerArg::Confirmed, None, None) if args.license_unknown => Entry::Unknown,
+        _ if args.license_unknown => {
+            return Err(CommandError::usage(
+                "--license-unknown goes with --answer confirmed only, and with no agreement",
+            ));
+        }
         (AnswerArg::Confirmed, None, None) => Entry::Confirmed,
         (AnswerArg::Confirmed, Some(agreement), None) => Entry::Grant(agreement),
         (AnswerArg::Replaced, None, Some(by)) => Entry::Replaced(by),

@@ -264,6 +264,18 @@ fn terms_apply_wherever_one_of_the_licenses_has_them() {
     let redist = || json!({"shortName": "CUDA EULA", "free": false, "redistributable": true});
     let both = decide_output(json!([mit(), redist()]), vec![], &["bin/ptxas"], false);
     assert_eq!((both.verdict(), both.reasons()[0].code), (Verdict::Withhold, Code::TermsFileNotListed));
+    // What stands as an `AND`, or was said in two places, is no list that somebody wrote of an application.
+    let files = ["bin/x", "bin/app"];
+    let list = decide_output(json!([mit(), redist()]), vec![copy("libcudart.so.12")], &files, false);
+    assert_eq!((list.verdict(), list.reasons()[0].code), (Verdict::Publish, Code::TermsPermitCopy));
+    let and = json!({"licenseType": "compound", "operator": "AND", "licenses": [mit(), redist()]});
+    let and = decide_output(and, vec![copy("libcudart.so.12")], &files, false);
+    assert_eq!(and.verdict(), Verdict::Withhold);
+    // Each finding is judged, and a vendor's files alone are no application.
+    let unlisted = decide_output(json!([mit(), redist()]), vec![copy("libcudart.so.12"), copy("ptxas")], &files, false);
+    assert_eq!((unlisted.verdict(), unlisted.reasons()[0].code), (Verdict::Withhold, Code::TermsFileNotListed));
+    let alone = decide_output(json!([mit(), redist()]), vec![copy("libcudart.so.12")], &["bin/x"], false);
+    assert_eq!((alone.verdict(), alone.reasons()[0].code), (Verdict::Withhold, Code::TermsStandalone));
     let either = json!({"licenseType": "compound", "operator": "OR", "licenses": [mit(), redist()]});
     let either = decide_output(either, vec![], &["bin/x"], false);
     assert_eq!((either.verdict(), either.reasons()[0].code), (Verdict::Publish, Code::LicenseFree));

@@ -228,3 +228,20 @@ fn lines_that_end_differently_stay_different() {
     let expected = format!("{front}{first}{between}{second}{back}\r\n{}", windows(&edited.entry));
     assert_eq!(edited.text, expected);
 }
+
+/// Leave for what is unknown is an exception, about patterns as well as names.
+#[test]
+fn what_is_unknown_is_answered_by_an_exception() {
+    let edited =
+        answer(shipped::DEFAULT_POLICY, &new(&names(&["tinycc-*", "libc.a"]), Entry::Unknown), today()).unwrap();
+    let [exceptions, codes] =
+        ["[[exceptions]]\npackage = [\"tinycc-*\", \"libc.a\"]\n", "codes = [\"license-unknown\"]\n"];
+    assert!(edited.entry.starts_with(exceptions) && edited.entry.contains(codes), "{}", edited.entry);
+    assert!(Policy::parse(&edited.text).is_ok());
+    let again = answer(&edited.text, &new(&names(&["tinycc-boot"]), Entry::Unknown), today());
+    assert!(matches!(again, Err(EditError::Decided { .. })), "{again:?}");
+    // An answer that ended and withholds makes room for it.
+    let ended = format!("{}\n{}", shipped::DEFAULT_POLICY, review("\"libc.a\"", "from-vendor", "2026-01-01"));
+    let edited = answer(&ended, &new(&names(&["libc.a"]), Entry::Unknown), today()).unwrap();
+    assert!(!edited.text.contains("[[reviews]]"), "{}", edited.text);
+}
