@@ -212,13 +212,11 @@ impl Inventory {
 
     /// Its own local files, by numbers, each once and in their order.
     pub(crate) fn local_sources(&self, node: Node) -> Vec<u32> {
-        let mut own = self.local.get(&node).cloned().unwrap_or_default();
-        own.sort_unstable();
-        own.dedup();
-        own
+        let own: BTreeSet<u32> = self.local.get(&node).into_iter().flatten().copied().collect();
+        own.into_iter().collect()
     }
 
-    /// Whether each file of its own is a script, by the name.
+    /// Whether each local file is a script, by the name.
     pub(crate) fn has_only_scripts(&self, node: Node) -> bool {
         self.are_local_sources_told(node) && !self.traits[node.index()].has(Traits::OTHER_THAN_SCRIPT)
     }
@@ -489,9 +487,9 @@ impl Filling {
             self.traits[node.index()].add(Traits::LOCAL_FILE);
         }
         let is_script = |path: &str| SCRIPTS.iter().any(|ending| path.ends_with(ending));
-        let others = self.source_numbers.iter().filter(|(path, _)| !is_script(path));
-        let others: HashSet<u32> = others.map(|(_, number)| *number).collect();
-        for (node, ..) in self.sources.iter().filter(|(_, source, _)| others.contains(source)) {
+        let known = self.source_numbers.iter().filter(|(path, _)| is_script(path));
+        let known: HashSet<u32> = known.map(|(_, number)| *number).collect();
+        for (node, ..) in self.sources.iter().filter(|(_, source, _)| !known.contains(source)) {
             self.traits[node.index()].add(Traits::OTHER_THAN_SCRIPT);
         }
         for traits in self.traits.iter_mut().filter(|traits| self.walked && !traits.has(Traits::REACHED)) {

@@ -58,7 +58,7 @@ fn another_build_that_only_a_text_names_goes_by_the_package() {
     check("mit", second("p-2", &["src"], unreached(&[])), &[], unknown);
     // Something went in that is not free, or that nobody could ask.
     let closed = line("closed", &[], asked(&[], Some("unfree")));
-    check("mit", of(&["src", "closed"]), &[closed.clone()], unknown);
+    check("mit", of(&["src", "closed"]), std::slice::from_ref(&closed), unknown);
     check("mit", of(&["src", "codec"]), &[line("codec", &["src2"], unreached(&[]))], unknown);
     let between = line("between", &["closed"], unreached(&[]));
     check("mit", of(&["src", "between"]), &[closed, between], unknown);
