@@ -161,7 +161,7 @@ impl fmt::Display for Form {
             Self::SameName => "which has the original's name",
             Self::SameInterface => "which exports the original's interface",
             Self::NothingElse => "which has hardly any other code",
-            Self::Contents => "whatever was changed around them",
+            Self::Contents => "which was edited, or is of a release that is not known",
         })
     }
 }
@@ -180,7 +180,9 @@ impl fmt::Display for Change {
             Self::Padded { bytes } => write!(f, "{bytes} bytes behind its end"),
             Self::Truncated { bytes: 1 } => f.write_str("its last byte is missing"),
             Self::Truncated { bytes } => write!(f, "its last {bytes} bytes are missing"),
-            Self::Passages { found, known } => write!(f, "edited text: {found} of {known} passages agree"),
+            Self::Passages { found, known } => {
+                write!(f, "edited, or of a release that is not known: {found} of {known} passages agree")
+            }
             Self::OtherCode { sections } => {
                 write!(f, "other code in {}: another version, or patched", sections.join(", "))
             }

@@ -199,7 +199,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(64..16_777_216))]
     pub(crate) max_memory: u64,
 
-    /// Time for each attribute; what takes longer fails.
+    /// Computing time for each attribute; what takes longer fails. Waiting for a build does not count.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: u64,
 

@@ -24,6 +24,7 @@ mod meaning;
 mod policy;
 mod read;
 mod remedy;
+mod resolve;
 mod review;
 pub mod schema;
 mod terms;

@@ -1,6 +1,9 @@
 //! One process that evaluates: reads its answers line by line while it works, and ends it when it takes too much
 //! memory or time.
 //!
+//! Time is that of the processor, so that a busy machine changes no result. What an evaluation waits for, such as the build
+//! of something that it imports, is bounded by Nix's own settings, and here by so much that only what hangs gets there.
+//!
 //! Memory is what the process has resident. Nix's garbage collector reserves far more address space than it uses, so
 //! a limit of that (as `ulimit -v` sets it) would end processes that need little.
 
@@ -22,6 +25,9 @@ const WALKER: &str = include_str!("../walker.nix");
 
 /// How often a process is looked at. In this time an evaluation can take some hundred megabytes.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long a process may say nothing, whatever it waits for.
+const LONGEST_WAIT: Duration = Duration::from_hours(6);
 
 /// What Nix says at the end is kept; what a package set says by `trace` before that is not.
 const LAST_WORDS: usize = 256 * 1024;
@@ -79,8 +85,10 @@ pub(super) enum End {
     Failed(String),
     /// It took more memory than it may.
     Memory,
-    /// It said nothing for longer than it may.
+    /// It computed for longer than it may.
     Time,
+    /// It waited for something that did not come.
+    Waiting,
     /// Something else ended it.
     Signal(i32),
 }
@@ -147,7 +155,7 @@ pub(super) async fn ask(
     let mut reader = BufReader::with_capacity(256 * 1024, stderr);
     let mut line = Vec::new();
     let mut words = Vec::new();
-    let mut heard_at = Instant::now();
+    let (mut heard_at, mut used) = (Instant::now(), Duration::ZERO);
     let mut look = tokio::time::interval(LOOK_EVERY);
     loop {
         tokio::select! {
@@ -158,7 +166,7 @@ pub(super) async fn ask(
                 }
                 if let Some(said) = read_line(&line, &mark)? {
                     if !matches!(said, Line::Facts(..) | Line::Origin) {
-                        heard_at = Instant::now();
+                        (heard_at, used) = (Instant::now(), time_used(process));
                     }
                     hear(said)?;
                 } else {
@@ -172,8 +180,10 @@ pub(super) async fn ask(
             _ = look.tick() => {
                 let end = if resident(process) > bounds.memory {
                     End::Memory
-                } else if heard_at.elapsed() > bounds.time {
+                } else if time_used(process).saturating_sub(used) > bounds.time {
                     End::Time
+                } else if heard_at.elapsed() > LONGEST_WAIT {
+                    End::Waiting
                 } else {
                     continue;
                 };
@@ -217,6 +227,35 @@ fn resident(process: Option<u32>) -> u64 {
     kilobytes.unwrap_or(0) * 1024
 }
 
+/// How long the processor has worked for a process, all its threads together; nothing for one that has ended.
+fn time_used(process: Option<u32>) -> Duration {
+    let stat = process.and_then(|id| std::fs::read_to_string(format!("/proc/{id}/stat")).ok()).unwrap_or_default();
+    let ticks = ticks_used(&stat).unwrap_or(0);
+    Duration::from_millis(ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second().max(1))
+}
+
+/// The fields `utime` and `stime` of proc_pid_stat(5), which are the twelfth and the thirteenth behind the name. A name may
+/// have spaces and parentheses in it.
+fn ticks_used(stat: &str) -> Option<u64> {
+    let (_, behind) = stat.rsplit_once(')')?;
+    let mut fields = behind.split_whitespace().skip(11).map(|field| field.parse::<u64>().ok());
+    fields.next()??.checked_add(fields.next()??)
+}
+
 pub(super) fn unexpected(why: String) -> NixError {
     NixError::Unexpected { command: "nix-instantiate --eval".to_owned(), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_the_processor_is_read_behind_any_name() {
+        let check = |stat: &str, expected: Option<u64>| assert_eq!(ticks_used(stat), expected, "{stat}");
+        check("12 (nix) S 1 12 12 0 -1 4194304 100 0 0 0 7 5 0 0 20 0 1 0 100 1 1", Some(12));
+        check("12 (a) b (c)) R 1 12 12 0 -1 4194304 100 0 0 0 700 50 9 9 20 0 1 0 100 1 1", Some(750));
+        check("12 (nix) S 1 12", None);
+        check("", None);
+    }
 }
