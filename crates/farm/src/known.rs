@@ -138,7 +138,7 @@ impl Recognized {
     /// What a policy can name it by.
     pub fn case(&self) -> Case<'_> {
         let package = self.derivations.first().map_or("", |first| &first.name);
-        Case { package, attrs: &self.attrs, output: self.output.as_deref() }
+        Case { package, attrs: &self.attrs, output: self.output.as_deref(), has_supplier: false }
     }
 
     /// What a decision about it goes by.
@@ -189,7 +189,7 @@ pub async fn recognize(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Re
     let output = first.outputs.iter().find(|(_, made)| *made == path).map(|(name, _)| name.clone());
     let said = derivations.iter().map(|known| read(&known.facts)).reduce(Known::merge).unwrap_or(Known::Unknown);
     let attrs: Vec<String> = derivations.iter().flat_map(|known| known.attrs.iter().cloned()).collect();
-    let case = Case { package: &first.name, attrs: &attrs, output: output.as_deref() };
+    let case = Case { package: &first.name, attrs: &attrs, output: output.as_deref(), has_supplier: false };
     let right = |facts: LicenseFacts| rules.correct(&case, &facts).unwrap_or(facts);
     let facts = match said {
         Known::Declared { facts } => Owned::Output(Some(right(facts))),
@@ -245,7 +245,12 @@ async fn source_users(
     for user in &users {
         let known_of = said.get(user).map_or(Known::Unknown, |text| read(text));
         let name = user.name().trim_end_matches(".drv");
-        let case = Case { package: name, attrs: attrs.get(user).map_or(&[], Vec::as_slice), output: None };
+        let case = Case {
+            package: name,
+            attrs: attrs.get(user).map_or(&[], Vec::as_slice),
+            output: None,
+            has_supplier: false,
+        };
         let right = match &known_of {
             Known::Declared { facts } => Some(rules.correct(&case, facts).unwrap_or_else(|| facts.clone())),
             Known::Original { package, facts } => {

@@ -22,7 +22,7 @@ use std::rc::Rc;
 
 mod witnesses;
 
-use witnesses::{Witnesses, is_hook_name, is_hook_script, is_published_hook};
+use witnesses::{Witnesses, is_hook_name, is_hook_script, is_published_hook, is_script_of_a_hook};
 
 /// What a derivation goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,16 @@ pub(crate) struct Settlement {
     /// Derivations that make one path together with others.
     pub(crate) together: HashMap<OutputPath, Vec<Node>>,
     merged: HashMap<Vec<u32>, u32>,
-    tainted: Vec<bool>,
+    taints: Vec<Taint>,
+}
+
+/// What is declared of what went into something, through nothing that declares a license: the worst of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Taint {
+    Clean,
+    /// A license that nobody knows.
+    Unknown,
+    NotFree,
 }
 
 impl Settlement {
@@ -171,17 +180,37 @@ impl Settlement {
 
     /// Whether something that is declared not to be free went into it, through nothing that declares a license.
     fn is_tainted(&self, node: Node) -> bool {
-        self.tainted[node.index()]
+        self.taints[node.index()] == Taint::NotFree
     }
 
-    fn taint(&mut self, inventory: &Inventory, node: Node) {
-        self.tainted[node.index()] = match self.standing(node) {
-            // What nobody knows is in every standard environment of nixpkgs: a license that it calls `GPL`, say.
-            Standing::Declared(_) | Standing::Original(..) => {
-                matches!(self.class(node), Class::Redistributable | Class::Restricted)
+    /// The same, also of what is declared under a license that nobody knows.
+    fn is_doubtful(&self, node: Node) -> bool {
+        self.taints[node.index()] != Taint::Clean
+    }
+
+    fn taint<'i>(&mut self, inventory: &'i Inventory, witnesses: &mut Witnesses<'i>, node: Node) {
+        let of_class = |class| match class {
+            Class::Redistributable | Class::Restricted => Taint::NotFree,
+            Class::Unknown => Taint::Unknown,
+            Class::Free | Class::MadeFromFree => Taint::Clean,
+        };
+        let settlement: &Self = self;
+        self.taints[node.index()] = match settlement.standing(node) {
+            Standing::Declared(_) | Standing::Original(..) => of_class(settlement.class(node)),
+            // As what is declared of the packages that are made from it.
+            Standing::Source => {
+                let declared = settlement.users.of(node).filter_map(|user| settlement.declared(user));
+                let is_closed = |facts: u32| of_class(settlement.classes[facts as usize]) == Taint::NotFree;
+                if declared.into_iter().any(is_closed) { Taint::NotFree } else { Taint::Clean }
             }
-            Standing::Source => false,
-            _ => inventory.graph.inputs(node).any(|input| self.is_tainted(input)),
+            _ => {
+                // A license that nobody knows is in every standard environment of nixpkgs: one that it calls `GPL`, say.
+                let of_input = |input: Node| match settlement.taints[input.index()] {
+                    Taint::Unknown if witnesses.is_environment(inventory, settlement, input) => Taint::Clean,
+                    taint => taint,
+                };
+                inventory.graph.inputs(node).map(of_input).max().unwrap_or(Taint::Clean)
+            }
         };
     }
 }
@@ -199,7 +228,7 @@ pub(crate) fn settle(inventory: &Inventory) -> Settlement {
         together: together(inventory),
         declared: graph.nodes().map(|node| inventory.declared(node).unwrap_or(NOTHING)).collect(),
         merged: HashMap::new(),
-        tainted: vec![false; graph.len()],
+        taints: vec![Taint::Clean; graph.len()],
         order,
     };
     share(inventory, &mut settlement);
@@ -220,7 +249,7 @@ pub(crate) fn settle(inventory: &Inventory) -> Settlement {
             _ if inventory.is_fixed(*node) => Standing::Source,
             _ => by_rule(inventory, &mut settlement, &mut originals, &mut witnesses, *node),
         };
-        settlement.taint(inventory, *node);
+        settlement.taint(inventory, &mut witnesses, *node);
     }
     settlement.order.inputs_first = order;
     for node in settlement.order.cyclic.clone() {
@@ -369,6 +398,15 @@ impl<'i> Originals<'i> {
         }
         let holds = kin.holds(inventory, settlement)?;
         let settlement: &Settlement = settlement;
+        // An edition of its own has more in it than the package; nobody could ask it about that.
+        let theirs: Option<HashSet<&str>> = inventory.is_unreached(node).then(|| {
+            let inputs = kin.packages.iter().flat_map(|package| graph.inputs(*package));
+            inputs.map(|input| graph.name(input)).collect()
+        });
+        let is_more = |input: Node| {
+            theirs.as_ref().is_some_and(|theirs| !theirs.contains(graph.name(input)))
+                && !is_script_of_a_hook(inventory, settlement, input)
+        };
         let is_unclear = |input: Node| match settlement.standing(input) {
             Standing::OwnSource | Standing::NotFree | Standing::Untold | Standing::Original(..) => {
                 settlement.is_tainted(input)
@@ -403,7 +441,7 @@ impl<'i> Originals<'i> {
             let harmless = is_kin
                 || is_source
                 || is_hook_script(inventory, settlement, witnesses, input)
-                || settlement.is_free(input)
+                || (settlement.is_free(input) && !is_more(input))
                 || witnesses.is_environment(inventory, settlement, input)
                 || is_another_build()
                 || seeds

@@ -1,5 +1,6 @@
 //! The decision about one path.
 
+use crate::application::{as_before, may_be_application, terms_of_bytes};
 use crate::decision::{Decision, Effect, Reason, Verdict};
 use crate::index::About;
 use crate::judge;
@@ -9,7 +10,7 @@ use crate::policy::{Action, Rules};
 use crate::review;
 use crate::terms::Terms;
 use crate::{Code, Source};
-use narthex_audit::{Finding, Report};
+use narthex_audit::Report;
 use narthex_closure::{NarHash, StorePath};
 use narthex_license::{Class, Expr, LicenseFacts, Reading};
 
@@ -110,7 +111,7 @@ pub fn forecast(case: &Case<'_>, provenance: &Provenance<'_>, rules: &Rules) -> 
     let asked = Asked::new(case, provenance.facts());
     let Declared { terms, mut reasons } = declared(&asked, &rules.about(&asked), provenance, rules);
     // What may be an application is judged by its bytes.
-    if is_open(&reasons) && !may_be_application(asked.case.package, asked.facts, rules) {
+    if is_open(&reasons) && !may_be_application(&asked.case, asked.facts, rules) {
         reasons.extend(standalone(&terms));
     }
     reasons.sort_by_key(|reason| (reason.effect, reason.code));
@@ -276,6 +277,7 @@ pub fn decide_again(
     {
         reason.effect = Effect::Withhold;
     }
+    let case = &as_before(case, earlier);
     let asked = Asked::new(case, facts);
     let about = rules.about(&asked);
     let mut terms = facts.map_or_else(Vec::new, |facts| terms_of(case.package, facts, rules));
@@ -289,26 +291,6 @@ pub fn decide_again(
     let terms = terms_of_bytes(&asked, report, rules, terms);
     add_findings(path.name(), &about, report, rules, &terms, &mut reasons);
     Decision::new(path.clone(), nar_hash, reasons)
-}
-
-/// Whether a package may be an application with some of a vendor's files: it declares a list of licenses with a free one in
-/// it, and no terms speak of its name. What several places declare of one package is no list that somebody wrote.
-pub(crate) fn may_be_application(package: &str, facts: Option<&LicenseFacts>, rules: &Rules) -> bool {
-    let Some(Expr::List(parts)) = facts.map(|facts| &facts.license) else { return false };
-    let reading = rules.policy().lists();
-    parts.iter().any(|part| part.class_under(reading) == Class::Free) && !rules.are_terms_about(package)
-}
-
-/// The terms that every file of a package is held against. Where it may be an application, and the audit found what these terms
-/// are about, findings are judged one by one instead. Where nothing of it was found, nobody can say which files are
-/// the vendor's.
-fn terms_of_bytes<'r>(asked: &Asked<'_>, report: &Report, rules: &'r Rules, terms: Vec<&'r Terms>) -> Vec<&'r Terms> {
-    let is_about = |finding: &Finding| {
-        let of = finding.origin().and_then(|origin| rules.terms_for(&origin.material));
-        of.is_some_and(|of| terms.iter().any(|known| std::ptr::eq(*known, of)))
-    };
-    let is_found = || report.findings.iter().any(is_about);
-    if may_be_application(asked.case.package, asked.facts, rules) && is_found() { Vec::new() } else { terms }
 }
 
 /// Decides anew about a source that was published because these packages, which are withheld now, were. What else was said of
@@ -460,4 +442,4 @@ mod incomplete;
 #[cfg(test)]
 mod precedence;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

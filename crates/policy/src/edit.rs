@@ -154,7 +154,7 @@ fn rules(text: &str, called: &str, find: FindText<'_>, today: Date) -> Result<Ru
 }
 
 fn named(package: &str) -> Case<'_> {
-    Case { package, attrs: &[], output: None }
+    Case { package, ..Case::default() }
 }
 
 /// Takes the packages out of reviews that have ended and that name nothing but packages. One that is about no others

@@ -6,6 +6,7 @@
 //! A [`Permit`] is what lets the cache take a path. Only a decision to publish gives one, for
 //! exactly the NAR that the decision was about, and there is no other way to make one.
 
+mod application;
 mod code;
 mod compare;
 mod date;
@@ -31,6 +32,7 @@ mod terms;
 mod treatment;
 mod words;
 
+pub use application::is_supplier;
 pub use code::{Code, Source};
 pub use date::{Date, NoDate};
 pub use decide::{Lost, Provenance, SourceUser, Subject, decide, decide_again, decide_source_again, forecast};

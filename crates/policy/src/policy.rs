@@ -362,8 +362,8 @@ impl Rules {
     }
 
     /// Whether a package may be an application with some of a vendor's files in it, and so teaches nothing.
-    pub fn may_be_application(&self, package: &str, facts: &LicenseFacts) -> bool {
-        crate::decide::may_be_application(package, Some(facts), self)
+    pub fn may_be_application(&self, case: &Case<'_>, facts: &LicenseFacts) -> bool {
+        crate::application::may_be_application(case, Some(facts), self)
     }
 
     /// Every text that decisions under these rules rest on: the policy's, those that it extends, and those of its terms.

@@ -62,6 +62,46 @@ fn another_build_that_only_a_text_names_goes_by_the_package() {
     check("mit", of(&["src", "codec"]), &[line("codec", &["src2"], unreached(&[]))], unknown);
     let between = line("between", &["closed"], unreached(&[]));
     check("mit", of(&["src", "between"]), &[closed, between], unknown);
+    // An edition with more in it than the package has, be that as free as it may.
+    let more = line("more", &[], asked(&[], Some("mit")));
+    check("mit", of(&["src", "more"]), std::slice::from_ref(&more), unknown);
+    // What an edition that was asked declares holds for one that nobody could ask.
+    let edition = line("p-1", &["src", "more"], asked(&[], Some("unfree")));
+    let edition = edition.replace("/00000000000000000000000000000000-p-1", "/22222222222222222222222222222222-p-1");
+    check("mit", of(&["src"]), &[more, edition], (Verdict::Withhold, Code::LicenseOfOriginal));
+}
+
+/// What hides a vendor's files behind something that declares nothing and is taken for a part of nixpkgs.
+#[test]
+fn hooks_and_environments_carry_nothing_in() {
+    let license = |license: &str| asked(&[], Some(license));
+    let check = |name: &str, carried: &[&str], more: &[String], expected: Code| {
+        let lines = [
+            vec![
+                fetched("wheel"),
+                line("closed", &["wheel"], license("unfree")),
+                line("other", &[], license("the terms of Acme")),
+                line("opened", &["wheel"], asked(&[], None)),
+                line(name, carried, asked(&[SCRIPT], None)),
+                line("x", &[name], json!({"preferLocalBuild": true, "reached": true, "inputSrcs": []})),
+            ],
+            more.to_vec(),
+        ];
+        assert_eq!(decided(&read(&lines.concat()), "x").1, expected, "{name} {carried:?}");
+    };
+    for name in ["x-hook", "stdenv-x"] {
+        check(name, &[], &[], Code::MadeFromFreeInputs);
+        check(name, &["closed"], &[], Code::LicenseUnknown);
+        // The vendor's archive, unpacked by something that declares nothing, once and twice.
+        check(name, &["wheel"], &[], Code::LicenseUnknown);
+        check(name, &["opened"], &[], Code::LicenseUnknown);
+        check(name, &["twice"], &[line("twice", &["opened"], asked(&[], None))], Code::LicenseUnknown);
+    }
+    // Every environment of older sets has something whose license nobody knows; a hook has that from nowhere else.
+    check("stdenv-x", &["other"], &[], Code::MadeFromFreeInputs);
+    check("x-hook", &["other"], &[], Code::LicenseUnknown);
+    check("x-hook", &["twice"], &[line("twice", &["other"], asked(&[], None))], Code::LicenseUnknown);
+    check("x-hook", &["stdenv"], &[line("stdenv", &["other"], asked(&[SCRIPT], None))], Code::MadeFromFreeInputs);
 }
 
 /// A package's input in another stage has to show by its sources that it is that input.

@@ -88,6 +88,7 @@ fn is_environment(inventory: &Inventory, settlement: &Settlement, environments: 
         && settlement.declared(node).is_none()
         && !has_fixed_source(inventory, node)
         && !inventory.has_local_file(node)
+        && !inventory.reads_undeclared(node)
         && !inventory.graph.inputs(node).any(|input| settlement.is_tainted(input))
         && (!inventory.is_unreached(node) || is_vouched())
 }
@@ -100,13 +101,19 @@ pub(super) fn is_hook_script<'i>(
     witnesses: &mut Witnesses<'i>,
     node: Node,
 ) -> bool {
+    is_script_of_a_hook(inventory, settlement, node)
+        && !inventory.reads_undeclared(node)
+        && !settlement.is_doubtful(node)
+        && witnesses.was_asked(inventory, node)
+}
+
+/// Whether it has the name of a setup hook, declares nothing, and has no file but scripts.
+pub(super) fn is_script_of_a_hook(inventory: &Inventory, settlement: &Settlement, node: Node) -> bool {
     is_hook_name(inventory.graph.name(node))
         && settlement.declared(node).is_none()
         && inventory.are_local_sources_told(node)
         && !inventory.has_local_file(node)
         && !has_fixed_source(inventory, node)
-        && !settlement.is_tainted(node)
-        && witnesses.was_asked(inventory, node)
 }
 
 /// Whether its own local files are none: a setup hook of scripts that a package which is declared free is built with. Whoever

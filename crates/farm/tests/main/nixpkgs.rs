@@ -86,7 +86,7 @@ fn what_an_evaluation_says_of_a_set_is_read_as_an_independent_computation_reads_
         *counts.entry(outcome.code.as_str()).or_default() += 1;
     }
     // As docs/decisions/0008 says.
-    let expected = [("license-of-original", 527), ("made-from-free-inputs", 78), ("license-unknown", 2170)];
+    let expected = [("license-of-original", 513), ("made-from-free-inputs", 76), ("license-unknown", 2186)];
     for (code, count) in expected {
         assert_eq!(counts[code], count, "{counts:?}");
     }
@@ -159,8 +159,8 @@ enum What {
 struct Independent {
     derivations: BTreeMap<String, Map<String, Value>>,
     declared: BTreeMap<String, Level>,
-    /// With whether something that is not free went in.
-    known: RefCell<BTreeMap<String, (What, bool)>>,
+    /// With whether something that is not free went in (2), or something that nobody knows (1).
+    known: RefCell<BTreeMap<String, (What, u8)>>,
     users: BTreeMap<String, BTreeSet<String>>,
     /// Scripts that at least eight derivations have, all of them for building.
     tools: BTreeSet<String>,
@@ -334,19 +334,28 @@ impl Independent {
         &'a self,
         path: &'a str,
         packages: &BTreeMap<(&'a str, BTreeSet<&'a str>), Vec<&'a str>>,
-    ) -> (What, bool) {
+    ) -> (What, u8) {
         if let Some(known) = self.known.borrow().get(path) {
             return *known;
         }
         let of = |input: &str| self.what(self.derivations.get_key_value(input).unwrap().0, packages);
-        let is_tainted = self.inputs(path).any(|input| of(input).1);
+        let of_level = |level: Level| [0, 2, 2, 1][usize::from(level)];
+        let of_input = |input: &str| match of(input).1 {
+            1 if self.is_environment(input, &of) => 0,
+            taint => taint,
+        };
         let what = match self.declared.get(path) {
-            Some(level) => (What::Declared(*level), matches!(level, 1 | 2)),
-            None if self.is_fixed(path) => (What::Source, false),
+            Some(level) => (What::Declared(*level), of_level(*level)),
+            None if self.is_fixed(path) => {
+                let levels = self.built_with.get(path).into_iter().flatten().filter_map(|user| self.declared.get(user));
+                (What::Source, if levels.into_iter().any(|level| of_level(*level) == 2) { 2 } else { 0 })
+            }
             None => match self.original(path, packages, &of) {
-                Some(level) => (What::Original(level), matches!(level, 1 | 2)),
-                None if self.is_generated(path, &of) => (What::Generated, false),
-                None => (What::Silent, is_tainted),
+                Some(level) => (What::Original(level), of_level(level)),
+                None => {
+                    let taint = self.inputs(path).map(of_input).max().unwrap_or(0);
+                    (if self.is_generated(path, &of) { What::Generated } else { What::Silent }, taint)
+                }
             },
         };
         self.known.borrow_mut().insert(path.to_owned(), what);
@@ -357,7 +366,7 @@ impl Independent {
         &'a self,
         path: &'a str,
         packages: &BTreeMap<(&'a str, BTreeSet<&'a str>), Vec<&'a str>>,
-        of: &dyn Fn(&str) -> (What, bool),
+        of: &dyn Fn(&str) -> (What, u8),
     ) -> Option<Level> {
         let key = (self.name(path), self.source_paths(path));
         let own = self.own_files(path);
@@ -372,6 +381,14 @@ impl Independent {
             .filter(|input| self.is_environment(input, of))
             .flat_map(|input| self.inputs(input))
             .collect();
+        let names: BTreeSet<&str> =
+            kin.iter().flat_map(|package| self.inputs(package)).map(|input| self.name(input)).collect();
+        let is_one_more = |input: &str| {
+            let only_scripts = || self.is_told(input) && self.has_only(input, &[".sh"]);
+            let built_alone = || !self.declared.contains_key(input) && self.source_paths(input).is_empty();
+            let hook = || self.is_hook(input) && only_scripts() && built_alone();
+            !self.was_reached(path) && !names.contains(self.name(input)) && !self.is_environment(input, of) && !hook()
+        };
         let harmless = |input: &str| {
             let is_shown = || {
                 let hook = self.is_hook(input) && self.has_only(input, &[".sh"]);
@@ -381,7 +398,8 @@ impl Independent {
                     || !self.own_files(input).is_empty()
                     || hook
             };
-            let unclear = || of(input).1 || matches!(of(input).0, What::Declared(_) | What::Generated) || !is_shown();
+            let unclear =
+                || of(input).1 == 2 || matches!(of(input).0, What::Declared(_) | What::Generated) || !is_shown();
             let alike = |theirs: &&str| {
                 self.name(theirs) == self.name(input)
                     && self.source_paths(theirs) == self.source_paths(input)
@@ -393,7 +411,7 @@ impl Independent {
             self.is_fixed(input)
                 || kin.contains(&input)
                 || is_kin()
-                || self.is_harmless(input, of)
+                || self.is_harmless(input, of) && !is_one_more(input)
                 || another_build()
                 || of_environments.contains(input)
         };
@@ -401,7 +419,7 @@ impl Independent {
         all.then(|| kin.iter().map(|package| self.declared[*package]).max())?
     }
 
-    fn is_generated(&self, path: &str, of: &dyn Fn(&str) -> (What, bool)) -> bool {
+    fn is_generated(&self, path: &str, of: &dyn Fn(&str) -> (What, u8)) -> bool {
         let for_free = || {
             let users = self.built_with.get(path).into_iter().flatten();
             users.filter(|user| !self.is_fixed(user)).any(|user| self.declared.get(user) == Some(&0))
@@ -418,7 +436,7 @@ impl Independent {
             && self.inputs(path).all(|input| self.is_harmless(input, of))
     }
 
-    fn is_harmless(&self, path: &str, of: &dyn Fn(&str) -> (What, bool)) -> bool {
+    fn is_harmless(&self, path: &str, of: &dyn Fn(&str) -> (What, u8)) -> bool {
         let free = matches!(of(path).0, What::Declared(0) | What::Original(0) | What::Generated);
         let hook = || {
             self.is_hook(path)
@@ -426,13 +444,13 @@ impl Independent {
                 && self.is_told(path)
                 && self.has_only(path, &[".sh"])
                 && self.source_paths(path).is_empty()
-                && !of(path).1
+                && of(path).1 == 0
                 && self.was_asked(path)
         };
         free || self.is_environment(path, of) || hook()
     }
 
-    fn is_environment(&self, path: &str, of: &dyn Fn(&str) -> (What, bool)) -> bool {
+    fn is_environment(&self, path: &str, of: &dyn Fn(&str) -> (What, u8)) -> bool {
         let vouched = || {
             let own = self.own_files(path);
             let has_all = |files: &BTreeSet<String>| own.iter().all(|file| files.contains(*file));
@@ -443,7 +461,7 @@ impl Independent {
             && self.has_only(path, &[".sh"])
             && !self.declared.contains_key(path)
             && self.source_paths(path).is_empty()
-            && !self.inputs(path).any(|input| of(input).1)
+            && !self.inputs(path).any(|input| of(input).1 == 2)
     }
 
     fn find_users(&mut self) {
