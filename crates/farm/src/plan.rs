@@ -411,7 +411,7 @@ fn strictest<'c>(
 }
 
 pub(crate) static ABSENT: LicenseFacts =
-    LicenseFacts { license: Expr::Absent, provenance: Vec::new(), position: None, correction: None };
+    LicenseFacts { license: Expr::Absent, provenance: Vec::new(), position: None, correction: None, disputed: false };
 
 /// Derivations outside the jobs' graph that would be withheld. They are not built, and still tell what
 /// becomes of the sources that they share with the jobs.

@@ -83,9 +83,9 @@ pub fn review(plan: &Plan<'_>, seen: &FirstSeen) -> Review {
     for node in plan.derivations() {
         let Some(outcome) = plan.outcome_of(node) else { continue };
         let facts = plan.facts(node);
-        // A job that declares nothing is a package that nobody knows the license of; sources, and what jobs are made of,
-        // go by rules.
-        let is_silent = || outcome.class == Class::Unknown && !plan.is_source(node) && plan.attrs(node).len() > 0;
+        // A job that declares nothing is a package that nobody knows the license of, also where it is fetched, as fonts are,
+        // and a free package uses it. What jobs are made of goes by rules.
+        let is_silent = || (outcome.class == Class::Unknown || plan.is_source(node)) && plan.attrs(node).len() > 0;
         if facts.is_none() && !is_silent() {
             continue;
         }

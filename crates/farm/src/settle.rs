@@ -161,13 +161,17 @@ impl Settlement {
                 }
                 let merged =
                     facts.iter().map(|facts| self.facts[*facts as usize].clone()).reduce(LicenseFacts::merge)?;
-                let place = self.facts.len() as u32;
-                self.classes.push(merged.class());
-                self.facts.push(merged);
+                let place = self.add(merged);
                 self.merged.insert(facts, place);
                 Some(place)
             }
         }
+    }
+
+    fn add(&mut self, facts: LicenseFacts) -> u32 {
+        self.classes.push(facts.class());
+        self.facts.push(facts);
+        self.facts.len() as u32 - 1
     }
 
     fn is_free_or_silent(&self, node: Node) -> bool {
@@ -517,8 +521,13 @@ fn share(inventory: &Inventory, settlement: &mut Settlement) {
                 todo.extend(makers[group].iter().flat_map(|node| &groups[node]));
             }
         }
-        let said = all.iter().filter_map(|node| settlement.declared(*node)).collect();
-        if let Some(facts) = settlement.merged(said) {
+        let said: Vec<u32> = all.iter().filter_map(|node| settlement.declared(*node)).collect();
+        let license = |facts: u32| &settlement.facts[facts as usize].license;
+        let differ = said.iter().any(|facts| license(*facts) != license(said[0]));
+        if let Some(mut facts) = settlement.merged(said) {
+            if differ {
+                facts = settlement.add(LicenseFacts { disputed: true, ..settlement.facts[facts as usize].clone() });
+            }
             all.iter().for_each(|node| settlement.declared[node.index()] = facts);
         }
     }

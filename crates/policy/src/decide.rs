@@ -316,6 +316,9 @@ fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) 
         let reading = if other == Reading::Lenient { "all of which apply" } else { "of which one may be chosen" };
         license = format!("{license}, a list {reading} as this policy reads it,");
     }
+    if facts.is_some_and(|facts| facts.disputed) {
+        license = format!("{DISPUTED}: {license}");
+    }
     let publishes = rules.policy().action(class) == Action::Publish;
     let (code, message) = match class {
         // No license value comes to the second one.
@@ -363,6 +366,9 @@ fn unknown(facts: Option<&LicenseFacts>, rules: &Rules) -> String {
         Some(Expr::Malformed(what)) => format!("its license value is no license: {what}"),
         Some(_) => format!("its license is not fully known: {}", facts.map(LicenseFacts::shown).unwrap_or_default()),
     };
+    if facts.is_some_and(|facts| facts.disputed) {
+        message = format!("{DISPUTED}: {message}");
+    }
     if rules.policy().action(Class::Unknown) == Action::Publish {
         message.push_str(", and the policy publishes what is unknown all the same");
     }
@@ -374,9 +380,11 @@ fn of_free_inputs(rules: &Rules) -> Reason {
     Reason::new(Code::MadeFromFreeInputs, effect(rules.policy().action(Class::MadeFromFree)), message, Vec::new())
 }
 
+/// What nobody can settle from what is declared.
+const DISPUTED: &str = "several derivations make this path, and they do not declare the same";
+
 fn of_disputed(rules: &Rules) -> Reason {
-    let message = "several derivations make this path, and they do not declare the same".to_owned();
-    Reason::new(Code::LicenseUnknown, effect(rules.policy().action(Class::Unknown)), message, Vec::new())
+    Reason::new(Code::LicenseUnknown, effect(rules.policy().action(Class::Unknown)), DISPUTED.to_owned(), Vec::new())
 }
 
 /// As the package that it is another build of: what the license comes to, under a code of its own.
