@@ -20,8 +20,10 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
+mod obstacles;
 mod witnesses;
 
+pub(crate) use obstacles::obstacles;
 use witnesses::{Witnesses, is_hook_name, is_hook_script, is_published_hook, is_script_of_a_hook};
 
 /// What a derivation goes by.
@@ -286,7 +288,7 @@ fn by_rule<'i>(
     witnesses: &mut Witnesses<'i>,
     node: Node,
 ) -> Standing {
-    if let Some((original, facts)) = originals.find(inventory, settlement, witnesses, node) {
+    if let Ok((original, facts)) = originals.find(inventory, settlement, witnesses, node) {
         return Standing::Original(original, facts);
     }
     if !witnesses.was_asked(inventory, node) {
@@ -300,12 +302,20 @@ fn by_rule<'i>(
         return Standing::Untold;
     }
     let settlement: &Settlement = settlement;
-    let mut harmless = |input: Node| {
-        settlement.is_free(input)
-            || witnesses.is_environment(inventory, settlement, input)
-            || is_hook_script(inventory, settlement, witnesses, input)
-    };
+    let mut harmless = |input: Node| is_harmless(inventory, settlement, witnesses, input);
     if inventory.graph.inputs(node).all(&mut harmless) { Standing::MadeFromFree } else { Standing::NotFree }
+}
+
+/// Whether an input puts nothing into what is built with it that is not known to be free.
+fn is_harmless<'i>(
+    inventory: &'i Inventory,
+    settlement: &Settlement,
+    witnesses: &mut Witnesses<'i>,
+    input: Node,
+) -> bool {
+    settlement.is_free(input)
+        || witnesses.is_environment(inventory, settlement, input)
+        || is_hook_script(inventory, settlement, witnesses, input)
 }
 
 fn has_fixed_source(inventory: &Inventory, node: Node) -> bool {
@@ -367,17 +377,18 @@ impl<'i> Originals<'i> {
         Self { declared: declared.into_iter().map(|(key, kin)| (key, Rc::new(kin))).collect() }
     }
 
-    /// The package that something is another build of, and the facts that it goes by.
+    /// The package that something is another build of, and the facts that it goes by; or the package that it would be
+    /// another build of, but for an input.
     fn find(
         &mut self,
         inventory: &'i Inventory,
         settlement: &mut Settlement,
         witnesses: &mut Witnesses<'i>,
         node: Node,
-    ) -> Option<(Node, u32)> {
+    ) -> Result<(Node, u32), Option<(Node, Node)>> {
         let graph = &inventory.graph;
         if inventory.reads_undeclared(node) {
-            return None;
+            return Err(None);
         }
         let kin = match said_original(inventory, settlement, node) {
             // With a source that the package has not, it is something else.
@@ -385,22 +396,22 @@ impl<'i> Originals<'i> {
                 let theirs = sources(inventory, original);
                 let is_alike = sources(inventory, node).iter().all(|source| theirs.contains(source))
                     && (inventory.has_no_local_source(node) || inventory.are_local_sources_told(node));
-                is_alike.then(|| Rc::new(Kin { packages: vec![original], holds: OnceCell::new() }))?
+                is_alike.then(|| Rc::new(Kin { packages: vec![original], holds: OnceCell::new() })).ok_or(None)?
             }
             None => {
                 let sources = sources(inventory, node);
                 // Without anything fetched, files of the package set tell what it is, and all of them have to be known.
                 let by_files = || inventory.are_local_sources_told(node) && inventory.has_local_source(node);
                 if sources.is_empty() && !by_files() {
-                    return None;
+                    return Err(None);
                 }
-                Rc::clone(self.declared.get(&(graph.name(node), sources))?)
+                Rc::clone(self.declared.get(&(graph.name(node), sources)).ok_or(None)?)
             }
         };
         if !kin.packages.iter().all(|package| inventory.has_local_sources_of(node, *package)) {
-            return None;
+            return Err(None);
         }
-        let holds = kin.holds(inventory, settlement)?;
+        let holds = kin.holds(inventory, settlement).ok_or(None)?;
         let settlement: &Settlement = settlement;
         // An edition of its own has more in it than the package; nobody could ask it about that.
         let theirs: Option<HashSet<&str>> = inventory.is_unreached(node).then(|| {
@@ -456,10 +467,10 @@ impl<'i> Originals<'i> {
                     })
                     .contains(&input);
             if !harmless {
-                return None;
+                return Err(Some((holds.first, input)));
             }
         }
-        Some((holds.first, holds.facts))
+        Ok((holds.first, holds.facts))
     }
 }
 

@@ -145,3 +145,23 @@ fn what_is_unknown_is_listed_by_what_it_holds_back() {
         ["other 1 frees 1 hole of 1: declared"]
     );
 }
+
+/// A font is fetched and is a package all the same: that a free package uses it answers for its bytes, and not for it.
+#[test]
+fn a_fetched_job_that_declares_nothing_is_listed() {
+    let font = |more: serde_json::Value| {
+        let mut fields = json!({"attr": "font", "fixedOutput": true});
+        fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        line("font-1", &[], fields)
+    };
+    let listed = |font: String, more: &str| -> Vec<String> {
+        let user = line("user-1", &["font-1", "inner-1"], json!({"attr": "user", "meta": {"license": "mit"}}));
+        let (inventory, rules) = (read(&[font, line("inner-1", &[], json!({"fixedOutput": true})), user]), rules(more));
+        let review = review(&Plan::new(&inventory, &rules, None), &FirstSeen::default());
+        let shown = |one: &Undecided| format!("{} {} {:?} {}", one.name, one.class, one.verdict, one.reasons[0].code);
+        review.undecided.iter().map(shown).collect()
+    };
+    assert_eq!(listed(font(json!({})), ""), ["font unknown Publish source-of-published"]);
+    assert_eq!(listed(font(json!({"meta": {"license": "ofl"}})), ""), [""; 0]);
+    assert_eq!(listed(font(json!({})), &entry("package = [\"font\"]", "from-vendor", "2030-01-01")), [""; 0]);
+}

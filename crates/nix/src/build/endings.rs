@@ -91,13 +91,10 @@ mod tests {
         // Nix 2.8 names it before its build ends, and later versions after it or before.
         assert_eq!(told(&["1", "!builder for '@a.drv' failed with exit code 3", "+a"]), ["", "", "failed a"]);
         assert_eq!(told(&["1", "+a", "!Cannot build '@a.drv'.\nReason: builder failed"]), ["", "", "failed a"]);
-        assert_eq!(told(&["0", "+a", "1", "+b", "+c", "!builder for '@c.drv' failed"])[1..], [
-            "ended a",
-            "",
-            "",
-            "",
-            "ended b, failed c"
-        ]);
+        assert_eq!(
+            told(&["0", "+a", "1", "+b", "+c", "!builder for '@c.drv' failed"])[1..],
+            ["ended a", "", "", "", "ended b, failed c"]
+        );
     }
 
     #[test]
