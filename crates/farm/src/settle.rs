@@ -112,7 +112,7 @@ pub(crate) struct Settlement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Taint {
     Clean,
-    /// A license that nobody knows.
+    /// A license that nobody knows, or a source of which nobody declares one.
     Unknown,
     NotFree,
 }
@@ -189,7 +189,7 @@ impl Settlement {
         self.taints[node.index()] == Taint::NotFree
     }
 
-    /// The same, also of what is declared under a license that nobody knows.
+    /// The same, also of what is declared under a license that nobody knows, and of sources of which nothing is declared.
     fn is_doubtful(&self, node: Node) -> bool {
         self.taints[node.index()] != Taint::Clean
     }
@@ -215,7 +215,10 @@ impl Settlement {
                     Taint::Unknown if witnesses.is_environment(inventory, settlement, input) => Taint::Clean,
                     taint => taint,
                 };
-                inventory.graph.inputs(node).map(of_input).max().unwrap_or(Taint::Clean)
+                // Of a source or a file that is no script, nobody declares anything.
+                let has_own = has_fixed_source(inventory, node) || inventory.has_local_file(node);
+                let own = if has_own { Taint::Unknown } else { Taint::Clean };
+                inventory.graph.inputs(node).map(of_input).max().unwrap_or(Taint::Clean).max(own)
             }
         };
     }

@@ -97,6 +97,11 @@ fn hooks_and_environments_carry_nothing_in() {
         check(name, &["opened"], &[], Code::LicenseUnknown);
         check(name, &["twice"], &[line("twice", &["opened"], asked(&[], None))], Code::LicenseUnknown);
     }
+    // What unpacks an archive of which nobody declares anything, and no package that is not free uses.
+    let archive = [fetched("archive"), line("unpacked", &["archive"], asked(&[], None))];
+    check("x-hook", &["unpacked"], &archive, Code::LicenseUnknown);
+    let file = line("wrapped", &[], asked(&[BLOB], None));
+    check("x-hook", &["wrapped"], std::slice::from_ref(&file), Code::LicenseUnknown);
     // Every environment of older sets has something whose license nobody knows; a hook has that from nowhere else.
     check("stdenv-x", &["other"], &[], Code::MadeFromFreeInputs);
     check("x-hook", &["other"], &[], Code::LicenseUnknown);

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-fn lines(name: &str) -> Vec<String> {
+pub(crate) fn lines(name: &str) -> Vec<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
     let bytes = zstd::decode_all(std::fs::File::open(file).unwrap()).unwrap();
     String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
@@ -25,7 +25,7 @@ pub(crate) fn inventory<'l>(lines: impl IntoIterator<Item = &'l String>) -> Inve
     read.finish()
 }
 
-fn rules() -> Rules {
+pub(crate) fn rules() -> Rules {
     Rules::new(Policy::parse(shipped::DEFAULT_POLICY).unwrap(), Vec::new(), narthex_policy::Date::of_unix_time(0))
 }
 
@@ -353,7 +353,8 @@ impl Independent {
             None => match self.original(path, packages, &of) {
                 Some(level) => (What::Original(level), of_level(level)),
                 None => {
-                    let taint = self.inputs(path).map(of_input).max().unwrap_or(0);
+                    let only_scripts = self.has_only(path, &[".sh"]) && self.source_paths(path).is_empty();
+                    let taint = self.inputs(path).map(of_input).max().unwrap_or(0).max(u8::from(!only_scripts));
                     (if self.is_generated(path, &of) { What::Generated } else { What::Silent }, taint)
                 }
             },
