@@ -86,8 +86,7 @@ fn preview(args: &DecideArgs, policy: &PolicyText, edited: &str) -> Result<(), C
     let after = settings::rules_of(&args.policy, &PolicyText { text: edited.to_owned(), ..policy.clone() })?;
     let (was, is) = (inventory.clone().put_right(&before), inventory.put_right(&after));
     let (was, is) = (Plan::new(&was, &before, None), Plan::new(&is, &after, None));
-    render::diff_table(&PlanDiff::new(&was, &is), false);
-    render::out("\n");
+    render::preview_table(&PlanDiff::new(&was, &is));
     Ok(())
 }
 

@@ -102,7 +102,7 @@ async fn by_package(catalog: &Catalog, name: &str) -> Result<Vec<StorePath>, Com
 }
 
 /// Of derivations of one name, so many are shown.
-const SHOWN: usize = 10;
+const SHOWN: usize = 20;
 
 async fn asked_of_nix(common: &Common, name: &str, attrs: &[String]) -> Result<Vec<StorePath>, CommandError> {
     let alone = !is_elsewhere(name) && in_store(name).is_none() && !Path::new(name).exists();

@@ -63,7 +63,7 @@ fn unknown_text(unknown: &[Unknown], width: Option<usize>) -> String {
             group.frees().to_string(),
             group.referrers.to_string(),
             short(&group.name),
-            some(&group.versions),
+            short(&some(&group.versions)),
             group.derivations.len().to_string(),
             group.rule.strip_prefix("unknown: ").unwrap_or("it declares a license that is not known").to_owned(),
         ]
