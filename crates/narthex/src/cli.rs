@@ -435,6 +435,17 @@ pub(crate) enum CorpusCommand {
         #[arg(long)]
         free: bool,
     },
+    /// Make a file of hashes of published releases from lines of text: for whoever makes the shipped corpus.
+    #[command(hide = true)]
+    PackRecords {
+        /// The lines.
+        #[arg(value_name = "LINES")]
+        lines: PathBuf,
+
+        /// The file to write.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Add what a corpus file holds to what was learned here.
     Import {
         /// The file, compressed or not.
@@ -472,6 +483,11 @@ pub(crate) struct CorpusAddArgs {
     /// times.
     #[arg(long = "free-members", value_name = "PATTERN", conflicts_with = "free")]
     pub(crate) free_members: Vec<String>,
+
+    /// What its libraries export is an interface that others implement as well, for instance BLAS or OpenMP: whoever
+    /// defines it is not suspected for that.
+    #[arg(long, conflicts_with = "free")]
+    pub(crate) open_interface: bool,
 
     #[command(flatten)]
     pub(crate) shipped: ShippedArg,

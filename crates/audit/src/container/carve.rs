@@ -7,10 +7,10 @@
 
 use super::compressed::{Pieces, window};
 use super::encoded::{self, Encoded};
-use super::{bare, entropy};
 use super::extent::extent;
 use super::marks::{Candidate, Shape, What, candidates};
 use super::{Gap, Kind, Place, Walk, unsupported, zip};
+use super::{bare, entropy};
 use flate2::{Decompress, FlushDecompress, Status};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -302,8 +302,14 @@ impl Walk<'_> {
             return Err(Gap::TooDeep(self.limits.depth));
         }
         let begin = start + local.data;
-        let stated = local.packed.and_then(|size| bytes.get(begin..begin.checked_add(size)?));
+        let mut stated = local.packed.and_then(|size| bytes.get(begin..begin.checked_add(size)?));
         if local.method == rawzip::CompressionMethod::STORE {
+            if local.packed.is_none() {
+                let rest = bytes.get(begin..).unwrap_or_default();
+                let length = zip::stored(rest);
+                self.spend(length.unwrap_or(rest.len()) as u64 / 8)?;
+                stated = length.and_then(|length| rest.get(..length));
+            }
             let Some(content) = stated else { return Ok(Came::Nothing) };
             self.member(&outer, local.name, content, Kind::Zip)?;
             return Ok(Came::Read(begin + content.len()));

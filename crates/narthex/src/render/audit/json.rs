@@ -81,7 +81,10 @@ fn detail(finding: &Finding) -> Value {
             Finding::StaticCode { .. } => "archive",
             Finding::Suspected { .. } => "like",
             Finding::Stub { .. } => "library",
-            Finding::Driver { .. } | Finding::Dynamic { .. } | Finding::NotFullyAudited { .. } => "",
+            Finding::Driver { .. }
+            | Finding::Dynamic { .. }
+            | Finding::Maker { .. }
+            | Finding::NotFullyAudited { .. } => "",
         };
         fields.retain(|name, _| !["kind", "place", "changes", origin].contains(&name.as_str()));
     }

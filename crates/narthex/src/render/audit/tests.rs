@@ -1,7 +1,7 @@
 //! Every kind of finding in every form.
 
 use super::*;
-use narthex_audit::{Change, DriverSign, Gap, Material, MemberHits, Origin, Section, Sign};
+use narthex_audit::{Change, DriverSign, Gap, Kin, Material, MemberHits, Origin, Section, Sign};
 use std::collections::BTreeSet;
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -38,9 +38,11 @@ fn findings() -> Vec<Finding> {
             bytes_found: 900,
             code_bytes: 1200,
             ranges: vec![(0x1000, 0x1300), (0x2000, 0x2010)],
+            kin: Kin::default(),
         },
         Finding::Copy {
             place: place("share/a {b} c.whl", &["lib/libcudart.so.12"]),
+            releases: Vec::new(),
             original: Origin { member: Some("x.o".to_owned()), ..origin("lib/libcudart.so.12") },
         },
         Finding::ModifiedCopy {
@@ -52,6 +54,7 @@ fn findings() -> Vec<Finding> {
                 Change::Runpath { from: vec![], to: names(&["$ORIGIN"]) },
                 Change::OtherCode { sections: names(&[".init"]) },
             ],
+            kin: Kin::default(),
         },
         Finding::DeviceCode {
             place: place("lib/gpu.so", &[]),
@@ -63,6 +66,7 @@ fn findings() -> Vec<Finding> {
             kernels_found: 4,
             kernels: 5,
             examples: names(&["gemm"]),
+            kin: Kin::default(),
         },
         Finding::Suspected {
             place: place("lib/like.so", &[]),
@@ -105,6 +109,7 @@ fn what_is_said_of_many_members_is_said_once() {
     let copy = |file: &str, member: u32| Finding::Copy {
         place: place(file, &[&format!("{member}.o")]),
         original: Origin { member: Some(format!("{member}.o")), ..origin("lib/libcudart_static.a") },
+        releases: Vec::new(),
     };
     let gap = |member: u32| Finding::NotFullyAudited {
         place: place("b.zip", &[&format!("{member}.7z")]),
