@@ -7,10 +7,10 @@
 
 use super::compressed::{Pieces, window};
 use super::encoded::{self, Encoded};
-use super::{bare, entropy};
 use super::extent::extent;
 use super::marks::{Candidate, Shape, What, candidates};
 use super::{Gap, Kind, Place, Walk, unsupported, zip};
+use super::{bare, entropy};
 use flate2::{Decompress, FlushDecompress, Status};
 use rayon::prelude::*;
 use std::ops::Range;

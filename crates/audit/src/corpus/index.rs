@@ -115,9 +115,8 @@ impl Corpus {
         let sizes = || (column(Part::Files, 16), column(Part::Sections, 8));
         let families = || Families::new(&layers, voices.len(), &free);
         let passages = || (passages::filter_of(&layers), passages::kept_in(&layers, &free));
-        let filters = || {
-            [Part::Entries, Part::Kernels, Part::Interface, Part::Chunks].map(|part| filter_of(&layers, part))
-        };
+        let filters =
+            || [Part::Entries, Part::Kernels, Part::Interface, Part::Chunks].map(|part| filter_of(&layers, part));
         let counts = || {
             let mut counts = HashMap::new();
             for (layer, number) in layers.iter().zip(0..) {

@@ -160,7 +160,12 @@ impl<'a> Image<'a> {
             let begin = table.checked_add(usize::try_from(place).ok()?)?;
             let inode = self.bytes.get(begin..begin.checked_add(128)?)?;
             let size = little::<4>(inode, 0x6c)? << 32 | little::<4>(inode, 4)?;
-            Some(Inode { mode: little::<2>(inode, 0)?, size, flags: little::<4>(inode, 0x20)?, root: &inode[0x28..0x64] })
+            Some(Inode {
+                mode: little::<2>(inode, 0)?,
+                size,
+                flags: little::<4>(inode, 0x20)?,
+                root: &inode[0x28..0x64],
+            })
         };
         read().ok_or_else(|| broken("an inode lies nowhere"))
     }
@@ -216,7 +221,9 @@ impl<'a> Image<'a> {
         }
         for row in 1..=count {
             let row = node.get(12 * row..12 * row + 12).ok_or_else(damaged)?;
-            let value = |at: usize, size: usize| row[at..at + size].iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte));
+            let value = |at: usize, size: usize| {
+                row[at..at + size].iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte))
+            };
             self.ledger.take(0..64).map_err(broken)?;
             pieces.zeros_until(value(0, 4) * self.block as u64)?;
             if depth == 0 {

@@ -121,13 +121,20 @@ impl<'a> Image<'a> {
         let image = Self {
             bytes,
             ledger,
-            bits: if is_large { 32 } else if clusters < 4085 { 12 } else { 16 },
+            bits: if is_large {
+                32
+            } else if clusters < 4085 {
+                12
+            } else {
+                16
+            },
             table: (short(14)? + used * table_sectors) * sector,
             cluster: cluster * sector,
             data: data * sector,
             clusters,
         };
-        let folder = if is_large { Folder::At(long(44)? as u64) } else { Folder::Top(top * sector, short(17)? * ENTRY) };
+        let folder =
+            if is_large { Folder::At(long(44)? as u64) } else { Folder::Top(top * sector, short(17)? * ENTRY) };
         Some((image, folder))
     }
 

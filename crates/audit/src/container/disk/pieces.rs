@@ -85,19 +85,17 @@ impl Pieces {
     /// No more than the first bytes.
     pub(super) fn cut(mut self, size: u64) -> Self {
         let mut left = size.min(self.size);
-        self.list.retain_mut(|piece| {
-            match piece {
-                Piece::At(range) => {
-                    let count = usize::try_from(left).unwrap_or(usize::MAX).min(range.len());
-                    range.end = range.start + count;
-                    left -= count as u64;
-                    count > 0
-                }
-                Piece::Zeros(zeros) => {
-                    *zeros = left.min(*zeros);
-                    left -= *zeros;
-                    *zeros > 0
-                }
+        self.list.retain_mut(|piece| match piece {
+            Piece::At(range) => {
+                let count = usize::try_from(left).unwrap_or(usize::MAX).min(range.len());
+                range.end = range.start + count;
+                left -= count as u64;
+                count > 0
+            }
+            Piece::Zeros(zeros) => {
+                *zeros = left.min(*zeros);
+                left -= *zeros;
+                *zeros > 0
             }
         });
         self
