@@ -6,6 +6,7 @@
 //! with a mark. What does not stays as it was.
 
 use super::{Gap, Kind, Place, Walk, encoded, entropy};
+use lz4_flex::block::DecompressError;
 use std::io::Read;
 use std::ops::Range;
 
@@ -23,6 +24,8 @@ const PLACES: usize = 17;
 const TRIES: usize = 64;
 /// Blocks of lz4 are up to so much smaller than what they stand for.
 const LZ4_RATIO: u64 = 255;
+/// So much of their content is unpacked at first.
+const LZ4_BEGINNING: usize = 4096;
 
 /// A form: its name, what reads it, and how much of its content that keeps.
 struct Form {
@@ -130,11 +133,16 @@ impl Walk<'_> {
     fn lz4_block(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, Gap> {
         let memory = self.limits.memory.saturating_sub(self.live) / 2;
         let most = self.limits.member_bytes.min(self.bytes_left).min(memory);
-        // Most of what is tried contradicts itself at once, before as much memory is used as is asked for.
+        // Most of what is tried contradicts itself at once, and needs no memory for that.
+        let mut beginning = [0; LZ4_BEGINNING];
+        match lz4_flex::block::decompress_into(bytes, &mut beginning) {
+            Ok(_) | Err(DecompressError::OutputTooSmall { .. }) => {}
+            Err(_) => return Ok(None),
+        }
         let all = (bytes.len() as u64).saturating_mul(LZ4_RATIO);
         let content = match lz4_flex::block::decompress(bytes, all.min(most) as usize) {
             Ok(content) if is_something(&content, true) => content,
-            Err(lz4_flex::block::DecompressError::OutputTooSmall { .. }) if most < all && most > TRIED => {
+            Err(DecompressError::OutputTooSmall { .. }) if most < all && most > TRIED => {
                 return Err(Gap::TooMuchMemory(self.limits.memory));
             }
             _ => return Ok(None),
