@@ -581,3 +581,26 @@ fn each_rule_for_what_declares_nothing_has_its_code() {
         check(Provenance::Original { name: "gcc-4.9.4", facts: &facts }, verdict, Code::LicenseOfOriginal);
     }
 }
+
+/// Of what several derivations declare of one path, all holds, and the reason says where it comes from; what an operator puts right
+/// is no longer disputed.
+#[test]
+fn declarations_that_differ_are_named() {
+    let said = |license: serde_json::Value| LicenseFacts { disputed: true, ..facts(license) };
+    let message = |facts: &LicenseFacts, rules: &Rules| {
+        let case = Case { package: "x-1", ..Case::default() };
+        let right = rules.correct(&case, facts);
+        let (verdict, reasons) =
+            crate::forecast(&case, &Provenance::Output(Some(right.as_ref().unwrap_or(facts))), rules);
+        (verdict, reasons[0].message.clone())
+    };
+    let disputed = "several derivations make this path, and they do not declare the same: ";
+    let and = json!({"licenseType": "compound", "operator": "AND", "licenses": ["mit", "unfree"]});
+    let restricted = format!("{disputed}MIT AND LicenseRef-unfree may not be passed on");
+    assert_eq!(message(&said(and.clone()), &rules(false)), (Verdict::Withhold, restricted));
+    let unknown = format!("{disputed}`x` names no license that is known");
+    assert_eq!(message(&said(json!("x")), &rules(false)), (Verdict::Withhold, unknown));
+    let correction = "[[corrections]]\npackage = [\"x\"]\nlicense = [\"mit\"]\nreason = \"r\"\nsource = \"s\"\n";
+    let corrected = rules_of(&format!("{}\n{correction}", shipped::DEFAULT_POLICY));
+    assert_eq!(message(&said(and), &corrected), (Verdict::Publish, "MIT is free".to_owned()));
+}
