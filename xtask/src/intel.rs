@@ -12,34 +12,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use System::{Windows, X86_64};
+use System::X86_64;
 
 const COMPILER: Wheel =
     ("intel-cmplr-lib-rt", "2026.2.0", X86_64, "9f713083073a820d2496a6da8e8d4f3482aba6640f74521d25ea48dcebe72748");
-const COMPILER_WINDOWS: Wheel =
-    ("intel-cmplr-lib-rt", "2026.2.0", Windows, "bfeec6a2a1f032a36490cc46cb1d566813fd75fd9e068b80f231043abfb4dc98");
 const COMPILER_2020: Wheel =
     ("icc-rt", "2020.0.133", X86_64, "17a173e65cee0c516358172b9cc96fe297dd54f4d6b23d57f79c62d9e105e3cf");
 const OPENMP: Wheel =
     ("intel-openmp", "2026.2.0", X86_64, "2308a1a3e74718a9cd8cccf218c34d8cd80b43d3b89dfbb01b38dee205c50980");
-const OPENMP_WINDOWS: Wheel =
-    ("intel-openmp", "2026.2.0", Windows, "0fcd60701d6dcf8f17cd40c9733d7046ff3b82921a0a039bea2e6a68fb12c152");
 const IPP: [Wheel; 2] = [
     ("ipp-static", "2021.12.1", X86_64, "bfe13b4b0551d05e8babf44d41cba562267d81a3e09722b7bbb3bf54aa1ebb37"),
     ("ipp-static", "2026.1.0", X86_64, "a1f8258198a75e9ba8695c168542bacafb28c0695c672942336f9a86f3a4b0d3"),
 ];
 
 /// Files of a wheel that are one material: its name, the wheel, the files' names. Their interfaces are those of C and of
-/// OpenMP, which others implement as well.
-const FILES: [(&str, Wheel, &[&str]); 8] = [
+/// OpenMP, which others implement as well, and Intel's OpenMP library says what LLVM's says. Libraries for Windows have
+/// parts of Microsoft's compiler in them, which everybody has: they are known by their hashes and their version resources.
+const FILES: [(&str, Wheel, &[&str]); 5] = [
     ("intel-libirc", COMPILER, &["libirc.so", "libintlc.so.5"]),
-    ("intel-libirc", COMPILER_WINDOWS, &["libircmd.dll"]),
     ("intel-math-libraries", COMPILER, &["libimf.so", "libsvml.so", "libirng.so"]),
-    ("intel-math-libraries", COMPILER_WINDOWS, &["libmmd.dll", "svml_dispmd.dll", "libirngmd.dll"]),
     ("intel-libirc", COMPILER_2020, &["libirc.so", "libintlc.so.5"]),
     ("intel-math-libraries", COMPILER_2020, &["libimf.so", "libsvml.so", "libirng.so"]),
-    ("intel-openmp", OPENMP, &["libiomp5.so", "libiompstubs5.so", "libiomp5_db.so"]),
-    ("intel-openmp", OPENMP_WINDOWS, &["libiomp5md.dll", "libiompstubs5md.dll"]),
+    ("intel-openmp", OPENMP, &["libiomp5.so"]),
 ];
 
 /// Members of Intel's static OpenMP library that are the runtime of its compilers.
@@ -68,17 +62,16 @@ const IRC: [&str; 22] = [
     "qcomp.c.o",
 ];
 
-/// And those that are its own, which LLVM's OpenMP library is built from as well. The others are hwloc, TBB's allocator
-/// and safestringlib, which are free.
-const IOMP: &str = "kmp_";
-
 /// The materials, with their fingerprints of functions before those of what is linked with them.
 pub(crate) fn materials() -> Outcome<Vec<Material>> {
     let mut materials: Vec<Material> = Vec::new();
-    let (irc, iomp) = taken_apart()?;
-    for (name, wheel, file) in [("intel-libirc", OPENMP, irc), ("intel-openmp", OPENMP, iomp)] {
-        add(&mut materials, name, &wheel, vec![file], &format!("members of libiomp5.a of {}", named(&wheel)?))?;
-    }
+    add(
+        &mut materials,
+        "intel-libirc",
+        &OPENMP,
+        vec![irc()?],
+        &format!("members of libiomp5.a of {}", named(&OPENMP)?),
+    )?;
     for (name, wheel, names) in &FILES {
         let files = unpacked(wheel)?;
         let found: Vec<PathBuf> = files.into_iter().filter(|file| names.contains(&name_of(file).as_str())).collect();
@@ -148,20 +141,16 @@ fn unpacked(wheel: &Wheel) -> Outcome<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Intel's static OpenMP library as two archives: the compilers' runtime, and OpenMP.
-fn taken_apart() -> Outcome<(PathBuf, PathBuf)> {
+/// The runtime of Intel's compilers as an archive of its own, from Intel's static OpenMP library. All else in that is
+/// free: LLVM's OpenMP library, hwloc, TBB's allocator and safestringlib.
+fn irc() -> Outcome<PathBuf> {
     let archive = unpacked(&OPENMP)?.into_iter().find(|file| name_of(file) == "libiomp5.a");
     let archive = archive.ok_or_else(|| Failure::new("the package of Intel's OpenMP has no static library"))?;
     let folder = folder().join("unpacked/libiomp5");
     fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
-    output(Command::new("ar").arg("x").arg(&archive).current_dir(&folder))?;
-    let members = output(Command::new("ar").arg("t").arg(&archive))?;
-    let of = |name: &str, wanted: &dyn Fn(&str) -> bool| {
-        let file = folder.join(name);
-        let _ = fs::remove_file(&file);
-        let chosen = members.lines().filter(|member| wanted(member));
-        output(Command::new("ar").arg("rcD").arg(&file).args(chosen).current_dir(&folder))?;
-        Ok(file)
-    };
-    Ok((of("libirc.a", &|member| IRC.contains(&member))?, of("libiomp5.a", &|member| member.starts_with(IOMP))?))
+    output(Command::new("ar").arg("x").arg(&archive).args(IRC).current_dir(&folder))?;
+    let file = folder.join("libirc.a");
+    let _ = fs::remove_file(&file);
+    output(Command::new("ar").arg("rcD").arg(&file).args(IRC).current_dir(&folder))?;
+    Ok(file)
 }

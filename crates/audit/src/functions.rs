@@ -392,10 +392,11 @@ fn kin_of(
     corpus: &Corpus,
 ) -> Kin {
     let part = |(archive, share): (&OriginalRef, &Share)| {
-        let of_member = |functions: &BTreeSet<u32>| {
-            functions.iter().map(|f| (*f, &ranges_of[f][..ranges_of[f].len().min(PLACES)])).collect()
+        let of_member = |(number, functions): (&u32, &BTreeSet<u32>)| {
+            let functions = functions.iter().map(|f| (*f, &ranges_of[f][..ranges_of[f].len().min(PLACES)]));
+            kin::Member { name: corpus.member(archive.layer, *number).1, functions: functions.collect() }
         };
-        let members = share.members.values().map(of_member).collect();
+        let members = share.members.iter().map(of_member).collect();
         (*archive, kin::Part { members, telling: accusing[archive].iter().copied().collect() })
     };
     let parts = archives.iter().map(part).collect();

@@ -59,17 +59,23 @@ impl Library {
     }
 }
 
+/// What of a member was found: its name, and functions with the places where each stands.
+pub(crate) struct Member<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) functions: Vec<(u32, &'a [Range])>,
+}
+
 /// What of an archive was found.
 pub(crate) struct Part<'a> {
-    /// Functions by member, each with the places where it stands.
-    pub(crate) members: Vec<Vec<(u32, &'a [Range])>>,
+    /// Members of which functions were found.
+    pub(crate) members: Vec<Member<'a>>,
     /// Functions that say something by themselves, and how many bytes of each do.
     pub(crate) telling: BTreeMap<u32, u64>,
 }
 
 impl Part<'_> {
     fn places(&self) -> impl Iterator<Item = (u32, Range)> {
-        let functions = self.members.iter().flatten();
+        let functions = self.members.iter().flat_map(|member| &member.functions);
         functions.flat_map(|(function, places)| places.iter().map(|place| (*function, *place)))
     }
 
@@ -125,18 +131,23 @@ fn shared_by(
             elsewhere.entry(place).or_default().push(*other);
         }
     }
-    if elsewhere.is_empty() {
-        return Vec::new();
+    // The archives of other products of which something was found may have a member under the same name.
+    let mut sources: HashMap<&str, BTreeSet<OriginalRef>> = HashMap::new();
+    for other in parts.keys().filter(of_others) {
+        for name in corpus.members_of(*other).filter_map(source) {
+            sources.entry(name).or_default().insert(*other);
+        }
     }
     let (mut alone, mut all): ((usize, u64), u64) = ((0, 0), 0);
     let mut sharing: BTreeMap<OriginalRef, u64> = BTreeMap::new();
     for member in &own.members {
-        // A member is one piece of source: who shares a function of it shares all of it, though it may be built anew for
-        // each product.
-        let places = member.iter().flat_map(|(_, places)| places.iter());
-        let others: BTreeSet<OriginalRef> =
+        // A member is one piece of source: who shares a function of it, or its name, shares all of it, though it may be
+        // built anew for each product.
+        let places = member.functions.iter().flat_map(|(_, places)| places.iter());
+        let mut others: BTreeSet<OriginalRef> =
             places.filter_map(|place| elsewhere.get(place)).flatten().copied().collect();
-        let new = member.iter().filter(|(_, places)| places.iter().any(&is_new));
+        others.extend(source(member.name).and_then(|name| sources.get(name)).into_iter().flatten());
+        let new = member.functions.iter().filter(|(_, places)| places.iter().any(&is_new));
         let telling: Vec<u64> = new.filter_map(|(function, _)| own.telling.get(function).copied()).collect();
         let bytes: u64 = telling.iter().sum();
         all += bytes;
@@ -160,6 +171,17 @@ fn shared_by(
     }
     let origins = products.into_values().filter_map(|(_, other)| corpus.origin(other.0, None));
     origins.take(LISTED).collect()
+}
+
+/// The name of the source that a member was made from: without the processors it is for, which stand behind the last
+/// underscore, and the function that was cut out of it. Short names are everybody's.
+fn source(member: &str) -> Option<&str> {
+    const SHORTEST: usize = 10;
+    let stem = member.split("---").next().unwrap_or(member);
+    let stem = stem.strip_suffix(".o").or_else(|| stem.strip_suffix(".obj")).unwrap_or(stem);
+    let (name, processor) = stem.rsplit_once('_')?;
+    let is_processor = processor.len() <= 6 && processor.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (is_processor && name.len() >= SHORTEST && name.contains('_')).then_some(name)
 }
 
 fn covered(part: &Part<'_>) -> Vec<Range> {

@@ -92,7 +92,8 @@ pub struct Source {
     pub material: Material,
     /// Members of its archives that are free software, by their names; `*` stands for any letters.
     pub free_members: Vec<String>,
-    /// What its libraries export is an interface that others implement as well, so that no name of it is learned.
+    /// What its libraries export and say is what others export and say as well, so that no name and no message of
+    /// them is learned.
     pub open_interface: bool,
     /// Who supplied it.
     pub supply: Supply,
@@ -333,10 +334,11 @@ impl Learn<'_> {
             };
         }
         let mut told = false;
-        if binary::is_linked(file) && self.source.open_interface {
-            // Its names are everybody's.
-        } else if binary::is_linked(file) {
-            self.prints.interface.extend(links::exports(file).into_iter().map(|hash| (hash, original)));
+        // What is everybody's is learned of no linked library.
+        let is_open = self.source.open_interface && binary::is_linked(file);
+        if binary::is_linked(file) {
+            let exports = if is_open { HashSet::new() } else { links::exports(file) };
+            self.prints.interface.extend(exports.into_iter().map(|hash| (hash, original)));
         } else {
             let found = binary::functions(file)?;
             let mut functions: Vec<Candidate> =
@@ -355,7 +357,7 @@ impl Learn<'_> {
         let size: usize = data.iter().map(|bytes| bytes.len()).sum();
         told |= !binary::is_linked(file) && size < OBJECT_BYTES;
         let kept = self.strings.entry(original).or_default();
-        for hash in strings::prints(data.into_iter()) {
+        for hash in strings::prints(data.into_iter().filter(|_| !is_open)) {
             strings::keep(kept, hash);
         }
         if told {

@@ -168,6 +168,9 @@ pub(crate) fn interfaces(file: &object::File<'_>, size: usize, corpus: &Corpus) 
             continue;
         }
         let Ok(name) = symbol.name_bytes() else { continue };
+        if is_standard(name) {
+            continue;
+        }
         room = room.checked_sub(name.len()).ok_or(binary::Error::Crowded("names"))?;
         let hash = hash64(Kind::Symbol, name);
         if !corpus.interface.may_have((hash >> 32) as u32) || corpus.is_free(hash) {
@@ -199,6 +202,19 @@ pub(crate) fn interfaces(file: &object::File<'_>, size: usize, corpus: &Corpus) 
     }
     found.retain(|_, defined| defined.names.len() >= INTERFACE);
     Ok(found)
+}
+
+/// Whether a function's name is one of a standard interface, which free libraries implement as well as vendors': BLAS and
+/// LAPACK for Fortran and C, and FFTW's.
+fn is_standard(name: &[u8]) -> bool {
+    /// `dgemm_`, `zheevr_2stage_`.
+    const LONGEST: usize = 16;
+    let fortran = |name: &[u8]| {
+        name.len() <= LONGEST
+            && name.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
+    };
+    name.strip_suffix(b"_").is_some_and(fortran)
+        || [b"cblas_".as_slice(), b"LAPACKE_", b"fftw_", b"fftwf_"].iter().any(|start| name.starts_with(start))
 }
 
 /// Reports interfaces that are defined by stubs, adds others to what is suspected already, and suspects what implements
@@ -290,6 +306,18 @@ mod tests {
         };
         assert!(matches!(look(symbol(1).repeat(100_000), 1 << 20), Err(binary::Error::Crowded("names"))));
         assert!(matches!(look(symbol(1).repeat(100_000), 60), Ok(0)));
+    }
+
+    /// OpenBLAS is no version of a vendor's library that has BLAS's functions as well.
+    #[test]
+    fn standard_interfaces_are_nobodys() {
+        let check = |name: &str, standard: bool| assert_eq!(is_standard(name.as_bytes()), standard, "{name}");
+        for name in ["dgemm_", "zheevr_2stage_", "cblas_dgemm", "LAPACKE_dgesv", "fftw_plan_dft"] {
+            check(name, true);
+        }
+        for name in ["cublasDgemm_v2", "cudaMalloc", "cudaMalloc_", "nvblas_dgemm", "cudnn_create_a_descriptor_"] {
+            check(name, false);
+        }
     }
 
     #[test]

@@ -484,8 +484,8 @@ pub(crate) struct CorpusAddArgs {
     #[arg(long = "free-members", value_name = "PATTERN", conflicts_with = "free")]
     pub(crate) free_members: Vec<String>,
 
-    /// What its libraries export is an interface that others implement as well, for instance BLAS or OpenMP: whoever
-    /// defines it is not suspected for that.
+    /// What its libraries export and say is what free implementations of the same interface export and say, for
+    /// instance of BLAS or OpenMP: nobody is suspected for that.
     #[arg(long, conflicts_with = "free")]
     pub(crate) open_interface: bool,
 

@@ -430,6 +430,12 @@ impl Corpus {
         (OriginalRef { layer, original: member.original }, &member.name, member.functions)
     }
 
+    /// The names of an archive's members.
+    pub(crate) fn members_of(&self, archive: OriginalRef) -> impl Iterator<Item = &str> {
+        let members = self.layers.get(archive.layer as usize).map_or(&[][..], |layer| &layer.meta.members);
+        members.iter().filter(move |member| member.original == archive.original).map(|member| member.name.as_str())
+    }
+
     /// The material of an original; `None` for a number that means nothing.
     pub(crate) fn material(&self, original: OriginalRef) -> Option<&Material> {
         let meta = &self.layers.get(original.layer as usize)?.meta;

@@ -98,6 +98,29 @@ fn code_that_several_products_share_accuses_none_alone() {
 }
 
 #[test]
+fn members_of_one_source_are_shared() {
+    let check = |member: &str, name: Option<&str>| assert_eq!(source(member), name, "{member}");
+    check("pscmndft_fftssmallca_avx10.o", Some("pscmndft_fftssmallca"));
+    check("pscmndft_fftssmallca_l9---ipps_crFFT_1_32f.o", Some("pscmndft_fftssmallca"));
+    check("pscmndft_fftssmallcn_k0.obj", Some("pscmndft_fftssmallcn"));
+    check("kmp_alloc.o", None);
+    check("dgemm_k0.o", None);
+    check("fast_memcpy_pp.S.o", None);
+    let corpus = corpus(&[
+        ("math-1", "issl", "lib/libmath.a", &[("pscmndft_x_k0.o", &[1, 2, 3])]),
+        ("images-1", "issl", "lib/libimages.a", &[("pscmndft_x_l9.o", &[4, 5, 6]), ("i_one.o", &[7, 8, 9])]),
+    ]);
+    let shared = |functions: &[u64]| {
+        let found = found(&corpus, functions);
+        found.into_iter().map(|(name, kin)| (name, packages(&kin.shared_by))).collect::<Vec<_>>()
+    };
+    let one = |name: &str, by: &[&str]| (name.to_owned(), by.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>());
+    assert_eq!(shared(&[7, 8, 9, 1, 2]), [one("images-1", &[]), one("math-1", &["images-1"])]);
+    // Of a product of which nothing was found nothing is shared.
+    assert_eq!(shared(&[1, 2, 3]), [one("math-1", &[])]);
+}
+
+#[test]
 fn packages_of_one_product_share_nothing_with_themselves() {
     let corpus = corpus(&[
         ("blas-cu11-11.0", "cuda", "lib/libblas.a", &[("a.o", &[1, 2, 3])]),

@@ -215,3 +215,24 @@ fn what_ships_has_no_second_owner() {
     check("own.h", words(2).as_bytes(), true);
     check("own.bin", &[1; 5000], true);
 }
+
+/// Of a library that is like free ones neither names nor messages are learned; it is known as a whole all the same.
+#[test]
+fn an_open_interface_is_nobodys() {
+    let messages: String = (0..40).map(|number| format!("\0this is message number {number}")).collect();
+    let bytes = crate::made::library(&[
+        (".text", true, crate::made::noise(1, 3000)),
+        (".rodata", false, (messages + "\0").into_bytes()),
+    ]);
+    let check = |open_interface: bool, messages: usize| {
+        let mut prints = Fingerprints::default();
+        let material = Material::of_package("vendor-1", vec![]);
+        let source = Source { open_interface, ..Source::new("sha256:v", "n", material) };
+        learn(&mut prints, &source, &[file("libv.so", &bytes)], Limits::default());
+        assert_eq!(prints.strings.len(), messages, "{open_interface}");
+        let found = crate::audit(&[file("x.so", &bytes)], &prints.to_corpus(), Limits::default()).findings;
+        assert!(matches!(found.as_slice(), [crate::Finding::Copy { .. }]), "{found:?}");
+    };
+    check(false, 40);
+    check(true, 0);
+}

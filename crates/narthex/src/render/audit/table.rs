@@ -61,6 +61,14 @@ pub(super) fn text(audited: &Audited, all: bool) -> String {
             text.push_str(&entry(&format!("the same is said of {} others in {file}:", others.len()), &places));
         }
     }
+    if let Some(made) = &audited.report.made {
+        let (vendor, files, all) = (&made.vendor, made.files, made.of_files);
+        let sentence =
+            format!("{}: its name says that {vendor} made it, and so do {files} of {all} files", audited.name());
+        let copyrights = format!("{} state its copyright", count(made.copyrights as usize, "file"));
+        let places = made.places.iter().take(SHOWN).map(ToString::to_string);
+        text.push_str(&entry(&sentence, &std::iter::once(copyrights).chain(places).collect::<Vec<_>>()));
+    }
     text
 }
 

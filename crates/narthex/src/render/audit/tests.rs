@@ -38,7 +38,11 @@ fn findings() -> Vec<Finding> {
             bytes_found: 900,
             code_bytes: 1200,
             ranges: vec![(0x1000, 0x1300), (0x2000, 0x2010)],
-            kin: Kin::default(),
+            kin: Kin {
+                shared_by: vec![origin("lib/libculibos.a")],
+                equal: vec![origin("lib/libcudart_static.a")],
+                release_unknown: true,
+            },
         },
         Finding::Copy {
             place: place("share/a {b} c.whl", &["lib/libcudart.so.12"]),
@@ -77,6 +81,12 @@ fn findings() -> Vec<Finding> {
             place: place("lib/libcuda.so.1", &[]),
             library: "libcuda.so.1".to_owned(),
             sign: DriverSign::FileName,
+        },
+        Finding::Maker {
+            place: place("bin/tool.exe", &[]),
+            company: "Example GmbH".to_owned(),
+            product: Some("Tool".to_owned()),
+            version: None,
         },
         Finding::Stub {
             place: place("lib/stubs.so", &[]),
@@ -173,7 +183,7 @@ fn a_sarif_document() {
         let rule = result["ruleId"].as_str().unwrap();
         assert_eq!(rules[result["ruleIndex"].as_u64().unwrap() as usize], rule);
         let level = match rule {
-            "dynamic" | "stub" => "note",
+            "dynamic" | "stub" | "maker" => "note",
             "suspected" | "not-audited" => "warning",
             _ => "error",
         };
