@@ -68,6 +68,8 @@ pub enum NixError {
 pub struct Nix {
     options: Vec<(String, String)>,
     version: String,
+    /// Whether evaluations see nothing of the machine, as its configuration and the options have it.
+    pub(crate) pure: bool,
     settings: Arc<OnceCell<Settings>>,
 }
 
@@ -96,14 +98,15 @@ impl Nix {
     /// [`NixError::NotInstalled`] where there is none, [`NixError::OtherStore`] where its store is
     /// not `/nix/store`.
     pub async fn detect(options: Vec<(String, String)>) -> Result<Self, NixError> {
-        let mut nix = Self { options, version: String::new(), settings: Arc::default() };
-        let mut version = nix.command("nix-instantiate");
-        version.arg("--version");
-        let output = run(version, "nix-instantiate --version").await?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        nix.version = text.split_whitespace().last().unwrap_or("unknown").to_owned();
-
-        let found = nix.evaluate_text("builtins.storeDir").await?;
+        let mut nix = Self { options, version: String::new(), pure: false, settings: Arc::default() };
+        // The setting itself is no help: the newer commands have a default of their own for it.
+        let told = nix
+            .evaluate_text("\"${builtins.nixVersion} ${if builtins ? currentTime then \"impure\" else \"pure\"} ${builtins.storeDir}\"")
+            .await?;
+        let mut words = told.splitn(3, ' ');
+        nix.version = words.next().unwrap_or("unknown").to_owned();
+        nix.pure = words.next() == Some("pure");
+        let found = words.next().unwrap_or_default().to_owned();
         if found != "/nix/store" {
             return Err(NixError::OtherStore { found });
         }
@@ -291,13 +294,22 @@ pub(crate) fn not_run(program: String, source: std::io::Error) -> NixError {
     }
 }
 
+/// What stands behind each `error:` that begins a line.
+fn error_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("error:").filter_map(|(at, word)| {
+        let before = text[..at].rsplit('\n').next().unwrap_or_default();
+        before.trim().is_empty().then(|| &text[at + word.len()..])
+    })
+}
+
 /// The last error in what Nix wrote: newer versions put the trace before the error itself.
 pub(crate) fn error_message(stderr: &str) -> String {
     let plain = ansi::strip(stderr);
-    let last = plain.rfind("error:").map_or(plain.as_str(), |at| &plain[at + "error:".len()..]);
+    let last = error_lines(&plain).last().unwrap_or(plain.as_str());
     let mut lines: Vec<&str> = last.lines().map(str::trim_end).collect();
     // What follows is a hint about the command line, not about the expression.
-    if let Some(end) = lines.iter().position(|line| line.starts_with("(use '--show-trace'")) {
+    let is_hint = |line: &str| line.trim_start().starts_with("(use '--show-trace'");
+    if let Some(end) = lines.iter().position(|line| is_hint(line)) {
         lines.truncate(end);
     }
     let indent = lines.iter().skip(1).filter(|l| !l.is_empty()).map(|l| l.len() - l.trim_start().len()).min();

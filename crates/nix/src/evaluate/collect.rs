@@ -1,6 +1,7 @@
 //! Gathers what processes say into one evaluation, whatever the order in which it comes.
 
 use super::process::Answer;
+use super::reason::Reason;
 use super::{AttrPath, DerivationFacts, EvalError, Evaluation, Job};
 use narthex_closure::{StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
@@ -82,13 +83,19 @@ impl<'a> Collected<'a> {
         }
     }
 
+    /// How many attributes are known of which nothing was said.
+    pub(super) fn left(&self) -> usize {
+        self.pace.known.saturating_sub(self.pace.done)
+    }
+
     /// There are more attributes to come.
     pub(super) fn know(&mut self, more: usize) {
         self.pace.known += more;
     }
 
-    pub(super) fn error(&mut self, path: &AttrPath, message: String) {
-        self.errors.push(EvalError { attr: shown(path), message });
+    pub(super) fn error(&mut self, path: &AttrPath, reason: Reason) {
+        let Reason { message, position } = reason;
+        self.errors.push(EvalError { attr: shown(path), message, position });
         self.pace.errors += 1;
         self.pace.step();
     }
@@ -135,7 +142,7 @@ impl<'a> Collected<'a> {
             _ => None,
         };
         match message {
-            Some(message) => self.error(&path, message.to_owned()),
+            Some(message) => self.error(&path, Reason { message: message.to_owned(), position: None }),
             None => self.pace.step(),
         }
         Vec::new()
@@ -161,7 +168,7 @@ impl<'a> Collected<'a> {
         };
         self.not_searched.sort();
         let facts = self.facts.into_iter().map(of).collect();
-        Evaluation { jobs: self.jobs, errors: self.errors, facts, not_searched: self.not_searched }
+        Evaluation { jobs: self.jobs, errors: self.errors, facts, not_searched: self.not_searched, not_evaluated: 0 }
     }
 }
 
