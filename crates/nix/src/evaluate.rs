@@ -312,6 +312,7 @@ impl Walk<'_, '_> {
                 Ok((process, root))
             }
             (_, Said::All(words)) => Err(self.failure(Reason::read(&words).message)),
+            (_, Said::Unfinished) => Err(self.failure(self.reason_apart(Question::Open).await?.message)),
             (_, Said::Ended(end)) => Err(self.failed(end)),
         }
     }
@@ -371,10 +372,12 @@ impl Walk<'_, '_> {
             asked.done += done;
             let words = match said {
                 Said::Ended(end) => {
-                    self.end_of(process.take()).await;
+                    drop(process.take());
+                    self.queue.borrow_mut().ended();
                     return self.after(paths, &heard, end, alone).await;
                 }
-                Said::All(words) => words,
+                Said::All(words) => Some(words),
+                Said::Unfinished => None,
             };
             let Some(at_fault) = paths.get(done) else { return Ok(&[]) };
             if heard.at_origin {
@@ -383,28 +386,26 @@ impl Walk<'_, '_> {
                 paths = &paths[done..];
                 continue;
             }
-            if words.trim().is_empty() {
-                return Err(process::unexpected(format!("nothing about `{}`", at_fault.join("."))));
-            }
-            let reason = self.reason(asked, at_fault, &words).await?;
+            let reason = match words {
+                Some(words) => self.reason(asked, at_fault, &words).await?,
+                None => self.reason_apart(Question::Piece(std::slice::from_ref(at_fault))).await?,
+            };
             self.collected.borrow_mut().error(at_fault, reason);
             asked.done += 1;
             paths = &paths[done + 1..];
-            if paths.is_empty() || asked.is_used_up() {
+            if asked.is_used_up() {
                 return Ok(paths);
             }
+            // Also where nothing is left: the next piece goes on behind the last that was done.
             question = Question::Rest(done);
         }
     }
 
-    /// A process ended by itself, or was ended.
-    async fn end_of(&self, process: Option<Process>) {
-        drop(process);
-        self.queue.borrow_mut().ended();
-    }
-
     /// What Nix said of an attribute, and where it is.
     async fn reason(&self, asked: &mut Process, path: &AttrPath, words: &str) -> Result<Reason, NixError> {
+        if words.trim().is_empty() {
+            return Err(process::unexpected(format!("nothing about `{}`", path.join("."))));
+        }
         let mut reason = Reason::read(words);
         self.check(&reason.message).await?;
         if reason.position.is_none() {
@@ -414,6 +415,19 @@ impl Walk<'_, '_> {
                 reason.position = heard.place;
             }
         }
+        Ok(reason)
+    }
+
+    /// The same from a process of its own, where the one that was asked does not tell.
+    async fn reason_apart(&self, question: Question<'_>) -> Result<Reason, NixError> {
+        let mut process = Process::start_once(self.root, self.recursive, question)?;
+        let reason = match process.ask(question, self.bounds, |_| Ok(())).await? {
+            Said::Ended(end) => self.reason_of(end),
+            Said::All(_) | Said::Unfinished => {
+                Reason { message: "it failed once and not the second time".to_owned(), position: None }
+            }
+        };
+        self.check(&reason.message).await?;
         Ok(reason)
     }
 

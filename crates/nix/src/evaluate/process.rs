@@ -187,6 +187,8 @@ impl Question<'_> {
 pub(super) enum Said {
     /// It is done with it. What Nix said after the last answer, if it said anything.
     All(String),
+    /// It took it for the beginning of a question, since a file ends too early, and did not say which.
+    Unfinished,
     /// It is no more.
     Ended(End),
 }
@@ -268,15 +270,18 @@ impl Process {
         bounds: Bounds,
         mut hear: impl FnMut(Line) -> Result<(), NixError>,
     ) -> Result<Said, NixError> {
-        self.asked += 1;
+        self.asked += 2;
         self.assigned += usize::from(!matches!(question, Question::Open | Question::Place(_)));
         let mut lines = std::mem::take(&mut self.first);
         if self.stdin.is_some() {
-            lines.push_str(&format!("{}w.end {}\n", question.lines(), self.asked));
+            // A file that ends too early is to Nix 2.8 as if the question itself did, and it waits for more of it. What is no
+            // expression in any way ends that.
+            lines.push_str(&format!("{}w.end {}\n)\nw.end {}\n", question.lines(), self.asked, self.asked + 1));
         }
         let failed = |source| NixError::NotRun { program: "nix".to_owned(), source };
         let mut unsent = lines.as_bytes();
         let mut words = Vec::new();
+        let mut answer = None;
         let mut heard_at = Instant::now();
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
@@ -287,10 +292,11 @@ impl Process {
                         break;
                     }
                     match read_line(&self.line, &self.mark)? {
-                        Some(Line::End(number)) if number == self.asked => {
+                        Some(Line::End(number)) if number == self.asked => answer = Some(last_words(&words)),
+                        Some(Line::End(number)) if number == self.asked + 1 => {
                             self.line.clear();
                             self.scratch = None;
-                            return Ok(Said::All(last_words(&words)));
+                            return Ok(answer.map_or(Said::Unfinished, Said::All));
                         }
                         Some(Line::End(number)) => return Err(unexpected(format!("an end of question {number}"))),
                         Some(said) => {
