@@ -67,10 +67,9 @@ pub struct DerivationFacts {
 pub struct EvalError {
     /// The attribute path, as [`narthex_closure::AttrPath`] writes it.
     pub attr: String,
-    /// What Nix said.
+    /// What Nix said; on a last line, `at FILE:LINE:COLUMN`: the place that it named, or else the one where the attribute
+    /// is defined.
     pub message: String,
-    /// The place that the error names, or else the one where the attribute is defined: file, line and column.
-    pub position: Option<String>,
 }
 
 /// What an evaluation found.
@@ -84,9 +83,6 @@ pub struct Evaluation {
     pub errors: Vec<EvalError>,
     /// Attributes that are sets and were not searched, since they do not say whether they want to be.
     pub not_searched: Vec<String>,
-    /// How many attributes were known and not evaluated, because the evaluation was told to stop. Each of them may
-    /// be a set of more.
-    pub not_evaluated: usize,
 }
 
 impl Evaluation {
@@ -163,7 +159,8 @@ impl Nix {
         self.evaluate_until(expression, attrs, options, sink, pending()).await
     }
 
-    /// The same until `stop` is there. What is known then is the result, and says so.
+    /// The same until `stop` is there. What is known then is the result, in which attributes that were not evaluated have
+    /// failed.
     ///
     /// # Errors
     /// When the expression itself does not evaluate.
@@ -177,10 +174,15 @@ impl Nix {
     ) -> Result<Evaluation, NixError> {
         let mut stop = pin!(stop);
         let opened = tokio::select! {
-            opened = Root::open(self, expression) => Some(opened?),
+            biased;
             () = &mut stop => None,
+            opened = Root::open(self, expression) => Some(opened?),
         };
-        let Some(root) = opened else { return Ok(Evaluation { not_evaluated: 1, ..Evaluation::default() }) };
+        let Some(root) = opened else {
+            let mut collected = Collected::new(Vec::new(), false, Pace::new(sink));
+            collected.stopped();
+            return Ok(collected.evaluation());
+        };
         let names = |attr: &String| {
             let path = attr.parse::<narthex_closure::AttrPath>();
             path.map(narthex_closure::AttrPath::into_names).map_err(|error| NixError::Failed {
@@ -194,11 +196,12 @@ impl Nix {
         let collected = RefCell::new(Collected::new(expected, options.recursive, Pace::new(sink)));
         let bounds = Bounds { memory: options.max_memory * 1024 * 1024, time: options.timeout };
         let workers = options.workers.max(1);
-        let mut left = 0;
+        let mut is_stopped = false;
         match &options.evaluator {
             Evaluator::NixEvalJobs(program) => tokio::select! {
+                biased;
+                () = &mut stop => is_stopped = true,
                 done = eval_jobs::evaluate(&root, program, &named, options, &collected) => done?,
-                () = &mut stop => left = collected.borrow().left().max(1),
             },
             Evaluator::Nix => {
                 let walk = Walk {
@@ -213,14 +216,18 @@ impl Nix {
                     changed: Notify::new(),
                 };
                 tokio::select! {
+                    // What processes say that are told to end does not count.
+                    biased;
+                    () = &mut stop => is_stopped = true,
                     done = walk.all(named.is_empty(), workers) => done?,
-                    () = &mut stop => left = collected.borrow().left().max(1),
                 }
             }
         }
-        let mut evaluation = collected.into_inner().evaluation();
-        evaluation.not_evaluated = left;
-        Ok(evaluation)
+        let mut collected = collected.into_inner();
+        if is_stopped {
+            collected.stopped();
+        }
+        Ok(collected.evaluation())
     }
 }
 
@@ -282,7 +289,7 @@ impl Walk<'_, '_> {
             "set" => root.names.into_iter().map(|name| vec![name]).collect(),
             _ => return Err(self.failure("it is neither a derivation nor a set of them".to_owned())),
         };
-        self.collected.borrow_mut().know(paths.len().max(1));
+        self.collected.borrow_mut().expect(&paths);
         self.queue.borrow_mut().found(paths);
         Ok(process)
     }

@@ -2,6 +2,7 @@
 //! it names, and no advice that is not for whoever reads it here.
 
 use crate::command::error_message;
+use std::fmt;
 
 /// The end of what Nix said, as text.
 pub(super) fn last_words(words: &[u8]) -> String {
@@ -30,6 +31,13 @@ impl Reason {
         let advice = kept.iter().position(|line| line.trim_start().starts_with(ADVICE));
         let kept = kept[..advice.unwrap_or(kept.len())].join("\n");
         Self { message: kept.trim().to_owned(), position: position.filter(|place| is_file(place)).map(str::to_owned) }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.position.as_ref().map_or(Ok(()), |position| write!(f, "\nat {position}"))
     }
 }
 
