@@ -418,7 +418,9 @@ impl Walk<'_, '_> {
         if reason.position.is_none() {
             let mut heard = Heard::default();
             // Where that fails as well, nothing is known.
-            if let Said::All(_) = asked.ask(Question::Place(path), self.bounds, |line| self.hear(line, &mut heard)).await? {
+            if let Said::All(_) =
+                asked.ask(Question::Place(path), self.bounds, |line| self.hear(line, &mut heard)).await?
+            {
                 reason.position = heard.place;
             }
         }

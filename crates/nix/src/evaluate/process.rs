@@ -412,7 +412,9 @@ mod tests {
         assert_eq!(Question::Rest(3).lines(), "r = w.rest r 3\nw.run r\n");
         assert_eq!(Question::Again(0).lines(), "r = w.again r 0\nw.run r\n");
         assert_eq!(Question::Open.lines(), "w.open\n");
-        assert!(Question::Plain(&paths).expression().starts_with("builtins.seq w.open (w.run (w.again (w.piece w.start "));
+        assert!(
+            Question::Plain(&paths).expression().starts_with("builtins.seq w.open (w.run (w.again (w.piece w.start ")
+        );
     }
 
     #[test]

@@ -48,7 +48,8 @@ const ADVICE: &str = "a) To temporarily allow";
 fn place(line: &str) -> Option<&str> {
     let place = line.trim().strip_prefix("at ")?.strip_suffix(':')?;
     let mut parts = place.rsplitn(3, ':');
-    let is_number = |part: Option<&str>| part.is_some_and(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    let is_number =
+        |part: Option<&str>| part.is_some_and(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
     (is_number(parts.next()) && is_number(parts.next()) && parts.next().is_some()).then_some(place)
 }
 
@@ -92,7 +93,11 @@ mod tests {
             "Package ‘x’ in /n/x.nix:7 has an unfree license (‘unfree’), refusing to evaluate.",
             None,
         );
-        check("error: builder for 'x' failed; last log lines:\n       > error: no compiler\n", "builder for 'x' failed; last log lines:\n> error: no compiler", None);
+        check(
+            "error: builder for 'x' failed; last log lines:\n       > error: no compiler\n",
+            "builder for 'x' failed; last log lines:\n> error: no compiler",
+            None,
+        );
         check("error: \u{1b}[31mred\u{1b}[0m\n", "red", None);
         check("error: at /s.nix:3:13:\n", "at /s.nix:3:13:", None);
     }
