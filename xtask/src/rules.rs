@@ -9,7 +9,7 @@ pub(crate) const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
     ("policy", &["license", "closure", "audit"]),
     ("event", &["closure"]),
     ("nix", &["license", "closure", "event"]),
-    ("cache", &["closure", "policy"]),
+    ("cache", &["text", "closure", "policy"]),
     ("farm", &["license", "closure", "audit", "policy", "event", "nix", "cache"]),
     ("client", &["closure", "event", "nix", "cache"]),
     ("server", &["text", "closure", "policy", "cache"]),

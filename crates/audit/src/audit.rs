@@ -41,6 +41,10 @@ pub struct Report {
     /// beside it. Some of them, the first ones; none where there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub own_code: Vec<Place>,
+    /// The same of files that a learned package calls its own: code that is nobody else's. Such a package may be a
+    /// vendor's that has another one's parts in its library.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claimed_code: Vec<Place>,
     /// The files that are license texts by their names; those in archives are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<LicenseText>,
@@ -102,6 +106,8 @@ impl AuditPart {
         all.texts.extend(report.texts);
         all.own_code.extend(report.own_code);
         all.own_code.truncate(OWN_CODE);
+        all.claimed_code.extend(report.claimed_code);
+        all.claimed_code.truncate(OWN_CODE);
         all.opaque.extend(report.opaque);
         self.pool.merge(next.pool);
     }
@@ -109,6 +115,7 @@ impl AuditPart {
     /// Forgets what a file adds to the others: it changed while it was read.
     pub fn forget(&mut self, file: &str) {
         self.report.own_code.retain(|place| place.file != file);
+        self.report.claimed_code.retain(|place| place.file != file);
         self.report.opaque.retain(|(place, _)| place.file != file);
         self.pool.forget(file);
     }
@@ -172,6 +179,7 @@ fn look(file: &AuditFile<'_>, name: &str, corpus: &Corpus, limits: Limits) -> (A
             part.report.findings = scan.findings;
             without_what_is_inside(&mut part.report.findings);
             part.report.own_code = scan.own_code;
+            part.report.claimed_code = scan.claimed_code;
             part.report.opaque = scan.opaque;
             part.report.bytes = bytes.len() as u64;
             part.report.texts = license_text(file, name).into_iter().collect();

@@ -32,7 +32,8 @@ impl fmt::Display for Place {
     /// `share/x.whl!nvidia/lib/libcudart.so.12`, with `.` for an output that is itself a file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.file.is_empty() { "." } else { &self.file })?;
-        for member in &self.members {
+        // What was compressed by itself may have no name.
+        for member in self.members.iter().filter(|member| !member.is_empty()) {
             write!(f, "!{member}")?;
         }
         Ok(())
@@ -160,7 +161,7 @@ impl fmt::Display for Form {
             Self::SameName => "which has the original's name",
             Self::SameInterface => "which exports the original's interface",
             Self::NothingElse => "which has hardly any other code",
-            Self::Contents => "whatever was changed around them",
+            Self::Contents => "which was edited, or is of a release that is not known",
         })
     }
 }
@@ -179,7 +180,9 @@ impl fmt::Display for Change {
             Self::Padded { bytes } => write!(f, "{bytes} bytes behind its end"),
             Self::Truncated { bytes: 1 } => f.write_str("its last byte is missing"),
             Self::Truncated { bytes } => write!(f, "its last {bytes} bytes are missing"),
-            Self::Passages { found, known } => write!(f, "edited text: {found} of {known} passages agree"),
+            Self::Passages { found, known } => {
+                write!(f, "edited, or of a release that is not known: {found} of {known} passages agree")
+            }
             Self::OtherCode { sections } => {
                 write!(f, "other code in {}: another version, or patched", sections.join(", "))
             }

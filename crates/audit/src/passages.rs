@@ -11,10 +11,10 @@
 
 use crate::anchor::Filter;
 use crate::container::is_archive;
-use crate::corpus::{Corpus, Layer, OriginalRef, Part, Voice, u32_at};
+use crate::corpus::{Corpus, Layer, OriginalRef, Part, Voice, u32_at, u64_at};
 use crate::finding::{Change, Finding, Place};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Words of a passage.
 const LENGTH: usize = 8;
@@ -30,12 +30,20 @@ pub(crate) const KEPT: usize = 256;
 const ACCUSING: usize = 12;
 const SHARE: usize = 6;
 
+/// Less makes one where the file is hardly anything else: so many passages of one original, if they are two
+/// thirds of those that the file could have in common with it.
+const EXCERPT: usize = 8;
+const EXCERPT_SHARE: (usize, usize) = (2, 3);
+
 /// An original with fewer passages cannot be told by them.
 const FEWEST: usize = 16;
 
 /// Files of so many different names in one package that have a passage make it one of no file's own: the notice that
 /// stands at the top of each.
 const COMMON: usize = 3;
+
+/// Passages that are asked for in a row.
+const ASKED: usize = 256;
 
 /// Bytes that are looked at as text or not at all.
 const CHUNK: usize = 4096;
@@ -47,26 +55,27 @@ const PROBE: usize = 32;
 const DIFFERENT: usize = 4;
 const BYTES: usize = 28;
 
-/// Eight bytes at a time: the lowest and the highest bit of each.
-const LOW: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
+/// Bytes that are told apart at once.
+const BLOCK: usize = 64;
 
-/// The highest bit of each byte that lies between two others; no byte may be above 127.
-fn between(bytes: u64, first: u8, last: u8) -> u64 {
-    let reaches = bytes + LOW * u64::from(0x80 - first);
-    let exceeds = bytes + LOW * u64::from(0x7f - last);
-    reaches & !exceeds & HIGH
+/// Which bytes of a block belong to words, and which may begin or end a comment or escape what follows. The first byte
+/// is the lowest bit. Each byte is told without a branch, so that a compiler can tell many of them at once.
+fn classes(block: &[u8; BLOCK]) -> (u64, u64) {
+    let (mut words, mut marks) = ([0u8; BLOCK], [0u8; BLOCK]);
+    for ((byte, word), mark) in block.iter().zip(&mut words).zip(&mut marks) {
+        let is = |other: u8| u8::from(*byte == other);
+        let letter = u8::from((*byte | 0x20).wrapping_sub(b'a') < 26);
+        *word = letter | u8::from(byte.wrapping_sub(b'0') < 10) | is(b'_');
+        *mark = is(b'/') | is(b'*') | is(b'#') | is(b'\n') | is(b'\\');
+    }
+    (bits(&words), bits(&marks))
 }
 
-/// Which of eight bytes belong to words, and which may begin or end a comment or escape what follows. The first byte is
-/// the lowest bit.
-fn classes(eight: u64) -> (u64, u64) {
-    let bytes = eight & !HIGH;
-    let is = |byte| between(bytes, byte, byte);
-    let words = between(bytes | (LOW * 0x20), b'a', b'z') | between(bytes, b'0', b'9') | is(b'_');
-    let marks = is(b'/') | is(b'*') | is(b'#') | is(b'\n') | is(b'\\');
-    let gather = |bits: u64| ((bits & !eight) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    (gather(words), gather(marks))
+/// The lowest bit of each byte of a block.
+fn bits(block: &[u8; BLOCK]) -> u64 {
+    let eights = block.as_chunks().0.iter();
+    let gathered = eights.map(|eight| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56);
+    gathered.rev().fold(0, |all, eight| all << 8 | eight)
 }
 
 fn is_word(byte: u8) -> bool {
@@ -90,6 +99,10 @@ fn eight_at(text: &[u8], at: usize) -> u64 {
 /// The hash of a word.
 fn word_hash(text: &[u8], start: usize, end: usize) -> u64 {
     let mut hash = (end - start) as u64;
+    // Most words are short.
+    if let (Some(eight), 1..=8) = (text[start..].first_chunk(), end - start) {
+        return mix(hash, u64::from_le_bytes(*eight) & (u64::MAX >> (64 - 8 * (end - start))));
+    }
     for at in (start..end).step_by(8) {
         let eight = eight_at(text, at);
         let length = (end - at).min(8);
@@ -124,8 +137,9 @@ impl Window {
 
     /// Whether the passage is more than a few words again and again.
     fn is_telling(&self) -> bool {
-        let different: BTreeSet<u64> = self.hashes.iter().copied().collect();
-        different.len() >= DIFFERENT && self.lengths.iter().sum::<usize>() >= BYTES
+        let is_new = |(at, hash): &(usize, &u64)| !self.hashes[..*at].contains(hash);
+        let different = self.hashes.iter().enumerate().filter(is_new).count();
+        different >= DIFFERENT && self.lengths.iter().sum::<usize>() >= BYTES
     }
 }
 
@@ -159,13 +173,15 @@ impl Reader {
     fn read(&mut self, text: &[u8], found: &mut impl FnMut(u64, &Window, bool)) {
         // The start of a word that goes on in the next block; a byte that has been seen to.
         let (mut open, mut done) = (None, usize::MAX);
-        for block in (0..text.len()).step_by(64) {
-            let (mut words, mut marks) = (0u64, 0u64);
-            for part in (0..64).step_by(8).take_while(|part| block + part < text.len()) {
-                let (word, mark) = classes(eight_at(text, block + part));
-                words |= word << part;
-                marks |= mark << part;
-            }
+        for block in (0..text.len()).step_by(BLOCK) {
+            let (words, marks) = match text[block..].first_chunk() {
+                Some(whole) => classes(whole),
+                None => {
+                    let mut last = [0; BLOCK];
+                    last[..text.len() - block].copy_from_slice(&text[block..]);
+                    classes(&last)
+                }
+            };
             let mut events = words & !(words << 1) | marks;
             if let Some(start) = open {
                 events &= !1 | marks;
@@ -363,34 +379,84 @@ pub(crate) fn choose(files: Vec<(u32, String, Passages)>) -> (BTreeSet<(u64, u32
 /// A filter over the passages of some layers.
 pub(crate) fn filter_of(layers: &[Layer]) -> Filter {
     // The lowest hashes are kept, so that their low halves differ and the high ones hardly do.
-    let halves = || layers.iter().flat_map(|layer| layer.table(Part::Passages).rows().map(|row| u32_at(row, 0)));
-    Filter::new(halves().count(), halves())
+    let rows = layers.iter().flat_map(|layer| layer.table(Part::Passages).rows());
+    // Releases of one vendor have most of them in common.
+    let halves: HashSet<u32> = rows.map(|row| u32_at(row, 0)).collect();
+    Filter::new(halves.len(), halves.into_iter())
 }
 
-/// Passages of a file that the corpus knows.
+/// What is kept of an original's passages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Kept {
+    /// How many are looked for.
+    pub(crate) count: usize,
+    /// The highest of them. Of its passages without comments, all up to this one are kept.
+    highest: u64,
+}
+
+/// What is kept of each original of some layers; what is free is not counted.
+pub(crate) fn kept_in(layers: &[Layer], free: &HashSet<u64>) -> HashMap<OriginalRef, Kept> {
+    let mut all: HashMap<OriginalRef, Kept> = HashMap::new();
+    for (layer, number) in layers.iter().zip(0..) {
+        let rows = layer.table(Part::Passages).rows().map(|row| (u64_at(row, 0), u32_at(row, 8)));
+        for (passage, original) in rows.filter(|(passage, _)| !free.contains(passage)) {
+            let kept = all.entry(OriginalRef { layer: number, original }).or_default();
+            kept.count += 1;
+            kept.highest = kept.highest.max(passage);
+        }
+    }
+    all
+}
+
+/// Passages of a file.
 #[derive(Debug, Default)]
-pub(crate) struct Seen(HashSet<u64>);
+pub(crate) struct Seen {
+    /// Those that the corpus knows.
+    known: HashSet<u64>,
+    /// All without a comment in them.
+    bare: Vec<u64>,
+}
 
 impl Seen {
     /// Looks through a file, or through parts of it.
     pub(crate) fn look(parts: &[&[u8]], corpus: &Corpus) -> Self {
-        let mut seen = HashSet::new();
+        let mut seen = Self::default();
         if corpus.passages.is_empty() {
-            return Self(seen);
+            return seen;
         }
+        let mut asked = Vec::with_capacity(ASKED);
         for part in parts {
-            each_in(part, |passage, _, _| {
-                if corpus.passages.may_have(passage as u32) && !seen.contains(&passage) && is_known(corpus, passage) {
-                    seen.insert(passage);
+            each_in(part, |passage, _, is_bare| {
+                if is_bare {
+                    seen.bare.push(passage);
+                }
+                asked.push(passage);
+                if asked.len() == ASKED {
+                    seen.known.extend(known_of(&mut asked, corpus));
                 }
             });
         }
-        Self(seen)
+        seen.known.extend(known_of(&mut asked, corpus));
+        if seen.known.len() < EXCERPT {
+            seen.bare = Vec::new();
+        }
+        seen
     }
 
     /// The passages that were not reported.
     pub(crate) fn into_rest(self) -> HashSet<u64> {
-        self.0
+        self.known
+    }
+
+    /// Whether the file is hardly anything but a piece of an original of which these passages were found. What is kept
+    /// of an original says of every passage up to the highest one whether it is there.
+    fn is_excerpt(&self, found: &BTreeSet<u64>, kept: Kept, corpus: &Corpus) -> bool {
+        let mut bare: Vec<u64> = self.bare.iter().copied().filter(|passage| *passage <= kept.highest).collect();
+        bare.sort_unstable();
+        bare.dedup();
+        bare.retain(|passage| !corpus.is_free(*passage));
+        let common = found.iter().filter(|passage| bare.binary_search(passage).is_ok()).count();
+        common >= EXCERPT && common * EXCERPT_SHARE.1 >= bare.len() * EXCERPT_SHARE.0
     }
 
     /// Reports the originals that a file was made from: those of which so many passages are there as `enough` says, given
@@ -404,7 +470,7 @@ impl Seen {
         findings: &mut Vec<Finding>,
     ) {
         let mut voices: BTreeMap<Voice, BTreeMap<OriginalRef, BTreeSet<u64>>> = BTreeMap::new();
-        for passage in &self.0 {
+        for passage in &self.known {
             for original in corpus.originals(Part::Passages, *passage) {
                 let originals = voices.entry(corpus.voice(original)).or_default();
                 originals.entry(original).or_default().insert(*passage);
@@ -413,11 +479,13 @@ impl Seen {
         for mut originals in voices.into_values() {
             let most = |(original, found): (&OriginalRef, &BTreeSet<u64>)| (found.len(), std::cmp::Reverse(*original));
             while let Some((count, std::cmp::Reverse(best))) = originals.iter().map(most).max() {
-                let Some(explained) = originals.remove(&best).filter(|_| count >= ACCUSING) else { break };
-                let known = corpus.passages_of(best);
-                let Some(original) = corpus.origin(best, None).filter(|_| count >= enough(known)) else { continue };
+                let Some(explained) = originals.remove(&best).filter(|_| count >= EXCERPT) else { break };
+                let kept = corpus.passages_of(best);
+                let known = kept.count;
+                let is_copy = count >= enough(known) || self.is_excerpt(&explained, kept, corpus);
+                let Some(original) = corpus.origin(best, None).filter(|_| is_copy) else { continue };
                 originals.values_mut().for_each(|found| found.retain(|passage| !explained.contains(passage)));
-                self.0.retain(|passage| !explained.contains(passage));
+                self.known.retain(|passage| !explained.contains(passage));
                 findings.push(Finding::ModifiedCopy {
                     place: place.clone(),
                     original,
@@ -442,13 +510,19 @@ pub(crate) fn cut<'a>(rest: impl Iterator<Item = &'a (Place, HashSet<u64>)>, cor
     }
     let mut findings = Vec::new();
     if let Some((place, _)) = most {
-        Seen(all).report(place, corpus, |known| known.div_ceil(2), &mut findings);
+        let half = |known: usize| known.div_ceil(2).max(ACCUSING);
+        Seen { known: all, bare: Vec::new() }.report(place, corpus, half, &mut findings);
     }
     findings
 }
 
-fn is_known(corpus: &Corpus, passage: u64) -> bool {
-    !corpus.is_free(passage) && corpus.originals(Part::Passages, passage).next().is_some()
+/// Those of some passages that the corpus knows. The filter is larger than the nearest cache: asked for many in a row,
+/// it answers while the next ones are on their way.
+fn known_of(asked: &mut Vec<u64>, corpus: &Corpus) -> impl Iterator<Item = u64> {
+    let may_be_known = |passage: &u64| corpus.passages.may_have(*passage as u32);
+    let is_known =
+        |passage: &u64| !corpus.is_free(*passage) && corpus.originals(Part::Passages, *passage).next().is_some();
+    asked.drain(..).filter(may_be_known).filter(is_known)
 }
 
 /// How many passages make a modified copy, of so many that are known.
@@ -467,7 +541,7 @@ pub(crate) fn alike(passages: &BTreeSet<u64>, corpus: &Corpus) -> Vec<OriginalRe
         }
     }
     found.retain(|_, count| *count >= ACCUSING);
-    let is_enough = |(original, count): &(OriginalRef, usize)| *count >= enough(corpus.passages_of(*original));
+    let is_enough = |(original, count): &(OriginalRef, usize)| *count >= enough(corpus.passages_of(*original).count);
     found.into_iter().filter(is_enough).map(|(original, _)| original).collect()
 }
 

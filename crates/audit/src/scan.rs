@@ -3,7 +3,7 @@
 use crate::binary::Links;
 use crate::container::{Kind, Opaque, Visitor, is_archive};
 use crate::copies::{self, Own, Same};
-use crate::corpus::{Corpus, Origin, OriginalRef, Part};
+use crate::corpus::{Corpus, Material, Origin, OriginalRef, Part};
 use crate::finding::{Change, Finding, Form, Gap, Place};
 use crate::functions::Found;
 use crate::loader::Layout;
@@ -38,6 +38,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) pool: Pool,
     /// Files and members that have code which is no vendor's, the first ones.
     pub(crate) own_code: Vec<Place>,
+    /// The same of files that a package which was learned here calls its own.
+    pub(crate) claimed_code: Vec<Place>,
     /// What the file that is looked at lies in, and itself, as far as only packages that were learned here have it.
     claims: Vec<Claim>,
 }
@@ -59,6 +61,7 @@ impl<'a> Scan<'a> {
             opaque: Vec::new(),
             pool: Pool::default(),
             own_code: Vec::new(),
+            claimed_code: Vec::new(),
             claims: Vec::new(),
         }
     }
@@ -74,15 +77,21 @@ impl<'a> Scan<'a> {
 impl Claim {
     /// Whether something that was found in it is no news of somebody else.
     fn explains(&self, finding: &Finding) -> bool {
-        let explained = |origin: &Origin| {
-            self.owners.iter().any(|owner| {
-                (&owner.material.name, &owner.material.licenses) == (&origin.material.name, &origin.material.licenses)
-            })
-        };
         match finding {
             Finding::Dynamic { .. } | Finding::Stub { .. } => true,
-            finding => finding.origin().is_some_and(explained),
+            finding => finding.origin().is_some_and(|origin| self.is_by(&origin.material)),
         }
+    }
+
+    fn is_by(&self, material: &Material) -> bool {
+        let named = |one: &Material| (one.name.clone(), one.licenses.clone());
+        self.owners.iter().any(|owner| named(&owner.material) == named(material))
+    }
+
+    /// Whether it was delivered as a library of the package that an original is of: then it is another release, and
+    /// nobody changed it. What somebody delivers under another name is no release of it.
+    fn is_release_of(&self, original: OriginalRef, corpus: &Corpus) -> bool {
+        self.delivered && self.owners.iter().any(|owner| corpus.is_library_of(original, family(owner.file_name())))
     }
 
     fn has(&self, place: &Place) -> bool {
@@ -131,9 +140,7 @@ impl Visitor for Scan<'_> {
             });
             self.findings.append(&mut found);
         }
-        // What was delivered so is a copy of another release of the library, and no changed one.
-        let delivered = self.claims.iter().any(|claim| claim.delivered);
-        let (rest, code_beside) = contents(&subject, own.as_ref(), delivered, self.corpus, &mut self.findings);
+        let (rest, has_own_code) = contents(&subject, own.as_ref(), &self.claims, self.corpus, &mut self.findings);
         let linked = subject.binary.as_ref().is_some_and(binary::is_linked);
         self.pool.add(place, linked, rest);
         self.leave_out_claimed(from);
@@ -145,12 +152,14 @@ impl Visitor for Scan<'_> {
             !harmless && finding.is_restricted()
         };
         let has_code = || match subject.binary {
-            Some(_) => own::is_enough(code_beside),
+            Some(_) => has_own_code,
             None => !is_archive(bytes) && own::is_code(place.innermost(), bytes),
         };
-        let is_vendors = !self.claims.is_empty() || self.findings[before..].iter().any(is_vendors);
-        if self.own_code.len() < OWN_CODE && !is_vendors && has_code() {
-            self.own_code.push(place.clone());
+        let is_claimed = |finding: &Finding| self.claims.iter().any(|claim| claim.explains(finding));
+        let is_vendors = self.findings[before..].iter().any(|finding| is_vendors(finding) && !is_claimed(finding));
+        let places = if self.claims.is_empty() { &mut self.own_code } else { &mut self.claimed_code };
+        if places.len() < OWN_CODE && !is_vendors && has_code() {
+            places.push(place.clone());
         }
         true
     }
@@ -166,14 +175,15 @@ impl Visitor for Scan<'_> {
 
 /// What is inside a file: functions, chunks, device code, messages, links. Of a modified copy only what is not the
 /// original's is looked at: somebody may have put another vendor's code there. All bytes are looked at, whatever the
-/// tables of the file say of them. Gives what is too little to be reported, and the bytes of code that are no vendor's.
+/// tables of the file say of them. Gives what is too little to be reported, and whether a binary has code that is no
+/// vendor's.
 fn contents(
     subject: &Subject<'_>,
     own: Option<&Own>,
-    delivered: bool,
+    claims: &[Claim],
     corpus: &Corpus,
     findings: &mut Vec<Finding>,
-) -> (Rest, u64) {
+) -> (Rest, bool) {
     let (mut found, place) = (Vec::new(), subject.place);
     // What an archive holds is looked at when it is taken out.
     let parts = match own {
@@ -195,13 +205,16 @@ fn contents(
         found.push(Finding::NotFullyAudited { place: place.clone(), gap: Gap::TooManyCandidates });
     }
     let put = functions::put_down(&hits, corpus);
-    let bearer = Bearer::new(subject, layout, &put);
+    let is_claimed =
+        |original| corpus.material(original).is_some_and(|material| claims.iter().any(|claim| claim.is_by(material)));
+    let bearer = Bearer::new(subject, layout, &put, &is_claimed);
     let mut explained: Vec<Explained> = Vec::new();
     explained.extend(own.map(|own| Explained { family: own.family.clone(), found: 1, known: 1 }));
     // Something that was put into a modified copy is included there, unless it is not linked at all.
     let changed = own.is_some_and(|own| !own.claimed);
-    let form = |form: Option<Form>| {
-        form.filter(|form| !delivered && (!changed || matches!(form, Form::Data | Form::NotLinked)))
+    let form = |original: OriginalRef, form: Option<Form>| {
+        let released = || claims.iter().any(|claim| claim.is_release_of(original, corpus));
+        form.filter(|form| (!changed || matches!(form, Form::Data | Form::NotLinked)) && !released())
     };
     let settle = |finding: Finding, form: Option<Form>| match form {
         Some(form) => whose::copy(finding, form),
@@ -215,7 +228,7 @@ fn contents(
         };
         let (functions, known) = put.share();
         explained.extend(explains(&finding, functions.into(), known.into()));
-        let form = form(bearer.form(put.archive, Some((put, &hits)), corpus));
+        let form = form(put.archive, bearer.form(put.archive, Some((put, &hits)), corpus));
         // All that a copy says is the original's, of whichever version.
         explained.extend(form.and_then(|_| explains(&finding, 1, 1)));
         found.push(settle(finding, form));
@@ -225,7 +238,7 @@ fn contents(
     for (finding, original) in device_found {
         let (pieces, known) = share_of_device(&finding, original, corpus);
         explained.extend(explains(&finding, pieces, known));
-        found.push(settle(finding, form(bearer.form(original, None, corpus))));
+        found.push(settle(finding, form(original, bearer.form(original, None, corpus))));
     }
     let mut chunks = chunks;
     pieces(place, own, &mut chunks, &mut explained, corpus, &mut found);
@@ -253,7 +266,7 @@ fn contents(
     }
     let hits = functions::left_over(hits, &put);
     findings.append(&mut found);
-    (Rest { hits, kernels, strings: seen.strings, chunks, passages: seen_passages.into_rest() }, bearer.beside)
+    (Rest { hits, kernels, strings: seen.strings, chunks, passages: seen_passages.into_rest() }, bearer.has_own_code)
 }
 
 /// Reports what the chunks of a file say. A library that is known by them is no longer said to include itself.

@@ -198,9 +198,15 @@ fn an_application_has_code_of_its_own() {
     beside("bin/app", library(&[text(own(3, 250))]), false);
     beside("bin/app", library(&[text(own(3, 5000))]), true);
     beside("lib/pkgconfig/v.pc", b"Name: v\n".repeat(500), false);
-    beside("bin/app", [b"#!/bin/sh\n".to_vec(), b"if test -e \"$file\"; then work; fi\n".repeat(30)].concat(), true);
+    let lines = |line: &str| (0..50).map(|n| line.replace('#', &n.to_string())).collect::<String>().into_bytes();
+    let script = |body: Vec<u8>| [b"#!/bin/sh\n".to_vec(), body].concat();
+    beside("bin/app", script(lines("if test -e \"$file\"; then work #; fi\n")), true);
+    beside("bin/app", script(b"if test -e \"$file\"; then work; fi\n".repeat(50)), false);
+    // The same few bytes again and again, and code that is somebody's padding.
+    beside("bin/app", library(&[text(own(3, 200).repeat(30))]), false);
+    beside("bin/app", library(&[text([own(3, 200), vec![0xcc; 9000]].concat())]), false);
     // In an archive as well, however deep.
-    let inner = archive(&[("app.py", b"value = compute(value)\n".repeat(50))]);
+    let inner = archive(&[("app.py", lines("value = compute#(value)\n"))]);
     beside("share/app.a", archive(&[("inner.a", inner)]), true);
     beside("share/app.a", archive(&[("libv.so.1", b"nothing".to_vec())]), false);
 }

@@ -28,21 +28,30 @@ const ALL_THERE_IS: u64 = 4096;
 pub(crate) struct Bearer<'a> {
     subject: &'a Subject<'a>,
     pub(crate) layout: Layout,
-    /// Bytes of code that are no vendor's.
-    pub(crate) beside: u64,
+    /// Whether it has code of its own, that is no vendor's.
+    pub(crate) has_own_code: bool,
     /// Bytes of code that are vendors'.
     vendors: u64,
-    /// Names and addresses of exported functions.
-    exported: Vec<(u64, u64)>,
+    /// Exported functions.
+    exported: Vec<Exported>,
 }
 
 impl<'a> Bearer<'a> {
-    pub(crate) fn new(subject: &'a Subject<'a>, layout: Layout, put: &[Put]) -> Self {
+    /// `is_claimed` says of an archive that whoever made the file calls it its own: its functions are no vendor's here.
+    pub(crate) fn new(
+        subject: &'a Subject<'a>,
+        layout: Layout,
+        put: &[Put],
+        is_claimed: &dyn Fn(OriginalRef) -> bool,
+    ) -> Self {
         let bytes = total(&merge(put.iter().flat_map(|put| put.ranges.iter().copied()).collect(), 0));
+        let others = put.iter().filter(|put| !is_claimed(put.archive));
         let exported = if put.is_empty() { Vec::new() } else { exported(subject, &layout) };
         Self {
             subject,
-            beside: own::code_beside(&layout, put.iter().map(|put| put.ranges.as_slice())),
+            has_own_code: subject.binary.as_ref().is_some_and(|file| {
+                own::is_enough(file, &layout, subject.bytes, others.map(|put| put.ranges.as_slice()))
+            }),
             layout,
             vendors: bytes,
             exported,
@@ -68,8 +77,9 @@ impl<'a> Bearer<'a> {
             .filter(|hit| put.functions.contains(&hit.function))
             .map(|hit| self.layout.address(hit.range.0))
             .collect();
-        let of_vendor = |(name, address): &&(u64, u64)| {
+        let of_vendor = |Exported { name, address, leads_to }: &&Exported| {
             starts.contains(address)
+                || leads_to.is_some_and(|function| starts.contains(&function))
                 || corpus.interface.may_have((name >> 32) as u32)
                     && !corpus.is_free(*name)
                     && corpus.originals(Part::Interface, *name).next().is_some()
@@ -78,7 +88,7 @@ impl<'a> Bearer<'a> {
         if vendors >= INTERFACE && vendors * 2 >= self.exported.len() {
             return Some(Form::SameInterface);
         }
-        (self.vendors >= ALL_THERE_IS && !own::is_enough(self.beside)).then_some(Form::NothingElse)
+        (self.vendors >= ALL_THERE_IS && !self.has_own_code).then_some(Form::NothingElse)
     }
 
     /// What the library calls itself, and what its file is called.
@@ -89,20 +99,50 @@ impl<'a> Bearer<'a> {
     }
 }
 
-/// Exported functions: their names' prints and their addresses.
-fn exported(subject: &Subject<'_>, layout: &Layout) -> Vec<(u64, u64)> {
-    let exports = subject.binary.as_ref().and_then(|file| file.exports().ok()).unwrap_or_default();
+/// A function that a library exports.
+struct Exported {
+    /// The print of its name.
+    name: u64,
+    address: u64,
+    /// Where it only hands over to another function: that one.
+    leads_to: Option<u64>,
+}
+
+fn exported(subject: &Subject<'_>, layout: &Layout) -> Vec<Exported> {
+    let Some(file) = &subject.binary else { return Vec::new() };
+    let is_x86 = file.architecture() == object::Architecture::X86_64;
     // Exports may share names, but not each a name that is as long as the file.
     let mut room = subject.bytes.len().saturating_mul(8);
-    let code: Vec<_> = layout.code.iter().map(|(from, to)| (layout.address(*from), to - from)).collect();
-    let runs = |address: u64| code.iter().any(|(from, size)| address.wrapping_sub(*from) < *size);
-    let exports = exports.into_iter().filter(|export| runs(export.address()));
+    let code: Vec<_> = layout.code.iter().map(|(from, to)| (layout.address(*from), *from, *to)).collect();
+    let bytes_at = |address: u64| {
+        let (first, from, to) = code.iter().find(|(first, from, to)| address.wrapping_sub(*first) < to - from)?;
+        subject.bytes.get((from + (address - first)) as usize..*to as usize)
+    };
+    let exports = file.exports().unwrap_or_default().into_iter();
     exports
-        .map_while(|export| {
+        .filter_map(|export| Some((bytes_at(export.address())?, export)))
+        .map_while(|(code, export)| {
             room = room.checked_sub(export.name().len())?;
-            Some((hash64(Kind::Symbol, export.name()), export.address()))
+            let (name, address) = (hash64(Kind::Symbol, export.name()), export.address());
+            let leads_to = handed_over(code).filter(|_| is_x86);
+            Some(Exported { name, address, leads_to: leads_to.map(|by| address.wrapping_add_signed(by)) })
         })
         .collect()
+}
+
+/// Where a function of x86-64 that does nothing else hands over to, counted from its own beginning: a jump, or a call
+/// with a return right behind it.
+fn handed_over(code: &[u8]) -> Option<i64> {
+    /// Longer functions do something before.
+    const BEFORE: usize = 16;
+    const AFTER: usize = 8;
+    (0..BEFORE.min(code.len())).find_map(|at| {
+        let (jump, rest) = code[at..].split_first()?;
+        let (by, after) = rest.split_first_chunk()?;
+        let returns = || after[..after.len().min(AFTER)].contains(&0xc3);
+        let hands_over = *jump == 0xe9 || *jump == 0xe8 && returns();
+        hands_over.then(|| at as i64 + 5 + i64::from(i32::from_le_bytes(*by)))
+    })
 }
 
 /// The finding that a file is a copy, in place of the one that it includes the same.
@@ -121,4 +161,21 @@ pub(crate) fn copy(finding: Finding, form: Form) -> Finding {
     };
     let changes = vec![Change::Parts { parts, found, known, form }];
     Finding::ModifiedCopy { place, original, same: Vec::new(), changed: Vec::new(), changes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_that_only_hand_over() {
+        let check = |code: &[u8], to: Option<i64>| assert_eq!(handed_over(code), to, "{code:x?}");
+        check(b"\xe9\x10\0\0\0", Some(21));
+        check(b"\xf3\x0f\x1e\xfa\xe9\xf0\xff\xff\xff\x90", Some(-7));
+        check(b"\x48\x83\xec\x08\xe8\0\x01\0\0\x48\x83\xc4\x08\xc3", Some(265));
+        check(b"\xe8\0\x01\0\0\x85\xc0\x74\x05\x89\x05\0\0\0\0\xc3", None);
+        check(&[0x90; 40], None);
+        check(b"\xe9\x10", None);
+        check(b"", None);
+    }
 }

@@ -365,9 +365,10 @@ impl Cache {
     pub async fn withhold(&self, record: &Record) -> Result<bool, PublishError> {
         let withdrawn = self.withdraw(&record.path, Logs::Go).await?;
         let name = ObjectName::withheld(&record.path);
-        let mut entry = serde_json::to_vec_pretty(&WithheldEntry::from(record))
+        let entry = serde_json::to_string_pretty(&WithheldEntry::from(record))
             .map_err(|error| CatalogError::Row(error.to_string()))?;
-        entry.push(b'\n');
+        // Package sets say what stands in it, and people read it in terminals.
+        let entry = format!("{}\n", narthex_text::json(&entry)).into_bytes();
         if self.folder.get(&name)?.as_ref() != Some(&entry) {
             self.folder.put(&name, &entry)?;
         }

@@ -105,6 +105,23 @@ impl Catalog {
         rows.iter().map(record).collect()
     }
 
+    /// What is published and holds something that nobody can look into, as the audits with this corpus and these scanners say,
+    /// each with its report as JSON.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn published_opaque(&self, corpus: &str, scanner: u32) -> Result<Vec<(Record, String)>, CatalogError> {
+        let columns: Vec<String> = COLUMNS.split(", ").map(|column| format!("decisions.{column}")).collect();
+        let sql = format!(
+            "SELECT {}, report FROM decisions JOIN audits ON audits.nar_hash = decisions.nar_hash AND audits.name IN ('', \
+             decisions.name) WHERE verdict = 'publish' AND corpus = ? AND scanner = ? AND \
+             json_array_length(report, '$.opaque') > 0 ORDER BY decisions.name, path",
+            columns.join(", ")
+        );
+        let rows = sqlx::query(&sql).bind(corpus).bind(i64::from(scanner)).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok((record(row)?, row.try_get("report")?))).collect()
+    }
+
     /// These paths and all that refer to them, directly or not, as far as the catalog knows them.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Derivations and what leads from one to the next.
 
 use nix_derivation::StorePath;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One derivation, reduced to what decisions and plans need.
@@ -40,6 +41,13 @@ pub struct Needs {
     pub builtin: bool,
 }
 
+impl Needs {
+    /// Whether its build may read more of the store than it declares, because it may run Nix.
+    pub fn reads_undeclared(&self) -> bool {
+        self.features.contains("recursive-nix")
+    }
+}
+
 /// Where a store path comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Producer {
@@ -54,17 +62,26 @@ pub struct Producer {
 pub struct Graph {
     derivations: BTreeMap<StorePath, Derivation>,
     producers: BTreeMap<StorePath, Producer>,
+    /// Paths that several derivations make, and those that do besides the producer.
+    others: BTreeMap<StorePath, Vec<Producer>>,
 }
 
 impl Graph {
     /// Adds a derivation; one that is there already stays as it is.
     pub fn insert(&mut self, path: StorePath, derivation: Derivation) {
-        for (output, output_path) in &derivation.outputs {
-            self.producers
-                .entry(output_path.clone())
-                .or_insert_with(|| Producer { derivation: path.clone(), output: output.clone() });
+        if self.derivations.contains_key(&path) {
+            return;
         }
-        self.derivations.entry(path).or_insert(derivation);
+        for (output, output_path) in &derivation.outputs {
+            let producer = Producer { derivation: path.clone(), output: output.clone() };
+            match self.producers.entry(output_path.clone()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(producer);
+                }
+                Entry::Occupied(_) => self.others.entry(output_path.clone()).or_default().push(producer),
+            }
+        }
+        self.derivations.insert(path, derivation);
     }
 
     /// Looks a derivation up by the path of its `.drv` file.
@@ -87,9 +104,19 @@ impl Graph {
         self.derivations.is_empty()
     }
 
-    /// Which derivation makes this path.
+    /// Which derivation makes this path; of several, the one that was added first.
     pub fn producer(&self, path: &StorePath) -> Option<&Producer> {
         self.producers.get(path)
+    }
+
+    /// All derivations that make this path: several may differ in how the same sources are fetched.
+    pub fn producers(&self, path: &StorePath) -> impl Iterator<Item = &Producer> {
+        self.producers.get(path).into_iter().chain(self.others.get(path).into_iter().flatten())
+    }
+
+    /// The paths that several derivations make.
+    pub fn shared(&self) -> impl Iterator<Item = &StorePath> {
+        self.others.keys()
     }
 
     /// For every derivation and every source file, the derivations that use it directly.

@@ -6,7 +6,7 @@ use crate::package_set::PackageSet;
 use narthex_closure::StorePath;
 use narthex_license::text::{self, LINE, MESSAGE};
 use narthex_nix::{BuildOutcome, Cause};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What kept a job from being built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct BuildFailure {
     pub kind: FailureKind,
     /// What went wrong.
     pub message: String,
+    /// What lies behind it, as far as Nix or the system said so.
+    pub cause: Cause,
     /// The derivations whose own build failed: the job's, or some that it needs.
     pub failed: Vec<StorePath>,
     /// The last lines of the first one's log.
@@ -60,10 +62,13 @@ pub(crate) fn failures(
     is_built: &dyn Fn(&StorePath) -> bool,
 ) -> Vec<BuildFailure> {
     let jobs = set.jobs.iter().filter(|job| !is_built(&job.derivation));
+    let users = set.graph.users();
+    let failed_below = below(&users, outcome.failed.keys());
+    let refused_below = below(&users, outcome.refused.keys());
     let failure = |job: &narthex_nix::Job| {
-        let closure = set.graph.closure([job.derivation.clone()]);
-        let failed: Vec<StorePath> = closure.iter().filter(|drv| outcome.failed.contains_key(*drv)).cloned().collect();
-        let refused: Vec<&StorePath> = closure.iter().filter(|drv| outcome.refused.contains_key(*drv)).collect();
+        let failed: Vec<StorePath> =
+            failed_below.get(&job.derivation).into_iter().flatten().map(|drv| (*drv).clone()).collect();
+        let refused = refused_below.get(&job.derivation).cloned().unwrap_or_default();
         let (kind, message) = why(set, outcome, &job.derivation, &failed, &refused);
         let own = failed.contains(&job.derivation);
         let culprit = if own { Some(&job.derivation) } else { failed.first() };
@@ -74,12 +79,50 @@ pub(crate) fn failures(
             derivation: job.derivation.clone(),
             name: text::bounded(&*job.name, LINE),
             kind,
-            message: text::bounded(message, MESSAGE),
+            cause: cause(&message, log.map_or(&[], Vec::as_slice)),
+            message: text::bounded(with_short_words(&message), MESSAGE),
             log: log.into_iter().flatten().map(line).collect(),
             failed,
         }
     };
     jobs.map(failure).collect()
+}
+
+/// By derivation, those of some that it is or needs, in their order.
+type Below<'a> = BTreeMap<&'a StorePath, Vec<&'a StorePath>>;
+
+/// Goes from what failed to what needs it: mostly little failed, and a set may have any number of jobs.
+fn below<'a>(
+    users: &BTreeMap<&'a StorePath, BTreeSet<&'a StorePath>>,
+    culprits: impl Iterator<Item = &'a StorePath>,
+) -> Below<'a> {
+    let mut below: Below<'a> = BTreeMap::new();
+    for culprit in culprits {
+        let mut todo = vec![culprit];
+        while let Some(path) = todo.pop() {
+            let known = below.entry(path).or_default();
+            if known.last() != Some(&culprit) {
+                known.push(culprit);
+                todo.extend(users.get(path).into_iter().flatten());
+            }
+        }
+    }
+    below
+}
+
+/// A message in which a word that is longer than a name is cut: of a path of thousands of letters, what stands behind it
+/// matters more than its end.
+fn with_short_words(message: &str) -> String {
+    message.split_inclusive(char::is_whitespace).map(|word| text::bounded(word, LINE)).collect()
+}
+
+/// The cause that a message names. That the disk is full, only the builder's log says in newer versions of Nix.
+fn cause(message: &str, log: &[String]) -> Cause {
+    let is_full = || log.iter().any(|line| Cause::of(line) == Cause::DiskFull);
+    match Cause::of(message) {
+        Cause::Builder | Cause::Other if is_full() => Cause::DiskFull,
+        cause => cause,
+    }
 }
 
 fn why(

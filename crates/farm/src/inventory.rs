@@ -116,6 +116,8 @@ impl Traits {
     pub(crate) const GENERATED_TEXT: Self = Self(256);
     /// Only a build tells the paths of its outputs.
     const FLOATING: Self = Self(512);
+    /// Its build may read more than it declares.
+    const READS_UNDECLARED: Self = Self(1024);
 
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -216,8 +218,14 @@ impl Inventory {
         self.traits[node.index()].has(Traits::LOCAL_FILE)
     }
 
+    /// Whether its build may read more than it declares.
+    pub(crate) fn reads_undeclared(&self, node: Node) -> bool {
+        self.traits[node.index()].has(Traits::READS_UNDECLARED)
+    }
+
+    /// Whether everything that its build may read is known.
     pub(crate) fn are_inputs_told(&self, node: Node) -> bool {
-        self.traits[node.index()].has(Traits::INPUTS_TOLD)
+        self.traits[node.index()].has(Traits::INPUTS_TOLD) && !self.reads_undeclared(node)
     }
 
     /// Whether it declares nothing only because nothing could ask it.
@@ -374,6 +382,9 @@ impl Filling {
         }
         if derivation.outputs.is_empty() {
             self.add_traits(node, Traits::FLOATING);
+        }
+        if derivation.needs.reads_undeclared() {
+            self.add_traits(node, Traits::READS_UNDECLARED);
         }
         if derivation.generated_text {
             self.add_traits(node, Traits::GENERATED_TEXT);

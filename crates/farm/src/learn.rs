@@ -28,14 +28,13 @@ pub(crate) fn learn_new(
     let mut changed = false;
     // Most runs learn nothing, and need not read it.
     let shipped = LazyCell::new(|| Corpus::new(shipped_layers()));
-    let originals = materials.originals.iter().map(|found| (found, Supply::Fetched));
-    let outputs = materials.outputs.iter().map(|found| (found, Supply::Built));
-    // Originals first, so that outputs made from them are compared with them and not the other way round.
-    for ((path, material), supply) in originals.chain(outputs) {
+    for (path, material, supply) in materials.iter() {
         let Some(info) = infos.get(path) else { continue };
         let hash = info.nar_hash.to_string();
         changed |= own.add_licenses(material);
-        if own.has_learned(&hash) {
+        // Whoever came first with these bytes is not the only one who is asked.
+        let learned_of = learned_of(&hash, material);
+        if own.has_learned(&learned_of) {
             continue;
         }
         let source = Source { supply, ..Source::new(hash, path.name(), material.clone()) };
@@ -53,6 +52,7 @@ pub(crate) fn learn_new(
             learned.add(with_files(&batch, |files| learn_beside(own, Some(&known), &source, files, Limits::default())));
             all_unchanged(&path.to_string(), &batch)?;
         }
+        own.mark_learned(&learned_of);
         for (place, gap) in &learned.gaps {
             sink(Event::Warning { message: format!("not learned: {} of {}: {gap}", place, path.name()) });
         }
@@ -79,23 +79,47 @@ pub(crate) fn all_unchanged(path: &str, batch: &[TreeFile]) -> Result<(), Corpus
     }
 }
 
+/// Under which key it is remembered that a package was learned from bytes with this hash.
+pub(crate) fn learned_of(hash: &str, material: &Material) -> String {
+    format!("{hash} of {}", material.package())
+}
+
 /// What there is to learn from a package set.
 #[derive(Debug, Default)]
 pub(crate) struct Materials {
-    /// Vendors' files as they were delivered.
-    pub(crate) originals: BTreeMap<StorePath, Material>,
+    /// Vendors' files as they were delivered, each with every package that names it as its source: none of them can
+    /// keep another one from being asked.
+    pub(crate) originals: BTreeMap<StorePath, Vec<Material>>,
     outputs: BTreeMap<StorePath, Material>,
 }
 
 impl Materials {
     /// Everything that is to be learned, whether it is in the store or not.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &StorePath> {
-        self.packages().map(|(path, _)| path)
+        self.originals.keys().chain(self.outputs.keys())
     }
 
-    /// The same with the packages' names.
-    pub(crate) fn packages(&self) -> impl Iterator<Item = (&StorePath, String)> {
-        self.originals.iter().chain(&self.outputs).map(|(path, material)| (path, material.package()))
+    /// What is to be learned, of whom, and who supplied it. Originals come first, so that outputs made from them are
+    /// compared with them and not the other way round.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&StorePath, &Material, Supply)> {
+        let originals = self.originals.iter().flat_map(|(path, owners)| owners.iter().map(move |owner| (path, owner)));
+        let originals = originals.map(|(path, material)| (path, material, Supply::Fetched));
+        originals.chain(self.outputs.iter().map(|(path, material)| (path, material, Supply::Built)))
+    }
+
+    /// Names a package as an owner of a source.
+    fn add_original(&mut self, source: &StorePath, material: &Material) {
+        let owners = self.originals.entry(source.clone()).or_default();
+        let same = |known: &&mut Material| known.package() == material.package();
+        match owners.iter_mut().find(same) {
+            // One package may be declared twice; terms have to permit under all of its licenses.
+            Some(known) => {
+                let new = material.licenses.iter().filter(|license| !known.licenses.contains(license));
+                let new: Vec<String> = new.cloned().collect();
+                known.licenses.extend(new);
+            }
+            None => owners.push(material.clone()),
+        }
     }
 }
 
@@ -122,7 +146,7 @@ pub(crate) fn materials(set: &PackageSet, rules: &Rules) -> Materials {
         let keys: Vec<String> = unfree.map(|license| license.key().to_owned()).collect();
         let material = Material::of_package(&derivation.name, keys);
         for source in sources(set, derivation) {
-            materials.originals.entry(source.clone()).or_insert_with(|| material.clone());
+            materials.add_original(source, &material);
         }
         for output in derivation.outputs.values() {
             materials.outputs.insert(output.clone(), material.clone());

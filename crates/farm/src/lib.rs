@@ -19,6 +19,7 @@ mod lost;
 mod package_set;
 mod plan;
 mod published_with;
+mod reads;
 mod recheck;
 mod report;
 mod review;

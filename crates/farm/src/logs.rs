@@ -114,7 +114,7 @@ fn is_short(script: &StorePath) -> bool {
 }
 
 /// Everything that a build could read: what its derivation declares, with all that this refers to. `None` where something
-/// declared has no path that is known.
+/// declared has no path that is known, or where the build may read what is not declared.
 pub(crate) fn reach<'i>(
     set: &PackageSet,
     derivation: &Derivation,
@@ -122,7 +122,7 @@ pub(crate) fn reach<'i>(
 ) -> Option<BTreeSet<StorePath>> {
     let declared = derivation.inputs.values().map(BTreeSet::len).sum::<usize>() + derivation.sources.len();
     let mut todo: Vec<StorePath> = set.graph.build_inputs(derivation).into_iter().collect();
-    if todo.len() < declared {
+    if todo.len() < declared || derivation.needs.reads_undeclared() {
         return None;
     }
     let mut seen: BTreeSet<StorePath> = todo.iter().cloned().collect();

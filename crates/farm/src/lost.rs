@@ -3,7 +3,7 @@
 //! The catalog remembers what the corpus learned from. Where the catalog is lost as well, the withheld entries of vendors'
 //! packages tell what it must have been. It decides nothing: what follows is [`Lost`](narthex_policy::Lost).
 
-use crate::learn::Materials;
+use crate::learn::{Materials, learned_of};
 use narthex_audit::{Corpus, Fingerprints, Material};
 use narthex_cache::{Cache, Catalog, CatalogError, PublishError, Record};
 use narthex_closure::StorePath;
@@ -93,10 +93,17 @@ pub(crate) async fn note_learned(
     materials: &Materials,
     infos: &BTreeMap<StorePath, PathInfo>,
 ) -> Result<(), CatalogError> {
-    let mut packages = BTreeMap::new();
-    for (path, package) in materials.packages() {
-        if let Some(info) = infos.get(path) {
-            packages.insert(info.nar_hash.to_string(), package);
+    let mut packages: BTreeMap<String, String> = BTreeMap::new();
+    for (path, material, _) in materials.iter() {
+        let Some(info) = infos.get(path) else { continue };
+        let (hash, package) = (info.nar_hash.to_string(), material.package());
+        packages.insert(learned_of(&hash, material), package.clone());
+        let owners = packages.entry(hash).or_default();
+        if owners.is_empty() {
+            *owners = package;
+        } else if !owners.split(", ").any(|owner| owner == package) {
+            owners.push_str(", ");
+            owners.push_str(&package);
         }
     }
     note(catalog, own, packages).await

@@ -3,7 +3,7 @@
 use crate::inventory::Inventory;
 use crate::plan::ABSENT;
 use crate::settle::{Standing, settle};
-use narthex_closure::{Derivation, Graph, StorePath, parse_store_path};
+use narthex_closure::{Derivation, Graph, Producer, StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
 use narthex_license::text::{self, LINE, MESSAGE};
 use narthex_license::{Class, LicenseFacts};
@@ -58,6 +58,8 @@ enum Settled {
     },
     /// It declares nothing, and no rule is about it.
     Silent,
+    /// Another derivation makes the same path, and something else holds of it.
+    Disputed,
 }
 
 /// How a store path comes into a package set.
@@ -131,6 +133,14 @@ impl PackageSet {
                 known.push(job.attr.clone());
             }
         }
+        // What names one of the derivations that make a path names the path.
+        for path in graph.shared() {
+            let makers: Vec<&StorePath> = graph.producers(path).map(|producer| &producer.derivation).collect();
+            let mut all: Vec<String> = makers.iter().filter_map(|maker| names.get(*maker)).flatten().cloned().collect();
+            all.sort();
+            all.dedup();
+            names.extend(makers.into_iter().filter(|_| !all.is_empty()).map(|maker| (maker.clone(), all.clone())));
+        }
         let attrs = jobs.iter().rev().map(|job| (job.derivation.clone(), job.attr.clone())).collect();
         let mut set = Self { jobs, errors, not_searched, graph, facts, attrs, names, scope, settled: BTreeMap::new() };
         set.settled = settled(&Inventory::of_set(&set));
@@ -169,9 +179,15 @@ impl PackageSet {
         self
     }
 
+    /// Which derivation makes a path: of several, one that is a job.
+    pub(crate) fn producer(&self, path: &StorePath) -> Option<&Producer> {
+        let is_job = |producer: &&Producer| self.attrs.contains_key(&producer.derivation);
+        self.graph.producers(path).find(is_job).or_else(|| self.graph.producer(path))
+    }
+
     /// What a policy can name an output by, or any other path.
     pub(crate) fn case<'a>(&'a self, path: &'a StorePath) -> Case<'a> {
-        match self.graph.producer(path) {
+        match self.producer(path) {
             Some(producer) => self.case_of(&producer.derivation, Some(&producer.output)),
             None => Case { package: path.name(), attrs: &[], output: None },
         }
@@ -204,7 +220,7 @@ impl PackageSet {
         match self.settled.get(derivation) {
             Some(Settled::MadeFromFree) => Class::MadeFromFree,
             Some(Settled::Declared(facts) | Settled::Original { facts, .. }) => rules.class(Some(facts)),
-            Some(Settled::Source | Settled::Silent) | None => Class::Unknown,
+            Some(Settled::Source | Settled::Silent | Settled::Disputed) | None => Class::Unknown,
         }
     }
 
@@ -215,6 +231,7 @@ impl PackageSet {
             Some(Settled::Original { name, facts }) => Provenance::Original { name, facts },
             Some(Settled::Declared(facts)) => Provenance::Output(Some(facts)),
             Some(Settled::Source | Settled::Silent) => Provenance::Output(Some(&ABSENT)),
+            Some(Settled::Disputed) => Provenance::Disputed,
             None => Provenance::Output(None),
         }
     }
@@ -273,7 +290,8 @@ fn settled(inventory: &Inventory) -> BTreeMap<StorePath, Settled> {
             Some(Settled::Original { name: graph.name(original).to_owned(), facts: facts(place)? })
         }
         Standing::OwnSource | Standing::NotFree | Standing::Untold => Some(Settled::Silent),
-        Standing::Unreached | Standing::Disputed | Standing::Incomplete(_) | Standing::Missing => None,
+        Standing::Disputed => Some(Settled::Disputed),
+        Standing::Unreached | Standing::Incomplete(_) | Standing::Missing => None,
     };
     graph.nodes().filter_map(|node| Some((parse_store_path(graph.base_name(node))?, of(node)?))).collect()
 }
@@ -288,8 +306,9 @@ fn add_role<'a>(roles: &mut BTreeMap<StorePath, Role<'a>>, path: &StorePath, rol
         (Role::Source(users), Role::Source(more)) => users.extend(more),
         // What several declare holds together already.
         (Role::Output(known), Role::Output(said)) if *known == said => {}
+        (Role::Settled(Provenance::MadeFromFree), Role::Settled(Provenance::MadeFromFree)) => {}
         // A source of one package and the product of another: nobody can say what it is.
-        (known, _) => *known = Role::Output(None),
+        (known, _) => *known = Role::Settled(Provenance::Disputed),
     }
 }
 

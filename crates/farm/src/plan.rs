@@ -101,6 +101,7 @@ impl<'a> Plan<'a> {
                 Standing::MadeFromFree => (Kind::Rule, u32::MAX),
                 Standing::Original(_, facts) => (Kind::Original, facts),
                 Standing::Incomplete(_) => (Kind::Incomplete, self.settlement.declared(node).unwrap_or(u32::MAX)),
+                Standing::Disputed => (Kind::Rule, u32::MAX - 2),
                 _ => (Kind::Rule, u32::MAX - 1),
             };
             let class = self.class_shown(node);
@@ -223,7 +224,8 @@ impl<'a> Plan<'a> {
                 };
                 Provenance::Source(self.source_users(node).into_iter().map(user).collect())
             }
-            Standing::Disputed | Standing::Missing | Standing::Unreached => Provenance::Output(None),
+            Standing::Disputed => Provenance::Disputed,
+            Standing::Missing | Standing::Unreached => Provenance::Output(None),
             Standing::OwnSource | Standing::NotFree | Standing::Untold => Provenance::Output(Some(&ABSENT)),
         }
     }

@@ -5,6 +5,7 @@ use crate::corpus::{CorpusFileError, Shipped, load_corpus};
 use crate::known::{Recognized, recognize};
 use crate::lost::{lacks, warning};
 use crate::published_with::{Choice, ChoiceError, PolicyNotNamed};
+use crate::reads::Secret;
 use narthex_audit::{Corpus, Report, SCANNER_VERSION};
 use narthex_cache::{Cache, CatalogError, PublishError, Record, State, StateError, UnpackError};
 use narthex_closure::{StorePath, hash_part, store_hashes};
@@ -59,10 +60,13 @@ pub struct Recheck {
     pub lacking: Option<String>,
 }
 
+/// The codes of reasons that rest on an entry of the policy, which may have ended.
+const OF_ENTRIES: [Code; 2] = [Code::PolicyException, Code::PolicyGrant];
+
 /// Audits again, from the cache, whatever is published and was last audited with another corpus, or rests on an entry of the
 /// policy that may have ended, and takes back what may no longer be published: the narinfo first, then the NAR. The
-/// decision and its reasons are written down. With such a path go the sources that only its being published permitted,
-/// and the logs of builds that read it.
+/// decision and its reasons are written down. With such a path goes what was built with it and nobody can look into, the sources
+/// that only its being published permitted, and the logs of builds that read it.
 ///
 /// What the package set declares is taken from the record of the first decision; what entries ask for beside that, from
 /// what the catalog knows of the path. `policy` is how the operator named the policy, where one was named. Under another one
@@ -86,19 +90,19 @@ pub async fn recheck(
     if let Some(materials) = &result.lacking {
         sink(Event::Warning { message: warning(materials) });
     }
-    let of_entries = [Code::PolicyException, Code::PolicyGrant];
-    let records = cache.catalog().published_before(&id, SCANNER_VERSION, &of_entries.map(Code::as_str)).await?;
+    let records = cache.catalog().published_before(&id, SCANNER_VERSION, &OF_ENTRIES.map(Code::as_str)).await?;
     let mut waiting = BTreeMap::new();
+    let mut secret = None;
     for record in records {
-        let rests_on_entry = record.reasons.iter().any(|reason| of_entries.contains(&reason.code));
-        if rests_on_entry && record.policy != rules.policy().name() {
+        if rests_on_entry(&record) && record.policy != rules.policy().name() {
             *result.left.entry(record.policy).or_default() += 1;
             continue;
         }
         let report = tokio::task::block_in_place(|| audit_again(&cache, state, &record, &corpus))?;
         result.audited += 1;
         sink(Event::Audited { path: record.path.clone(), findings: report.findings.len() });
-        let changed = decided(&cache, rules, &record, &report).await?;
+        let counted = counted(&cache, &mut secret, &record, &report).await?;
+        let changed = decided(&cache, rules, &record, counted.as_ref().unwrap_or(&report)).await?;
         let text = serde_json::to_string(&report).map_err(|error| CatalogError::Row(error.to_string()))?;
         let name = name_in_key(&record.path, &report).to_owned();
         let again = Again { is_changed: changed != record, changed, name, report: text };
@@ -113,10 +117,58 @@ pub async fn recheck(
     for again in waiting.into_values() {
         again.apply(&cache, &id, sink, &mut result).await?;
     }
+    withdraw_readers(&cache, rules, &id, sink, &mut result).await?;
     withdraw_sources(&cache, rules, sink, &mut result).await?;
     withdraw_logs(&cache, &result.withdrawn).await?;
     cache.catalog().close().await;
     Ok(result)
+}
+
+/// The report as it counts for a build that could read what is withheld; nothing where that changes nothing. What is withheld
+/// is looked up when it is first asked for.
+async fn counted(
+    cache: &Cache,
+    secret: &mut Option<Secret>,
+    record: &Record,
+    report: &Report,
+) -> Result<Option<Report>, CatalogError> {
+    if report.opaque.is_empty() {
+        return Ok(None);
+    }
+    let secret = match secret {
+        Some(secret) => secret,
+        none => none.insert(Secret::of(cache.catalog()).await?),
+    };
+    Ok(secret.could_be_read_by(record).then(|| report.counting_opaque()))
+}
+
+/// Takes back what nobody can look into and was built with what was taken back: it may hold that in a form that is not known.
+async fn withdraw_readers(
+    cache: &Cache,
+    rules: &Rules,
+    corpus: &str,
+    sink: Sink<'_>,
+    result: &mut Recheck,
+) -> Result<(), RecheckError> {
+    let mut before = 0;
+    while result.withdrawn.len() > before {
+        before = result.withdrawn.len();
+        let mut secret = None;
+        for (record, report) in cache.catalog().published_opaque(corpus, SCANNER_VERSION).await? {
+            let Ok(report) = serde_json::from_str::<Report>(&report) else { continue };
+            let Some(counted) = counted(cache, &mut secret, &record, &report).await? else { continue };
+            let is_left = rests_on_entry(&record) && record.policy != rules.policy().name();
+            let changed = decided(cache, rules, &record, &counted).await?;
+            if !is_left && changed.verdict == Verdict::Withhold {
+                withdraw(cache, changed, sink, result).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn rests_on_entry(record: &Record) -> bool {
+    record.reasons.iter().any(|reason| OF_ENTRIES.contains(&reason.code))
 }
 
 /// What a record says under these rules, now that its bytes were read again.
@@ -177,8 +229,9 @@ async fn withdraw(cache: &Cache, record: Record, sink: Sink<'_>, result: &mut Re
     Ok(())
 }
 
-/// Takes back the sources of what was taken back: they were published because that was. What else it was built with is not
-/// known here; a run, which knows, may publish them again.
+/// Takes back the sources of what was taken back: they were published because that was. Whether all that was found comes from
+/// something else that it was built with is not asked here, where the bytes of that may be gone; a run, which has them, may
+/// publish the sources again.
 async fn withdraw_sources(
     cache: &Cache,
     rules: &Rules,

@@ -11,7 +11,7 @@ use crate::lost::{self, Lacking};
 use crate::package_set::{PackageSet, PackageSetError, Role};
 use crate::plan::{forecast_elsewhere, forecast_of, license_of, provenance};
 use crate::published_with::{Choice, ChoiceError, PolicyNotNamed};
-use crate::sources::{Built, users_first};
+use crate::sources::{Built, Originals, users_first};
 use narthex_audit::{Report, SCANNER_VERSION};
 use narthex_cache::{Build, Cache, Catalog, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
@@ -338,7 +338,8 @@ fn decide_by_inputs(
     }
 }
 
-/// Whether the build of a path could read such a path: one of its inputs, or what these refer to.
+/// Whether the build of a path could read such a path: one of its inputs, or what these refer to. One that may read more than
+/// it declares could read any.
 fn build_reads(
     set: &PackageSet,
     path: &StorePath,
@@ -346,6 +347,9 @@ fn build_reads(
     is_such: &dyn Fn(&StorePath) -> bool,
 ) -> bool {
     let derivation = set.graph.producer(path).and_then(|producer| set.graph.get(&producer.derivation));
+    if derivation.is_some_and(|derivation| derivation.needs.reads_undeclared()) {
+        return true;
+    }
     let mut todo: Vec<StorePath> =
         derivation.map_or_else(Vec::new, |derivation| set.graph.build_inputs(derivation).into_iter().collect());
     let mut seen: BTreeSet<StorePath> = todo.iter().cloned().collect();
@@ -382,15 +386,17 @@ fn decide_all(
     let (outputs, sources): (Vec<_>, Vec<_>) = infos.iter().partition(|(path, _)| !role(path).is_source());
     let mut withheld = forecast_elsewhere(set, rules);
     let mut decisions = BTreeMap::new();
+    let originals = Originals::of(reports);
     for (path, info) in outputs.into_iter().chain(users_first(set, sources)) {
         let decision = {
-            let built = Built { set, rules, infos, reports, decisions: &decisions, withheld: &withheld };
+            let (decisions, withheld) = (&decisions, &withheld);
+            let built = Built { set, rules, infos, reports, decisions, withheld, originals: &originals };
             let explained = |user: &StorePath| built.explains(user, path, &role);
             let subject = Subject {
                 path,
                 nar_hash: info.nar_hash,
                 case: recognized.get(path).map_or_else(|| set.case(path), Recognized::case),
-                provenance: provenance(set, rules, role(path), &withheld, &explained),
+                provenance: provenance(set, rules, role(path), withheld, &explained),
                 report: reports.get(path),
                 lost: lacking.of(path),
                 read_withheld: read_withheld.contains(path),
@@ -415,7 +421,7 @@ fn records(
 ) -> BTreeMap<StorePath, Record> {
     let record = |(path, decision): (&StorePath, &Decision)| {
         let info = infos.get(path)?;
-        let producer = set.graph.producer(path);
+        let producer = set.producer(path);
         let record = Record {
             path: path.clone(),
             attr: producer.and_then(|p| set.attr(&p.derivation)).map(|attr| text::bounded(attr, LINE)),

@@ -365,6 +365,9 @@ impl<'i> Originals<'i> {
         node: Node,
     ) -> Option<(Node, u32)> {
         let graph = &inventory.graph;
+        if inventory.reads_undeclared(node) {
+            return None;
+        }
         let kin = match said_original(inventory, settlement, node) {
             // With a source that the package has not, it is something else.
             Some(original) => {

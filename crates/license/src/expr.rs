@@ -170,6 +170,7 @@ impl Expr {
             Value::String(name) => table::by_name(name)
                 .map(Self::One)
                 .or_else(|| crate::spdx::read(name))
+                .or_else(|| table::older(name))
                 .unwrap_or_else(|| Self::UnknownName(name.clone())),
             Value::Array(items) => Self::List(items.iter().map(Self::from_json).collect()),
             Value::Object(fields) => {
@@ -240,23 +241,34 @@ impl Expr {
             Ok(row) => row,
             Err(error) => return Self::Malformed(error.to_string()),
         };
-        let names = || [&row.spdx_id, &row.short_name, &row.full_name].into_iter().flatten();
-        let by_names = || names().filter_map(|name| table::by_name(name)).reduce(stricter);
+        let names = [&row.spdx_id, &row.short_name, &row.full_name].map(Option::as_deref);
+        let names = || names.into_iter().flatten();
+        let by_names = || names().filter_map(table::by_name).reduce(stricter);
+        // What is not said of a license is what the table says of the license by that name, unless they differ in what is.
+        let known = by_names().filter(|known| row.free == Some(known.free)).map(|known| known.redistributable);
+        let said = row.redistributable;
+        let row = Row { redistributable: said.or(known), ..row.clone() };
         match License::from_row(table::id_of(&row), &row) {
             // What calls itself freer than the license that it names contradicts it.
-            Some(license) if license.id.is_none() => {
-                Self::One(by_names().filter(|known| known.class() > license.class()).unwrap_or(license))
-            }
+            Some(license) if license.id.is_none() => by_names()
+                .map(Self::One)
+                .or_else(|| names().find_map(table::older))
+                .filter(|known| known.class() > license.class())
+                .unwrap_or(Self::One(license)),
             Some(license) => Self::One(license),
             // Package sets of before 2016 do not say of each license whether it is free. Its names do; where two
             // of them name different licenses, the stricter one counts.
             None => by_names()
                 // What is said all the same counts.
-                .map(|known| License {
-                    redistributable: known.redistributable && row.redistributable != Some(false),
-                    ..known
-                })
-                .map_or_else(|| Self::Malformed("a license without a name or without `free`".to_owned()), Self::One),
+                .map(|known| License { redistributable: known.redistributable && said != Some(false), ..known })
+                .map(Self::One)
+                .or_else(|| names().find_map(table::older).filter(|_| said != Some(false)))
+                .unwrap_or_else(|| {
+                    match [&row.short_name, &row.full_name, &row.spdx_id].into_iter().flatten().next() {
+                        Some(name) => Self::UnknownName(name.clone()),
+                        None => Self::Malformed("a license without a name".to_owned()),
+                    }
+                }),
         }
     }
 

@@ -1,11 +1,12 @@
-//! The licenses of nixpkgs by name: `data/nixpkgs-licenses.json`, `lib.licenses` as of June 2026.
+//! The licenses of nixpkgs by name: `data/nixpkgs-licenses.json`, `lib.licenses` as of June 2026, and
+//! `data/older-licenses.json`, what earlier ones and earlier lists of SPDX had under names that are gone.
 
-use crate::License;
+use crate::{Expr, License};
 use serde::Deserialize;
 use std::{collections::BTreeMap, sync::LazyLock};
 
 /// One row of nixpkgs' table, and the shape in which a package set gives a single license.
-#[derive(Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Row {
     pub(crate) short_name: Option<String>,
@@ -28,10 +29,38 @@ pub(crate) fn by_name(name: &str) -> Option<License> {
     named(name).or_else(|| named(&current_gnu_id(name)?))
 }
 
+/// A license that earlier versions had under a name that is gone.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Older {
+    /// The expression that it is today.
+    means: Option<String>,
+    full_name: Option<String>,
+    free: Option<bool>,
+}
+
+static OLDER: LazyLock<BTreeMap<String, Older>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../data/older-licenses.json"))
+        .expect("the table is part of the program and a test reads it")
+});
+
+/// Finds a license by a name that only earlier versions had.
+pub(crate) fn older(name: &str) -> Option<Expr> {
+    let known = |(short, older): &(&String, &Older)| *short == name || older.full_name.as_deref() == Some(name);
+    let (short_name, older) = OLDER.iter().find(known)?;
+    match &older.means {
+        Some(expression) => crate::spdx::read(expression),
+        None => {
+            let row = Row { short_name: Some(short_name.clone()), free: older.free, ..Row::default() };
+            License::from_row(None, &row).map(Expr::One)
+        }
+    }
+}
+
 /// The id that SPDX has given a GNU license since version 3.0 of its list: `GPL-2.0+` became
 /// `GPL-2.0-or-later`, and `GPL-2.0` became `GPL-2.0-only`.
 fn current_gnu_id(name: &str) -> Option<String> {
-    if !["GPL-", "LGPL-", "AGPL-"].iter().any(|family| name.starts_with(family)) {
+    if !["GPL-", "LGPL-", "AGPL-", "GFDL-"].iter().any(|family| name.starts_with(family)) {
         return None;
     }
     Some(name.strip_suffix('+').map_or_else(|| format!("{name}-only"), |version| format!("{version}-or-later")))
@@ -112,9 +141,28 @@ mod tests {
 
     #[test]
     fn ids_that_spdx_has_replaced_are_known() {
-        for (old, id) in [("GPL-3.0+", "gpl3Plus"), ("LGPL-2.1+", "lgpl21Plus"), ("AGPL-3.0", "agpl3Only")] {
+        let replaced = [
+            ("GPL-3.0+", "gpl3Plus"),
+            ("LGPL-2.1+", "lgpl21Plus"),
+            ("AGPL-3.0", "agpl3Only"),
+            ("GFDL-1.2", "fdl12Only"),
+            ("GFDL-1.3+", "fdl13Plus"),
+        ];
+        for (old, id) in replaced {
             assert_eq!(by_name(old).unwrap().id(), Some(id), "{old}");
         }
         assert!(by_name("GPL").is_none() && by_name("GPL-9+").is_none());
+    }
+
+    #[test]
+    fn every_older_name_is_read() {
+        for (name, row) in OLDER.iter() {
+            let class = older(name).unwrap_or_else(|| panic!("{name}")).class();
+            assert_eq!(class.is_free(), row.free != Some(false), "{name}");
+            assert_ne!(class, Class::Unknown, "{name}");
+        }
+        assert_eq!(older("qwt").unwrap().to_string(), "LGPL-2.1-only WITH Qwt-exception-1.0");
+        assert_eq!(older("Notion modified LGPL"), older("notion_lgpl"));
+        assert!(older("mit").is_none());
     }
 }

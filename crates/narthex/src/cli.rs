@@ -199,7 +199,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(64..16_777_216))]
     pub(crate) max_memory: u64,
 
-    /// Time for each attribute; what takes longer fails.
+    /// Computing time for each attribute; what takes longer fails. Waiting for a build does not count.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: u64,
 
@@ -329,7 +329,7 @@ pub(crate) enum AuditFormat {
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
     /// A file, a folder or an archive; or a store path, a .drv file, `FLAKE#ATTR`, or a Nix file with -A.
-    #[arg(value_name = "PATH", required_unless_present = "recheck")]
+    #[arg(value_name = "PATH", required_unless_present_any = ["recheck", "explain"])]
     pub(crate) names: Vec<String>,
 
     /// Attributes of the Nix file.
@@ -341,13 +341,17 @@ pub(crate) struct AuditArgs {
     pub(crate) format: AuditFormat,
 
     /// Show all the evidence for one file below PATH; members of archives stand behind a `!`, as in
-    /// x.whl!lib/y.so.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) explain: Option<String>,
+    /// x.whl!lib/y.so. Without FILE, for the only file there is.
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub(crate) explain: Option<Option<String>>,
+
+    /// Show each entry by itself, also where many say the same of one archive.
+    #[arg(long)]
+    pub(crate) all: bool,
 
     /// Audit again what was published with an older corpus or by an exception or a grant, and take back what may no longer be
     /// published; exit code 3 says that something was taken back.
-    #[arg(long, conflicts_with_all = ["names", "attrs", "explain", "without_shipped"])]
+    #[arg(long, conflicts_with_all = ["names", "attrs", "explain", "all", "without_shipped"])]
     pub(crate) recheck: bool,
 
     /// The policy that decides for --recheck: a file, or the name of a shipped one; without it, `default`, unless the cache is

@@ -52,18 +52,6 @@ pub(crate) fn certificates() -> Option<PathBuf> {
     named("NIX_SSL_CERT_FILE").or_else(|| named("SSL_CERT_FILE")).map(PathBuf::from)
 }
 
-/// How many files the process may have open; where the system does not say, as many as it gives by default.
-pub(crate) fn open_files() -> u64 {
-    const DEFAULT: u64 = 1024;
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let row = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
-    match row.and_then(|row| row.split_whitespace().next()) {
-        Some("unlimited") => u64::MAX,
-        Some(number) => number.parse().unwrap_or(DEFAULT),
-        None => DEFAULT,
-    }
-}
-
 /// Finds Nix and gives it the options of the command line.
 pub(crate) async fn nix(options: &[String]) -> Result<Nix, CommandError> {
     let pairs = options.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
@@ -232,14 +220,12 @@ pub(crate) fn policy_file(file: &Path) -> Result<PolicyText, CommandError> {
     Ok(PolicyText { called: called(file), text })
 }
 
-/// The text of a shipped policy.
-pub(crate) fn shipped_policy(name: &str) -> Result<&'static str, CommandError> {
-    let known: Vec<&str> = shipped::POLICIES.iter().map(|(name, _)| *name).collect();
-    let (_, text) = shipped::POLICIES.iter().find(|(known, _)| *known == name).ok_or_else(|| {
-        CommandError::usage(format!("no policy that ships is called {name}"))
-            .hint(format!("shipped are {}", known.join(", ")))
-    })?;
-    Ok(text)
+/// The text of a policy with everything that it extends in it.
+pub(crate) fn resolved_policy(given: &Path) -> Result<String, CommandError> {
+    let (read, name) = policy_text(given)?;
+    let policy =
+        Policy::read(&read.text, &read.called, &mut extended).map_err(|mistakes| mistaken(&name, &mistakes))?;
+    policy.resolved().map_err(|error| CommandError::failed(format!("{name} cannot be shown")).caused_by(&error))
 }
 
 /// The text of terms that a policy names, or a file that it extends, and what they are called.

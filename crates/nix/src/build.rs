@@ -11,7 +11,7 @@ use narthex_closure::{Graph, StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -90,11 +90,8 @@ impl BuildOutcome {
         self.fetched.extend(other.fetched);
         self.logs.extend(other.logs);
         for (mine, theirs) in [(&mut self.errors, other.errors), (&mut self.warnings, other.warnings)] {
-            for message in theirs {
-                if !mine.contains(&message) {
-                    mine.push(message);
-                }
-            }
+            let known: HashSet<String> = mine.iter().cloned().collect();
+            mine.extend(theirs.into_iter().filter(|message| !known.contains(message)));
         }
     }
 
@@ -130,8 +127,7 @@ impl Nix {
         command.args(targets.iter().map(Target::argument));
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = Running::start(&mut command).map_err(|source| not_run("nix-store".to_owned(), source))?;
-        let mut follow =
-            Follow { sink, activities: HashMap::new(), outcome: BuildOutcome::default(), plain: String::new() };
+        let mut follow = Follow::new(sink);
         if let Some(stderr) = child.stderr() {
             let mut lines = BufReader::new(stderr).split(b'\n');
             while let Ok(Some(line)) = lines.next_segment().await {
@@ -303,7 +299,16 @@ struct Follow<'a> {
     sink: Sink<'a>,
     activities: HashMap<u64, Activity>,
     outcome: BuildOutcome,
+    /// Messages that were noted already, and whether each is a warning.
+    seen: HashSet<(bool, String)>,
     plain: String,
+}
+
+impl<'a> Follow<'a> {
+    fn new(sink: Sink<'a>) -> Self {
+        let (activities, seen) = (HashMap::new(), HashSet::new());
+        Self { sink, activities, outcome: BuildOutcome::default(), seen, plain: String::new() }
+    }
 }
 
 impl Follow<'_> {
@@ -374,7 +379,7 @@ impl Follow<'_> {
                     return;
                 }
                 let said = if line.level == WARNING { &mut self.outcome.warnings } else { &mut self.outcome.errors };
-                if !said.iter().any(|known| known == message) {
+                if self.seen.insert((line.level == WARNING, message.to_owned())) {
                     said.push(message.to_owned());
                 }
             }
@@ -419,8 +424,7 @@ mod tests {
         let drv = "/nix/store/qp1k6i4qjxg87xgp6k40cm6343imzmsl-a.drv";
         let events = Mutex::new(Vec::new());
         let sink = |event| events.lock().unwrap().push(event);
-        let mut follow =
-            Follow { sink: &sink, activities: HashMap::new(), outcome: BuildOutcome::default(), plain: String::new() };
+        let mut follow = Follow::new(&sink);
         for line in [
             r#"@nix {"action":"start","id":7,"level":0,"text":"","type":104}"#.to_owned(),
             format!(

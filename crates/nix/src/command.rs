@@ -3,7 +3,6 @@
 use crate::{ansi, child};
 use std::process::{Output, Stdio};
 use std::sync::Arc;
-use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
@@ -235,29 +234,6 @@ impl Nix {
         let text = String::from_utf8_lossy(&output.stdout);
         narthex_closure::parse_store_path(text.trim())
             .ok_or_else(|| NixError::Unexpected { command: "nix eval".to_owned(), why: text.into_owned() })
-    }
-
-    /// The log of a derivation's last build, if Nix kept it and it is no longer than so many bytes. Of a longer one no more
-    /// than that is ever held.
-    pub async fn log(&self, derivation: &narthex_closure::StorePath, longest: u64) -> Option<Vec<u8>> {
-        let mut command = self.command("nix-store");
-        command.args(["--read-log", &derivation.to_string()]);
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = child::Running::start(&mut command).ok()?;
-        let mut log = Vec::new();
-        let mut output = child.stdout()?.take(longest + 1);
-        output.read_to_end(&mut log).await.ok()?;
-        if log.len() as u64 > longest {
-            let _ = child.kill().await;
-            return None;
-        }
-        drop(output);
-        if !child.wait().await.ok()?.success() {
-            return None;
-        }
-        let text =
-            String::from_utf8(log).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        Some(ansi::strip(&text).into_bytes())
     }
 }
 

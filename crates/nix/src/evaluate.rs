@@ -12,6 +12,7 @@ mod eval_jobs;
 mod process;
 mod queue;
 mod reason;
+mod watch;
 
 use crate::cause::Cause;
 use crate::expression::Root;
@@ -109,7 +110,7 @@ pub struct EvalOptions {
     pub patience: Duration,
     /// Memory that one process may have, in MiB.
     pub max_memory: u64,
-    /// How long one attribute may take.
+    /// How long one attribute may compute: time of the processor, so that a busy machine changes nothing.
     pub timeout: Duration,
     /// Who does it.
     pub evaluator: Evaluator,
@@ -495,7 +496,8 @@ impl Walk<'_, '_> {
         let message = match end {
             End::Failed(words) => return Reason::read(&words),
             End::Memory => format!("it needs more than {} MiB of memory", self.bounds.memory / (1024 * 1024)),
-            End::Time => format!("it takes longer than {} s", self.bounds.time.as_secs()),
+            End::Time => format!("it takes longer than {} s of computing", self.bounds.time.as_secs()),
+            End::Waiting => "it waits for something that does not come".to_owned(),
             End::Signal(signal) => format!("Nix was ended by signal {signal} while evaluating it"),
         };
         Reason { message, position: None }

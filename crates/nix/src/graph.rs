@@ -66,6 +66,23 @@ pub fn read_present(roots: impl IntoIterator<Item = StorePath>, is_known: impl F
     graph
 }
 
+/// The paths that the build of a derivation is given: outputs of its inputs, and its sources. `None` where it may read more
+/// than that, or an output has no path that is known beforehand.
+///
+/// # Errors
+/// When its file, or that of an input, is gone or is no derivation.
+pub fn read_inputs(path: &StorePath) -> Result<Option<BTreeSet<StorePath>>, GraphError> {
+    let derivation = read(path)?;
+    let mut graph = Graph::default();
+    for input in derivation.inputs.keys() {
+        graph.insert(input.clone(), read(input)?);
+    }
+    let has = |input: &StorePath, output: &String| graph.get(input).is_some_and(|d| d.outputs.contains_key(output));
+    let is_known = derivation.inputs.iter().all(|(input, outputs)| outputs.iter().all(|output| has(input, output)));
+    let is_all = is_known && !derivation.needs.reads_undeclared();
+    Ok(is_all.then(|| graph.build_inputs(&derivation)))
+}
+
 fn read(path: &StorePath) -> Result<Derivation, GraphError> {
     let bytes = std::fs::read(path.to_string()).map_err(|source| GraphError::Read { path: path.clone(), source })?;
     let name = path.name().strip_suffix(".drv").unwrap_or(path.name());

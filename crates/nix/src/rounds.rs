@@ -150,7 +150,14 @@ impl<'a> Rounds<'a> {
         let suspects: Vec<StorePath> =
             broken.iter().filter(|derivation| !self.failed.contains_key(*derivation)).cloned().collect();
         if went_on {
-            let only = (suspects.len() == 1 && !nameless.is_empty()).then(|| nameless.join("; "));
+            // Of what failed by itself, newer versions name all but what they ended for its time. What only that was said
+            // of failed for that, also where there are several.
+            let all_by_time = nameless.iter().all(|message| Cause::of(message) == Cause::Timeout);
+            let only = match suspects.len() {
+                _ if nameless.is_empty() => None,
+                1 => Some(nameless.join("; ")),
+                _ => all_by_time.then(|| nameless.join(", or ")),
+            };
             for suspect in suspects {
                 self.fail(suspect, only.clone());
             }
@@ -205,6 +212,10 @@ impl<'a> Rounds<'a> {
 
     /// Refuses a derivation, and all others that ask the same of a machine where that is why.
     fn refuse(&mut self, derivation: StorePath, message: String) {
+        // It was, together with another one that asks the same.
+        if self.refused.contains_key(&derivation) {
+            return;
+        }
         if Cause::of(&message).is_about_the_machine()
             && let Some(refused) = self.graph.get(&derivation)
         {
@@ -317,6 +328,8 @@ mod tests {
         Good,
         /// Its builder fails, and Nix goes on.
         Failing,
+        /// It is ended for its time, and Nix goes on and does not say which it was.
+        Slow,
         /// Nix refuses it, names it and ends, before it builds anything.
         Refused,
         /// It is built, its output ends Nix, and the message has no name in it.
@@ -375,7 +388,10 @@ mod tests {
                     return ended(attempt, &self.valid);
                 }
                 for path in next {
-                    if is(&path) == Is::Failing {
+                    if is(&path) == Is::Slow {
+                        attempt.errors.push("timed out after 2 seconds".to_owned());
+                        failed.insert(path);
+                    } else if is(&path) == Is::Failing {
                         attempt.errors.push(format!("builder for '{path}' failed with exit code 1"));
                         failed.insert(path);
                     } else {
@@ -400,7 +416,11 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(nodes: &[(&str, &[&str])], is: &[(&str, Is)], expected: &Expected<'_>) {
+    fn check(
+        nodes: &[(&str, &[&str])],
+        is: &[(&str, Is)],
+        expected: &Expected<'_>,
+    ) -> BTreeMap<StorePath, Option<String>> {
         let graph = graph(nodes);
         let targets: Vec<StorePath> = nodes.iter().map(|(name, _)| drv(name)).collect();
         let is = is.iter().map(|(name, is)| (drv(name), *is)).collect();
@@ -423,6 +443,18 @@ mod tests {
         for (derivation, message) in rounds.failed.iter().filter_map(|(path, said)| Some((path, said.as_ref()?))) {
             let other = store_paths(message).any(|named| named != *derivation);
             assert!(!other, "{derivation} got the error of another one: {message}");
+        }
+        rounds.failed
+    }
+
+    /// Nix 2.34 names nothing that it ended for its time.
+    #[test]
+    fn what_took_too_long_is_told_as_that() {
+        let nodes: &[(&str, &[&str])] = &[("a", &[]), ("b", &[]), ("c", &["a"]), ("d", &[]), ("e", &[])];
+        let expected = Expected { valid: &["e"], failed: &["a", "b", "d"], refused: &[], stopped: false, commands: 1 };
+        let failed = check(nodes, &[("a", Is::Slow), ("b", Is::Slow), ("d", Is::Failing)], &expected);
+        for (name, part) in [("a", "timed out"), ("b", "timed out"), ("d", "exit code 1")] {
+            assert!(failed[&drv(name)].as_ref().is_some_and(|said| said.contains(part)), "{failed:?}");
         }
     }
 

@@ -61,6 +61,8 @@ pub enum Provenance<'a> {
         /// What the package declares.
         facts: &'a LicenseFacts,
     },
+    /// Several derivations make it, of which different things hold.
+    Disputed,
     /// Something that it is made from is not known.
     Incomplete {
         /// The name of that, and what is wrong with it.
@@ -77,7 +79,7 @@ impl<'a> Provenance<'a> {
             Self::Output(facts) => *facts,
             Self::Original { facts, .. } => Some(facts),
             Self::Incomplete { facts, .. } => *facts,
-            Self::Source(_) | Self::MadeFromFree => None,
+            Self::Source(_) | Self::MadeFromFree | Self::Disputed => None,
         }
     }
 }
@@ -130,6 +132,7 @@ fn declared<'r>(asked: &Asked<'_>, about: &About<'_>, provenance: &Provenance<'_
         Provenance::Output(facts) => of_output(package, *facts, rules),
         Provenance::Source(users) => of_source(users),
         Provenance::MadeFromFree => (Vec::new(), vec![of_free_inputs(rules)]),
+        Provenance::Disputed => (Vec::new(), vec![of_disputed(rules)]),
         Provenance::Original { name, facts } => of_original(package, name, facts, rules),
         Provenance::Incomplete { what, facts } => {
             // What it declares is told as well; nothing lifts the other reason.
@@ -252,7 +255,8 @@ fn of_bytes(reason: &Reason) -> bool {
 
 /// Decides anew about a path that was decided about before, when the audit sees more than it did then, or when entries of the
 /// policy have ended. What the package set declares is as it was; what entries say and what findings mean is asked
-/// again. `facts` are what is known of the declaration, for entries that ask for licenses.
+/// again. `facts` are what is known of the declaration, for entries that ask for licenses. Of a build that could read what is
+/// withheld, the report has to count what nobody can look into.
 pub fn decide_again(
     path: &StorePath,
     (case, facts): (&Case<'_>, Option<&LicenseFacts>),
@@ -362,6 +366,11 @@ fn unknown(facts: Option<&LicenseFacts>, rules: &Rules) -> String {
 fn of_free_inputs(rules: &Rules) -> Reason {
     let message = "it has no source of its own, and all that it is made from is free".to_owned();
     Reason::new(Code::MadeFromFreeInputs, effect(rules.policy().action(Class::MadeFromFree)), message, Vec::new())
+}
+
+fn of_disputed(rules: &Rules) -> Reason {
+    let message = "several derivations make this path, and they do not declare the same".to_owned();
+    Reason::new(Code::LicenseUnknown, effect(rules.policy().action(Class::Unknown)), message, Vec::new())
 }
 
 /// As the package that it is another build of: what the license comes to, under a code of its own.

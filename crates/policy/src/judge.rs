@@ -58,10 +58,7 @@ pub(crate) fn findings(
         }
         grouped.retain(|_, grounds| !grounds.is_empty());
     }
-    // A package that is declared as the vendor's is none that holds an application.
-    if vendor.is_empty()
-        && let Some(ground) = nothing_else(report, &grouped)
-    {
+    if let Some(ground) = nothing_else(report, &grouped, vendor) {
         let granted = lifted.by_grant(Code::TermsStandalone, about.grants());
         let effect = if granted { Effect::Note } else { Effect::Withhold };
         grouped.insert((effect, Code::TermsStandalone), vec![ground]);
@@ -178,14 +175,23 @@ type Ground<'r> = (Evidence, Option<&'r Terms>);
 
 /// Whether a package holds what a vendor's terms permit as a part of an application, and no application: nothing in it
 /// has code of its own. Texts, metadata, and files that only name or start something else make none.
-fn nothing_else<'r>(report: &Report, grouped: &BTreeMap<(Effect, Code), Vec<Ground<'r>>>) -> Option<Ground<'r>> {
-    if !report.own_code.is_empty() {
+///
+/// A package that is declared under terms holds no application as far as these terms go, which say themselves whether
+/// it may be passed on alone. It may have another vendor's parts in it: in code that it calls its own, and nobody else
+/// does.
+fn nothing_else<'r>(
+    report: &Report,
+    grouped: &BTreeMap<(Effect, Code), Vec<Ground<'r>>>,
+    vendor: &[&Terms],
+) -> Option<Ground<'r>> {
+    if !report.own_code.is_empty() || !vendor.is_empty() && !report.claimed_code.is_empty() {
         return None;
     }
+    let is_declared = |terms: &Terms| vendor.iter().any(|declared| std::ptr::eq(*declared, terms));
     let permitted = [Code::TermsPermitCopy, Code::TermsPermitInclusion];
     let grounds = permitted.iter().filter_map(|code| grouped.get(&(Effect::Publish, *code))).flatten();
     let as_part = |(evidence, terms): &Ground<'r>| {
-        let terms = terms.filter(|terms| terms.forbids_standalone().is_some())?;
+        let terms = terms.filter(|terms| terms.forbids_standalone().is_some() && !is_declared(terms))?;
         Some((Evidence { place: evidence.place.clone(), ..Evidence::default() }, Some(terms)))
     };
     grounds.into_iter().find_map(as_part)

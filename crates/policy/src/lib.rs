@@ -23,6 +23,7 @@ mod matcher;
 mod policy;
 mod read;
 mod remedy;
+mod resolve;
 mod review;
 pub mod schema;
 mod terms;

@@ -40,12 +40,17 @@ impl Walk<'_> {
         if range.len() < SHORTEST || !self.visitor.carves() {
             return;
         }
-        // In steps of which reading a byte is one; small files are cheap anyway.
-        let mut room = (range.len() as u64).saturating_mul(4).saturating_add(4 << 20);
+        // In steps of which reading a byte is one; small files are cheap anyway. What came perhaps by chance has no room of its
+        // own, or chance inside of it would have more and more.
+        let room = (range.len() as u64).saturating_mul(4).saturating_add(4 << 20);
+        let room = (!self.is_doubtful).then(|| std::mem::replace(&mut self.room, room));
+        let outer = self.outer;
+        self.outer.get_or_insert(place.members.len());
         let mut read: Vec<Range<usize>> = Vec::new();
-        if let Err(gap) = self.search(place, bytes, range.clone(), &mut room, &mut read) {
+        if let Err(gap) = self.search(place, bytes, range.clone(), &mut read) {
             self.gap(place.clone(), gap);
         }
+        (self.room, self.outer) = (room.unwrap_or(self.room), outer);
         if let Some(size) = entropy::opaque(bytes, range, &read) {
             self.visitor.opaque(place, size);
         }
@@ -56,41 +61,40 @@ impl Walk<'_> {
         place: &Place,
         bytes: &[u8],
         range: Range<usize>,
-        room: &mut u64,
         read: &mut Vec<Range<usize>>,
     ) -> Result<(), Gap> {
-        if encoded::is_text(&bytes[range.clone()]) {
-            let mut at = range.start;
-            while let Some(text) = encoded::next(bytes, at..range.end, self.letters()) {
-                at = text.range.end;
-                read.push(text.range.clone());
-                self.text(place, text)?;
-            }
+        let mut texts = encoded::Scan::new(bytes, range.clone());
+        while let Some(text) = texts.next(self.letters()) {
+            read.push(text.range.clone());
+            self.text(place, text)?;
         }
         let texts = read.len();
         let mut at = range.start;
         while at < range.end {
             let group = at..(at + CHUNK * CHUNKS).min(range.end);
             for candidate in self.marks(bytes, group.clone()) {
-                if candidate.start < at || read[..texts].iter().any(|text| text.contains(&candidate.start)) {
+                if candidate.start < at || is_in(&read[..texts], candidate.start) {
                     continue;
                 }
                 let before = self.limits.total_bytes - self.bytes_left;
-                match self.candidate(place, &bytes[..range.end], candidate, room)? {
+                match self.candidate(place, &bytes[..range.end], candidate)? {
                     Came::Read(end) => {
                         read.push(candidate.start..end);
                         at = end.max(candidate.start + 1);
                     }
-                    // What was shown is counted elsewhere; this bounds how many gaps there may be.
-                    Came::Part => *room = room.checked_sub(TELLING as u64).ok_or(Gap::TooManyMarks)?,
-                    Came::Nothing => {
-                        let spent = self.limits.total_bytes - self.bytes_left - before;
-                        *room = room.checked_sub(spent + 64).ok_or(Gap::TooManyMarks)?;
-                    }
+                    // What was shown is counted elsewhere; this bounds how many such parts there may be.
+                    Came::Part => self.spend(TELLING as u64)?,
+                    Came::Nothing => self.spend(self.limits.total_bytes - self.bytes_left - before + 64)?,
                 }
             }
             at = at.max(group.end);
         }
+        Ok(())
+    }
+
+    /// Takes steps from those that marks may cost that lead nowhere, or nowhere for certain.
+    fn spend(&mut self, steps: u64) -> Result<(), Gap> {
+        self.room = self.room.checked_sub(steps).ok_or(Gap::TooManyMarks)?;
         Ok(())
     }
 
@@ -106,7 +110,7 @@ impl Walk<'_> {
         found
     }
 
-    fn candidate(&mut self, place: &Place, bytes: &[u8], candidate: Candidate, room: &mut u64) -> Result<Came, Gap> {
+    fn candidate(&mut self, place: &Place, bytes: &[u8], candidate: Candidate) -> Result<Came, Gap> {
         let Candidate { start, what } = candidate;
         let named = |name: &str| format!("{name} at {start:#x}");
         let is_deep = place.members.len() >= self.limits.depth;
@@ -114,7 +118,7 @@ impl Walk<'_> {
             What::Slice(shape) => {
                 let mut steps = 0;
                 let found = extent(bytes, start, shape, &mut steps);
-                *room = room.checked_sub(steps).ok_or(Gap::TooManyMarks)?;
+                self.spend(steps)?;
                 // A binary that begins the bytes is what they are themselves.
                 let is_binary = matches!(shape, Shape::Elf | Shape::Pe | Shape::MachO);
                 let Some(found) = found.filter(|found| found.start > 0 || !is_binary) else { return Ok(Came::Nothing) };
@@ -179,14 +183,29 @@ impl Walk<'_> {
             // One that is empty was read as well.
             return Ok(if gap.is_none() && end > start { Came::Read(end) } else { Came::Nothing });
         }
-        let member = place.member(format!("{} at {start:#x}", packed_name(kind)));
-        if place.members.len() >= self.limits.depth {
+        let is_broken = gap.is_some() && !is_bound;
+        let is_doubtful = is_broken && !is_telling(&bytes[start..], kind);
+        // Chance repeats itself: in what came of it perhaps, its like is nothing.
+        if is_doubtful && self.is_doubtful {
             self.release(content);
-            return Err(Gap::TooDeep(self.limits.depth));
+            return Ok(Came::Nothing);
         }
-        self.count()?;
-        self.blob(&member, &content, Some(Kind::Carved));
+        let member = place.member(format!("{} at {start:#x}", packed_name(kind)));
+        let cost = content.len() as u64 / if is_doubtful { 1 } else { 16 };
+        let allowed = if place.members.len() >= self.limits.depth {
+            Err(Gap::TooDeep(self.limits.depth))
+        } else {
+            self.count().and_then(|()| if is_broken { self.spend(cost) } else { Ok(()) })
+        };
+        if allowed.is_ok() {
+            // What ends as it should is no chance, wherever it stands.
+            let outer = self.is_doubtful;
+            self.is_doubtful = gap.is_some() && (outer || is_doubtful);
+            self.blob(&member, &content, Some(Kind::Carved));
+            self.is_doubtful = outer;
+        }
         self.release(content);
+        allowed?;
         match gap {
             None => Ok(Came::Read(end)),
             // Other formats cut such data into pieces, each with a header of its own.
@@ -236,10 +255,14 @@ impl Walk<'_> {
             self.release(content);
             return Ok(Came::Nothing);
         }
-        self.count()?;
+        let cost = if gap.is_some() { content.len() as u64 / 16 } else { 0 };
+        let allowed = self.count().and_then(|()| self.spend(cost));
         let member = outer.member(local.name);
-        self.blob(&member, &content, Some(Kind::Zip));
+        if allowed.is_ok() {
+            self.blob(&member, &content, Some(Kind::Zip));
+        }
         self.release(content);
+        allowed?;
         match gap {
             None => Ok(Came::Read(begin + data.len() - left)),
             Some(gap) => {
@@ -256,7 +279,7 @@ impl Walk<'_> {
 
     /// Looks into what a text stands for. It is no file by itself, so that nothing is missing if it is nothing.
     fn text(&mut self, place: &Place, text: Encoded) -> Result<(), Gap> {
-        let Encoded { range, name, content, is_cut } = text;
+        let Encoded { range, name, mut content, is_cut, word } = text;
         if place.members.len() >= self.limits.depth {
             return Err(Gap::TooDeep(self.limits.depth));
         }
@@ -272,9 +295,21 @@ impl Walk<'_> {
         if self.visitor.blob(&member, &content, Some(Kind::Carved)) {
             self.carve(&member, &content, 0..content.len());
         }
+        if word > 1 {
+            content.chunks_exact_mut(word).for_each(<[u8]>::reverse);
+            if self.visitor.blob(&member, &content, Some(Kind::Carved)) {
+                self.carve(&member, &content, 0..content.len());
+            }
+        }
         self.release(content);
         Ok(())
     }
+}
+
+/// Whether a place is in one of some ranges that are in order.
+fn is_in(ranges: &[Range<usize>], at: usize) -> bool {
+    let behind = ranges.partition_point(|range| range.start <= at);
+    ranges[..behind].last().is_some_and(|range| range.contains(&at))
 }
 
 fn name(shape: Shape) -> &'static str {
@@ -301,6 +336,16 @@ fn packed_name(kind: Kind) -> &'static str {
         Kind::Lz4 => "lz4",
         Kind::Lzip => "lzip",
         _ => "LZMA",
+    }
+}
+
+/// Whether the beginning of compressed data is none that comes about by chance: some marks have two bytes, and hardly any
+/// bytes contradict what they promise. Codes of its own that fit each other a piece of deflated data has by no chance.
+fn is_telling(bytes: &[u8], kind: Kind) -> bool {
+    match kind {
+        Kind::Zlib => bytes.get(2).is_some_and(|block| block >> 1 & 3 == 2),
+        Kind::Lzma => false,
+        _ => true,
     }
 }
 

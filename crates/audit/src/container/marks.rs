@@ -24,7 +24,7 @@ pub(super) enum What {
     /// Containers of device code have a scanner of their own.
     Device,
     /// Text that stands for bytes.
-    Text(encoded::Alphabet),
+    Text(encoded::Form),
 }
 
 /// What lies as it is and tells its own length.
@@ -49,10 +49,10 @@ pub(super) struct Candidate {
 }
 
 use What::{Device, Entry, NotOpened, Packed, Slice, Text};
-use encoded::Alphabet::{Base64, Base64Url};
+use encoded::Form::{Base64, Yenc};
 
 /// A mark, how far behind the beginning it stands, and what begins there.
-const MARKS: [(&[u8], usize, What); 46] = [
+const MARKS: [(&[u8], usize, What); 47] = [
     (b"\x7fELF", 0, Slice(Shape::Elf)),
     (b"PE\0\0", 0, Slice(Shape::Pe)),
     (b"\xcf\xfa\xed\xfe", 0, Slice(Shape::MachO)),
@@ -90,15 +90,16 @@ const MARKS: [(&[u8], usize, What); 46] = [
     (b"H4sI", 0, Text(Base64)),
     (b"UEsDB", 0, Text(Base64)),
     (b"/Td6WFo", 0, Text(Base64)),
-    (b"_Td6WFo", 0, Text(Base64Url)),
+    (b"_Td6WFo", 0, Text(Base64)),
     (b"KLUv/", 0, Text(Base64)),
-    (b"KLUv_", 0, Text(Base64Url)),
+    (b"KLUv_", 0, Text(Base64)),
     (b"QlpoO", 0, Text(Base64)),
     (b"N3q8ryc", 0, Text(Base64)),
     (b"ITxhcmNo", 0, Text(Base64)),
     (b"TVqQA", 0, Text(Base64)),
     (b"MDcwNzAx", 0, Text(Base64)),
     (b"aHNxc", 0, Text(Base64)),
+    (b"=ybegin ", 0, Text(Yenc)),
 ];
 
 /// The longest mark.

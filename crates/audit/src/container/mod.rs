@@ -31,6 +31,8 @@ use crate::finding::{Gap, Place};
 pub(crate) use entropy::Opaque;
 pub(crate) use recognize::is_archive;
 use recognize::{Recognized, recognize};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::Read;
 
 /// Bounds for unpacking one file of an output.
@@ -130,9 +132,16 @@ pub(crate) fn walk(place: Place, bytes: &[u8], limits: Limits, visitor: &mut dyn
         live: 0,
         spent: Spent::default(),
         inflate: None,
+        room: 0,
+        is_doubtful: false,
+        outer: None,
+        gaps: Gaps::default(),
         visitor,
     };
     walk.blob(&place, bytes, None);
+    for (place, gap) in std::mem::take(&mut walk.gaps).told {
+        walk.visitor.gap(place, gap);
+    }
     Spent { bytes: limits.total_bytes - walk.bytes_left, members: limits.members - walk.members_left, ..walk.spent }
 }
 
@@ -145,7 +154,41 @@ struct Walk<'v> {
     spent: Spent,
     /// Tries beginnings of deflated data; kept, since there are many.
     inflate: Option<flate2::Decompress>,
+    /// Steps that are left for marks which lead nowhere, in what is searched now.
+    room: u64,
+    /// Whether what is looked at came perhaps by chance, of a stream that broke.
+    is_doubtful: bool,
+    /// How many members lead to the innermost file that was found by its name, where what is looked at was found in it.
+    outer: Option<usize>,
+    gaps: Gaps,
     visitor: &'v mut dyn Visitor,
+}
+
+/// Gaps of a file, of which those with one cause are one.
+#[derive(Default)]
+struct Gaps {
+    told: Vec<(Place, Gap)>,
+    /// By the cause and what it is told of, where among them it is.
+    known: HashMap<(String, Vec<String>), usize>,
+}
+
+impl Gaps {
+    /// Adds a gap. Others of the same cause are the same gap if their places begin with as many `known` members alike; it is
+    /// then one of what they all lie in.
+    fn add(&mut self, place: Place, known: usize, gap: Gap) {
+        let outer = place.members[..known.min(place.members.len())].to_vec();
+        match self.known.entry((gap.to_string(), outer)) {
+            Entry::Occupied(entry) => {
+                let members = &mut self.told[*entry.get()].0.members;
+                let alike = members.iter().zip(&place.members).take_while(|(one, other)| one == other).count();
+                members.truncate(alike);
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(self.told.len());
+                self.told.push((place, gap));
+            }
+        }
+    }
 }
 
 impl Walk<'_> {
@@ -189,10 +232,15 @@ impl Walk<'_> {
         }
     }
 
-    /// Tells of a gap, and remembers whether more room would have closed it.
+    /// Keeps a gap to be told of, and remembers whether more room would have closed it.
     fn gap(&mut self, place: Place, gap: Gap) {
         self.spent.bounded |= matches!(gap, Gap::TooLarge(_) | Gap::TooMany(_) | Gap::TooMuchMemory(_));
-        self.visitor.gap(place, gap);
+        let known = match self.outer {
+            _ if matches!(gap, Gap::TooDeep(_) | Gap::TooManyMarks) => 0,
+            Some(outer) => outer,
+            None => place.members.len(),
+        };
+        self.gaps.add(place, known, gap);
     }
 
     fn ar(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {

@@ -24,6 +24,7 @@ pub struct Corpus {
     pub(crate) kernels: Filter,
     pub(crate) interface: Filter,
     pub(crate) passages: Filter,
+    kept_passages: HashMap<OriginalRef, passages::Kept>,
     pub(crate) chunks: Filter,
     /// How many chunks of an original are known.
     chunk_counts: HashMap<OriginalRef, u32>,
@@ -121,6 +122,7 @@ impl Corpus {
         let passages = passages::filter_of(&layers);
         Self {
             learned: voices,
+            kept_passages: passages::kept_in(&layers, &free),
             passages,
             anchors: AnchorIndex::new(anchors),
             families,
@@ -306,10 +308,9 @@ impl Corpus {
         })
     }
 
-    /// How many of the passages of an original are looked for.
-    pub(crate) fn passages_of(&self, original: OriginalRef) -> usize {
-        let rows = self.layers[original.layer as usize].table(Part::Passages).rows();
-        rows.filter(|row| u32_at(row, 8) == original.original && !self.is_free(u64_at(row, 0))).count()
+    /// What is kept of the passages of an original.
+    pub(crate) fn passages_of(&self, original: OriginalRef) -> passages::Kept {
+        self.kept_passages.get(&original).copied().unwrap_or_default()
     }
 
     /// The originals that a hash stands beside in a table of pairs.

@@ -129,7 +129,8 @@ async fn answers_have_bounds_in_bytes_and_in_time() {
         let (url, heads) = server(vec![Reply::Trickle(begin)]).await;
         let hasty = Connections { patience: Duration::from_millis(100), ..connections(&[]) };
         assert!(matches!(hasty.get(&url, usize::MAX).await, Err(SourceError::Slow { .. })), "{begin}");
-        assert_eq!(heads.lock().unwrap().len(), 1);
+        // It is not tried again.
+        assert!(heads.lock().unwrap().len() <= 1);
     }
     let to_itself = || whole("302 Found\r\nLocation: /again", b"");
     check(vec![to_itself()], "URL answered redirects without end", 11).await;

@@ -26,16 +26,75 @@ fn every_form_of_a_license_value() {
     check(cuda(true), Class::Redistributable, "LicenseRef-nvidiaCudaRedist");
     check(json!({"shortName": "x", "free": false}), Class::Restricted, "LicenseRef-x");
     check(json!({"shortName": "x", "free": true, "redistributable": false}), Class::Restricted, "LicenseRef-x");
-    check(json!({"shortName": "mine"}), Class::Unknown, "NOASSERTION");
+    check(json!({"shortName": "mine"}), Class::Unknown, "NOASSERTION (\"mine\")");
+    check(json!({"shortName": "mine", "fullName": "My own", "url": "u"}), Class::Unknown, "NOASSERTION (\"mine\")");
+    check(json!({"url": "u"}), Class::Unknown, "NOASSERTION");
     check(json!({"spdxId": "MIT"}), Class::Free, "MIT");
     check(json!({"spdxId": "GPL-2.0+", "shortName": "gpl2Plus", "free": null}), Class::Free, "GPL-2.0-or-later");
     check(json!({"spdxId": "MIT", "shortName": "unfree"}), Class::Restricted, "LicenseRef-unfree");
     check(json!({"shortName": "CUDA EULA", "free": true}), Class::Restricted, "LicenseRef-nvidiaCuda");
     check(json!({"fullName": "MIT License", "free": false}), Class::Restricted, "LicenseRef-MIT-License.was.20");
-    check(json!({"shortName": "inria", "free": null}), Class::Unknown, "NOASSERTION");
+    check(json!({"shortName": "inria", "free": null}), Class::Restricted, "LicenseRef-inria");
+    check(json!({"shortName": "inria", "free": true}), Class::Restricted, "LicenseRef-inria");
+    check(json!("notion_lgpl"), Class::Free, "LicenseRef-notion-lgpl.was.5f");
     check(json!(true), Class::Unknown, "NOASSERTION");
     check(json!({"malformed": "lambda"}), Class::Unknown, "NOASSERTION");
     check(json!({"shortName": 3}), Class::Unknown, "NOASSERTION");
+}
+
+/// A field that is missing is the table's, where the license is the one that the table means.
+#[test]
+fn a_missing_field_is_what_the_table_says() {
+    let redistributable = "LicenseRef-unfreeRedistributable";
+    check(json!({"shortName": "unfreeRedistributable", "free": false}), Class::Redistributable, redistributable);
+    check(
+        json!({"fullName": "Unfree redistributable", "free": false}),
+        Class::Redistributable,
+        "LicenseRef-Unfree-redistributable.was.20",
+    );
+    check(json!({"shortName": "unfree", "free": false}), Class::Restricted, "LicenseRef-unfree");
+    check(json!({"shortName": "mit", "free": false}), Class::Restricted, "LicenseRef-mit");
+    let two = json!({"shortName": "unfreeRedistributable", "fullName": "Unfree", "free": false});
+    check(two, Class::Restricted, "LicenseRef-unfreeRedistributable");
+    let said = json!({"shortName": "unfreeRedistributable", "free": false, "redistributable": false});
+    assert_eq!(Expr::from_json(&said).class(), Class::Restricted);
+}
+
+/// Every license value of nixpkgs 15.09, 17.10 and 18.03: what is free there and what is not, and nothing that is unknown.
+#[test]
+fn no_license_of_older_sets_is_unknown() {
+    const UNFREE: [&str; 19] = [
+        "amazonsl",
+        "amd",
+        "cc-by-nc-sa-20",
+        "cc-by-nc-sa-25",
+        "cc-by-nc-sa-30",
+        "cc-by-nc-sa-40",
+        "cc-by-nd-30",
+        "eapl",
+        "epson",
+        "ffsl",
+        "geogebra",
+        "inria",
+        "inria-compcert",
+        "inria-icesl",
+        "msrla",
+        "postman",
+        "unfree",
+        "unfreeRedistributable",
+        "watcom",
+    ];
+    let mut count = 0;
+    for line in include_str!("../../tests/data/nixpkgs-old-licenses.jsonl").lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let (attr, class) = (line["attr"].as_str().unwrap(), Expr::from_json(&line["meta"]["license"]).class());
+        let (_, name) = attr.split_once('.').unwrap();
+        let expected = !UNFREE.contains(&name);
+        assert_eq!(class.is_free(), expected, "{attr}: {class}");
+        assert_ne!(class, Class::Unknown, "{attr}");
+        count += 1;
+    }
+    assert_eq!(count, 323);
 }
 
 #[test]

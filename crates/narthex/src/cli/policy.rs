@@ -15,11 +15,11 @@ pub(crate) enum PolicyCommand {
     Review(ReviewArgs),
     /// Write into a policy what becomes of packages.
     Decide(DecideArgs),
-    /// Print a shipped policy, as a beginning for one of your own.
+    /// Print a policy with everything that it extends.
     Show {
-        /// Its name.
-        #[arg(value_name = "NAME")]
-        name: String,
+        /// The policy: a file, or the name of a shipped one, which is a beginning for one of your own.
+        #[arg(value_name = "POLICY")]
+        policy: PathBuf,
     },
     /// Print the JSON schema of policy files.
     Schema,

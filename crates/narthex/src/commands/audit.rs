@@ -17,10 +17,11 @@ pub(crate) async fn run(common: &Common, args: &AuditArgs) -> Result<ExitCode, C
     }
     let state = settings::corpus_state(common.state.as_deref());
     let corpus = narthex_farm::load_corpus(state.as_ref(), args.shipped.choice())?;
-    let targets = targets(common, args).await?;
-    if let Some(missing) = targets.iter().find(|path| !path.exists()) {
-        return Err(CommandError::failed(format!("{} is not there", missing.display()))
-            .hint("build it first, for instance with `nix-store --realise`"));
+    let (targets, missing): (Vec<PathBuf>, Vec<PathBuf>) =
+        targets(common, args).await?.into_iter().partition(|path| path.exists());
+    let missing: Vec<String> = missing.iter().map(|path| path.display().to_string()).collect();
+    if targets.is_empty() {
+        return Err(not_there(&missing));
     }
     if corpus.size() == (0, 0) {
         render::note("the corpus is empty: nothing can be recognized; `narthex run` learns from restricted packages");
@@ -39,12 +40,15 @@ pub(crate) async fn run(common: &Common, args: &AuditArgs) -> Result<ExitCode, C
         match (args.format, &args.explain) {
             // What one document holds, or is asked of all of them, comes behind the last.
             (AuditFormat::Sarif, _) | (_, Some(_)) => kept.push(audited),
-            (AuditFormat::Table, None) => render::audit_table(&audited, index > 0),
+            (AuditFormat::Table, None) => render::audit_table(&audited, index > 0, args.all),
             (AuditFormat::Json, None) => render::audit_json(&audited),
         }
     }
     if let Some(file) = &args.explain {
-        kept = explained(kept, file)?;
+        kept = match file {
+            Some(file) => explained(kept, file)?,
+            None => only(kept)?,
+        };
         for audited in &mut kept {
             audited.hits = hits(audited, &corpus);
         }
@@ -57,7 +61,27 @@ pub(crate) async fn run(common: &Common, args: &AuditArgs) -> Result<ExitCode, C
     if args.format == AuditFormat::Sarif {
         render::audit_sarif(&kept);
     }
-    Ok(ExitCode::SUCCESS)
+    // Whatever is there was audited all the same.
+    if missing.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(not_there(&missing)) }
+}
+
+fn not_there(missing: &[String]) -> CommandError {
+    let are = if missing.len() == 1 { "is" } else { "are" };
+    CommandError::failed(format!("{} {are} not there", missing.join(", ")))
+        .hint("correct the name; what is not built yet is built first, for instance with `nix-store --realise`")
+}
+
+/// What is explained where no file is named: the one file there is.
+fn only(all: Vec<Audited>) -> Result<Vec<Audited>, CommandError> {
+    match all.as_slice() {
+        [one] if one.report.files.len() == 1 => Ok(all),
+        _ => {
+            let files: Vec<String> = all.iter().flat_map(Audited::files).collect();
+            let some = nearest("", files.clone()).join(", ");
+            Err(CommandError::usage(format!("--explain needs a name: there are {} files", files.len()))
+                .hint(format!("give one with `--explain FILE`, for instance one of {some}")))
+        }
+    }
 }
 
 /// Audits again what is published, and takes back what may no longer be. Exit code 3 says that something was; 1, that
@@ -91,7 +115,9 @@ async fn recheck(common: &Common, args: &AuditArgs) -> Result<ExitCode, CommandE
 /// Any file or folder may be audited, not only paths of the store.
 async fn targets(common: &Common, args: &AuditArgs) -> Result<Vec<PathBuf>, CommandError> {
     let mut targets = Vec::new();
-    for name in &args.names {
+    // `audit --explain FILE` is the audit of that file.
+    let explained = args.explain.iter().flatten().filter(|_| args.names.is_empty());
+    for name in args.names.iter().chain(explained) {
         let path = PathBuf::from(name);
         if args.attrs.is_empty() && path.exists() && path.extension().is_none_or(|end| end != "drv") {
             targets.push(path);

@@ -17,8 +17,8 @@ pub(crate) async fn run(common: &Common, command: &PolicyCommand) -> Result<Exit
         PolicyCommand::Check(args) => check(args),
         PolicyCommand::Review(args) => undecided(common, args).await,
         PolicyCommand::Decide(args) => decide::run(common, args).await,
-        PolicyCommand::Show { name } => {
-            render::out(settings::shipped_policy(name)?);
+        PolicyCommand::Show { policy } => {
+            render::out(&settings::resolved_policy(policy)?);
             Ok(ExitCode::SUCCESS)
         }
         PolicyCommand::Schema => {

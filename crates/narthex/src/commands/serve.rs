@@ -32,7 +32,7 @@ pub(crate) async fn run(common: &Common, args: &ServeArgs) -> Result<ExitCode, C
         public_keys: state.public_keys()?,
         url: url.trim_end_matches('/').to_owned(),
         log: Arc::new(render::served),
-        limits: Limits::for_open_files(settings::open_files()),
+        limits: Limits::for_open_files(narthex_nix::raise_open_files()),
     };
     let cannot_wait = |error: std::io::Error| CommandError::failed("cannot wait for signals").caused_by(&error);
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot_wait)?;

@@ -1,7 +1,7 @@
 //! What `plan` shows: everything of a small set, groups of a large one, one JSON object a derivation.
 
 use super::json::errors as json_errors;
-use super::table::{deciding, errors, short};
+use super::table::{cut_note, deciding, errors, short};
 use super::text::{columns, count, terminal_width};
 use super::{out, out_json, warning, warnings};
 use narthex_closure::Node;
@@ -87,6 +87,10 @@ fn small(plan: &Plan<'_>, nodes: &[Node], width: Option<usize>) -> String {
         }
         text.push_str(row);
         text.push('\n');
+    }
+    let note = cut_note(&lines);
+    if !note.is_empty() {
+        text.push_str(&format!("\n{note}"));
     }
     text.push_str(&rulings(plan));
     let published = verdicts.iter().filter(|verdict| **verdict == Verdict::Publish).count();

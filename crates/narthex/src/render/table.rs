@@ -2,9 +2,11 @@
 
 use super::out;
 use super::text::{columns, count, indent, quote, size, terminal_width, visible};
+use crate::hints;
 use narthex_closure::StorePath;
 use narthex_farm::{Counts, FailureKind, Row, RunReport};
 use narthex_nix::EvalError;
+use narthex_policy::text::bounded;
 use narthex_policy::{Reason, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +29,7 @@ fn run_text(report: &RunReport, width: Option<usize>) -> String {
         ]
     };
     let failed = report.failures.iter().map(|failure| {
-        vec![failed(failure.kind).to_owned(), failure.name.clone(), "–".to_owned(), one_line(&failure.message)]
+        vec![failed(failure.kind).to_owned(), short(&failure.name), "–".to_owned(), brief(&one_line(&failure.message))]
     });
     let heading = ["VERDICT", "NAME", "SIZE", "REASON"].map(str::to_owned).to_vec();
     let mut rows: Vec<Vec<String>> = std::iter::once(heading).chain(jobs.iter().map(line)).chain(failed).collect();
@@ -42,6 +44,7 @@ fn run_text(report: &RunReport, width: Option<usize>) -> String {
         text.push('\n');
     }
     text.push('\n');
+    text.push_str(cut_note(&rows));
     text.push_str(&summary(report));
     text.push_str(&holes(&report.holes));
     text.push_str(&errors(&report.errors));
@@ -53,6 +56,9 @@ fn run_text(report: &RunReport, width: Option<usize>) -> String {
         };
         text.push_str(&format!("\n{} ({}) {what}: {}\n", failure.attr, failure.name, one_line(&failure.message)));
         text.push_str(&quote(&failure.log));
+        if let Some(hint) = hints::for_cause(failure.cause) {
+            text.push_str(&format!("  hint: {hint}\n"));
+        }
         if let Some(failed) = failure.failed.first() {
             text.push_str(&format!("  the whole log: nix-store --read-log {failed}\n"));
         }
@@ -142,7 +148,21 @@ fn failed(kind: FailureKind) -> &'static str {
 }
 
 pub(super) fn deciding(reasons: &[Reason]) -> String {
-    reasons.first().map(|reason| format!("{}: {}", reason.code, reason.message)).unwrap_or_default()
+    reasons.first().map(|reason| brief(&format!("{}: {}", reason.code, reason.message))).unwrap_or_default()
+}
+
+/// Characters of a reason in a table.
+const BRIEF: usize = 240;
+
+/// A text that leaves a table readable.
+fn brief(text: &str) -> String {
+    bounded(text, BRIEF)
+}
+
+/// How to see what was cut, where something was.
+pub(super) fn cut_note(rows: &[Vec<String>]) -> &'static str {
+    let is_cut = |row: &Vec<String>| row.last().is_some_and(|cell| cell.chars().count() > BRIEF);
+    if rows.iter().any(is_cut) { "some reasons are cut: `--format json` shows all of each\n" } else { "" }
 }
 
 #[cfg(test)]
@@ -151,6 +171,7 @@ mod tests {
     use narthex_cache::Record;
     use narthex_closure::NarHash;
     use narthex_farm::BuildFailure;
+    use narthex_nix::Cause;
     use narthex_policy::{Code, Effect, Source};
 
     fn row(name: &str, attr: Option<&str>, verdict: Verdict, code: Code, message: &str) -> Row {
@@ -190,6 +211,7 @@ mod tests {
                 name: "broken-1.0".to_owned(),
                 kind: FailureKind::Build,
                 message: "its build failed".to_owned(),
+                cause: Cause::DiskFull,
                 failed: vec!["/nix/store/00000000000000000000000000000000-broken.drv".parse().unwrap()],
                 log: vec!["broken.c:1: error".to_owned()],
             }],

@@ -129,16 +129,25 @@ fn changed_and_lonely_copies_are_no_inclusion() {
         joined = beside \"joined\" ''cc -r -nostdlib -o \"$out/lib/joined.o\" -Wl,--whole-archive libcudart_static.a'';\n\
         linked = beside \"linked\" ''cc -shared -Wl,-soname,libcudart.so.12 -o \"$out/lib/mine.so\" ${libs}'';\n\
         nothing = beside \"nothing\" ''echo 'int main(){return 0;}' > e.c; cc -o \"$out/bin/e\" e.c ${libs}; strip \"$out/bin/e\"'';\n\
+        static = beside \"static\" ''echo 'int main(){return 0;}' > e.c; cc -static -o \"$out/bin/e\" e.c ${libs} -lm; strip \"$out/bin/e\"'';\n\
+        forward = beside \"forward\" ''for f in Malloc Free GetDevice SetDevice StreamCreate StreamDestroy EventCreate EventDestroy HostUnregister FreeHost; do\n\
+          echo \"int cuda$f(void *); int foo_$f(void *p) { return cuda$f(p); }\"; done > e.c; seq 99 | while read n; do\n\
+          echo \"static int own$n(int x) { return x * $n + $n; } int (*volatile at$n)(int) __attribute__((visibility(\\\"hidden\\\"))) = own$n;\"; done >> e.c\n\
+          cc -O2 -fPIC -shared -Wl,--exclude-libs,ALL -o \"$out/lib/libfoo.so\" e.c libcudart_static.a -ldl -lpthread -lrt'';\n\
+        filler = package \"filler\" ''echo 'int main(){return 0;} __asm__(\".rept 999; nop; incl %eax; .endr\");' > e.c\n\
+          cc -o \"$out/bin/e\" e.c; cp libcudart.so.12 \"$out/lib/\"'';\n\
+        dead = package \"dead\" ''(seq 99 | while read n; do echo \"int own$n(int x) { return x * $n + $n; }\"; done; echo 'int main(){return 0;}') > e.c\n\
+          cc -O2 -static -o \"$out/bin/e\" e.c; strip \"$out/bin/e\"; cp libcudart.so.12 \"$out/lib/\"'';\n\
         idle = package \"idle\" ''echo 'int main(){return 0;}' > e.c; cc -o \"$out/bin/e\" e.c; cp libcudart.so.12 \"$out/lib/\"'';\n\
         word = package \"word\" ''echo 1 > \"$out/app.py\"; touch \"$out/own\"; cp libcudart.so.12 \"$out/lib/\"'';\n\
         wheel = package \"wheel\" ''mkdir x.dist-info; echo Name: x > x.dist-info/METADATA\n\
           zip -q -X \"$out/x.whl\" libcudart.so.12 x.dist-info/METADATA'';\n\
         whole = beside \"whole\" ''cp libcudart.so.12 \"$out/lib/\"''; }";
     let rows = attack.run("state", set, &[]).expect(0).rows();
-    for attr in ["changed", "stripped", "joined", "linked", "nothing"] {
+    for attr in ["changed", "stripped", "joined", "linked", "nothing", "static", "forward"] {
         is(&rows, attr, "withhold", "terms-modified");
     }
-    for attr in ["idle", "word", "wheel"] {
+    for attr in ["idle", "word", "wheel", "filler", "dead"] {
         is(&rows, attr, "withhold", "terms-standalone");
     }
     is(&rows, "whole", "publish", "terms-permit-copy");
@@ -234,10 +243,11 @@ fn no_package_makes_a_vendors_files_its_own() {
         edited = claim \"nccl\" redistributable wheel ''(echo '/* nccl */'; cat w/cuda_fp16.h) > \"$out/lib/nccl_fp16.h\"'';\n\
         library = claim \"nccl\" redistributable wheel ''printf x >> w/libcudart.so.12; cp w/libcudart.so.12 \"$out/lib/libnccl.so.2\"'';\n\
         archive = claim \"nccl\" redistributable wheel ''cp w/libcudart_static.a \"$out/lib/libnccl_static.a\"'';\n\
+        thinned = claim \"nccl\" redistributable wheel ''/usr/bin/strip -S w/libcudart_static.a; cp w/libcudart_static.a \"$out/lib/libnccl_static.a\"'';\n\
         tool = claim \"cuda_cudart\" licenses.nvidiaCudaRedist cuda.cuda_nvcc.src ''cp w/ptxas \"$out/lib/libcudart.so.12\"'';\n\
         honest = claim \"nccl\" redistributable wheel ''for n in $(seq 200); do echo \"int nccl_$n(int of_$n, char *by_$n);\"; done > \"$out/lib/nccl.h\"'';\n\
-        in { inherit (cuda) cuda_nvcc; inherit header edited library archive tool honest; header-again = header // { meta.license = redistributable; };\n\
-        use-header = use header; use-edited = use edited; use-library = use library; use-archive = use archive; use-tool = use tool;\n\
+        in { inherit (cuda) cuda_nvcc; inherit header edited library archive thinned tool honest; header-again = header // { meta.license = redistributable; };\n\
+        use-header = use header; use-edited = use edited; use-library = use library; use-archive = use archive; use-thinned = use thinned; use-tool = use tool;\n\
         use-honest = use honest; }";
     // Without `cuda_cudart`, so that nothing but what ships knows its wheel, and with it.
     for (state, set) in
@@ -254,6 +264,9 @@ fn no_package_makes_a_vendors_files_its_own() {
         check("header", "terms-file-not-listed");
         check("edited", "terms-modified");
         check("library", "terms-modified");
+        // No application has it in it, whatever the package calls itself.
+        check("archive", "terms-standalone");
+        check("thinned", "terms-modified");
         check("tool", "terms-file-not-listed");
         for attr in ["honest", "use-honest"] {
             assert_eq!(text(row(&rows, attr, "out"), "verdict"), "publish", "{attr}");
@@ -263,6 +276,27 @@ fn no_package_makes_a_vendors_files_its_own() {
         let named: Vec<&Value> =
             used["reasons"].as_array().unwrap().iter().flat_map(|r| r["evidence"].as_array().unwrap()).collect();
         assert!(named.iter().any(|e| e["terms"]["id"] == "cuda-toolkit"), "{used:#}");
+    }
+}
+
+/// Of a file that two packages name as their source each is heard, whoever came first and in whichever run.
+#[test]
+fn a_source_has_every_owner_that_names_it() {
+    let attack = Attack::new();
+    let bytes: Vec<u8> = (0..70_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    std::fs::write(attack.world.extra().join("libnccl.so.2"), bytes).unwrap();
+    let set = "let package = name: license: mkDerivation { pname = name; version = \"1\"; src = /extra/libnccl.so.2;\n\
+        nativeBuildInputs = [ coreutils ]; meta = { inherit license; };\n\
+        buildCommand = ''mkdir -p \"$out/lib\"; cp \"$src\" \"$out/lib/libnccl.so.2\"; echo ${name} > \"$out/lib/nccl_name.h\"''; };\n\
+        redistributable = { shortName = \"unfreeRedistributable\"; free = false; redistributable = true; };\n\
+        in { nccl = package \"nccl\" redistributable; ";
+    let alone = attack.run("two", &format!("{set} }}"), &[]).expect(0).rows();
+    // Nobody else is known to have it.
+    assert_eq!(text(row(&alone, "nccl", "out"), "verdict"), "publish");
+    for (state, name) in [("two", "acme"), ("one", "acme"), ("other", "zeta")] {
+        let both = format!("{set} {name} = package \"{name}\" unfree; }}");
+        let rows = attack.run(state, &both, &[]).expect(0).rows();
+        is(&rows, "nccl", "withhold", "terms-missing");
     }
 }
 

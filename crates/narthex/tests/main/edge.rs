@@ -3,12 +3,12 @@
 use crate::attack::{Attack, TEXT};
 use crate::example::{row, text};
 use crate::http::{Serving, answering, get, nginx, nginx_with, web_site};
-use crate::world::{Running, Said, Store, World, program, success};
-use std::io::{BufRead, BufReader, Write};
+use crate::world::{Running, Said, Store, World, listening, program, success};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
 
 /// `greeting` and `host-coreutils`, published; and the key.
 struct Published {
@@ -254,60 +254,181 @@ fn what_did_not_arrive_is_no_failed_build() {
     }
 }
 
-/// A daemon that does not trust the user remembers that a path was missing, and takes no setting that says otherwise.
+/// A daemon that does not trust the user remembers that a path was missing, and takes no setting that says otherwise. Each way
+/// out that is named leads out.
 #[test]
 fn a_user_whom_the_daemon_does_not_trust_is_told_what_it_remembers() {
     let published = publish();
     for nix in ["2.8", "2.26", "2.34"] {
-        let world = World::new(nix);
-        let folder = world.folder("objects");
-        std::fs::copy(published.state.join("objects/nix-cache-info"), folder.join("nix-cache-info")).unwrap();
-        let (_nginx, url) = nginx(&folder, &world.folder("nginx"));
-        let (store, state) = (world.empty_store("client"), world.folder("state"));
-        // As nix.conf says it to the daemon and to all users.
-        let configuration = format!("NIX_CONFIG=trusted-substituters = {url}\ntrusted-public-keys = {}", published.key);
-        let daemon = ["env", &configuration, "nix-daemon"];
-        let mut daemon = world.enter(&store, &state, &daemon);
-        let _daemon = Running(daemon.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        let socket = world.dir.path().join("client/var/nix/daemon-socket/socket");
-        let since = Instant::now();
-        while !socket.exists() {
-            assert!(since.elapsed() < Duration::from_secs(60), "the daemon does not start");
-            std::thread::sleep(Duration::from_millis(20));
+        for way in ["an administrator fetches it", "narinfo-cache-negative-ttl = 0", "trusted-users = nobody"] {
+            remembered_as_missing(&published, nix, way);
         }
-        let as_user = |command: &[&str], id: &str| {
-            let home = format!("HOME=/tmp/narthex-{}-{id}", world.dir.path().file_name().unwrap().to_str().unwrap());
-            let who = [
-                "setpriv",
-                "--reuid",
-                id,
-                "--regid",
-                id,
-                "--clear-groups",
-                "env",
-                "NIX_REMOTE=daemon",
-                &home,
-                &configuration,
-            ];
-            Said::of(world.enter(&store, &state, &[&who[..], command].concat()).output().unwrap())
-        };
-        let fetch = ["nix-store", "--realise", &published.greeting, "--option", "substituters", &url];
-        assert_ne!(as_user(&fetch, "65534").code, Some(0), "it is not there yet");
-        success(Command::new("cp").arg("-rT").arg(published.state.join("objects")).arg(&folder).output().unwrap());
-
-        let realise = ["narthex", "realise", "/examples/cuda", "-A", "greeting", "--cache", &url];
-        let said = as_user(&realise, "65534").expect(1);
-        says(
-            &said,
-            &[
-                "greeting-1.0 could not be fetched",
-                "hint: the daemon does not trust this user",
-                "counts as missing for an hour",
-            ],
-        );
-        assert!(!said.err.contains("client-specified setting"), "{}", said.err);
-        // The way out that is named: somebody whom it trusts fetches the path.
-        as_user(&[&fetch[..], &["--option", "narinfo-cache-negative-ttl", "0"]].concat(), "0").expect(0);
-        assert_eq!(as_user(&realise, "65534").expect(0).out.trim(), published.greeting, "{nix}");
     }
+}
+
+fn remembered_as_missing(published: &Published, nix: &str, way: &str) {
+    let world = World::new(nix);
+    let folder = world.folder("objects");
+    std::fs::copy(published.state.join("objects/nix-cache-info"), folder.join("nix-cache-info")).unwrap();
+    let (_nginx, url) = nginx(&folder, &world.folder("nginx"));
+    let (store, state) = (world.empty_store("client"), world.folder("state"));
+    // As nix.conf says it to the daemon and to all users.
+    let usual = format!("NIX_CONFIG=trusted-substituters = {url}\ntrusted-public-keys = {}", published.key);
+    let daemon = |configuration: &str| {
+        listening(world.enter(&store, &state, &["env", configuration, "nix-daemon"]), &world, "client")
+    };
+    let running = daemon(&usual);
+    let as_user = |command: &[&str], id: &str| {
+        let home = format!("HOME=/tmp/narthex-{}-{id}", world.dir.path().file_name().unwrap().to_str().unwrap());
+        let who =
+            ["setpriv", "--reuid", id, "--regid", id, "--clear-groups", "env", "NIX_REMOTE=daemon", &home, &usual];
+        Said::of(world.enter(&store, &state, &[&who[..], command].concat()).output().unwrap())
+    };
+    let fetch = ["nix-store", "--realise", &published.greeting, "--option", "substituters", &url];
+    assert_ne!(as_user(&fetch, "65534").code, Some(0), "it is not there yet");
+    success(Command::new("cp").arg("-rT").arg(published.state.join("objects")).arg(&folder).output().unwrap());
+
+    let realise = ["narthex", "realise", "/examples/cuda", "-A", "greeting", "--cache", &url];
+    let said = as_user(&realise, "65534").expect(1);
+    let told = [
+        "greeting-1.0 could not be fetched",
+        "hint: the daemon does not trust this user",
+        "counts as missing for an hour",
+        "narinfo-cache-negative-ttl = 0",
+        "trusted-users",
+    ];
+    says(&said, &told);
+    assert!(!said.err.contains("client-specified setting"), "{}", said.err);
+    let _running = if way.contains(" = ") {
+        drop(running);
+        daemon(&format!("{usual}\n{way}"))
+    } else {
+        as_user(&[&fetch[..], &["--option", "narinfo-cache-negative-ttl", "0"]].concat(), "0").expect(0);
+        running
+    };
+    assert_eq!(as_user(&realise, "65534").expect(0).out.trim(), published.greeting, "{nix}: {way}");
+}
+
+/// The proxies that the environment names, as Nix has them: what both ask for goes there.
+#[test]
+fn proxies_of_the_environment_are_used() {
+    let published = publish();
+    let (_nginx, upstream) = nginx(&published.state.join("objects"), &published.world.folder("nginx"));
+    let upstream = upstream.strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
+    for nix in ["2.8", "2.26", "2.34"] {
+        let world = World::new(nix);
+        let fetch = |environment: &str, store: &str| {
+            let (store, state) = (world.empty_store(store), world.folder("state"));
+            let realise =
+                ["narthex", "realise", "/examples/cuda", "-A", "greeting", "--cache", "http://cache.invalid/"];
+            let more = ["--public-key", &published.key, "--option", "download-attempts", "1"];
+            let command = [&["env", environment] as &[&str], &realise, &more].concat();
+            Said::of(world.enter(&store, &state, &command).output().unwrap())
+        };
+        // Nobody finds such a host: that is said.
+        let said = fetch("X=", "none").expect(1);
+        says(&said, &["http://cache.invalid cannot be reached", "dns error", "hint: make sure that the server runs"]);
+        for (variable, scheme) in [("http_proxy", "http"), ("all_proxy", "socks5h")] {
+            let (address, seen) = proxy(upstream.clone());
+            let said = fetch(&format!("{variable}={scheme}://{address}"), variable).expect(0);
+            assert_eq!(said.out.trim(), published.greeting, "{nix}, {variable}");
+            let seen = seen.lock().unwrap();
+            assert!(seen.iter().all(|host| host.contains("cache.invalid")), "{nix}, {variable}: {seen:?}");
+            assert!(seen.len() > 1, "{nix}, {variable}: Nix asks as well: {seen:?}");
+            // A proxy that is not there is named by its own error, and not as a cache that is none.
+            let gone = format!("{variable}={scheme}://127.0.0.1:9");
+            says(&fetch(&gone, "gone").expect(1), &["cannot be reached", "proxies, certificates"]);
+        }
+    }
+}
+
+/// A cache that ends connections in the middle is told from one that is not there.
+#[test]
+fn connections_that_are_reset_are_told_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            // With what was not read, the system ends the connection by a reset.
+            let _ = stream.peek(&mut [0]);
+        }
+    });
+    let world = World::new("2.34");
+    let more = ["--option", "download-attempts", "1"];
+    let said = realise(&world, &world.empty_store("client"), &url, &more).expect(1);
+    says(
+        &said,
+        &[&url, "gave no whole answer", "Connection reset", "hint: try again later, or ask whoever keeps the cache"],
+    );
+}
+
+/// A proxy, HTTP or SOCKS as its clients speak, that leads everything to one server; and what it was asked for.
+fn proxy(upstream: String) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let (upstream, noted) = (upstream.clone(), Arc::clone(&noted));
+            std::thread::spawn(move || led(stream, &upstream, &noted));
+        }
+    });
+    (address, seen)
+}
+
+fn led(mut client: TcpStream, upstream: &str, noted: &Mutex<Vec<String>>) -> Option<()> {
+    let mut first = [0];
+    client.read_exact(&mut first).ok()?;
+    let mut server = TcpStream::connect(upstream).ok()?;
+    if first[0] == 5 {
+        // Methods, and then the request: version, command, reserved, kind of address (a name), the name, the port.
+        let mut count = [0];
+        client.read_exact(&mut count).ok()?;
+        client.read_exact(&mut vec![0; usize::from(count[0])]).ok()?;
+        client.write_all(&[5, 0]).ok()?;
+        let mut head = [0; 5];
+        client.read_exact(&mut head).ok()?;
+        let mut rest = vec![0; usize::from(head[4]) + 2];
+        client.read_exact(&mut rest).ok()?;
+        noted.lock().unwrap().push(String::from_utf8_lossy(&rest[..rest.len() - 2]).into_owned());
+        client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).ok()?;
+        let mut back = (server.try_clone().ok()?, client.try_clone().ok()?);
+        std::thread::spawn(move || std::io::copy(&mut back.0, &mut back.1));
+        std::io::copy(&mut client, &mut server).ok()?;
+        return Some(());
+    }
+    let mut head = first.to_vec();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let target = head.split(' ').nth(1)?.to_owned();
+    let path = target.strip_prefix("http://").and_then(|rest| rest.find('/').map(|at| rest[at..].to_owned()))?;
+    noted.lock().unwrap().push(target);
+    let method = head.split(' ').next()?;
+    write!(server, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    std::io::copy(&mut server, &mut client).ok()?;
+    Some(())
+}
+
+/// Systems begin with a small limit of open files; the server takes what it may have.
+#[test]
+fn the_server_takes_the_files_that_it_may_have() {
+    let published = publish();
+    let serve = format!(
+        "ulimit -S -n 64; exec {} --state {} serve --listen 127.0.0.1:0",
+        program().display(),
+        published.state.display()
+    );
+    let child = Command::new("sh").args(["-c", &serve]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut process = Running(child);
+    let first = BufReader::new(process.0.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    assert!(first.starts_with("serving on "), "{first}");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.0.id())).unwrap();
+    let row = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let numbers: Vec<&str> = row.split_whitespace().take(2).collect();
+    assert!(numbers[0] == numbers[1] && numbers[0] != "64", "{row}");
 }

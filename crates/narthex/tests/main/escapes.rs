@@ -87,6 +87,15 @@ fn nothing_that_a_terminal_obeys_comes_through() {
         assert!(!text.contains(|c: char| is_order(c) && c != '\n' && c != '\t'), "{file}");
     }
 
+    // So are the entries of withheld paths.
+    let entries = std::fs::read_dir(attack.state("state").join("objects/withheld")).unwrap();
+    let entries: Vec<String> = entries.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+    assert!(!entries.is_empty());
+    for text in entries {
+        assert!(!text.contains(|c: char| is_order(c) && c != '\n'), "{text:?}");
+        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
+    }
+
     // Lines from elsewhere, and policies with mistakes in them.
     let extra = attack.world.extra();
     let line = serde_json::json!({"attr": HOSTILE, "drvPath": "/nix/store/00000000000000000000000000000000-x.drv", "inputDrvs": {},

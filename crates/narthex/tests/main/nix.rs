@@ -1,26 +1,26 @@
 //! What Nix does between an expression and a path, on every version: what it refuses, what it calls by itself, which
 //! output it means, and that it ends when it is told to.
 
-use crate::world::{Running, Said, Store, World, success};
+use crate::world::{Running, Said, Store, World, listening, success};
 use serde_json::Value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-const VERSIONS: [&str; 3] = ["2.8", "2.26", "2.34"];
+pub(crate) const VERSIONS: [&str; 3] = ["2.8", "2.26", "2.34"];
 
 /// Derivations that need nothing but a shell.
 const SHELL: &str = "d = name: more: derivation ({ inherit name; system = \"x86_64-linux\"; builder = \"/bin/sh\"; \
     PATH = \"/usr/bin:/bin\"; args = [ \"-c\" \"echo ${name} > $out\" ]; } // more);\n";
 
 /// One version of Nix, an empty store, and a set in `/extra/set.nix`.
-struct Small {
-    world: World,
-    store: Store,
-    state: PathBuf,
+pub(crate) struct Small {
+    pub(crate) world: World,
+    pub(crate) store: Store,
+    pub(crate) state: PathBuf,
 }
 
 impl Small {
-    fn new(nix: &str, set: &str) -> Self {
+    pub(crate) fn new(nix: &str, set: &str) -> Self {
         let world = World::new(nix);
         let (store, state) = (world.empty_store("store"), world.folder("state"));
         let small = Self { world, store, state };
@@ -28,7 +28,7 @@ impl Small {
         small
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.world.extra().join(name), format!("let {SHELL} in {text}")).unwrap();
     }
 
@@ -39,20 +39,20 @@ impl Small {
         std::fs::write(cache.join("nix-cache-info"), "StoreDir: /nix/store\n").unwrap();
     }
 
-    fn narthex(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn narthex(&self, arguments: &[&str]) -> Said {
         self.world.narthex(&self.store, &self.state, arguments)
     }
 
-    fn nix(&self, command: &[&str]) -> String {
+    pub(crate) fn nix(&self, command: &[&str]) -> String {
         success(self.world.enter(&self.store, &self.state, command).output().unwrap()).trim().to_owned()
     }
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+pub(crate) fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value[key].as_str().unwrap_or_default()
 }
 
-fn of<'v>(rows: &'v [Value], attr: &str) -> &'v Value {
+pub(crate) fn of<'v>(rows: &'v [Value], attr: &str) -> &'v Value {
     rows.iter().find(|row| row["attr"] == attr).unwrap_or_else(|| panic!("no {attr} in {rows:#?}"))
 }
 
@@ -375,20 +375,29 @@ fn a_command_that_is_ended_ends_its_builds() {
             }
         }
     }
+    for (nix, signal, code, command) in
+        [("2.8", "HUP", 129, "run"), ("2.26", "HUP", 129, "realise"), ("2.34", "TERM", 143, "plan")]
+    {
+        ended(nix, signal, code, false, command);
+    }
 }
 
 fn ended(nix: &str, signal: &str, code: i32, daemon: bool, command: &str) {
     // The builder says who it is, holds a pipe open as long as it lives, and waits for what never comes.
     let builder = "exec 9> /extra/alive; echo $$ $PPID >&9; read x < /extra/never";
     let slow = format!("(d \"slow\" {{ args = [ \"-c\" \"{builder}\" ]; }})");
-    let set = if command == "eval" { format!("{{ a = import {slow}; }}") } else { format!("{{ a = {slow}; }}") };
+    let set = if matches!(command, "eval" | "plan") {
+        format!("{{ a = import {slow}; }}")
+    } else {
+        format!("{{ a = {slow}; }}")
+    };
     let small = Small::new(nix, &set);
     for pipe in ["alive", "never"] {
         let made = std::process::Command::new("mkfifo").arg(small.world.extra().join(pipe)).status().unwrap();
         assert!(made.success());
     }
     small.empty_cache();
-    let _daemon = daemon.then(|| serve_store(&small));
+    let _daemon = daemon.then(|| serve_store(&small, &[]));
     let mut arguments = vec!["narthex", "--state", "/state", command, "/extra/set.nix"];
     if command == "realise" {
         arguments.extend(["-A", "a", "--cache", "file:///extra/cache"]);
@@ -412,10 +421,10 @@ fn ended(nix: &str, signal: &str, code: i32, daemon: bool, command: &str) {
     assert_eq!(status.code(), Some(code), "{nix}, {command}, daemon {daemon}: {err}");
     assert!(err.contains(&format!("ending by SIG{signal}")), "{err}");
     if !daemon {
+        // The end of the pipe was the builder's, whoever has to take note of it; Nix itself is waited for.
         let said = format!("{}{said}", char::from(first[0]));
-        for process in said.split_whitespace() {
-            assert!(!Path::new("/proc").join(process).exists(), "{nix}, {command}: {process} is still there");
-        }
+        let nix_itself = said.split_whitespace().nth(1).unwrap();
+        assert!(!Path::new("/proc").join(nix_itself).exists(), "{nix}, {command}: {nix_itself} is still there");
     }
     if command == "run" {
         // Nothing holds the state any more.
@@ -425,13 +434,7 @@ fn ended(nix: &str, signal: &str, code: i32, daemon: bool, command: &str) {
 }
 
 /// A daemon for a store, which has begun to listen.
-fn serve_store(small: &Small) -> Running {
-    let mut daemon = small.world.enter(&small.store, &small.state, &["nix-daemon"]);
-    daemon.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-    let daemon = Running(daemon.spawn().unwrap());
-    let socket = small.world.dir.path().join("store/var/nix/daemon-socket/socket");
-    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-        std::thread::yield_now();
-    }
-    daemon
+pub(crate) fn serve_store(small: &Small, more: &[&str]) -> Running {
+    let command = [&["nix-daemon"], more].concat();
+    listening(small.world.enter(&small.store, &small.state, &command), &small.world, "store")
 }

@@ -144,7 +144,29 @@ fn what_cannot_be_decided_changes_nothing() {
     let shipped = ["zoom", "--answer", "confirmed", "--until", "2999-01-01", "--policy", "strict"];
     check(&shipped, "`narthex policy show strict > mine.toml`");
     check(&["zoom", "--answer", "confirmed", "--until", "2999-01-01", "--policy", "no.toml"], "no.toml cannot be read");
-    assert!(place.narthex(&["policy", "show", "lax"]).expect(2).err.contains("shipped are default, strict"));
+    let lax = place.narthex(&["policy", "show", "lax"]).expect(2).err;
+    assert!(lax.contains("lax cannot be read") && lax.contains("a shipped policy: default, strict"), "{lax}");
+}
+
+/// A policy is shown as it is read, with everything that it extends, and what is shown is a policy.
+#[test]
+fn a_policy_is_shown_with_what_it_extends() {
+    let place = Place::new();
+    std::fs::write(
+        place.path("mine.toml"),
+        "version = 1\nname = \"mine\"\nextends = \"strict\"\n[classes]\nunknown = \"publish\"\n",
+    )
+    .unwrap();
+    let shown = place.narthex(&["policy", "show", "mine.toml"]).expect(0).out;
+    assert!(!shown.contains("extends =") && shown.contains("unknown = \"publish\""), "{shown}");
+    assert!(shown.contains("copy = \"withhold\""), "{shown}");
+    std::fs::write(place.path("shown.toml"), &shown).unwrap();
+    place.narthex(&["policy", "check", "shown.toml"]).expect(0);
+    assert_eq!(place.narthex(&["policy", "show", "shown.toml"]).expect(0).out, shown);
+    let strict = place.narthex(&["policy", "show", "strict"]).expect(0).out;
+    assert_eq!(strict, include_str!("../../../../policies/strict.toml"));
+    std::fs::write(place.path("wrong.toml"), "version = 1\nextends = \"strict\"\nx = 1\n").unwrap();
+    assert!(place.narthex(&["policy", "show", "wrong.toml"]).expect(2).err.contains("wrong.toml has 2 mistakes"));
 }
 
 #[test]

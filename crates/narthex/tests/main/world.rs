@@ -145,6 +145,17 @@ impl Said {
     }
 }
 
+/// A daemon of Nix for a store, once it listens. `name` is that of the store's folder.
+pub(crate) fn listening(mut daemon: Command, world: &World, name: &str) -> Running {
+    let mut daemon = Running(daemon.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let socket = world.dir.path().join(name).join("var/nix/daemon-socket/socket");
+    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        assert_eq!(daemon.0.try_wait().unwrap(), None, "the daemon ended");
+        std::thread::yield_now();
+    }
+    daemon
+}
+
 #[track_caller]
 pub(crate) fn success(output: Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -6,11 +6,15 @@
 //! they happened. What the prompt prints is thrown away. Questions end with a number that the walker says when it comes
 //! to it; only the walker knows the mark that answers begin with, and no line after the first one has it.
 //!
+//! Time is that of the processor, so that a busy machine changes no result. What an evaluation waits for, such as the build
+//! of something that it imports, is bounded by Nix's own settings, and here by so much that only what hangs gets there.
+//!
 //! Memory is what the process has resident. Nix's garbage collector reserves far more address space than it uses, so
 //! a limit of that (as `ulimit -v` sets it) would end processes that need little.
 
 use super::AttrPath;
 use super::reason::last_words;
+use super::watch::Watch;
 use crate::NixError;
 use crate::child::Running;
 use crate::command::not_run;
@@ -22,14 +26,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStderr, ChildStdin};
 
 const WALKER: &str = include_str!("../walker.nix");
-
-/// How often a process is looked at. In this time an evaluation can take some hundred megabytes.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What Nix says at the end is kept; what a package set says by `trace` before that is not.
 const LAST_WORDS: usize = 256 * 1024;
@@ -88,8 +89,10 @@ pub(super) enum End {
     Failed(String),
     /// It took more memory than it may.
     Memory,
-    /// It said nothing for longer than it may.
+    /// It computed for longer than it may.
     Time,
+    /// It waited for something that did not come.
+    Waiting,
     /// Something else ended it.
     Signal(i32),
 }
@@ -184,6 +187,7 @@ pub(super) enum Said {
 /// A process that evaluates.
 pub(super) struct Process {
     child: Running,
+    watch: Watch,
     /// Nothing for one that is asked once.
     stdin: Option<ChildStdin>,
     stderr: BufReader<ChildStderr>,
@@ -243,7 +247,8 @@ impl Process {
         let stdin = child.stdin();
         let Some(stderr) = child.stderr() else { return Err(unexpected("it has no stderr".to_owned())) };
         let stderr = BufReader::with_capacity(256 * 1024, stderr);
-        Ok(Self { child, stdin, stderr, mark, line: Vec::new(), first, scratch, asked: 0, assigned: 0, done: 0 })
+        let watch = Watch::new(child.id());
+        Ok(Self { child, watch, stdin, stderr, mark, line: Vec::new(), first, scratch, asked: 0, assigned: 0, done: 0 })
     }
 
     /// Whether another one has to take its place before it is asked for more.
@@ -270,8 +275,7 @@ impl Process {
         let mut unsent = lines.as_bytes();
         let mut words = Vec::new();
         let mut answer = None;
-        let mut heard_at = Instant::now();
-        let mut look = tokio::time::interval(LOOK_EVERY);
+        self.watch.answered();
         loop {
             tokio::select! {
                 // A line that is read in part stays in `line` when another branch is taken.
@@ -289,7 +293,7 @@ impl Process {
                         Some(Line::End(number)) => return Err(unexpected(format!("an end of question {number}"))),
                         Some(said) => {
                             if !matches!(said, Line::Facts(..) | Line::Origin) {
-                                heard_at = Instant::now();
+                                self.watch.answered();
                                 words.clear();
                             }
                             hear(said)?;
@@ -304,16 +308,11 @@ impl Process {
                     self.line.clear();
                 }
                 written = send(&mut self.stdin, unsent), if !unsent.is_empty() => unsent = &unsent[written..],
-                _ = look.tick() => {
-                    let end = if resident(self.child.id()) > bounds.memory {
-                        End::Memory
-                    } else if heard_at.elapsed() > bounds.time {
-                        End::Time
-                    } else {
-                        continue;
-                    };
-                    self.child.kill().await.map_err(failed)?;
-                    return Ok(Said::Ended(end));
+                () = self.watch.due() => {
+                    if let Some(end) = self.watch.look(bounds) {
+                        self.child.kill().await.map_err(failed)?;
+                        return Ok(Said::Ended(end));
+                    }
                 }
             }
         }
@@ -376,14 +375,6 @@ fn read_line(line: &[u8], mark: &str) -> Result<Option<Line>, NixError> {
         },
         other => return Err(unexpected(format!("a line about `{other}`"))),
     }))
-}
-
-/// Bytes of memory that a process has; zero for one that has ended.
-fn resident(process: Option<u32>) -> u64 {
-    let status = process.and_then(|id| std::fs::read_to_string(format!("/proc/{id}/status")).ok()).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
 }
 
 pub(super) fn unexpected(why: String) -> NixError {

@@ -303,3 +303,91 @@ fn marks_nested_in_each_other_are_too_deep() {
     assert_eq!(gaps.len(), 1, "{gaps:?}");
     assert_eq!(gaps[0].1, Gap::TooDeep(8));
 }
+
+/// Deflated data of one block in the fixed code: the copies that it consists of, of so many bytes from so far before, and
+/// first of all some bytes as they are. It has no end.
+fn endless(first: &[u8], copies: &[(usize, usize)]) -> Vec<u8> {
+    let (mut bytes, mut bits, mut count) = (vec![0x78, 0x01], 0u32, 0);
+    let mut push = |value: u32, size: u32| {
+        bits |= value << count;
+        count += size;
+        while count >= 8 {
+            bytes.push(bits as u8);
+            (bits, count) = (bits >> 8, count - 8);
+        }
+    };
+    let code = |value: u32, size: u32| (value.reverse_bits() >> (32 - size), size);
+    push(0b010, 3);
+    for byte in first {
+        let (value, size) =
+            if *byte < 144 { code(0x30 + u32::from(*byte), 8) } else { code(0x100 + u32::from(*byte), 9) };
+        push(value, size);
+    }
+    for (length, distance) in copies {
+        assert_eq!((*length, *distance < 5), (258, true));
+        let (value, size) = code(0xc0 + 5, 8);
+        push(value, size);
+        let (value, size) = code(*distance as u32 - 1, 5);
+        push(value, size);
+    }
+    bytes
+}
+
+/// Marks of two bytes lead to data in the fixed code that does not end, and whose content is the same again.
+#[test]
+fn chance_inside_chance_is_nothing() {
+    let fractal = (0..7).fold(vec![b'x'; 64], |inner, _| {
+        let one = endless(&inner, &[(258, 1); 20]);
+        [one.as_slice(), &[0xff; 40]].concat().repeat(3)
+    });
+    let bytes = [noise(5000).as_slice(), &fractal, &noise(5000)].concat();
+    let seen = see("x", &bytes, Limits::default());
+    assert_eq!(seen.gaps, []);
+    let deepest = seen.blobs.iter().map(|blob| blob.matches('!').count()).max();
+    assert_eq!(deepest, Some(1), "what came by chance perhaps is looked at, and no chance in it");
+    let unpacked: usize = seen.contents.iter().skip(1).map(Vec::len).sum();
+    assert!(unpacked <= 5 * bytes.len() + (4 << 20), "{unpacked} of {}", bytes.len());
+    // What such data holds is seen, and in it whatever ends as it should.
+    let content = elf();
+    let whole = zlibbed(&[noise(300).as_slice(), &content].concat());
+    for inner in [content.clone(), gzipped(&content), whole] {
+        let carrier = endless(&[b"some words".as_slice(), &inner].concat(), &[(258, 1); 20]);
+        let bytes = [noise(5000).as_slice(), &carrier, &[0xff; 40], &noise(900)].concat();
+        finds("data that does not end", &bytes, &content, "!");
+    }
+}
+
+/// Pieces of git's packs and of pictures are such data, and so is what was damaged.
+#[test]
+fn what_is_cut_off_is_looked_at() {
+    let content = elf();
+    let carried = [b"words".as_slice(), &content, &noise(200_000)].concat();
+    let whole = zlibbed(&carried);
+    let mut changed = whole.clone();
+    changed[whole.len() / 2] ^= 0x55;
+    let twice = zlibbed(&[whole[..whole.len() / 2].to_vec(), noise(40_000)].concat());
+    for (what, carrier) in
+        [("cut", &whole[..whole.len() / 2]), ("changed", &changed), ("twice", &twice[..twice.len() - 30])]
+    {
+        let bytes = [noise(5000).as_slice(), carrier, &noise(9000)].concat();
+        finds(what, &bytes, &content, "ELF at 0x5");
+    }
+}
+
+#[test]
+fn gaps_of_one_cause_are_one() {
+    // A program with many pieces that are cut off, and with many that are nested too deep.
+    let cut = gzipped(&crate::made::noise(3, 40_000));
+    let deep = (0..20).fold(elf(), |inner, _| [b"words between ".as_slice(), &zlibbed(&inner)].concat());
+    let bytes = [noise(100).as_slice(), &[&cut[..30_000], &deep].concat().repeat(9)].concat();
+    let gaps = gaps_of("x", &bytes, Limits::default());
+    let count = |what: fn(&Gap) -> bool| gaps.iter().filter(|(_, gap)| what(gap)).count();
+    assert_eq!((gaps.len(), count(|gap| matches!(gap, Gap::TooDeep(8)))), (2, 1), "{gaps:?}");
+    assert!(gaps.iter().all(|(place, _)| place == "x"), "each is one of what all lie in: {gaps:?}");
+    // Files that have names have gaps of their own.
+    let packed = [("a/", bytes.as_slice()), ("b/", &bytes)];
+    let gaps = gaps_of("x", &archived(&packed), Limits::default());
+    let broken: Vec<&str> =
+        gaps.iter().filter(|(_, gap)| matches!(gap, Gap::BrokenArchive(_))).map(|(place, _)| place.as_str()).collect();
+    assert_eq!(broken, ["x!a", "x!b"]);
+}

@@ -94,9 +94,30 @@ fn audited(findings: Vec<Finding>) -> Audited {
 fn the_report_for_people() {
     let clean = Report { files: names(&["a", "b"]), bytes: 10, ..Report::default() };
     let clean = Audited { path: "result".into(), report: clean, hits: Vec::new() };
-    let text = format!("{}\n{}", table::text(&audited(findings())), table::text(&clean));
+    let text = format!("{}\n{}", table::text(&audited(findings()), false), table::text(&clean, false));
     insta::assert_snapshot!(text);
     assert!(!text.contains('\u{1b}'));
+}
+
+/// An archive with thousands of members is one thing that was found.
+#[test]
+fn what_is_said_of_many_members_is_said_once() {
+    let copy = |file: &str, member: u32| Finding::Copy {
+        place: place(file, &[&format!("{member}.o")]),
+        original: Origin { member: Some(format!("{member}.o")), ..origin("lib/libcudart_static.a") },
+    };
+    let gap = |member: u32| Finding::NotFullyAudited {
+        place: place("b.zip", &[&format!("{member}.7z")]),
+        gap: Gap::TooDeep(8),
+    };
+    let mut findings: Vec<_> = (0..1000).map(|member| copy("lib/a.a", member)).collect();
+    findings.extend((0..3).map(|member| copy("lib/b.a", member)));
+    let restricted = audited(findings.clone());
+    findings.truncate(0);
+    findings.extend((0..9).map(gap));
+    let unread = audited(findings);
+    insta::assert_snapshot!(format!("{}\n{}", table::text(&restricted, false), table::text(&unread, false)));
+    assert_eq!(table::text(&restricted, true).matches(" is a copy of ").count(), 1003);
 }
 
 #[test]
