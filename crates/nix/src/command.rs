@@ -195,16 +195,20 @@ impl Nix {
     }
 
     async fn ask_settings(&self) -> Result<Settings, NixError> {
-        let mut new = self.new_command("config");
-        new.args(["show", "--json"]);
-        let output = match run(new, "nix config show").await {
+        let ask = async |words: &[&str]| {
+            let (subcommand, rest) = words.split_first().unwrap_or((&"config", &[]));
+            let mut command = self.new_command(subcommand);
+            command.args(rest).arg("--json");
+            run(command, &format!("nix {}", words.join(" "))).await
+        };
+        let mut names: [&[&str]; 2] = [&["config", "show"], &["show-config"]];
+        if is_before(&self.version, (2, 20)) {
+            names.reverse();
+        }
+        let output = match ask(names[0]).await {
             Ok(output) => output,
-            // Before 2.20 the command has another name.
-            Err(_) => {
-                let mut old = self.new_command("show-config");
-                old.arg("--json");
-                run(old, "nix show-config").await?
-            }
+            // What calls itself a version may be something else.
+            Err(_) => ask(names[1]).await?,
         };
         serde_json::from_slice(&output.stdout)
             .map(Settings)
@@ -234,6 +238,15 @@ impl Nix {
         let text = String::from_utf8_lossy(&output.stdout);
         narthex_closure::parse_store_path(text.trim())
             .ok_or_else(|| NixError::Unexpected { command: "nix eval".to_owned(), why: text.into_owned() })
+    }
+}
+
+/// Whether a version such as `2.19.3pre1` is older than another one.
+fn is_before(version: &str, (major, minor): (u32, u32)) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>());
+    match (parts.next(), parts.next()) {
+        (Some(Ok(its)), Some(Ok(its_minor))) => (its, its_minor) < (major, minor),
+        _ => false,
     }
 }
 
@@ -302,7 +315,18 @@ pub(crate) fn error_message(stderr: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{error_message, lies_elsewhere};
+    use super::{error_message, is_before, lies_elsewhere};
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        let check = |version: &str, expected: bool| assert_eq!(is_before(version, (2, 20)), expected, "{version}");
+        for old in ["2.8.0", "2.19.3", "1.99"] {
+            check(old, true);
+        }
+        for new in ["2.20.0", "2.26.3", "2.100", "3.0", "", "unknown", "2", "2.x"] {
+            check(new, false);
+        }
+    }
 
     #[test]
     fn stores_whose_files_lie_elsewhere() {

@@ -8,7 +8,7 @@
 # It is one expression for `nix repl`, which reads questions from its standard input, keeps what it evaluated, and goes on
 # behind errors that `tryEval` cannot catch:
 #
-#   w = (TEXT) { request = "JSON"; }       TEXT is this file without its comments, on one line
+#   :a { w = (TEXT) { request = "JSON"; }; }   TEXT is this file without its comments, on a few lines
 #   w.open                                 says what the root is
 #   r = w.piece w.start "PATHS"            a piece of work: attribute paths, as a JSON list of lists of names
 #   w.run r                                evaluates the paths of the piece in their order

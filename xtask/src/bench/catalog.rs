@@ -101,7 +101,10 @@ pub(super) fn failing(program: &Path, page: &mut String) -> Outcome {
     for share in [5, 30] {
         let file = |name: &str, more: &str| -> Outcome<PathBuf> {
             let file = folder().join(name);
-            let text = format!("import {} {{ size = 9000; jobs = 1800; share = {share}; {more}}}\n", set.display());
+            let text = format!(
+                "import {} {{ size = 9000; weight = 800; jobs = 1800; share = {share}; {more}}}\n",
+                set.display()
+            );
             write(&file, &text)?;
             Ok(file)
         };

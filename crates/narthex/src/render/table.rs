@@ -1,5 +1,6 @@
 //! The tables of `run` and `plan`.
 
+use super::failed::text as errors;
 use super::out;
 use super::text::{columns, count, indent, quote, size, terminal_width, visible};
 use crate::hints;
@@ -108,15 +109,6 @@ fn holes(holes: &BTreeMap<StorePath, BTreeSet<StorePath>>) -> String {
     for (hole, referrers) in holes {
         let names: Vec<&str> = referrers.iter().map(StorePath::name).collect();
         text.push_str(&format!("  {} ← {}\n", hole.name(), names.join(", ")));
-    }
-    text
-}
-
-pub(super) fn errors(errors: &[EvalError]) -> String {
-    let mut text = String::new();
-    for error in errors {
-        text.push_str(&format!("\n`{}` does not evaluate:\n", visible(&error.attr)));
-        text.push_str(&indent(&error.message, "  "));
     }
     text
 }

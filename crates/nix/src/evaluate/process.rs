@@ -113,10 +113,23 @@ fn text(text: &str) -> String {
     json!(text).to_string().replace("${", "\\${")
 }
 
-/// The walker on one line, without its comments: Nix 2.34 takes no more than a line for what is given a name.
+/// About as long are the lines of the walker that the prompt gets.
+const LINE: usize = 600;
+
+/// The walker without its comments, on a few lines. Newer versions show the lines around each place on the way to an error,
+/// so these are not long; and the prompt reads all that it has anew with each line, so they are not many.
 fn bare_walker() -> String {
-    let lines = WALKER.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.collect::<Vec<_>>().join(" ")
+    let mut bare = String::new();
+    let mut length = 0;
+    for line in WALKER.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if !bare.is_empty() {
+            bare.push(if length < LINE { ' ' } else { '\n' });
+            length = if length < LINE { length + 1 } else { 0 };
+        }
+        bare.push_str(line);
+        length += line.len();
+    }
+    bare
 }
 
 /// What is asked of a process: a line for the prompt.
@@ -222,7 +235,9 @@ impl Process {
         let mark = new_mark();
         // The request is a line of its own: errors show the lines around their place.
         let request = text(&request(root, &mark, recursive).to_string());
-        let first = format!("q = {request}\nw = ({}) {{ request = q; }}\nr = w.start\n", bare_walker());
+        // Nix 2.34 goes on with no assignment on another line, and with `:a` it does.
+        let walker = bare_walker();
+        let first = format!("q = {request}\n:a {{ w = ({walker}) {{ request = q; }}; }}\nr = w.start\n");
         Self::new(child, mark, first, scratch)
     }
 
@@ -390,7 +405,8 @@ mod tests {
         let bare = bare_walker();
         assert!(bare.starts_with("{ request ? null }:"), "{bare}");
         assert!(bare.ends_with("inherit open start piece rest again run end place; }"), "{bare}");
-        assert_eq!(bare.lines().count(), 1);
+        assert!(bare.lines().all(|line| line.len() < LINE + 200), "{bare}");
+        assert!(bare.lines().count() <= bare.len() / LINE + 1);
         // A comment behind something else would take the rest of a line with it, and a text of several lines would change.
         assert!(!bare.contains('#') && !bare.contains("''"), "{bare}");
     }
