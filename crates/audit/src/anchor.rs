@@ -1,6 +1,6 @@
 //! Anchors: 16 bytes of a function that no relocation touches, found by their hash.
 //!
-//! A scan looks at every 16-byte window of the code. A bit field says for nearly all of them at
+//! A scan looks at every 16-byte window of the code. A small table says for nearly all of them at
 //! once that they are no anchor; only the rest are looked up.
 
 use crate::chunks;
@@ -51,8 +51,8 @@ pub(crate) enum Met<'a> {
 /// Windows that are hashed before those among them are looked up that may be anchors.
 const BLOCK: usize = 256;
 
-/// Words of the table that stays in the nearest cache.
-const NEAR: usize = 1 << 11;
+/// Size of the table that stays in the nearest cache. A byte for each entry is asked faster than a bit.
+const NEAR: usize = 1 << 15;
 
 /// Anchors, ready for a scan.
 #[derive(Debug)]
@@ -60,8 +60,8 @@ pub(crate) struct AnchorIndex {
     sampled: Anchors,
     /// The few of functions that have no sampled window.
     others: Anchors,
-    /// A bit for the highest 17 bits of each of the others.
-    near: Box<[u64; NEAR]>,
+    /// By an anchor's lowest bits: 1 where it is a sampled one, or one of the others may be.
+    near: Box<[u8; NEAR]>,
 }
 
 impl Default for AnchorIndex {
@@ -70,9 +70,9 @@ impl Default for AnchorIndex {
     }
 }
 
-/// The word and the bit in [`AnchorIndex::near`].
-fn near(anchor: u32) -> (usize, u32) {
-    ((anchor >> 21) as usize % NEAR, anchor >> 15 & 63)
+/// Where an anchor stands in [`AnchorIndex::near`].
+fn near(anchor: u32) -> usize {
+    anchor as usize % NEAR
 }
 
 impl AnchorIndex {
@@ -80,12 +80,12 @@ impl AnchorIndex {
     pub(crate) fn new(mut entries: Vec<(u32, u32)>) -> Self {
         entries.sort_unstable();
         let (sampled, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(anchor, _)| is_sampled(*anchor));
-        let mut bits = Box::new([0; NEAR]);
+        let mut table = Box::new([0; NEAR]);
+        table.iter_mut().step_by(SAMPLED as usize).for_each(|entry| *entry = 1);
         for (anchor, _) in &others {
-            let (word, bit) = near(*anchor);
-            bits[word] |= 1 << bit;
+            table[near(*anchor)] = 1;
         }
-        Self { sampled: Anchors::new(sampled), others: Anchors::new(others), near: bits }
+        Self { sampled: Anchors::new(sampled), others: Anchors::new(others), near: table }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -94,7 +94,7 @@ impl AnchorIndex {
 
     /// Calls back with each window of the bytes that tells something: where it begins, and what it is.
     pub(crate) fn each_in(&self, bytes: &[u8], mut found: impl FnMut(usize, Met<'_>)) {
-        let (mut offsets, mut anchors) = ([0u16; BLOCK], [0u32; BLOCK]);
+        let mut offsets = [0u8; BLOCK];
         for start in (0..bytes.len()).step_by(BLOCK) {
             let block = &bytes[start..(start + BLOCK + WINDOW - 1).min(bytes.len())];
             // Nothing here depends on what was found, so that no branch is ever guessed wrong.
@@ -102,23 +102,40 @@ impl AnchorIndex {
             for (offset, window) in block.windows(WINDOW).enumerate() {
                 let Some(window) = window.first_chunk::<WINDOW>() else { continue };
                 let anchor = anchor_of(window);
-                let (word, bit) = near(anchor);
-                offsets[count % BLOCK] = offset as u16;
-                anchors[count % BLOCK] = anchor;
-                count += usize::from(is_sampled(anchor) | (self.near[word] >> bit & 1 == 1));
+                offsets[count % BLOCK] = offset as u8;
+                count += usize::from(self.near[near(anchor)]);
             }
-            for (offset, anchor) in offsets.iter().zip(anchors).take(count) {
+            // The same holds here: the words of the large table come from far away, many of them at a time.
+            let mut left = 0;
+            for index in 0..count {
+                let offset = offsets[index];
+                let anchor = anchor_at(bytes, start + usize::from(offset));
+                offsets[left] = offset;
+                left += usize::from(self.table(anchor).filter.may_have(anchor) | chunks::begins(anchor));
+            }
+            for offset in &offsets[..left] {
                 let at = start + usize::from(*offset);
+                let anchor = anchor_at(bytes, at);
                 if chunks::begins(anchor) {
                     found(at, Met::Chunk);
                 }
-                let table = if is_sampled(anchor) { &self.sampled } else { &self.others };
+                let table = self.table(anchor);
                 if table.filter.may_have(anchor) {
                     found(at, Met::Anchor(table.candidates(anchor)));
                 }
             }
         }
     }
+
+    fn table(&self, anchor: u32) -> &Anchors {
+        if is_sampled(anchor) { &self.sampled } else { &self.others }
+    }
+}
+
+/// What of a window's hash is kept, for the window that begins here. So few are hashed more than once that to keep what
+/// came of all would cost more.
+fn anchor_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, anchor_of)
 }
 
 /// Some anchors.

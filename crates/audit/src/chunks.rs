@@ -79,7 +79,7 @@ pub(crate) fn learn(known: &mut Fingerprints, original: u32, bytes: &[u8]) {
     if !has_chunks(bytes) {
         return;
     }
-    let device = fatbin::stretches(bytes);
+    let device = fatbin::stretches(&fatbin::containers(bytes).collect::<Vec<_>>());
     let is_device = |at: u64| {
         let next = device.partition_point(|range| range.1 <= at);
         device.get(next).is_some_and(|range| range.0 < at + CHUNK as u64)

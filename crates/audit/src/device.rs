@@ -5,7 +5,7 @@
 
 use crate::container::is_archive;
 use crate::corpus::{Corpus, Fingerprints, OriginalRef, Part, Voice};
-use crate::fatbin::{self, Container, Scratch};
+use crate::fatbin::{self, Scratch};
 use crate::finding::{Finding, Gap, Place};
 use crate::prints::{Kind, hash64};
 use crate::strings::family;
@@ -164,15 +164,12 @@ impl Device {
     }
 }
 
-/// Looks through the device code in some parts of a file, wherever it stands. What an archive holds is looked at
-/// when it is taken out.
-pub(crate) fn look(parts: &[&[u8]], corpus: &Corpus) -> Device {
-    let parts = || parts.iter().copied().filter(|part| !is_archive(part));
+/// Looks through the containers of some parts of a file, and through the device code that stands there without one.
+pub(crate) fn look(containers: Vec<fatbin::Read<'_>>, parts: &[&[u8]], corpus: &Corpus) -> Device {
     if corpus.entries.is_empty() && corpus.kernels.is_empty() {
         return Device::default();
     }
-    let found: Vec<_> = parts().flat_map(fatbin::containers).collect();
-    let one = |(mut device, mut scratch): (Device, Scratch), container: Result<Container<'_>, fatbin::Broken<'_>>| {
+    let one = |(mut device, mut scratch): (Device, Scratch), container: fatbin::Read<'_>| {
         let container = container.unwrap_or_else(|broken| {
             device.gaps.insert(broken.reason.to_string());
             broken.read
@@ -203,8 +200,8 @@ pub(crate) fn look(parts: &[&[u8]], corpus: &Corpus) -> Device {
     };
     let start = || (Device::default(), Scratch::default());
     let mut device =
-        found.into_par_iter().fold(start, one).map(|(device, _)| device).reduce(Device::default, Device::add);
-    for name in parts().flat_map(bare_kernels) {
+        containers.into_par_iter().fold(start, one).map(|(device, _)| device).reduce(Device::default, Device::add);
+    for name in parts.iter().flat_map(|part| bare_kernels(part)) {
         device.name(name, corpus);
     }
     device

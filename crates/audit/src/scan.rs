@@ -193,12 +193,15 @@ fn contents(
     };
     let layout = subject.binary.as_ref().map(|file| Layout::of(file, subject.bytes.len())).unwrap_or_default();
     let at = |part: &[u8]| copies::bounds(subject.bytes, part).0 as u64;
-    let stretches: Vec<(u64, &[u8])> = parts.iter().flat_map(|part| host_bytes(at(part), part)).collect();
+    let containers: Vec<Vec<fatbin::Read<'_>>> = parts.iter().map(|part| fatbin::containers(part).collect()).collect();
+    let both = parts.iter().zip(&containers);
+    let stretches: Vec<(u64, &[u8])> = both.flat_map(|(part, found)| host_bytes(at(part), part, found)).collect();
+    let containers: Vec<fatbin::Read<'_>> = containers.into_iter().flatten().collect();
     let (Found { hits, chunks, ended_early, .. }, (device, (mut seen, mut seen_passages))) = rayon::join(
         || functions::look(&stretches, corpus),
         || {
             let texts = || (messages(&stretches, layout.end, corpus), passages::Seen::look(&parts, corpus));
-            rayon::join(|| device::look(&parts, corpus), texts)
+            rayon::join(|| device::look(containers, &parts, corpus), texts)
         },
     );
     if ended_early {
@@ -314,9 +317,9 @@ fn share_of_device(finding: &Finding, original: OriginalRef, corpus: &Corpus) ->
 }
 
 /// What of some bytes is no device code. That has prints of its own, and is most of what libraries for GPUs hold.
-fn host_bytes(at: u64, bytes: &[u8]) -> Vec<(u64, &[u8])> {
+fn host_bytes<'a>(at: u64, bytes: &'a [u8], containers: &[fatbin::Read<'_>]) -> Vec<(u64, &'a [u8])> {
     let all = [(0, bytes.len() as u64)];
-    let host = without(&all, &fatbin::stretches(bytes));
+    let host = without(&all, &fatbin::stretches(containers));
     host.into_iter().map(|(from, to)| (at + from, &bytes[from as usize..to as usize])).collect()
 }
 
@@ -356,11 +359,8 @@ fn opened(subject: &Subject<'_>, file: &object::File<'_>) -> Result<BTreeSet<Str
     let mut names = BTreeSet::new();
     let data = binary::data(file)?;
     if links::can_open(file) {
-        for text in data.into_iter().flat_map(strings::texts) {
-            if text.starts_with(b"lib") {
-                names.extend(links::library_name(text).map(str::to_owned));
-            }
-        }
+        let texts = data.into_iter().flat_map(|data| strings::texts(data, b"lib"));
+        names.extend(texts.filter_map(links::library_name).map(str::to_owned));
     }
     for linked in &subject.links.needed {
         names.remove(linked);

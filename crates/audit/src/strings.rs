@@ -42,23 +42,35 @@ pub(crate) fn family(file: &str) -> &str {
     if without.is_empty() { name } else { without }
 }
 
-/// The messages among some bytes: printable, with a space, between zeros.
+/// The messages among some bytes: printable, with a space, between zeros. Where one could be is looked at from its end:
+/// code has a byte that is not printable in nearly every stretch of their length, and most others are passed over.
 pub(crate) fn messages(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    texts(bytes).filter(|text| (SHORTEST..=LONGEST).contains(&text.len()) && text.contains(&b' '))
+    // What stands before it is not printable.
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let shortest = bytes.get(start..start + SHORTEST)?;
+            if let Some(at) = shortest.iter().rposition(|byte| !is_printable(*byte)) {
+                start += at + 1;
+                continue;
+            }
+            let rest = &bytes[start..];
+            let end = rest.iter().position(|byte| !is_printable(*byte))?;
+            start += end + 1;
+            let text = &rest[..end];
+            if rest[end] == 0 && text.len() <= LONGEST && text.contains(&b' ') {
+                return Some(text);
+            }
+        }
+    })
 }
 
-/// Everything that stands before a zero and is printable up to there.
-pub(crate) fn texts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut start = 0;
-    memchr::memchr_iter(0, bytes).filter_map(move |end| {
-        let piece = &bytes[start..end];
-        start = end + 1;
-        // Most pieces are empty or end in something else.
-        if piece.len() < 4 || !is_printable(piece[piece.len() - 1]) {
-            return None;
-        }
-        let from = piece.iter().rposition(|byte| !is_printable(*byte)).map_or(0, |at| at + 1);
-        Some(&piece[from..])
+/// What begins so, stands before a zero, and is printable up to there.
+pub(crate) fn texts<'a>(bytes: &'a [u8], beginning: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    memchr::memmem::find_iter(bytes, beginning).filter_map(|at| {
+        let (before, rest) = bytes.split_at(at);
+        let end = rest.iter().position(|byte| !is_printable(*byte))?;
+        (rest[end] == 0 && before.last().is_none_or(|byte| !is_printable(*byte))).then_some(&rest[..end])
     })
 }
 
@@ -267,6 +279,22 @@ mod tests {
     use crate::made::{library, noise};
     use crate::{AuditFile, Contents, Fingerprints, Limits, Material, Source, audit, learn};
 
+    proptest::proptest! {
+        /// Passing over leaves nothing out: the same comes out as when every text is looked at.
+        #[test]
+        fn messages_are_the_texts_of_their_length_with_a_space(
+            pieces in proptest::collection::vec(("[a-c ]{0,40}", 0usize..600, 0u8..4), 0..30)
+        ) {
+            let piece = |(text, more, end): &(String, usize, u8)| {
+                let more = if *more > 500 { "x".repeat(*more) } else { String::new() };
+                [text.as_bytes(), more.as_bytes(), [&b"\0"[..], b"\x80", b"\0\0\x01", b""][usize::from(*end)]].concat()
+            };
+            let bytes: Vec<u8> = pieces.iter().flat_map(piece).collect();
+            let all = texts(&bytes, b"").filter(|text| (SHORTEST..=LONGEST).contains(&text.len()) && text.contains(&b' '));
+            assert_eq!(messages(&bytes).collect::<Vec<_>>(), all.collect::<Vec<_>>());
+        }
+    }
+
     #[test]
     fn all_releases_of_a_library_are_one_family() {
         let check = |file: &str, name: &str| assert_eq!(family(file), name, "{file}");
@@ -320,7 +348,7 @@ mod tests {
         let bytes = b"\0\x01\x02no such device is here\0short one\0cudaGetErrorStringWithoutSpace\0tail without a zero at its end";
         let found: Vec<&[u8]> = messages(bytes).collect();
         assert_eq!(found, [b"no such device is here".as_slice()]);
-        assert_eq!(texts(b"\0\x01libx.so\0").collect::<Vec<_>>(), [b"libx.so".as_slice()]);
+        assert_eq!(texts(b"liba\x02\x01libx.so\0a liby\0lib", b"lib").collect::<Vec<_>>(), [b"libx.so".as_slice()]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! this is not: policy asks for it only where something withheld was at hand when the bytes were made.
 
 use super::{little, number};
+use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -35,10 +36,13 @@ pub(crate) fn opaque(bytes: &[u8], range: Range<usize>, read: &[Range<usize>]) -
     let is_read = |part: &Range<usize>| {
         part.start < media || read.iter().any(|read| read.start < part.end && part.start < read.end)
     };
-    let (mut run, mut total) = (0, 0u64);
-    for at in range.clone().step_by(STRETCH) {
+    let looks = |at: usize| {
         let part = at..(at + STRETCH).min(range.end);
-        let looks = part.len() == STRETCH && !is_read(&part) && is_random(&bytes[at..at + SAMPLE]);
+        part.len() == STRETCH && is_random(&bytes[at..at + SAMPLE]) && !is_read(&part)
+    };
+    let starts: Vec<usize> = range.clone().step_by(STRETCH).collect();
+    let (mut run, mut total) = (0, 0u64);
+    for looks in starts.into_par_iter().with_min_len(64).map(looks).collect::<Vec<_>>() {
         run = if looks { run + STRETCH } else { 0 };
         // The first stretches of a run count once it is long enough.
         total += match run.cmp(&RUN) {

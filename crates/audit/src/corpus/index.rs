@@ -99,32 +99,45 @@ impl Corpus {
             let before = first_function.last().copied().unwrap_or(0);
             first_function.push(before + layer.table(Part::Functions).len() as u32);
         }
-        let mut anchors = Vec::with_capacity(first_function.last().copied().unwrap_or(0) as usize);
-        for (layer, first) in layers.iter().zip(&first_function) {
-            // A function of impossible shape is no function.
-            let sound = |f: &FunctionRow| f.anchor_offset < f.length && !free.contains(&f.hash);
-            let rows = layer.functions().enumerate().filter(|(_, row)| sound(row));
-            anchors.extend(rows.map(|(row, function)| (function.anchor, first + row as u32)));
-        }
+        let anchors = || {
+            let mut anchors = Vec::with_capacity(first_function.last().copied().unwrap_or(0) as usize);
+            for (layer, first) in layers.iter().zip(&first_function) {
+                // A function of impossible shape is no function.
+                let sound = |f: &FunctionRow| f.anchor_offset < f.length && !free.contains(&f.hash);
+                let rows = layer.functions().enumerate().filter(|(_, row)| sound(row));
+                anchors.extend(rows.map(|(row, function)| (function.anchor, first + row as u32)));
+            }
+            AnchorIndex::new(anchors)
+        };
         let column = |part, at: usize| -> HashSet<u64> {
             layers.iter().flat_map(|layer| layer.table(part).rows().map(move |row| u64_at(row, at))).collect()
         };
-        let (file_sizes, section_sizes) = (column(Part::Files, 16), column(Part::Sections, 8));
-        let families = Families::new(&layers, voices.len(), &free);
-        let [entries, kernels, interface, chunks] =
-            [Part::Entries, Part::Kernels, Part::Interface, Part::Chunks].map(|part| filter_of(&layers, part));
-        let mut chunk_counts = HashMap::new();
-        for (layer, number) in layers.iter().zip(0..) {
-            for row in layer.table(Part::Chunks).rows().filter(|row| !free.contains(&u64_at(row, 0))) {
-                *chunk_counts.entry(OriginalRef { layer: number, original: u32_at(row, 8) }).or_default() += 1;
+        let sizes = || (column(Part::Files, 16), column(Part::Sections, 8));
+        let families = || Families::new(&layers, voices.len(), &free);
+        let passages = || (passages::filter_of(&layers), passages::kept_in(&layers, &free));
+        let filters =
+            || [Part::Entries, Part::Kernels, Part::Interface, Part::Chunks].map(|part| filter_of(&layers, part));
+        let counts = || {
+            let mut counts = HashMap::new();
+            for (layer, number) in layers.iter().zip(0..) {
+                for row in layer.table(Part::Chunks).rows().filter(|row| !free.contains(&u64_at(row, 0))) {
+                    *counts.entry(OriginalRef { layer: number, original: u32_at(row, 8) }).or_default() += 1;
+                }
             }
-        }
-        let passages = passages::filter_of(&layers);
+            counts
+        };
+        // Every command waits for this.
+        let ((anchors, (families, passages)), (sizes, (filters, chunk_counts))) = rayon::join(
+            || rayon::join(anchors, || rayon::join(families, passages)),
+            || rayon::join(sizes, || rayon::join(filters, counts)),
+        );
+        let [entries, kernels, interface, chunks] = filters;
+        let ((file_sizes, section_sizes), (passages, kept_passages)) = (sizes, passages);
         Self {
             learned: voices,
-            kept_passages: passages::kept_in(&layers, &free),
+            kept_passages,
             passages,
-            anchors: AnchorIndex::new(anchors),
+            anchors,
             families,
             entries,
             kernels,

@@ -15,10 +15,14 @@ pub(crate) use names::{cubin_kernels, looks_like_cubin, looks_like_ptx, ptx_kern
 
 use crate::ranges::{Range, merge};
 use memchr::memmem;
+use rayon::prelude::*;
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
 /// Every container begins with it; in numbers `0xBA55ED50`.
 const MAGIC: &[u8] = b"\x50\xed\x55\xba";
+
+/// The version of the containers that are known.
+const VERSION: u16 = 1;
 
 /// Size of a container's header, as the header itself says.
 const HEADER: usize = 16;
@@ -146,45 +150,43 @@ pub(crate) enum Unreadable {
     Kind(u16),
 }
 
+/// A container, or what can be told of one that is broken.
+pub(crate) type Read<'a> = Result<Container<'a>, Broken<'a>>;
+
 /// Finds all containers in the bytes, in their order.
 ///
 /// What lies inside a container is not searched. Broken containers come as errors; a magic number without
 /// a plausible container behind it is passed over.
-pub(crate) fn containers(bytes: &[u8]) -> Containers<'_> {
-    Containers { bytes, at: 0, finder: memmem::Finder::new(MAGIC) }
+pub(crate) fn containers(bytes: &[u8]) -> impl Iterator<Item = Read<'_>> {
+    let mut from = 0;
+    marks(bytes).into_iter().filter_map(move |at| {
+        let (container, end) = container_at(bytes, at).filter(|_| at >= from)?;
+        from = end;
+        Some(container)
+    })
+}
+
+/// Where a magic number and the beginning of a header are.
+fn marks(bytes: &[u8]) -> Vec<usize> {
+    /// Bytes that one thread searches at a time.
+    const PIECE: usize = 1 << 20;
+    let starts: Vec<usize> = (0..bytes.len()).step_by(PIECE).collect();
+    let piece = |start: usize| {
+        let end = bytes.len().min(start + PIECE + MAGIC.len() - 1);
+        memmem::find_iter(&bytes[start..end], MAGIC).map(move |at| start + at)
+    };
+    starts.into_par_iter().flat_map_iter(piece).filter(|at| version(&bytes[*at..]).is_some()).collect()
 }
 
 /// Where device code lies in the bytes, sorted and apart: large entries that begin as such.
-pub(crate) fn stretches(bytes: &[u8]) -> Vec<Range> {
+pub(crate) fn stretches(containers: &[Read<'_>]) -> Vec<Range> {
     const LARGE: usize = 1024;
-    let entries = containers(bytes).flat_map(|container| container.unwrap_or_else(|broken| broken.read).entries);
+    let read = |container| match container {
+        &Ok(ref container) | &Err(Broken { read: ref container, .. }) => container,
+    };
+    let entries = containers.iter().flat_map(|container| &read(container).entries);
     let large = entries.filter(|entry| entry.payload.len() >= LARGE && entry.begins_as_device_code());
     merge(large.map(|entry| (entry.at as u64, (entry.at + entry.payload.len()) as u64)).collect(), 0)
-}
-
-/// The iterator that [`containers`] returns.
-pub(crate) struct Containers<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    finder: memmem::Finder<'static>,
-}
-
-impl<'a> Iterator for Containers<'a> {
-    type Item = Result<Container<'a>, Broken<'a>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while let Some(found) = self.finder.find(self.bytes.get(self.at..)?) {
-            let at = self.at + found;
-            let Some((container, end)) = container_at(self.bytes, at) else {
-                self.at = at + MAGIC.len();
-                continue;
-            };
-            self.at = end;
-            return Some(container);
-        }
-        self.at = self.bytes.len();
-        None
-    }
 }
 
 /// Where the container at a magic number ends, if it is whole and holds nothing but code for GPUs.
@@ -199,16 +201,11 @@ pub(crate) fn container_end(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// The container at a magic number and where it ends or, where it is broken, its last whole entry ends.
-fn container_at(bytes: &[u8], at: usize) -> Option<(<Containers<'_> as Iterator>::Item, usize)> {
-    const VERSION: u16 = 1;
-    const LATER_VERSIONS: u16 = 15;
+fn container_at(bytes: &[u8], at: usize) -> Option<(Read<'_>, usize)> {
     let mut read = Container { at, entries: Vec::new() };
     let broken = |reason, read| Some(Err(Broken { reason, read }));
     let header = &bytes[at..];
-    let version = u16::from_le_bytes(chunk(header, 4)?);
-    if u16::from_le_bytes(chunk(header, 6)?) as usize != HEADER || !(VERSION..=LATER_VERSIONS).contains(&version) {
-        return None;
-    }
+    let version = version(header)?;
     let Some(size) = chunk(header, 8).map(u64::from_le_bytes) else {
         return broken(Reason::Cut, read).zip(Some(bytes.len()));
     };
@@ -242,6 +239,14 @@ fn container_at(bytes: &[u8], at: usize) -> Option<(<Containers<'_> as Iterator>
         }
     };
     broken(reason, read).zip(Some(start + next))
+}
+
+/// The version that a header names, if it may be one.
+fn version(header: &[u8]) -> Option<u16> {
+    const LATER_VERSIONS: u16 = 15;
+    let version = u16::from_le_bytes(chunk(header, 4)?);
+    let is_header = u16::from_le_bytes(chunk(header, 6)?) as usize == HEADER;
+    (is_header && (VERSION..=LATER_VERSIONS).contains(&version)).then_some(version)
 }
 
 /// The entry that begins at `at` of a container's body and where the next one begins. `left` bytes of the

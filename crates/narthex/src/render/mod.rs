@@ -22,7 +22,7 @@ mod text;
 pub(crate) use audit::{Audited, audit_explained, audit_json, audit_sarif, audit_table};
 pub(crate) use corpus::{corpus_json, corpus_table};
 pub(crate) use costs::{costs_json, costs_table};
-pub(crate) use diff::{diff_json, diff_table};
+pub(crate) use diff::{diff_json, diff_table, preview_table};
 pub(crate) use eval::{eval_json, eval_table, eval_warnings};
 pub(crate) use explain::{why, why_json};
 pub(crate) use json::run_json;

@@ -5,7 +5,7 @@ use crate::{Date, Policy, shipped};
 use narthex_audit::{DriverSign, Finding, Gap, Material, MemberHits, Origin, Place, Section, Sign};
 use serde_json::json;
 
-pub(super) fn rules(strict: bool) -> Rules {
+pub(crate) fn rules(strict: bool) -> Rules {
     rules_of(shipped::POLICIES[usize::from(strict)].1)
 }
 
@@ -14,11 +14,11 @@ fn rules_of(text: &str) -> Rules {
     Rules::new(Policy::parse(text).unwrap(), terms, Date::new(2026, 11, 22).unwrap())
 }
 
-pub(super) fn facts(license: serde_json::Value) -> LicenseFacts {
+pub(crate) fn facts(license: serde_json::Value) -> LicenseFacts {
     LicenseFacts::from_json(&json!({ "license": license }))
 }
 
-pub(super) fn path() -> StorePath {
+pub(crate) fn path() -> StorePath {
     "/nix/store/00000000000000000000000000000000-x".parse().unwrap()
 }
 
@@ -30,7 +30,7 @@ fn origin(file: &str, license: &str) -> Origin {
     Origin { material: Material::of_package("cuda-1", vec![license.to_owned()]), file: file.to_owned(), member: None }
 }
 
-pub(super) fn copy(file: &str) -> Finding {
+pub(crate) fn copy(file: &str) -> Finding {
     Finding::Copy { place: place("bin/x"), original: origin(file, "nvidiaCuda") }
 }
 
@@ -44,7 +44,7 @@ fn modified(file: &str) -> Finding {
     }
 }
 
-fn statically(archive: &str) -> Finding {
+pub(crate) fn statically(archive: &str) -> Finding {
     Finding::StaticCode {
         place: place("bin/x"),
         archive: origin(archive, "nvidiaCuda"),
@@ -83,7 +83,7 @@ fn stub() -> Finding {
     Finding::Stub { place: place("bin/x"), library, functions: 1027, longest: 32 }
 }
 
-pub(super) fn decide_output(
+pub(crate) fn decide_output(
     license: serde_json::Value,
     findings: Vec<Finding>,
     files: &[&str],
@@ -264,6 +264,11 @@ fn terms_apply_wherever_one_of_the_licenses_has_them() {
     let redist = || json!({"shortName": "CUDA EULA", "free": false, "redistributable": true});
     let both = decide_output(json!([mit(), redist()]), vec![], &["bin/ptxas"], false);
     assert_eq!((both.verdict(), both.reasons()[0].code), (Verdict::Withhold, Code::TermsFileNotListed));
+    // What stands as an `AND`, or was said in two places, is no list that somebody wrote of an application.
+    let files = ["bin/x", "bin/app"];
+    let and = json!({"licenseType": "compound", "operator": "AND", "licenses": [mit(), redist()]});
+    let and = decide_output(and, vec![copy("libcudart.so.12")], &files, false);
+    assert_eq!(and.verdict(), Verdict::Withhold);
     let either = json!({"licenseType": "compound", "operator": "OR", "licenses": [mit(), redist()]});
     let either = decide_output(either, vec![], &["bin/x"], false);
     assert_eq!((either.verdict(), either.reasons()[0].code), (Verdict::Publish, Code::LicenseFree));
