@@ -2,11 +2,10 @@
 
 use super::failed::text as errors;
 use super::out;
-use super::text::{columns, count, indent, quote, size, terminal_width, visible};
+use super::text::{columns, count, quote, size, terminal_width, visible};
 use crate::hints;
 use narthex_closure::StorePath;
 use narthex_farm::{Counts, FailureKind, Row, RunReport};
-use narthex_nix::EvalError;
 use narthex_policy::text::bounded;
 use narthex_policy::{Reason, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
