@@ -162,7 +162,7 @@ mod tests {
     use narthex_cache::Record;
     use narthex_closure::NarHash;
     use narthex_farm::BuildFailure;
-    use narthex_nix::Cause;
+    use narthex_nix::{Cause, EvalError};
     use narthex_policy::{Code, Effect, Source};
 
     fn row(name: &str, attr: Option<&str>, verdict: Verdict, code: Code, message: &str) -> Row {
