@@ -58,10 +58,12 @@ pub enum Event {
         /// The line, without control sequences.
         line: String,
     },
-    /// A build ended, well or not.
+    /// A build ended.
     BuildStopped {
         /// The derivation.
         derivation: StorePath,
+        /// Whether Nix said that it failed.
+        failed: bool,
         /// How long it took.
         took: Duration,
     },

@@ -4,7 +4,7 @@
 use crate::known::{Recognized, recognize};
 use narthex_cache::{Catalog, CatalogError, KnownDerivation, Record};
 use narthex_closure::StorePath;
-use narthex_policy::{Obstacle, Reason, Rules, Verdict, forecast, obstacles};
+use narthex_policy::{Code, Obstacle, Reason, Rules, Verdict, forecast, obstacles};
 
 /// What is known of a path.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Explanation {
     pub holes: Vec<Record>,
     /// Of a source: the packages made from it that are withheld.
     pub packages: Vec<Record>,
+    /// What keeps the rules for what declares nothing from settling it, for people.
+    pub because: Option<String>,
     /// What keeps it from being published.
     pub obstacles: Vec<Obstacle>,
 }
@@ -26,7 +28,7 @@ impl Explanation {
     pub fn of(record: Record) -> Self {
         let obstacles = obstacles(&record.reasons);
         let about = About::Decided(Box::new(record));
-        Self { about, derivations: Vec::new(), holes: Vec::new(), packages: Vec::new(), obstacles }
+        Self { about, derivations: Vec::new(), holes: Vec::new(), packages: Vec::new(), because: None, obstacles }
     }
 }
 
@@ -102,8 +104,9 @@ pub async fn explain(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Resu
         packages.extend(outputs.into_iter().filter(|record| record.verdict == Verdict::Withhold));
     }
     let obstacles = obstacles(about.reasons());
-    let derivations = recognized.map(|known| known.derivations).unwrap_or_default();
-    Ok(Some(Explanation { about, derivations, holes, packages, obstacles }))
+    let (derivations, because) = recognized.map(|known| (known.derivations, known.because)).unwrap_or_default();
+    let because = because.filter(|_| about.reasons().iter().any(|reason| reason.code == Code::LicenseUnknown));
+    Ok(Some(Explanation { about, derivations, holes, packages, because, obstacles }))
 }
 
 fn foretold(path: &StorePath, known: &Recognized, rules: &Rules) -> About {

@@ -3,93 +3,20 @@
 //!
 //! Pure: it is filled by its callers. What is shown of it does not depend on the order of filling.
 
+mod diagnostic;
+
+pub use diagnostic::Diagnostic;
+
 use crate::distinct;
 use crate::package_set::PackageSet;
 use crate::plan::ABSENT;
 use narthex_closure::{Added, Derivation, FlatBuilder, FlatError, FlatGraph, Node, StorePath};
-use narthex_license::text::{self, MESSAGE};
-use narthex_license::{Class, LicenseFacts};
+use narthex_license::{Class, Expr, LicenseFacts};
 use narthex_nix::EvalError;
-use narthex_policy::{Case, Rules};
+use narthex_policy::{Case, Rules, is_supplier};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fmt;
 use std::sync::Arc;
-
-/// Something that is wrong with what was read, and does not keep the rest from being used.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Diagnostic {
-    /// An attribute is there more than once.
-    SameAttribute(String),
-    /// A derivation is declared under several licenses, all of which apply: its path, and what they come to.
-    SeveralLicenses(String, String),
-    /// Two descriptions of one derivation differ; inputs and outputs of both count.
-    Different(String),
-    /// The license of a derivation is none: its attribute or its path, and what is wrong.
-    Malformed(String, String),
-    /// A license string names no license that is known: the string, and how many derivations declare it.
-    UnknownLicense(String, usize),
-    /// Of a derivation it is not told what it is made from.
-    InputsUntold(String),
-}
-
-/// Long license strings are texts rather than names; a warning needs no more of them than this.
-const SHOWN_OF_A_LICENSE: usize = 100;
-
-impl Diagnostic {
-    /// Each license string that names no license that is known, once; those that most derivations declare come first.
-    /// Takes what each derivation declares.
-    pub fn unknown_licenses<'f>(declared: impl Iterator<Item = &'f LicenseFacts>) -> Vec<Self> {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for facts in declared {
-            let names: BTreeSet<&str> = facts.license.unknown_names().into_iter().collect();
-            names.into_iter().for_each(|name| *counts.entry(name).or_default() += 1);
-        }
-        let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
-        counts.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
-        counts.into_iter().map(|(name, count)| Self::UnknownLicense(name.to_owned(), count)).collect()
-    }
-}
-
-impl fmt::Display for Diagnostic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SameAttribute(attr) => write!(f, "the attribute `{attr}` is there more than once"),
-            Self::SeveralLicenses(path, licenses) => {
-                write!(
-                    f,
-                    "{path} is declared under several licenses, all of which apply: {}",
-                    text::bounded(&**licenses, MESSAGE)
-                )
-            }
-            Self::Different(path) => {
-                write!(f, "{path} is described in two ways; the inputs and outputs of both count")
-            }
-            Self::Malformed(what, why) => write!(f, "{what} has a license that cannot be read: {why}"),
-            Self::UnknownLicense(name, count) => {
-                let mut shown: String = name.chars().take(SHOWN_OF_A_LICENSE).collect();
-                if shown.len() < name.len() {
-                    shown.push('…');
-                }
-                let derivations = if *count == 1 {
-                    "1 derivation declares".to_owned()
-                } else {
-                    format!("{count} derivations declare")
-                };
-                write!(
-                    f,
-                    "{derivations} the license `{shown}`, which is neither a license that is known nor an expression of such; what has it counts as unknown"
-                )
-            }
-            Self::InputsUntold(path) => {
-                write!(
-                    f,
-                    "what {path} is made from is not told: lines need `inputDrvs`, as `nix-eval-jobs --show-input-drvs` writes them"
-                )
-            }
-        }
-    }
-}
 
 /// What is said of a derivation beside its inputs and outputs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,6 +45,8 @@ impl Traits {
     const FLOATING: Self = Self(512);
     /// Its build may read more than it declares.
     const READS_UNDECLARED: Self = Self(1024);
+    /// One of its local files is no script by its name, in whatever language.
+    const OTHER_THAN_SCRIPT: Self = Self(2048);
 
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -210,6 +139,17 @@ impl Inventory {
         self.traits[node.index()].has(Traits::LOCAL_SOURCE)
     }
 
+    /// Its own local files, by numbers, each once and in their order.
+    pub(crate) fn local_sources(&self, node: Node) -> Vec<u32> {
+        let own: BTreeSet<u32> = self.local.get(&node).into_iter().flatten().copied().collect();
+        own.into_iter().collect()
+    }
+
+    /// Whether each local file is a script, by the name.
+    pub(crate) fn has_only_scripts(&self, node: Node) -> bool {
+        self.are_local_sources_told(node) && !self.traits[node.index()].has(Traits::OTHER_THAN_SCRIPT)
+    }
+
     pub(crate) fn are_local_sources_told(&self, node: Node) -> bool {
         self.traits[node.index()].has(Traits::SOURCES_TOLD)
     }
@@ -234,10 +174,24 @@ impl Inventory {
         traits.has(Traits::UNREACHED) && !traits.has(Traits::REACHED) && !traits.has(Traits::GENERATED_TEXT)
     }
 
+    /// Whether it is built with a package, which is no source, that supplies parts of a vendor.
+    fn has_supplier(&self, node: Node) -> bool {
+        let Some(own) = self.facts_of(node).filter(|facts| matches!(facts.license, Expr::List(_))) else {
+            return false;
+        };
+        let built = self.graph.inputs(node).filter(|input| !self.is_fixed(*input));
+        built.filter_map(|input| self.facts_of(input)).any(|theirs| is_supplier(own, theirs))
+    }
+
     /// What a policy can name a derivation by.
     pub(crate) fn case(&self, node: Node) -> Case<'_> {
         let names = self.name_starts[node.index()] as usize..self.name_starts[node.index() + 1] as usize;
-        Case { package: self.graph.name(node), attrs: &self.names[names], output: None }
+        Case {
+            package: self.graph.name(node),
+            attrs: &self.names[names],
+            output: None,
+            has_supplier: self.has_supplier(node),
+        }
     }
 
     /// Entries of the policy that are about nothing here. What is declared has to be right already.
@@ -276,6 +230,8 @@ impl Inventory {
                 corrected.push((node, facts));
             }
         }
+        // What the policy answers need not be asked any more.
+        self.diagnostics.retain(|known| !matches!(known, Diagnostic::UnknownLicense(name, _) if rules.means(name)));
         for (node, facts) in corrected {
             self.declared[node.index()] = self.facts.len() as u32;
             self.facts.push(facts);
@@ -288,6 +244,8 @@ impl Inventory {
         let mut filling = Filling { walked: true, ..Filling::default() };
         for (path, derivation) in set.graph.iter() {
             filling.add_derivation(path, derivation);
+            let no_scripts = derivation.sources.iter().filter(|file| set.is_no_script(file));
+            filling.no_scripts.extend(no_scripts.map(ToString::to_string));
         }
         for (path, _) in set.graph.iter() {
             if let (Some(facts), Ok(node)) = (set.facts(path), filling.builder.mention(&path.to_string())) {
@@ -326,6 +284,8 @@ pub(crate) struct Filling {
     /// Local files of derivations, and what they are to them.
     sources: Vec<(Node, u32, Part)>,
     source_numbers: HashMap<String, u32>,
+    /// Local files that are no scripts, whatever their names say. Lines tell names alone.
+    no_scripts: HashSet<String>,
     /// What packages were made from, by path: nothing else has to speak of those.
     pub(crate) made_from: Vec<(Node, String)>,
     pub(crate) jobs: Vec<(String, Node)>,
@@ -346,6 +306,14 @@ pub(crate) enum Part {
     BuildScript,
     /// Anything else.
     Other,
+}
+
+/// How the names of scripts end that setup hooks are made from.
+const SCRIPTS: [&str; 3] = [".sh", ".bash", ".py"];
+
+/// Whether something goes by a file's name as that of a script.
+pub(crate) fn is_script_name(name: &str) -> bool {
+    SCRIPTS.iter().any(|ending| name.ends_with(ending))
 }
 
 /// A script that so many derivations are built with, and that is nothing else to any of them, is a tool of building.
@@ -470,14 +438,23 @@ impl Filling {
     pub(crate) fn finish(mut self) -> Inventory {
         let graph = self.builder.finish();
         self.traits.resize(graph.len(), Traits::default());
-        let local = own_sources(&self.sources, &self.source_numbers);
+        let no_scripts = &self.no_scripts;
+        let is_script = |path: &str, endings: &[&str]| {
+            endings.iter().any(|ending| path.ends_with(ending)) && !no_scripts.contains(path)
+        };
+        let local = own_sources(&self.sources, &self.source_numbers, |path| is_script(path, &[".sh"]));
         for node in local.keys() {
             self.traits[node.index()].add(Traits::LOCAL_SOURCE);
         }
-        let scripts = self.source_numbers.iter().filter(|(path, _)| path.ends_with(".sh"));
+        let scripts = self.source_numbers.iter().filter(|(path, _)| is_script(path, &[".sh"]));
         let scripts: HashSet<u32> = scripts.map(|(_, number)| *number).collect();
         for (node, ..) in self.sources.iter().filter(|(_, source, _)| !scripts.contains(source)) {
             self.traits[node.index()].add(Traits::LOCAL_FILE);
+        }
+        let known = self.source_numbers.iter().filter(|(path, _)| is_script(path, &SCRIPTS));
+        let known: HashSet<u32> = known.map(|(_, number)| *number).collect();
+        for (node, ..) in self.sources.iter().filter(|(_, source, _)| !known.contains(source)) {
+            self.traits[node.index()].add(Traits::OTHER_THAN_SCRIPT);
         }
         for traits in self.traits.iter_mut().filter(|traits| self.walked && !traits.has(Traits::REACHED)) {
             traits.add(Traits::UNREACHED);
@@ -562,7 +539,11 @@ fn by_node<'n>(named: impl Iterator<Item = &'n (String, Node)>, nodes: usize) ->
 
 /// The local files of derivations that are sources of their own. The scripts that nixpkgs builds everything with are
 /// none: they end in `.sh`, and many derivations give them to their builder.
-fn own_sources(sources: &[(Node, u32, Part)], numbers: &HashMap<String, u32>) -> HashMap<Node, Vec<u32>> {
+fn own_sources(
+    sources: &[(Node, u32, Part)],
+    numbers: &HashMap<String, u32>,
+    is_script: impl Fn(&str) -> bool,
+) -> HashMap<Node, Vec<u32>> {
     let mut users: Vec<(usize, bool)> = vec![(0, true); numbers.len()];
     for (_, source, part) in sources {
         let (count, is_build_script) = &mut users[*source as usize];
@@ -572,7 +553,7 @@ fn own_sources(sources: &[(Node, u32, Part)], numbers: &HashMap<String, u32>) ->
     let mut is_tool = vec![false; numbers.len()];
     for (path, number) in numbers {
         let (count, is_build_script) = users[*number as usize];
-        is_tool[*number as usize] = path.ends_with(".sh") && count >= SHARED_SCRIPT && is_build_script;
+        is_tool[*number as usize] = is_script(path) && count >= SHARED_SCRIPT && is_build_script;
     }
     let mut own: HashMap<Node, Vec<u32>> = HashMap::new();
     for (node, source, _) in sources.iter().filter(|(_, source, _)| !is_tool[*source as usize]) {

@@ -7,9 +7,10 @@
 
 use crate::inventory::Inventory;
 use crate::plan::ABSENT;
-use crate::settle::{Settlement, Standing, settle};
+use crate::settle::{Settlement, Standing, obstacles, settle};
 use narthex_cache::{Catalog, CatalogError, KnownDerivation};
 use narthex_closure::{Node, StorePath, parse_store_path};
+use narthex_license::text::{self, MESSAGE};
 use narthex_license::{Class, LicenseFacts};
 use narthex_policy::{Case, Provenance, Rules, SourceUser, Verdict, forecast};
 use serde::{Deserialize, Serialize};
@@ -33,8 +34,15 @@ enum Known {
     /// It declares nothing, and is another build of this package.
     Original { package: String, facts: LicenseFacts },
     /// It declares nothing that could be told.
-    Unknown,
+    Unknown {
+        /// What keeps it from being settled, for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        because: Option<String>,
+    },
 }
+
+/// Of which nothing is told.
+const UNKNOWN: Known = Known::Unknown { because: None };
 
 impl Known {
     /// What two sets say, together.
@@ -56,12 +64,13 @@ impl Known {
                 Self::Declared { facts: facts.merge(more) }
             }
             // What is silent yields to what declares something.
-            (declared @ Self::Declared { .. }, Self::MadeFromFree | Self::Unknown)
-            | (Self::MadeFromFree | Self::Unknown, declared @ Self::Declared { .. }) => declared,
+            (declared @ Self::Declared { .. }, Self::MadeFromFree | Self::Unknown { .. })
+            | (Self::MadeFromFree | Self::Unknown { .. }, declared @ Self::Declared { .. }) => declared,
             (Self::Original { package, facts }, Self::Original { package: other, facts: more }) if package == other => {
                 Self::Original { package, facts: facts.merge(more) }
             }
-            _ => Self::Unknown,
+            (unknown @ Self::Unknown { because: Some(_) }, _) | (_, unknown @ Self::Unknown { .. }) => unknown,
+            _ => UNKNOWN,
         }
     }
 }
@@ -77,12 +86,13 @@ fn merge(earlier: &str, later: &str) -> String {
 /// # Errors
 /// When the catalog fails.
 pub async fn keep_facts(catalog: &Catalog, inventory: &Inventory, now: u64) -> Result<(), CatalogError> {
-    let settlement = settle(inventory);
+    let mut settlement = settle(inventory);
+    let mut because = obstacles(inventory, &mut settlement);
     let graph = inventory.graph();
     let mut known = Vec::with_capacity(graph.len());
     for node in graph.nodes().filter(|node| graph.is_described(*node)) {
         let Some(derivation) = parse_store_path(graph.base_name(node)) else { continue };
-        let facts = serde_json::to_string(&said(inventory, &settlement, node));
+        let facts = serde_json::to_string(&said(inventory, &settlement, node, because.remove(&node)));
         let outputs = graph.outputs(node).into_iter();
         known.push(KnownDerivation {
             derivation,
@@ -95,19 +105,20 @@ pub async fn keep_facts(catalog: &Catalog, inventory: &Inventory, now: u64) -> R
     catalog.put_facts(&known, merge, now).await
 }
 
-fn said(inventory: &Inventory, settlement: &Settlement, node: Node) -> Known {
+fn said(inventory: &Inventory, settlement: &Settlement, node: Node, because: Option<String>) -> Known {
     let graph = inventory.graph();
     let facts = |place: u32| settlement.facts.get(place as usize).cloned();
     match settlement.standing(node) {
-        Standing::Declared(place) => facts(place).map_or(Known::Unknown, |facts| Known::Declared { facts }),
-        Standing::Original(original, place) => facts(place)
-            .map_or(Known::Unknown, |facts| Known::Original { package: graph.name(original).to_owned(), facts }),
+        Standing::Declared(place) => facts(place).map_or(UNKNOWN, |facts| Known::Declared { facts }),
+        Standing::Original(original, place) => {
+            facts(place).map_or(UNKNOWN, |facts| Known::Original { package: graph.name(original).to_owned(), facts })
+        }
         Standing::MadeFromFree => Known::MadeFromFree,
         Standing::Source => {
             let users = settlement.users.of(node).map(|user| graph.base_name(user).to_owned()).collect();
             Known::Source { users, facts: None }
         }
-        _ => Known::Unknown,
+        _ => Known::Unknown { because: because.map(|text| text::bounded(text, MESSAGE)) },
     }
 }
 
@@ -121,6 +132,8 @@ pub struct Recognized {
     /// The attributes of all of them.
     attrs: Vec<String>,
     facts: Owned,
+    /// What keeps it from being settled, where it is unknown.
+    pub(crate) because: Option<String>,
 }
 
 /// A provenance that owns its facts.
@@ -138,7 +151,7 @@ impl Recognized {
     /// What a policy can name it by.
     pub fn case(&self) -> Case<'_> {
         let package = self.derivations.first().map_or("", |first| &first.name);
-        Case { package, attrs: &self.attrs, output: self.output.as_deref() }
+        Case { package, attrs: &self.attrs, output: self.output.as_deref(), has_supplier: false }
     }
 
     /// What a decision about it goes by.
@@ -187,10 +200,11 @@ pub async fn recognize(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Re
     let derivations = catalog.known(path).await?;
     let Some(first) = derivations.first() else { return Ok(None) };
     let output = first.outputs.iter().find(|(_, made)| *made == path).map(|(name, _)| name.clone());
-    let said = derivations.iter().map(|known| read(&known.facts)).reduce(Known::merge).unwrap_or(Known::Unknown);
+    let said = derivations.iter().map(|known| read(&known.facts)).reduce(Known::merge).unwrap_or(UNKNOWN);
     let attrs: Vec<String> = derivations.iter().flat_map(|known| known.attrs.iter().cloned()).collect();
-    let case = Case { package: &first.name, attrs: &attrs, output: output.as_deref() };
+    let case = Case { package: &first.name, attrs: &attrs, output: output.as_deref(), has_supplier: false };
     let right = |facts: LicenseFacts| rules.correct(&case, &facts).unwrap_or(facts);
+    let mut because = None;
     let facts = match said {
         Known::Declared { facts } => Owned::Output(Some(right(facts))),
         Known::Original { package, facts } => match rules.correct(&case, &ABSENT) {
@@ -205,7 +219,10 @@ pub async fn recognize(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Re
             Some(facts) => Owned::Output(Some(facts)),
             None => Owned::Incomplete,
         },
-        Known::Unknown => Owned::Output(Some(rules.correct(&case, &ABSENT).unwrap_or_else(|| ABSENT.clone()))),
+        Known::Unknown { because: text } => {
+            because = text;
+            Owned::Output(Some(rules.correct(&case, &ABSENT).unwrap_or_else(|| ABSENT.clone())))
+        }
         Known::Source { users, facts } => {
             let users = source_users(catalog, &users, rules).await?;
             // Of what is declared and of what is made from it, what withholds.
@@ -218,12 +235,12 @@ pub async fn recognize(catalog: &Catalog, path: &StorePath, rules: &Rules) -> Re
             }
         }
     };
-    Ok(Some(Recognized { output, attrs, facts, derivations }))
+    Ok(Some(Recognized { output, attrs, facts, derivations, because }))
 }
 
 /// A text of the catalog. What cannot be read tells nothing.
 fn read(text: &str) -> Known {
-    serde_json::from_str(text).unwrap_or(Known::Unknown)
+    serde_json::from_str(text).unwrap_or(UNKNOWN)
 }
 
 /// The facts of another build of a package as a policy puts them right: by its own name, or by that of the package.
@@ -243,9 +260,14 @@ async fn source_users(
     let attrs = catalog.attrs_of(&users).await?;
     let mut known = Vec::with_capacity(users.len());
     for user in &users {
-        let known_of = said.get(user).map_or(Known::Unknown, |text| read(text));
+        let known_of = said.get(user).map_or(UNKNOWN, |text| read(text));
         let name = user.name().trim_end_matches(".drv");
-        let case = Case { package: name, attrs: attrs.get(user).map_or(&[], Vec::as_slice), output: None };
+        let case = Case {
+            package: name,
+            attrs: attrs.get(user).map_or(&[], Vec::as_slice),
+            output: None,
+            has_supplier: false,
+        };
         let right = match &known_of {
             Known::Declared { facts } => Some(rules.correct(&case, facts).unwrap_or_else(|| facts.clone())),
             Known::Original { package, facts } => {
@@ -286,7 +308,7 @@ mod tests {
             Known::Declared { facts } | Known::Original { facts, .. } => facts.class(),
             Known::MadeFromFree => Class::MadeFromFree,
             Known::Source { facts: Some(facts), .. } => facts.class(),
-            Known::Source { facts: None, .. } | Known::Unknown => Class::Unknown,
+            Known::Source { facts: None, .. } | Known::Unknown { .. } => Class::Unknown,
         }
     }
 
@@ -308,8 +330,13 @@ mod tests {
         check(&declared("mit"), &declared("unfree"), Class::Restricted);
         check(&declared("mit"), &declared("no such license"), Class::Unknown);
         check(&declared("unfree"), &Known::MadeFromFree, Class::Restricted);
-        check(&declared("mit"), &Known::Unknown, Class::Free);
-        check(&Known::MadeFromFree, &Known::Unknown, Class::Unknown);
+        check(&declared("mit"), &UNKNOWN, Class::Free);
+        check(&Known::MadeFromFree, &UNKNOWN, Class::Unknown);
+        let because = || Known::Unknown { because: Some("it has a source".to_owned()) };
+        check(&declared("mit"), &because(), Class::Free);
+        check(&Known::MadeFromFree, &because(), Class::Unknown);
+        check(&UNKNOWN, &because(), Class::Unknown);
+        assert_eq!(UNKNOWN.merge(because()), because());
         check(&Known::MadeFromFree, &original, Class::Unknown);
         check(&original, &original, Class::Free);
         check(&source(&["a"]), &Known::MadeFromFree, Class::Unknown);

@@ -135,7 +135,10 @@ pub(crate) fn materials(set: &PackageSet, rules: &Rules) -> Materials {
         let withheld = || rules.policy().action(facts.class()) == Action::Withhold;
         let learned = match facts.class() {
             Class::Restricted => true,
-            Class::Redistributable => vendor() || withheld(),
+            // Its own files are not the vendor's.
+            Class::Redistributable => {
+                withheld() || (vendor() && !rules.may_be_application(&set.case_of(path, None), facts))
+            }
             // A package of which nothing is known is mostly a wrapper or a hook with free files in it.
             Class::Free | Class::MadeFromFree | Class::Unknown => false,
         };

@@ -48,6 +48,6 @@ pub use report::{
     AuditState, Carried, ComplianceReport, Inclusion, NoticeText, Notices, PackageNotice, Presence, ReportError,
     ReportPath, ReportReason, TermsDocument, TextOrigin, UsedEntry, compliance_report, notices,
 };
-pub use review::{FirstSeen, Review, Undecided, review};
+pub use review::{FirstSeen, Review, Undecided, Unknown, review};
 pub use run::{Counts, Row, RunError, RunReport, RunRequest, run};
 pub use settle::Rulings;

@@ -1,6 +1,6 @@
 //! An evaluated package set: jobs, the graph below them, and what is declared of each part.
 
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, is_script_name};
 use crate::plan::ABSENT;
 use crate::settle::{Standing, settle};
 use narthex_closure::{Derivation, Graph, Producer, StorePath, parse_store_path};
@@ -8,9 +8,10 @@ use narthex_event::{Event, Sink};
 use narthex_license::text::{self, LINE, MESSAGE};
 use narthex_license::{Class, LicenseFacts};
 use narthex_nix::{
-    DerivationFacts, EvalError, EvalOptions, Evaluation, Expression, GraphError, Job, Nix, NixError, read_graph,
+    DerivationFacts, EvalError, EvalOptions, Evaluation, Expression, GraphError, Job, Nix, NixError, is_script,
+    read_graph,
 };
-use narthex_policy::{Case, Provenance, Rules};
+use narthex_policy::{Case, Provenance, Rules, is_supplier};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a package set could not be read.
@@ -42,6 +43,8 @@ pub struct PackageSet {
     names: BTreeMap<StorePath, Vec<String>>,
     /// The jobs and all that they are made of. The graph may hold more.
     scope: BTreeSet<StorePath>,
+    /// Local files that are named like scripts and are none.
+    no_scripts: BTreeSet<StorePath>,
     /// What each derivation goes by.
     settled: BTreeMap<StorePath, Settled>,
 }
@@ -142,9 +145,16 @@ impl PackageSet {
             names.extend(makers.into_iter().filter(|_| !all.is_empty()).map(|maker| (maker.clone(), all.clone())));
         }
         let attrs = jobs.iter().rev().map(|job| (job.derivation.clone(), job.attr.clone())).collect();
-        let mut set = Self { jobs, errors, not_searched, graph, facts, attrs, names, scope, settled: BTreeMap::new() };
+        let no_scripts = no_scripts(&graph);
+        let mut set =
+            Self { jobs, errors, not_searched, graph, facts, attrs, names, scope, no_scripts, ..Self::default() };
         set.settled = settled(&Inventory::of_set(&set));
         Ok(set)
+    }
+
+    /// Whether a local file is named like a script and is none.
+    pub(crate) fn is_no_script(&self, file: &StorePath) -> bool {
+        self.no_scripts.contains(file)
     }
 
     /// Whether the jobs are made of this derivation.
@@ -189,13 +199,21 @@ impl PackageSet {
     pub(crate) fn case<'a>(&'a self, path: &'a StorePath) -> Case<'a> {
         match self.producer(path) {
             Some(producer) => self.case_of(&producer.derivation, Some(&producer.output)),
-            None => Case { package: path.name(), attrs: &[], output: None },
+            None => Case { package: path.name(), ..Case::default() },
         }
     }
 
     pub(crate) fn case_of<'a>(&'a self, derivation: &'a StorePath, output: Option<&'a str>) -> Case<'a> {
         let attrs = self.names.get(derivation).map_or(&[] as &[String], Vec::as_slice);
-        Case { package: self.name(derivation), attrs, output }
+        Case { package: self.name(derivation), attrs, output, has_supplier: self.has_supplier(derivation) }
+    }
+
+    /// Whether it is built with a package, which is no source, that supplies parts of a vendor.
+    fn has_supplier(&self, derivation: &StorePath) -> bool {
+        let Some((own, derivation)) = self.facts(derivation).zip(self.graph.get(derivation)) else { return false };
+        let is_built = |input: &&StorePath| self.graph.get(input).is_some_and(|input| !input.fixed_output);
+        let suppliers = derivation.inputs.keys().filter(is_built).filter_map(|input| self.facts(input));
+        suppliers.into_iter().any(|theirs| is_supplier(own, theirs))
     }
 
     /// The attributes by which a policy can name derivations.
@@ -275,6 +293,16 @@ impl PackageSet {
         }
         roles
     }
+}
+
+/// The local files of a graph that are named like scripts and are none. Evaluation put all of them into the store.
+fn no_scripts(graph: &Graph) -> BTreeSet<StorePath> {
+    let named: BTreeSet<&StorePath> = graph
+        .iter()
+        .flat_map(|(_, derivation)| &derivation.sources)
+        .filter(|file| is_script_name(file.name()))
+        .collect();
+    named.into_iter().filter(|file| !is_script(file)).cloned().collect()
 }
 
 /// What an inventory says of derivations that declare nothing.

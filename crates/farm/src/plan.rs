@@ -329,6 +329,18 @@ impl<'a> Plan<'a> {
         self.settlement.standing(node) == Standing::Source
     }
 
+    /// The rule that it was settled by, or that could not settle it, in words.
+    pub(crate) fn ruling(&self, node: Node) -> &'static str {
+        self.settlement.standing(node).rule()
+    }
+
+    /// Of a source, the packages made from it that keep it back.
+    pub(crate) fn forbidding_users(&self, node: Node) -> Vec<Node> {
+        let Provenance::Source(users) = self.provenance(node) else { return Vec::new() };
+        let pairs = self.source_users(node).into_iter().zip(users);
+        pairs.filter(|(_, user)| user.forbids()).map(|(node, _)| node).collect()
+    }
+
     /// The withheld derivations that a published one is made of, in the order of their paths. What is built may refer
     /// to them: which it does, the built bytes tell. What was fixed by its hash refers to nothing.
     pub fn holes(&self, node: Node) -> Vec<Node> {
@@ -399,7 +411,7 @@ fn strictest<'c>(
 }
 
 pub(crate) static ABSENT: LicenseFacts =
-    LicenseFacts { license: Expr::Absent, provenance: Vec::new(), position: None, correction: None };
+    LicenseFacts { license: Expr::Absent, provenance: Vec::new(), position: None, correction: None, disputed: false };
 
 /// Derivations outside the jobs' graph that would be withheld. They are not built, and still tell what
 /// becomes of the sources that they share with the jobs.

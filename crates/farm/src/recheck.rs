@@ -178,7 +178,7 @@ async fn decided(cache: &Cache, rules: &Rules, record: &Record, report: &Report)
     // The catalog knows what attributes are called today; then it may have had another one.
     let mut attrs: Vec<String> = recognized.iter().flat_map(|known| known.case().attrs.to_vec()).collect();
     attrs.extend(record.attr.clone().filter(|attr| !attrs.contains(attr)));
-    let case = Case { package, attrs: &attrs, output: record.output.as_deref() };
+    let case = Case { package, attrs: &attrs, output: record.output.as_deref(), has_supplier: false };
     let facts = recognized.as_ref().and_then(Recognized::facts);
     let decision = decide_again(&record.path, (&case, facts), record.nar_hash, &record.reasons, report, rules);
     Ok(Record {

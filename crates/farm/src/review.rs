@@ -5,12 +5,16 @@
 //! is asked of the policy for each derivation by itself, so that an answer for one version leaves the others open.
 //! Pure: when a package was first seen is for the caller to find out.
 
+mod unknown;
+
 use crate::plan::Plan;
 use narthex_audit::Material;
 use narthex_closure::{Node, StorePath};
 use narthex_license::Class;
 use narthex_policy::{Answer, Reason, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use unknown::Unknown;
 
 /// When derivations of a name were first seen, in seconds since 1970.
 ///
@@ -66,6 +70,8 @@ pub struct Review {
     /// Packages of which an entry says that they may be passed on, and that are withheld all the same: name, entry and
     /// the reason that decides.
     pub unheeded: Vec<(String, String, Reason)>,
+    /// Everything that nobody knows the license of, jobs and what they are made of; what frees most comes first.
+    pub unknown: Vec<Unknown>,
 }
 
 /// Goes through the packages of a plan that are not plainly free.
@@ -77,9 +83,9 @@ pub fn review(plan: &Plan<'_>, seen: &FirstSeen) -> Review {
     for node in plan.derivations() {
         let Some(outcome) = plan.outcome_of(node) else { continue };
         let facts = plan.facts(node);
-        // A job that declares nothing is a package that nobody knows the license of; sources, and what jobs are made of,
-        // go by rules.
-        let is_silent = || outcome.class == Class::Unknown && !plan.is_source(node) && plan.attrs(node).len() > 0;
+        // A job that declares nothing is a package that nobody knows the license of, also where it is fetched, as fonts are,
+        // and a free package uses it. What jobs are made of goes by rules.
+        let is_silent = || (outcome.class == Class::Unknown || plan.is_source(node)) && plan.attrs(node).len() > 0;
         if facts.is_none() && !is_silent() {
             continue;
         }
@@ -128,7 +134,7 @@ pub fn review(plan: &Plan<'_>, seen: &FirstSeen) -> Review {
     // Of equals, the order of names holds.
     undecided.sort_by_key(|package| std::cmp::Reverse(package.first_seen.unwrap_or(u64::MAX)));
     let unheeded = unheeded.into_iter().map(|(name, (by, reason))| (name, by, reason)).collect();
-    Review { undecided, decided: counts, unheeded }
+    Review { undecided, decided: counts, unheeded, unknown: unknown::unknown(plan) }
 }
 
 #[cfg(test)]

@@ -20,6 +20,12 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
+mod obstacles;
+mod witnesses;
+
+pub(crate) use obstacles::obstacles;
+use witnesses::{Witnesses, is_hook_name, is_hook_script, is_published_hook, is_script_of_a_hook};
+
 /// What a derivation goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -60,22 +66,28 @@ impl Rulings {
     fn count(standings: impl Iterator<Item = Standing>) -> Self {
         let mut counts = BTreeMap::new();
         for standing in standings {
-            let rule = match standing {
-                Standing::Declared(_) => "declared",
-                Standing::Source => "source of the packages made from it",
-                Standing::MadeFromFree => "made from free inputs",
-                Standing::Original(..) => "another build of a declared package",
-                Standing::OwnSource => "unknown: has a source and declares no license",
-                Standing::NotFree => "unknown: no source of its own, but inputs that are not known to be free",
-                Standing::Untold => "unknown: whether it has a source of its own is not told",
-                Standing::Unreached => "unknown: only a text names it, so that what it declares is not told",
-                Standing::Disputed => "unknown: shares a path with another derivation",
-                Standing::Incomplete(_) => "unknown: needs something that is missing or made of itself",
-                Standing::Missing => "missing",
-            };
-            *counts.entry(rule).or_insert(0) += 1;
+            *counts.entry(standing.rule()).or_insert(0) += 1;
         }
         Self(counts)
+    }
+}
+
+impl Standing {
+    /// The rule, in words.
+    pub(crate) fn rule(self) -> &'static str {
+        match self {
+            Standing::Declared(_) => "declared",
+            Standing::Source => "source of the packages made from it",
+            Standing::MadeFromFree => "made from free inputs",
+            Standing::Original(..) => "another build of a declared package",
+            Standing::OwnSource => "unknown: has a source and declares no license",
+            Standing::NotFree => "unknown: no source of its own, but inputs that are not known to be free",
+            Standing::Untold => "unknown: whether it has a source of its own is not told",
+            Standing::Unreached => "unknown: only a text names it, so that what it declares is not told",
+            Standing::Disputed => "unknown: shares a path with another derivation",
+            Standing::Incomplete(_) => "unknown: needs something that is missing or made of itself",
+            Standing::Missing => "missing",
+        }
     }
 }
 
@@ -93,7 +105,16 @@ pub(crate) struct Settlement {
     /// Derivations that make one path together with others.
     pub(crate) together: HashMap<OutputPath, Vec<Node>>,
     merged: HashMap<Vec<u32>, u32>,
-    tainted: Vec<bool>,
+    taints: Vec<Taint>,
+}
+
+/// What is declared of what went into something, through nothing that declares a license: the worst of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Taint {
+    Clean,
+    /// A license that nobody knows, or a source of which nobody declares one.
+    Unknown,
+    NotFree,
 }
 
 impl Settlement {
@@ -142,13 +163,21 @@ impl Settlement {
                 }
                 let merged =
                     facts.iter().map(|facts| self.facts[*facts as usize].clone()).reduce(LicenseFacts::merge)?;
-                let place = self.facts.len() as u32;
-                self.classes.push(merged.class());
-                self.facts.push(merged);
+                let place = self.add(merged);
                 self.merged.insert(facts, place);
                 Some(place)
             }
         }
+    }
+
+    fn add(&mut self, facts: LicenseFacts) -> u32 {
+        self.classes.push(facts.class());
+        self.facts.push(facts);
+        self.facts.len() as u32 - 1
+    }
+
+    fn is_free_or_silent(&self, node: Node) -> bool {
+        self.declared(node).is_none_or(|facts| self.classes[facts as usize] == Class::Free)
     }
 
     fn is_free(&self, node: Node) -> bool {
@@ -157,17 +186,40 @@ impl Settlement {
 
     /// Whether something that is declared not to be free went into it, through nothing that declares a license.
     fn is_tainted(&self, node: Node) -> bool {
-        self.tainted[node.index()]
+        self.taints[node.index()] == Taint::NotFree
     }
 
-    fn taint(&mut self, inventory: &Inventory, node: Node) {
-        self.tainted[node.index()] = match self.standing(node) {
-            // What nobody knows is in every standard environment of nixpkgs: a license that it calls `GPL`, say.
-            Standing::Declared(_) | Standing::Original(..) => {
-                matches!(self.class(node), Class::Redistributable | Class::Restricted)
+    /// The same, also of what is declared under a license that nobody knows, and of sources of which nothing is declared.
+    fn is_doubtful(&self, node: Node) -> bool {
+        self.taints[node.index()] != Taint::Clean
+    }
+
+    fn taint<'i>(&mut self, inventory: &'i Inventory, witnesses: &mut Witnesses<'i>, node: Node) {
+        let of_class = |class| match class {
+            Class::Redistributable | Class::Restricted => Taint::NotFree,
+            Class::Unknown => Taint::Unknown,
+            Class::Free | Class::MadeFromFree => Taint::Clean,
+        };
+        let settlement: &Self = self;
+        self.taints[node.index()] = match settlement.standing(node) {
+            Standing::Declared(_) | Standing::Original(..) => of_class(settlement.class(node)),
+            // As what is declared of the packages that are made from it.
+            Standing::Source => {
+                let declared = settlement.users.of(node).filter_map(|user| settlement.declared(user));
+                let is_closed = |facts: u32| of_class(settlement.classes[facts as usize]) == Taint::NotFree;
+                if declared.into_iter().any(is_closed) { Taint::NotFree } else { Taint::Clean }
             }
-            Standing::Source => false,
-            _ => inventory.graph.inputs(node).any(|input| self.is_tainted(input)),
+            _ => {
+                // A license that nobody knows is in every standard environment of nixpkgs: one that it calls `GPL`, say.
+                let of_input = |input: Node| match settlement.taints[input.index()] {
+                    Taint::Unknown if witnesses.is_environment(inventory, settlement, input) => Taint::Clean,
+                    taint => taint,
+                };
+                // Of a source or a file that is no script, nobody declares anything.
+                let has_own = has_fixed_source(inventory, node) || inventory.has_local_file(node);
+                let own = if has_own { Taint::Unknown } else { Taint::Clean };
+                inventory.graph.inputs(node).map(of_input).max().unwrap_or(Taint::Clean).max(own)
+            }
         };
     }
 }
@@ -185,7 +237,7 @@ pub(crate) fn settle(inventory: &Inventory) -> Settlement {
         together: together(inventory),
         declared: graph.nodes().map(|node| inventory.declared(node).unwrap_or(NOTHING)).collect(),
         merged: HashMap::new(),
-        tainted: vec![false; graph.len()],
+        taints: vec![Taint::Clean; graph.len()],
         order,
     };
     share(inventory, &mut settlement);
@@ -193,7 +245,7 @@ pub(crate) fn settle(inventory: &Inventory) -> Settlement {
         settlement.standings[node.index()] = Standing::Disputed;
     }
     let mut originals = Originals::of(inventory, &settlement);
-    let mut environments = Environments(vec![None; graph.len()]);
+    let mut witnesses = Witnesses::of(inventory, &settlement);
     let order = std::mem::take(&mut settlement.order.inputs_first);
     for node in &order {
         let disputed = settlement.standing(*node) == Standing::Disputed;
@@ -204,9 +256,9 @@ pub(crate) fn settle(inventory: &Inventory) -> Settlement {
             _ if disputed => Standing::Disputed,
             (_, Some(facts)) => Standing::Declared(facts),
             _ if inventory.is_fixed(*node) => Standing::Source,
-            _ => by_rule(inventory, &mut settlement, &mut originals, &mut environments, *node),
+            _ => by_rule(inventory, &mut settlement, &mut originals, &mut witnesses, *node),
         };
-        settlement.taint(inventory, *node);
+        settlement.taint(inventory, &mut witnesses, *node);
     }
     settlement.order.inputs_first = order;
     for node in settlement.order.cyclic.clone() {
@@ -236,67 +288,41 @@ fn by_rule<'i>(
     inventory: &'i Inventory,
     settlement: &mut Settlement,
     originals: &mut Originals<'i>,
-    environments: &mut Environments,
+    witnesses: &mut Witnesses<'i>,
     node: Node,
 ) -> Standing {
-    if inventory.is_unreached(node) {
-        return Standing::Unreached;
-    }
-    if let Some((original, facts)) = originals.find(inventory, settlement, environments, node) {
+    if let Ok((original, facts)) = originals.find(inventory, settlement, witnesses, node) {
         return Standing::Original(original, facts);
     }
-    if has_fixed_source(inventory, node) || inventory.has_local_source(node) {
+    if !witnesses.was_asked(inventory, node) {
+        return Standing::Unreached;
+    }
+    let is_hook = is_published_hook(inventory, settlement, node);
+    if has_fixed_source(inventory, node) || (inventory.has_local_source(node) && !is_hook) {
         return Standing::OwnSource;
     }
-    if !inventory.has_no_local_source(node) || !inventory.are_inputs_told(node) {
+    if !(is_hook || inventory.has_no_local_source(node)) || !inventory.are_inputs_told(node) {
         return Standing::Untold;
     }
     let settlement: &Settlement = settlement;
-    let mut harmless = |input: Node| {
-        settlement.is_free(input)
-            || environments.has(inventory, settlement, input)
-            || is_hook(inventory, settlement, input)
-    };
+    let mut harmless = |input: Node| is_harmless(inventory, settlement, witnesses, input);
     if inventory.graph.inputs(node).all(&mut harmless) { Standing::MadeFromFree } else { Standing::NotFree }
+}
+
+/// Whether an input puts nothing into what is built with it that is not known to be free.
+fn is_harmless<'i>(
+    inventory: &'i Inventory,
+    settlement: &Settlement,
+    witnesses: &mut Witnesses<'i>,
+    input: Node,
+) -> bool {
+    settlement.is_free(input)
+        || witnesses.is_environment(inventory, settlement, input)
+        || is_hook_script(inventory, settlement, witnesses, input)
 }
 
 fn has_fixed_source(inventory: &Inventory, node: Node) -> bool {
     inventory.graph.inputs(node).any(|input| inventory.is_fixed(input))
-}
-
-/// Which derivations are standard environments, as far as it was asked: nearly everything asks for the same ones, and what
-/// is settled is settled for good.
-struct Environments(Vec<Option<bool>>);
-
-impl Environments {
-    fn has(&mut self, inventory: &Inventory, settlement: &Settlement, node: Node) -> bool {
-        *self.0[node.index()].get_or_insert_with(|| is_environment(inventory, settlement, node))
-    }
-}
-
-/// Whether it is a standard environment of nixpkgs, final or of a stage before. One that something went into that is
-/// declared not to be free, or a local file that is no script, is asked like everything else.
-fn is_environment(inventory: &Inventory, settlement: &Settlement, node: Node) -> bool {
-    let name = inventory.graph.name(node);
-    (name == "stdenv" || name.starts_with("stdenv-") || name.starts_with("bootstrap-stage"))
-        && settlement.declared(node).is_none()
-        && !inventory.is_unreached(node)
-        && !has_fixed_source(inventory, node)
-        && !inventory.has_local_file(node)
-        && !inventory.graph.inputs(node).any(|input| settlement.is_tainted(input))
-}
-
-/// Whether it is a setup hook of nixpkgs: a script of the package set that others are built with. One that something went
-/// into that is not free, or a file that is no script, is asked like everything else.
-fn is_hook(inventory: &Inventory, settlement: &Settlement, node: Node) -> bool {
-    let name = inventory.graph.name(node);
-    (name == "hook" || name.ends_with("-hook") || name.ends_with("-hook.sh"))
-        && settlement.declared(node).is_none()
-        && !inventory.is_unreached(node)
-        && inventory.are_local_sources_told(node)
-        && !inventory.has_local_file(node)
-        && !has_fixed_source(inventory, node)
-        && !settlement.is_tainted(node)
 }
 
 /// Declared packages by name and sources, as far as there are other derivations with that name.
@@ -348,25 +374,24 @@ impl<'i> Originals<'i> {
             let name = graph.name(node);
             if wanted.contains(name) {
                 let sources = sources(inventory, node);
-                if !sources.is_empty() {
-                    declared.entry((name, sources)).or_default().packages.push(node);
-                }
+                declared.entry((name, sources)).or_default().packages.push(node);
             }
         }
         Self { declared: declared.into_iter().map(|(key, kin)| (key, Rc::new(kin))).collect() }
     }
 
-    /// The package that something is another build of, and the facts that it goes by.
+    /// The package that something is another build of, and the facts that it goes by; or the package that it would be
+    /// another build of, but for an input.
     fn find(
         &mut self,
         inventory: &'i Inventory,
         settlement: &mut Settlement,
-        environments: &mut Environments,
+        witnesses: &mut Witnesses<'i>,
         node: Node,
-    ) -> Option<(Node, u32)> {
+    ) -> Result<(Node, u32), Option<(Node, Node)>> {
         let graph = &inventory.graph;
         if inventory.reads_undeclared(node) {
-            return None;
+            return Err(None);
         }
         let kin = match said_original(inventory, settlement, node) {
             // With a source that the package has not, it is something else.
@@ -374,18 +399,42 @@ impl<'i> Originals<'i> {
                 let theirs = sources(inventory, original);
                 let is_alike = sources(inventory, node).iter().all(|source| theirs.contains(source))
                     && (inventory.has_no_local_source(node) || inventory.are_local_sources_told(node));
-                is_alike.then(|| Rc::new(Kin { packages: vec![original], holds: OnceCell::new() }))?
+                is_alike.then(|| Rc::new(Kin { packages: vec![original], holds: OnceCell::new() })).ok_or(None)?
             }
-            None => Rc::clone(self.declared.get(&(graph.name(node), sources(inventory, node)))?),
+            None => {
+                let sources = sources(inventory, node);
+                // Without anything fetched, files of the package set tell what it is, and all of them have to be known.
+                let by_files = || inventory.are_local_sources_told(node) && inventory.has_local_source(node);
+                if sources.is_empty() && !by_files() {
+                    return Err(None);
+                }
+                Rc::clone(self.declared.get(&(graph.name(node), sources)).ok_or(None)?)
+            }
         };
         if !kin.packages.iter().all(|package| inventory.has_local_sources_of(node, *package)) {
-            return None;
+            return Err(None);
         }
-        let holds = kin.holds(inventory, settlement)?;
+        let holds = kin.holds(inventory, settlement).ok_or(None)?;
         let settlement: &Settlement = settlement;
+        // An edition of its own has more in it than the package; nobody could ask it about that.
+        let theirs: Option<HashSet<&str>> = inventory.is_unreached(node).then(|| {
+            let inputs = kin.packages.iter().flat_map(|package| graph.inputs(*package));
+            inputs.map(|input| graph.name(input)).collect()
+        });
+        let is_more = |input: Node| {
+            theirs.as_ref().is_some_and(|theirs| !theirs.contains(graph.name(input)))
+                && !is_script_of_a_hook(inventory, settlement, input)
+        };
         let is_unclear = |input: Node| match settlement.standing(input) {
             Standing::OwnSource | Standing::NotFree | Standing::Untold | Standing::Original(..) => {
                 settlement.is_tainted(input)
+            }
+            // Nobody could ask it, so that it has to show whose build it is: by sources, or by being a hook without any.
+            Standing::Unreached => {
+                let is_known = has_fixed_source(inventory, input)
+                    || inventory.has_local_source(input)
+                    || (is_hook_name(graph.name(input)) && !inventory.has_local_file(input));
+                settlement.is_tainted(input) || !inventory.are_local_sources_told(input) || !is_known
             }
             _ => true,
         };
@@ -409,22 +458,22 @@ impl<'i> Originals<'i> {
             let is_source = inventory.is_fixed(input) && graph.output_paths(input).next().is_some();
             let harmless = is_kin
                 || is_source
-                || is_hook(inventory, settlement, input)
-                || settlement.is_free(input)
-                || environments.has(inventory, settlement, input)
+                || is_hook_script(inventory, settlement, witnesses, input)
+                || (settlement.is_free(input) && !is_more(input))
+                || witnesses.is_environment(inventory, settlement, input)
                 || is_another_build()
                 || seeds
                     .get_or_insert_with(|| {
                         let environments =
-                            graph.inputs(node).filter(|input| environments.has(inventory, settlement, *input));
+                            graph.inputs(node).filter(|input| witnesses.is_environment(inventory, settlement, *input));
                         environments.flat_map(|environment| graph.inputs(environment)).collect()
                     })
                     .contains(&input);
             if !harmless {
-                return None;
+                return Err(Some((holds.first, input)));
             }
         }
-        Some((holds.first, holds.facts))
+        Ok((holds.first, holds.facts))
     }
 }
 
@@ -466,11 +515,12 @@ fn together(inventory: &Inventory) -> HashMap<OutputPath, Vec<Node>> {
     together
 }
 
-/// What makes the same path is the same build, but for how its sources are fetched: what one declares holds
-/// for all, and what several declare holds together. So it is with what shares a path with one of these.
+/// What makes the same path is the same build, but for how its sources are fetched, and what fetches the same path fetches the
+/// same bytes: what one declares holds for all, and what several declare holds together. So it is with what shares a path
+/// with one of these. What is fetched by one and built by another is neither.
 fn share(inventory: &Inventory, settlement: &mut Settlement) {
     let mut makers: Vec<Vec<Node>> = settlement.together.values().cloned().collect();
-    makers.retain(|makers| !makers.iter().any(|node| inventory.is_fixed(*node)));
+    makers.retain(|makers| makers.iter().all(|node| inventory.is_fixed(*node) == inventory.is_fixed(makers[0])));
     // By numbers of the groups that each derivation is in, which lead from one group to the next.
     let mut groups: HashMap<Node, Vec<usize>> = HashMap::new();
     for (number, makers) in makers.iter().enumerate() {
@@ -485,23 +535,23 @@ fn share(inventory: &Inventory, settlement: &mut Settlement) {
                 todo.extend(makers[group].iter().flat_map(|node| &groups[node]));
             }
         }
-        let said = all.iter().filter_map(|node| settlement.declared(*node)).collect();
-        if let Some(facts) = settlement.merged(said) {
+        let said: Vec<u32> = all.iter().filter_map(|node| settlement.declared(*node)).collect();
+        let license = |facts: u32| &settlement.facts[facts as usize].license;
+        let differ = said.iter().any(|facts| license(*facts) != license(said[0]));
+        if let Some(mut facts) = settlement.merged(said) {
+            if differ {
+                facts = settlement.add(LicenseFacts { disputed: true, ..settlement.facts[facts as usize].clone() });
+            }
             all.iter().for_each(|node| settlement.declared[node.index()] = facts);
         }
     }
 }
 
-/// A source of one package and the product of another, or what declares something of itself and is taken for a
-/// source elsewhere: nobody can say what it is.
+/// A source of one package and the product of another: nobody can say what it is.
 fn disputed(inventory: &Inventory, settlement: &Settlement) -> Vec<Node> {
     let mut disputed = Vec::new();
     for makers in settlement.together.values() {
-        let kind = |node: &Node| {
-            let fixed = inventory.is_fixed(*node);
-            (fixed, settlement.declared(*node).filter(|_| fixed))
-        };
-        if !makers.iter().all(|node| kind(node) == kind(&makers[0])) {
+        if !makers.iter().all(|node| inventory.is_fixed(*node) == inventory.is_fixed(makers[0])) {
             disputed.extend(makers);
         }
     }
@@ -510,3 +560,5 @@ fn disputed(inventory: &Inventory, settlement: &Settlement) -> Vec<Node> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unasked;

@@ -30,6 +30,9 @@ pub struct LicenseFacts {
     /// What was put right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correction: Option<Box<Correction>>,
+    /// Whether several derivations make one path and do not declare the same; then all of it is here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disputed: bool,
 }
 
 impl LicenseFacts {
@@ -56,6 +59,7 @@ impl LicenseFacts {
                 provenance: Vec::new(),
                 position: None,
                 correction: None,
+                disputed: false,
             },
         }
     }
@@ -79,7 +83,7 @@ impl LicenseFacts {
         };
         let mut provenance = names.unwrap_or_default();
         text::cut_all(&mut provenance, NAME);
-        Self { license, provenance, position: None, correction: None }
+        Self { license, provenance, position: None, correction: None, disputed: false }
     }
 
     /// Whether nothing is said that a decision could go by. That the code is its author's own source says nothing of
@@ -108,7 +112,7 @@ impl LicenseFacts {
         provenance.sort();
         provenance.dedup();
         let (position, correction) = (self.position.or(other.position), self.correction.or(other.correction));
-        Self { license, provenance, position, correction }
+        Self { license, provenance, position, correction, disputed: self.disputed || other.disputed }
     }
 
     /// The license as an SPDX expression, for people: one that is too long for a line is cut.

@@ -26,6 +26,11 @@ pub fn name_of(reference: &str) -> String {
     decoded(id).unwrap_or_else(|| id.to_owned())
 }
 
+/// A reference that says what each `-` was also where it need not, for a name whose plain reference somebody else has.
+pub(crate) fn escaped(name: &str) -> String {
+    format!("{REF}{}", replaced(name))
+}
+
 /// A name as SPDX lets it stand in an expression.
 pub(crate) fn encoded(name: &str) -> String {
     if is_idstring(name) && split(name).is_none() {
@@ -34,6 +39,10 @@ pub(crate) fn encoded(name: &str) -> String {
     if name.is_empty() {
         return format!("unnamed{WAS}");
     }
+    replaced(name)
+}
+
+fn replaced(name: &str) -> String {
     let (mut text, mut was) = (String::with_capacity(name.len()), String::from(WAS));
     for c in name.chars() {
         if c.is_ascii_alphanumeric() || c == '.' {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 pub use crate::reference::{REF, name_of, reference};
 
-use crate::reference::is_idstring;
+use crate::reference::{escaped, is_idstring};
 use crate::{Expr, table};
 use ::spdx::expression::{ExprNode, Operator};
 use ::spdx::{AdditionItem, LicenseItem, LicenseReq, ParseMode};
@@ -172,6 +172,15 @@ impl SpdxExpression {
         // What is a reference already is one to the same name.
         let is_reference = said.strip_prefix(REF).is_some_and(is_idstring);
         let name = if is_reference { said.to_owned() } else { reference(said) };
+        let own = name_of(&name);
+        let name = match table::name_of_nixpkgs(&own) {
+            Some(short_name) => format!("{REF}{NIXPKGS}{short_name}"),
+            // Somebody else's license of such a name is another one.
+            None if own.strip_prefix(NIXPKGS).is_some_and(|rest| table::by_name_of_nixpkgs(rest).is_some()) => {
+                escaped(&own)
+            }
+            None => name,
+        };
         self.own.insert(name.clone());
         name
     }
@@ -179,8 +188,19 @@ impl SpdxExpression {
 
 /// The full name of a license that is not on SPDX's list, and the URL of its text, where nixpkgs has them.
 pub fn about(reference: &str) -> Option<(&'static str, Option<&'static str>)> {
-    reference.starts_with(REF).then(|| table::about(&name_of(reference)))?
+    reference.starts_with(REF).then(|| table::about(&own_name(reference)))?
 }
+
+/// The name of the license that a document has under a reference; for a license of nixpkgs, its attribute there.
+pub fn own_name(reference: &str) -> String {
+    let of_nixpkgs = reference.strip_prefix(REF).and_then(|id| id.strip_prefix(NIXPKGS));
+    let attribute = of_nixpkgs.and_then(table::by_name_of_nixpkgs);
+    attribute.map_or_else(|| name_of(reference), str::to_owned)
+}
+
+/// What `toSPDX` of nixpkgs writes between `LicenseRef-` and the short name of a license, so that documents of different tools
+/// have one name for it.
+const NIXPKGS: &str = "nixos-";
 
 /// "This version or any later one" as a name: the validators of documents take no `+`, although the grammar has it.
 fn without_plus(word: &str) -> String {
@@ -266,6 +286,40 @@ mod tests {
             &[],
             &["LicenseRef-GPL-2.0-only-with-mine"],
         );
+    }
+
+    /// `toSPDX` of nixpkgs writes the short name, whatever may stand there; what is valid and means one license is the same here.
+    #[test]
+    fn licenses_of_nixpkgs_have_the_names_that_nixpkgs_gives_them() {
+        let check = |said: &str, text: &str, attribute: &str| {
+            let Declared::Expression(expression) = Declared::read(said) else { panic!("{said}") };
+            assert_eq!(expression.text, text);
+            let own = expression.own.first().unwrap();
+            assert_eq!(
+                (own_name(own).as_str(), about(own).is_some()),
+                (attribute, table::is_attribute(attribute)),
+                "{own}"
+            );
+        };
+        check("LicenseRef-unfree", "LicenseRef-nixos-unfree", "unfree");
+        check("MIT AND LicenseRef-tsl", "MIT AND LicenseRef-nixos-TSL", "tsl");
+        // A space, and a name of two licenses; an underscore.
+        check("LicenseRef-nvidiaCuda", "LicenseRef-nvidiaCuda", "nvidiaCuda");
+        check("LicenseRef-ocamlpro-nc.was.5f", "LicenseRef-ocamlpro-nc.was.5f", "ocamlpro_nc");
+        // Licenses of other people.
+        check("LicenseRef-mine", "LicenseRef-mine", "mine");
+        check("LicenseRef-nixos-mine", "LicenseRef-nixos-mine", "nixos-mine");
+        check("LicenseRef-nixos-unfree", "LicenseRef-nixos-unfree.was.2d", "nixos-unfree");
+        check("LicenseRef-nixos-TSL", "LicenseRef-nixos-TSL.was.2d", "nixos-TSL");
+        let mut names = BTreeSet::new();
+        for attribute in table::attributes().filter(|attribute| table::name_of_nixpkgs(attribute).is_some()) {
+            assert!(names.insert(table::name_of_nixpkgs(attribute)), "{attribute}");
+            assert_eq!(
+                own_name(&format!("LicenseRef-nixos-{}", table::name_of_nixpkgs(attribute).unwrap())),
+                attribute
+            );
+        }
+        assert_eq!(names.len(), 49);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The licenses of nixpkgs by name: `data/nixpkgs-licenses.json`, `lib.licenses` as of June 2026, and
 //! `data/older-licenses.json`, what earlier ones and earlier lists of SPDX had under names that are gone.
 
+use crate::reference::is_idstring;
 use crate::{Expr, License};
 use serde::Deserialize;
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -103,6 +104,20 @@ pub(crate) fn about(id: &str) -> Option<(&'static str, Option<&'static str>)> {
     let row = ROWS.get(id)?;
     let full_name = row.full_name.as_deref().or(row.short_name.as_deref())?;
     Some((full_name, row.url.as_deref()))
+}
+
+/// The short name that documents have for a license of nixpkgs without an SPDX id, by its attribute. A short name that another
+/// license has too, or that cannot stand in an expression, is none.
+pub(crate) fn name_of_nixpkgs(attribute: &str) -> Option<&'static str> {
+    let row = ROWS.get(attribute).filter(|row| row.spdx_id.is_none())?;
+    let name = row.short_name.as_deref().filter(|name| is_idstring(name))?;
+    let others = ROWS.iter().filter(|(id, other)| *id != attribute && other.short_name.as_deref() == Some(name));
+    (others.count() == 0).then_some(name)
+}
+
+/// The attribute of a license that documents have under this short name.
+pub(crate) fn by_name_of_nixpkgs(name: &str) -> Option<&'static str> {
+    ROWS.keys().find(|attribute| name_of_nixpkgs(attribute) == Some(name)).map(String::as_str)
 }
 
 /// Finds the name of the attribute under which nixpkgs has exactly this license.

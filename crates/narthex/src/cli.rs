@@ -191,7 +191,7 @@ pub(crate) struct SetArgs {
 /// What evaluating may take.
 #[derive(Debug, Args)]
 pub(crate) struct LimitArgs {
-    /// Processes that evaluate at once; without it, one for each core.
+    /// Processes that evaluate at once; without it, one, and one more after each minute, up to one for each core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) workers: Option<u16>,
 
@@ -213,6 +213,8 @@ impl LimitArgs {
         let usual = narthex_nix::EvalOptions::default();
         narthex_nix::EvalOptions {
             workers: self.workers.map_or(usual.workers, usize::from),
+            // Whoever names a number wants as many, also where they do some things twice.
+            patience: if self.workers.is_some() { std::time::Duration::ZERO } else { usual.patience },
             max_memory: self.max_memory,
             timeout: std::time::Duration::from_secs(self.timeout),
             evaluator: usual.evaluator,

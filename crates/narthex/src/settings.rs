@@ -84,8 +84,8 @@ pub(crate) fn expression(given: &str) -> Result<Expression, CommandError> {
 pub(crate) fn rules(given: Option<&Path>) -> Result<Rules, CommandError> {
     let given = given.unwrap_or(Path::new("default"));
     let (read, name) = policy_text(given)?;
-    let policy =
-        Policy::read(&read.text, &read.called, &mut extended).map_err(|mistakes| mistaken(&name, &mistakes))?;
+    let rules = assembled(given, &read, &name)?;
+    let policy = rules.policy();
     // Decisions and reports name the policy and nothing else of it.
     if shipped::POLICIES.iter().any(|(known, shipped)| *known == policy.name() && *shipped != read.text) {
         let called = policy.name();
@@ -95,9 +95,21 @@ pub(crate) fn rules(given: Option<&Path>) -> Result<Rules, CommandError> {
     }
     let of_policy = |mistakes: &[Mistake]| mistakes.iter().map(|mistake| mistake.shown_in(&name)).collect();
     render::warnings(of_policy(policy.warnings()));
+    render::warnings(of_policy(&rules.ended()));
+    Ok(rules)
+}
+
+/// The rules of a policy's text that stands in this file, or would: what warns of it was said elsewhere.
+pub(crate) fn rules_of(file: &Path, text: &PolicyText) -> Result<Rules, CommandError> {
+    assembled(file, text, &file.display().to_string())
+}
+
+/// A policy with its terms.
+fn assembled(given: &Path, read: &PolicyText, name: &str) -> Result<Rules, CommandError> {
+    let policy = Policy::read(&read.text, &read.called, &mut extended).map_err(|mistakes| mistaken(name, &mistakes))?;
     let (mut terms, mut known) = (Vec::new(), Vec::new());
     for (named, of) in policy.named_terms() {
-        let (text, called) = terms_text(given, &name, named, of)?;
+        let (text, called) = terms_text(given, name, named, of)?;
         // A policy and one that it extends may name one file.
         if known.contains(&called) {
             continue;
@@ -111,9 +123,7 @@ pub(crate) fn rules(given: Option<&Path>) -> Result<Rules, CommandError> {
         let error = CommandError::usage(format!("{name}: two of its terms call themselves `{id}`"));
         return Err(error.hint("give the `id` of yours another name: what is recorded names terms by it"));
     }
-    let rules = Rules::new(policy, terms, today());
-    render::warnings(of_policy(&rules.ended()));
-    Ok(rules)
+    Ok(Rules::new(policy, terms, today()))
 }
 
 /// How a state remembers the policy that somebody named: a shipped one by its name, a file by its whole path.
@@ -220,8 +230,11 @@ pub(crate) fn policy_file(file: &Path) -> Result<PolicyText, CommandError> {
     Ok(PolicyText { called: called(file), text })
 }
 
-/// The text of a policy with everything that it extends in it.
+/// The text of a policy with everything that it extends in it, or of the suggestions that ship, which are no policy.
 pub(crate) fn resolved_policy(given: &Path) -> Result<String, CommandError> {
+    if given.as_os_str() == "suggested-licenses" {
+        return Ok(shipped::SUGGESTED_LICENSES.to_owned());
+    }
     let (read, name) = policy_text(given)?;
     let policy =
         Policy::read(&read.text, &read.called, &mut extended).map_err(|mistakes| mistaken(&name, &mistakes))?;

@@ -1,5 +1,7 @@
 //! Builds and substitutes, and follows Nix's internal-json log while it does.
 
+mod endings;
+
 use crate::cause::{self, Cause};
 use crate::child::Running;
 use crate::chunk::command_lines;
@@ -7,6 +9,7 @@ use crate::command::{error_message, not_run};
 use crate::machine::Machine;
 use crate::rounds::{Attempt, Rounds};
 use crate::{Nix, NixError, ansi};
+use endings::Endings;
 use narthex_closure::{Graph, StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
 use serde::Deserialize;
@@ -299,6 +302,7 @@ struct Follow<'a> {
     sink: Sink<'a>,
     activities: HashMap<u64, Activity>,
     outcome: BuildOutcome,
+    endings: Endings,
     /// Messages that were noted already, and whether each is a warning.
     seen: HashSet<(bool, String)>,
     plain: String,
@@ -307,7 +311,8 @@ struct Follow<'a> {
 impl<'a> Follow<'a> {
     fn new(sink: Sink<'a>) -> Self {
         let (activities, seen) = (HashMap::new(), HashSet::new());
-        Self { sink, activities, outcome: BuildOutcome::default(), seen, plain: String::new() }
+        let (outcome, endings) = (BuildOutcome::default(), Endings::default());
+        Self { sink, activities, outcome, endings, seen, plain: String::new() }
     }
 }
 
@@ -354,6 +359,7 @@ impl Follow<'_> {
             }
             ("result", result::PROGRESS) => {
                 if matches!(self.activities.get(&line.id), Some(Activity::Builds)) {
+                    self.endings.counted(number(3));
                     (self.sink)(Event::BuildProgress {
                         done: number(0),
                         expected: number(1),
@@ -367,7 +373,8 @@ impl Follow<'_> {
                     let took = since.elapsed();
                     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                     self.outcome.times.insert(derivation.clone(), BuildTime { took, ended: now.as_secs() });
-                    (self.sink)(Event::BuildStopped { derivation, took });
+                    self.endings.ended(derivation, took);
+                    self.tell();
                 }
             }
             ("msg", _) if line.level <= WARNING => {
@@ -378,6 +385,10 @@ impl Follow<'_> {
                 if cause::is_about_settings(message) {
                     return;
                 }
+                if line.level < WARNING {
+                    self.endings.said(message);
+                    self.tell();
+                }
                 let said = if line.level == WARNING { &mut self.outcome.warnings } else { &mut self.outcome.errors };
                 if self.seen.insert((line.level == WARNING, message.to_owned())) {
                     said.push(message.to_owned());
@@ -387,7 +398,16 @@ impl Follow<'_> {
         }
     }
 
+    /// Tells of builds that ended, as soon as it is known whether they failed.
+    fn tell(&mut self) {
+        for (derivation, took, failed) in self.endings.take() {
+            (self.sink)(Event::BuildStopped { derivation, failed, took });
+        }
+    }
+
     fn finish(mut self) -> BuildOutcome {
+        self.endings.close();
+        self.tell();
         if self.outcome.errors.is_empty() && self.plain.contains("error:") {
             self.outcome.errors.push(error_message(&self.plain));
         }
@@ -432,6 +452,7 @@ mod tests {
             ),
             r#"@nix {"action":"result","fields":[0,1,1,0],"id":7,"type":105}"#.to_owned(),
             r#"@nix {"action":"result","fields":["\u001b[1mhi\u001b[0m"],"id":9,"type":101}"#.to_owned(),
+            r#"@nix {"action":"result","fields":[0,1,0,1],"id":7,"type":105}"#.to_owned(),
             r#"@nix {"action":"stop","id":9}"#.to_owned(),
             r#"@nix {"action":"msg","level":0,"msg":"\u001b[31;1merror:\u001b[0m builder failed"}"#.to_owned(),
             "@nix not json".to_owned(),
@@ -446,6 +467,6 @@ mod tests {
         let events = events.into_inner().unwrap();
         assert_eq!(events[0], Event::BuildStarted { derivation: drv.clone() });
         assert_eq!(events[1], Event::BuildProgress { done: 0, expected: 1, running: 1, failed: 0 });
-        assert!(matches!(&events[3], Event::BuildStopped { derivation, .. } if *derivation == drv));
+        assert!(matches!(&events[4], Event::BuildStopped { derivation, failed: true, .. } if *derivation == drv));
     }
 }

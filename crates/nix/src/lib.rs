@@ -19,6 +19,7 @@ mod machine;
 mod map;
 mod open_files;
 mod rounds;
+mod scripts;
 mod tree;
 mod trust;
 
@@ -33,4 +34,5 @@ pub use graph::{GraphError, read_graph, read_inputs, read_present};
 pub use info::PathInfo;
 pub use map::Mapped;
 pub use open_files::raise_open_files;
+pub use scripts::is_script;
 pub use tree::{Bytes, Tree, TreeFile, open_file};

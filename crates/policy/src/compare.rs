@@ -34,6 +34,7 @@ impl Rules {
         let correction = |correction: &Correction| format!("the correction about {}", correction.about.shown());
         one_sided(&mut lines, &before.corrections, &after.corrections, correction);
         one_sided(&mut lines, &before.reviews, &after.reviews, |review| review.shown());
+        one_sided(&mut lines, &before.meanings, &after.meanings, |meaning| meaning.shown());
         lines
     }
 }
@@ -63,7 +64,8 @@ mod tests {
              [[exceptions]]\npackage = [\"b\"]\ncodes = [\"license-unknown\"]\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2027-01-01\n\
              [[grants]]\nagreement = \"C\"\npackage = [\"c\"]\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2027-01-01\n\
              [[corrections]]\npackage = [\"d\"]\nlicense = [\"mit\"]\nreason = \"x\"\nsource = \"y\"\n\
-             [[reviews]]\npackage = [\"e\"]\nanswer = \"confirmed\"\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2027-01-01\n";
+             [[reviews]]\npackage = [\"e\"]\nanswer = \"confirmed\"\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2027-01-01\n\
+             [[licenses]]\nnamed = [\"GPL\"]\nmeans = \"MIT\"\nreason = \"x\"\nresponsible = \"y\"\n";
         let more =
             format!("{}\n{entries}", shipped("private")).replace("version = 1", "version = 1\nlists = \"lenient\"");
         let default = rules(shipped("default"));
@@ -94,6 +96,7 @@ mod tests {
         the grant `C`: only after
         the correction about package d: only after
         the review about package e: only after
+        the meaning of the license `GPL`: only after
         "#);
         insta::assert_snapshot!(rules(&more).differences(&rules(&more.replace("\"a\"", "\"f\""))).join("\n"), @r#"
         the rule about package a: only before

@@ -1,5 +1,6 @@
 //! The decision about one path.
 
+use crate::application::{as_before, may_be_application, terms_of_bytes};
 use crate::decision::{Decision, Effect, Reason, Verdict};
 use crate::index::About;
 use crate::judge;
@@ -11,7 +12,7 @@ use crate::terms::Terms;
 use crate::{Code, Source};
 use narthex_audit::Report;
 use narthex_closure::{NarHash, StorePath};
-use narthex_license::{Class, LicenseFacts, Reading};
+use narthex_license::{Class, Expr, LicenseFacts, Reading};
 
 /// A package that is made from a source.
 #[derive(Clone, Debug)]
@@ -109,7 +110,8 @@ pub struct Subject<'a> {
 pub fn forecast(case: &Case<'_>, provenance: &Provenance<'_>, rules: &Rules) -> (Verdict, Vec<Reason>) {
     let asked = Asked::new(case, provenance.facts());
     let Declared { terms, mut reasons } = declared(&asked, &rules.about(&asked), provenance, rules);
-    if is_open(&reasons) {
+    // What may be an application is judged by its bytes.
+    if is_open(&reasons) && !may_be_application(&asked.case, asked.facts, rules) {
         reasons.extend(standalone(&terms));
     }
     reasons.sort_by_key(|reason| (reason.effect, reason.code));
@@ -182,7 +184,10 @@ pub fn decide(subject: &Subject<'_>, rules: &Rules) -> Decision {
     let Declared { terms, mut reasons } = declared(&asked, &about, &subject.provenance, rules);
     let counting = subject.report.filter(|_| subject.read_withheld).map(Report::counting_opaque);
     match counting.as_ref().or(subject.report) {
-        Some(report) => add_findings(subject.path.name(), &about, report, rules, &terms, &mut reasons),
+        Some(report) => {
+            let terms = terms_of_bytes(&asked, report, rules, terms);
+            add_findings(subject.path.name(), &about, report, rules, &terms, &mut reasons);
+        }
         None => reasons.push(Reason::new(
             Code::AuditMissing,
             Effect::Withhold,
@@ -287,6 +292,7 @@ pub fn decide_again(
     {
         reason.effect = Effect::Withhold;
     }
+    let case = &as_before(case, earlier);
     let asked = Asked::new(case, facts);
     let about = rules.about(&asked);
     let mut terms = facts.map_or_else(Vec::new, |facts| terms_of(case.package, facts, rules));
@@ -297,6 +303,7 @@ pub fn decide_again(
         let message = "the grant that it was published under holds no longer".to_owned();
         reasons.push(Reason::new(Code::PolicyExpired, Effect::Withhold, message, Vec::new()));
     }
+    let terms = terms_of_bytes(&asked, report, rules, terms);
     add_findings(path.name(), &about, report, rules, &terms, &mut reasons);
     Decision::new(path.clone(), nar_hash, reasons)
 }
@@ -323,6 +330,9 @@ fn of_output<'r>(package: &str, facts: Option<&LicenseFacts>, rules: &'r Rules) 
     if facts.is_some_and(|facts| facts.class_under(other) != class) {
         let reading = if other == Reading::Lenient { "all of which apply" } else { "of which one may be chosen" };
         license = format!("{license}, a list {reading} as this policy reads it,");
+    }
+    if facts.is_some_and(|facts| facts.disputed) {
+        license = format!("{DISPUTED}: {license}");
     }
     let publishes = rules.policy().action(class) == Action::Publish;
     let (code, message) = match class {
@@ -364,7 +374,6 @@ fn terms_of<'r>(package: &str, facts: &LicenseFacts, rules: &'r Rules) -> Vec<&'
 }
 
 fn unknown(facts: Option<&LicenseFacts>, rules: &Rules) -> String {
-    use narthex_license::Expr;
     let mut message = match facts.map(|facts| &facts.license) {
         None => "the package set says nothing of it".to_owned(),
         Some(Expr::Absent) => "it declares no license".to_owned(),
@@ -372,6 +381,9 @@ fn unknown(facts: Option<&LicenseFacts>, rules: &Rules) -> String {
         Some(Expr::Malformed(what)) => format!("its license value is no license: {what}"),
         Some(_) => format!("its license is not fully known: {}", facts.map(LicenseFacts::shown).unwrap_or_default()),
     };
+    if facts.is_some_and(|facts| facts.disputed) {
+        message = format!("{DISPUTED}: {message}");
+    }
     if rules.policy().action(Class::Unknown) == Action::Publish {
         message.push_str(", and the policy publishes what is unknown all the same");
     }
@@ -383,9 +395,11 @@ fn of_free_inputs(rules: &Rules) -> Reason {
     Reason::new(Code::MadeFromFreeInputs, effect(rules.policy().action(Class::MadeFromFree)), message, Vec::new())
 }
 
+/// What nobody can settle from what is declared.
+const DISPUTED: &str = "several derivations make this path, and they do not declare the same";
+
 fn of_disputed(rules: &Rules) -> Reason {
-    let message = "several derivations make this path, and they do not declare the same".to_owned();
-    Reason::new(Code::LicenseUnknown, effect(rules.policy().action(Class::Unknown)), message, Vec::new())
+    Reason::new(Code::LicenseUnknown, effect(rules.policy().action(Class::Unknown)), DISPUTED.to_owned(), Vec::new())
 }
 
 /// As the package that it is another build of: what the license comes to, under a code of its own.
@@ -453,4 +467,4 @@ mod precedence;
 #[cfg(test)]
 mod releases;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

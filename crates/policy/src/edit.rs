@@ -4,6 +4,7 @@
 //! byte. One exception: where a review of the same packages has ended, that one is edited, since ended reviews go on to
 //! withhold. Pure: who has the file writes it.
 
+use crate::Code;
 use crate::date::Date;
 use crate::extend::{FindText, PolicyText};
 use crate::matcher::{Asked, Case, Patterns, glob_matches};
@@ -17,14 +18,16 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, value
 pub struct NewAnswer<'a> {
     /// Patterns of package names.
     pub packages: &'a [String],
+    /// License values, in the place of packages: patterns of them, or texts whose meaning is given.
+    pub licenses: &'a [String],
     /// What the entry says.
     pub entry: Entry<'a>,
     /// Why.
     pub reason: &'a str,
     /// Who answers for it.
     pub responsible: &'a str,
-    /// The last day on which it holds.
-    pub until: Date,
+    /// The last day on which it holds. Only the meaning of a text may hold for good.
+    pub until: Option<Date>,
 }
 
 /// What an entry says.
@@ -34,10 +37,26 @@ pub enum Entry<'a> {
     Confirmed,
     /// A grant under this agreement.
     Grant(&'a str),
+    /// An exception: what is known of the packages suffices, although they declare no license.
+    Unknown,
     /// A review: this takes the packages' place.
     Replaced(&'a str),
     /// A review: users fetch the packages from the vendor.
     FromVendor,
+    /// What license texts mean that name no license that is known.
+    Means(&'a str),
+}
+
+impl Entry<'_> {
+    /// The list that it stands in.
+    fn list(&self) -> &'static str {
+        match self {
+            Self::Grant(_) => "grants",
+            Self::Unknown => "exceptions",
+            Self::Means(_) => "licenses",
+            Self::Confirmed | Self::Replaced(_) | Self::FromVendor => "reviews",
+        }
+    }
 }
 
 /// A policy with an answer in it.
@@ -97,11 +116,10 @@ pub fn answer(policy: &PolicyText, find: FindText<'_>, new: &NewAnswer<'_>, toda
             return Err(EditError::Decided { package: package.clone(), by: answered.by });
         }
     }
-    if new.until < today {
-        return Err(EditError::Over(new.until));
+    if let Some(until) = new.until.filter(|until| *until < today) {
+        return Err(EditError::Over(until));
     }
-    let entry = table(new);
-    let list = if matches!(new.entry, Entry::Grant(_)) { "grants" } else { "reviews" };
+    let (entry, list) = (table(new), new.entry.list());
     let (mut edited, taken) = without_ended(text, before.policy(), new, today);
     if !taken {
         if has_one_line(&edited, list) {
@@ -118,7 +136,7 @@ pub fn answer(policy: &PolicyText, find: FindText<'_>, new: &NewAnswer<'_>, toda
         edited.push_str(&added);
     }
     let after = rules(&edited, called, find, today).map_err(EditError::After)?;
-    let permits = matches!(new.entry, Entry::Confirmed | Entry::Grant(_));
+    let permits = matches!(new.entry, Entry::Confirmed | Entry::Grant(_) | Entry::Unknown);
     for package in new.packages {
         let case = named(package);
         let about = after.about(&Asked::new(&case, None));
@@ -147,7 +165,7 @@ fn rules(text: &str, called: &str, find: FindText<'_>, today: Date) -> Result<Ru
 }
 
 fn named(package: &str) -> Case<'_> {
-    Case { package, attrs: &[], output: None }
+    Case { package, ..Case::default() }
 }
 
 /// Takes the packages out of reviews that have ended and that name nothing but packages. One that is about no others
@@ -168,7 +186,7 @@ fn without_ended(text: &str, policy: &Policy, new: &NewAnswer<'_>, today: Date) 
         let Some(reviews) = document.get_mut("reviews").and_then(Item::as_array_of_tables_mut) else { continue };
         let Some(review) = reviews.get_mut(number) else { continue };
         match whole {
-            true if taken || matches!(new.entry, Entry::Grant(_)) => {
+            true if taken || new.entry.list() != "reviews" => {
                 reviews.remove(number);
             }
             true => {
@@ -242,9 +260,22 @@ fn table(new: &NewAnswer<'_>) -> Table {
     if let Entry::Grant(agreement) = new.entry {
         text("agreement", agreement);
     }
-    table.insert("package", value(new.packages.iter().map(String::as_str).collect::<Array>()));
+    let list = |texts: &[String]| value(texts.iter().map(String::as_str).collect::<Array>());
+    if let Entry::Means(means) = new.entry {
+        table.insert("named", list(new.licenses));
+        table.insert("means", in_one_line(means));
+    } else {
+        for (field, texts) in [("package", new.packages), ("license", new.licenses)] {
+            if !texts.is_empty() {
+                table.insert(field, list(texts));
+            }
+        }
+    }
+    if let Entry::Unknown = new.entry {
+        table.insert("codes", value(Array::from_iter([Code::LicenseUnknown.as_str()])));
+    }
     let answer = match new.entry {
-        Entry::Grant(_) => None,
+        Entry::Grant(_) | Entry::Unknown | Entry::Means(_) => None,
         Entry::Confirmed => Some((Answer::Confirmed, None)),
         Entry::Replaced(by) => Some((Answer::Replaced, Some(by))),
         Entry::FromVendor => Some((Answer::FromVendor, None)),
@@ -256,9 +287,10 @@ fn table(new: &NewAnswer<'_>) -> Table {
     }
     text("reason", new.reason);
     text("responsible", new.responsible);
-    let until = new.until.to_string();
-    // A date of ours is one of TOML's.
-    table.insert("until", until.parse::<toml_edit::Datetime>().map_or_else(|_| value(until), value));
+    if let Some(until) = new.until.map(|until| until.to_string()) {
+        // A date of ours is one of TOML's.
+        table.insert("until", until.parse::<toml_edit::Datetime>().map_or_else(|_| value(until), value));
+    }
     table
 }
 

@@ -193,7 +193,7 @@ mod tests {
             &[("mine.toml", &mine("extends = \"b.toml\"\nwrong = 1\n")), ("b.toml", &broken)],
             &[
                 "mine.toml:4:1: `wrong` is not known here; known are `version`, `name`, `extends`, `terms`, `lists`, `classes`, \
-                 `findings`, `rules`, `exceptions`, `grants`, `corrections`, `reviews`",
+                 `findings`, `rules`, `exceptions`, `grants`, `corrections`, `reviews`, `licenses`",
                 &format!("b.toml:{line}:8: `\"give\"` should be one of `publish`, `withhold`"),
                 &format!("b.toml:{}:18: `\"give\"` should be one of `publish`, `withhold`", line + 6),
             ],

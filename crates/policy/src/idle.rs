@@ -16,10 +16,7 @@ impl Rules {
         let policy = self.policy();
         let mut entries: BTreeMap<Slot, Needed<'_>> =
             slots(policy).into_iter().map(|slot| (slot, Needed::new(policy, slot))).collect();
-        if entries.is_empty() {
-            return Vec::new();
-        }
-        for (case, facts) in packages {
+        for (case, facts) in if entries.is_empty() { &[] } else { packages } {
             let asked = Asked::new(case, *facts);
             for slot in self.about(&asked).slots {
                 if let Some(needed) = entries.get_mut(&slot) {
@@ -27,7 +24,9 @@ impl Rules {
                 }
             }
         }
-        entries.into_iter().filter_map(|(slot, needed)| needed.left(&shown(policy, slot))).collect()
+        let meanings = self.idle_meanings(packages.iter().filter_map(|(_, facts)| *facts));
+        let entries = entries.into_iter().filter_map(|(slot, needed)| needed.left(&shown(policy, slot)));
+        entries.chain(meanings).collect()
     }
 }
 

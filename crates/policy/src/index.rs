@@ -252,7 +252,7 @@ mod tests {
             let every = slots(&policy);
             let rules = Rules::new(policy.clone(), Vec::new(), Date::of_unix_time(0));
             let facts = LicenseFacts::from_json(&json!({ "license": licenses }));
-            let case = Case { package: &name, attrs: &attrs, output: None };
+            let case = Case { package: &name, attrs: &attrs, output: None, has_supplier: false };
             for facts in [None, Some(&facts)] {
                 let asked = Asked::new(&case, facts);
                 let expected: Vec<Slot> =

@@ -6,6 +6,7 @@
 //! A [`Permit`] is what lets the cache take a path. Only a decision to publish gives one, for
 //! exactly the NAR that the decision was about, and there is no other way to make one.
 
+mod application;
 mod code;
 mod compare;
 mod date;
@@ -20,6 +21,7 @@ mod index;
 mod judge;
 mod lift;
 mod matcher;
+mod meaning;
 mod policy;
 mod read;
 mod remedy;
@@ -30,6 +32,7 @@ mod terms;
 mod treatment;
 mod words;
 
+pub use application::is_supplier;
 pub use code::{Code, Source};
 pub use date::{Date, NoDate};
 pub use decide::{Lost, Provenance, SourceUser, Subject, decide, decide_again, decide_source_again, forecast};
@@ -60,6 +63,9 @@ pub mod shipped {
         ("redistributable-only", include_str!("../../../policies/redistributable-only.toml")),
         ("private", include_str!("../../../policies/private.toml")),
     ];
+
+    /// Entries `[[licenses]]` for an operator to take over: no policy has them.
+    pub const SUGGESTED_LICENSES: &str = include_str!("../../../policies/suggested-licenses.toml");
 
     /// Terms by id.
     pub const TERMS: [(&str, &str); 11] = [

@@ -15,6 +15,9 @@ pub struct Case<'a> {
     pub attrs: &'a [String],
     /// The output's name, where it is an output.
     pub output: Option<&'a str>,
+    /// Whether it is built with a package that supplies a vendor's parts ([`is_supplier`](crate::is_supplier)): no entry asks for
+    /// it, and a list of licenses is read by it.
+    pub has_supplier: bool,
 }
 
 /// A case as entries are held against it: with what is needed again and again for each of them.

@@ -5,6 +5,7 @@ use crate::entries::{Correction, Exception, Grant, Rule};
 use crate::extend::{self, FindText};
 use crate::index::Index;
 use crate::matcher::{Asked, Case, Matcher, bare_name};
+use crate::meaning::{self, Meaning};
 use crate::read::{Mistake, Reader, Value};
 use crate::review::Review;
 use crate::terms::Terms;
@@ -35,6 +36,7 @@ pub struct Policy {
     pub(crate) grants: Vec<Grant>,
     pub(crate) corrections: Vec<Correction>,
     pub(crate) reviews: Vec<Review>,
+    pub(crate) meanings: Vec<Meaning>,
     /// So many of them, the first ones, are of the policy that it extends.
     inherited_reviews: usize,
     warnings: Vec<Mistake>,
@@ -42,7 +44,7 @@ pub struct Policy {
     texts: Vec<String>,
 }
 
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "version",
     "name",
     "extends",
@@ -55,6 +57,7 @@ const KNOWN: [&str; 12] = [
     "grants",
     "corrections",
     "reviews",
+    "licenses",
 ];
 
 fn without_places<T>(entries: Vec<(T, Range<usize>)>) -> Vec<T> {
@@ -169,11 +172,14 @@ impl Policy {
             let grants = reader.entries(&fields, "grants", Grant::read);
             let corrections = reader.entries(&fields, "corrections", Correction::read);
             let reviews = reader.entries(&fields, "reviews", Review::read);
+            let meanings = reader.entries(&fields, "licenses", Meaning::read);
             let base = base.flatten();
             let rules = behind(base.map(|base| &base.rules), rules);
             let corrections = behind(base.map(|base| &base.corrections), corrections);
             let reviews = behind(base.map(|base| &base.reviews), reviews);
+            let meanings = behind(base.map(|base| &base.meanings), meanings);
             contradictions(reader, &rules, &corrections, &reviews);
+            meaning::contradictions(reader, &meanings);
             let () = version?;
             // Its own terms are asked first.
             let mut terms: Vec<(String, Option<Arc<str>>)> =
@@ -202,6 +208,7 @@ impl Policy {
                 grants: without_places(behind(base.map(|base| &base.grants), grants)),
                 corrections: without_places(corrections),
                 reviews: without_places(reviews),
+                meanings: without_places(meanings),
                 inherited_reviews: base.map_or(0, |base| base.reviews.len()),
                 warnings: [inherited, &reader.take_warnings()].concat(),
                 texts,
@@ -251,9 +258,9 @@ impl Policy {
         self.lists
     }
 
-    /// Whether it puts any facts right.
+    /// Whether it puts any facts right, of packages or of all that have a license by some name.
     pub fn corrects(&self) -> bool {
-        !self.corrections.is_empty()
+        !self.corrections.is_empty() || !self.meanings.is_empty()
     }
 
     /// What is done with packages of a class.
@@ -300,7 +307,8 @@ impl Rules {
         let about = self.about(&Asked::new(case, Some(facts)));
         let corrected = about.corrections().map(|correction| correction.correct(facts));
         // Of equals, the first one.
-        corrected.reduce(|first, next| if self.class(Some(&next)) > self.class(Some(&first)) { next } else { first })
+        let stricter = |first, next| if self.class(Some(&next)) > self.class(Some(&first)) { next } else { first };
+        corrected.reduce(stricter).or_else(|| self.with_meanings(facts))
     }
 
     /// Whether packages with the same facts may come to different decisions by what they are called.
@@ -317,7 +325,7 @@ impl Rules {
 
     /// Whether it has entries beside its classes and findings.
     pub fn has_entries(&self) -> bool {
-        self.asks_for_names() || !self.policy.corrections.is_empty()
+        self.asks_for_names() || self.policy.corrects()
     }
 
     /// Where its entries are found.
@@ -346,6 +354,16 @@ impl Rules {
             found.extend(covering.filter(|terms| !found.iter().any(|known| std::ptr::eq(*known, *terms))));
         }
         found
+    }
+
+    /// Whether terms speak of a package by its name.
+    pub(crate) fn are_terms_about(&self, package: &str) -> bool {
+        self.terms.iter().any(|terms| terms.names(bare_name(package)))
+    }
+
+    /// Whether a package may be an application with some of a vendor's files in it, and so teaches nothing.
+    pub fn may_be_application(&self, case: &Case<'_>, facts: &LicenseFacts) -> bool {
+        crate::application::may_be_application(case, Some(facts), self)
     }
 
     /// Every text that decisions under these rules rest on: the policy's, those that it extends, and those of its terms.

@@ -8,7 +8,7 @@ use std::path::Path;
 use toml_edit::{Array, DocumentMut, Item, Table, TomlError, value};
 
 /// Keys that hold entries, which come behind those of the policy that is extended.
-const ENTRIES: [&str; 5] = ["rules", "exceptions", "grants", "corrections", "reviews"];
+const ENTRIES: [&str; 6] = ["rules", "exceptions", "grants", "corrections", "reviews", "licenses"];
 
 impl Policy {
     /// The text of the same policy without `extends`. One that extends nothing is given as it is. Files of terms that an
@@ -88,7 +88,10 @@ mod tests {
     fn the_resolved_policy_reads_as_the_same_rules() {
         let review = "[[reviews]] # Ask again.\npackage = [\"a\"]\nanswer = \"from-vendor\"\nreason = \"x\"\nresponsible = \"me\"\nuntil = 2030-01-01\n";
         let rule = |package: &str| {
-            format!("\n[[rules]]\npackage = [\"{package}\"]\nthen = \"withhold\"\nreason = \"x\"\n# Behind it.\n")
+            let rule =
+                format!("[[rules]]\npackage = [\"{package}\"]\nthen = \"withhold\"\nreason = \"x\"\n# Behind it.\n");
+            let answer = "means = \"MIT\"\nreason = \"x\"\nresponsible = \"me\"\n";
+            format!("\n{rule}[[licenses]]\nnamed = [\"by {package}\"]\n{answer}")
         };
         let company = format!(
             "version = 1\nname = \"company\"\nextends = \"strict\"\nterms = [\"own.toml\"]\n[classes]\nunknown = \"publish\"\n{}{review}",
@@ -110,7 +113,7 @@ mod tests {
         assert_eq!((again.name(), again.texts().len()), ("mine", 1));
         assert_eq!(again.terms()[0], "/etc/own.toml");
         assert!(!text.contains("extends =") && text.contains("# Ask again."), "{text}");
-        assert_eq!(text.matches("[[rules]]").count(), 2, "{text}");
+        assert_eq!((text.matches("[[rules]]").count(), text.matches("[[licenses]]").count()), (2, 2), "{text}");
         assert!(text.find("\"b\"") < text.find("\"c\""), "{text}");
         assert_eq!(again.resolved().unwrap(), text);
         for (_, text) in shipped::POLICIES {

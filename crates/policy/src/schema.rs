@@ -23,7 +23,7 @@ mod tests {
     fn the_schema_knows_what_the_reader_knows() {
         let wrong = "nonsense = 1\n[classes]\nnonsense = 1\n[findings]\nnonsense = 1\n[[rules]]\nnonsense = 1\n\
                      [[exceptions]]\nnonsense = 1\n[[grants]]\nnonsense = 1\n[[corrections]]\nnonsense = 1\n\
-                     [[reviews]]\nnonsense = 1\nanswer = \"nonsense\"\n";
+                     [[reviews]]\nnonsense = 1\nanswer = \"nonsense\"\n[[licenses]]\nnonsense = 1\n";
         let mistakes = crate::Policy::parse(wrong).unwrap_err();
         let known = |line: usize| -> Vec<String> {
             let found = mistakes.iter().find(|m| m.line == line && m.message.contains("known are ")).unwrap();
@@ -37,7 +37,9 @@ mod tests {
         for (name, line) in [("classes", 3), ("findings", 5)] {
             assert_eq!(keys(&part(name)), known(line), "{name}");
         }
-        for (name, line) in [("rules", 7), ("exceptions", 9), ("grants", 11), ("corrections", 13), ("reviews", 15)] {
+        let lists =
+            [("rules", 7), ("exceptions", 9), ("grants", 11), ("corrections", 13), ("reviews", 15), ("licenses", 18)];
+        for (name, line) in lists {
             assert_eq!(keys(&part(name)["items"]), known(line), "{name}");
         }
         let answers = part("reviews")["items"]["properties"]["answer"]["enum"].clone();

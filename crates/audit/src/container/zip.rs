@@ -3,7 +3,7 @@
 //! Every entry of the directory is opened, also those whose name another entry has; what it does not name is searched for.
 
 use super::image::crc32;
-use super::{DECODER_MEMORY, Kind, Walk, broken, little, shown_name, unsupported};
+use super::{DECODER_MEMORY, Kind, Walk, broken, compressed, little, shown_name, unsupported};
 use crate::finding::{Gap, Place};
 use liblzma::{bufread::XzDecoder, stream::Stream};
 use memchr::memmem;
@@ -83,6 +83,7 @@ impl Walk<'_> {
             }
             let reader = decoder(header.compression_method(), entry.data(), header.uncompressed_size_hint())?;
             let name = shown_name(header.file_path().as_ref());
+            self.window = window(header.compression_method(), entry.data());
             self.unpacked(place, name, entry.verifying_reader(reader), Kind::Zip)?;
         }
     }
@@ -167,6 +168,18 @@ pub(super) fn decoder(method: Method, data: &[u8], size: u64) -> Result<Box<dyn 
         Method::LZMA => lzma(data, size)?,
         other => return Err(unsupported(&format!("zip (method {other})"))),
     })
+}
+
+/// How much of what it unpacked the reader of an entry keeps.
+fn window(method: Method, data: &[u8]) -> u64 {
+    match method {
+        Method::XZ => compressed::window(data, Kind::Xz),
+        Method::ZSTD => compressed::window(data, Kind::Zstd),
+        Method::BZIP2 => compressed::window(data, Kind::Bzip2),
+        // Four bytes are before the properties.
+        Method::LZMA => compressed::window(data.get(4..).unwrap_or_default(), Kind::Lzma),
+        _ => compressed::window(data, Kind::Zlib),
+    }
 }
 
 /// LZMA stands in a zip behind a version and the length of its properties, and without the size that

@@ -112,3 +112,56 @@ fn lines_are_put_right_and_idle_entries_named() {
     let names: Vec<&str> = review.undecided.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c", "d", "silent"]);
 }
+
+/// What is unknown is there whether or not a job bears its name, by what an answer frees.
+#[test]
+fn what_is_unknown_is_listed_by_what_it_holds_back() {
+    let unknown = |more: &str| -> Vec<String> {
+        let lines = [
+            line("src-1", &[], json!({"fixedOutput": true})),
+            line("src-2", &[], json!({"fixedOutput": true})),
+            line("shared-1", &[], json!({"fixedOutput": true})),
+            line("inner-1", &["src-1", "shared-1"], json!({})),
+            line("inner-2", &["src-2"], json!({})),
+            line("other-1", &["shared-1"], json!({"meta": {"license": "who knows"}})),
+            line("one-1", &["inner-1"], json!({"attr": "one", "meta": {"license": "mit"}})),
+            line("both-1", &["inner-2", "other-1"], json!({"attr": "both", "meta": {"license": "mit"}})),
+        ];
+        let (inventory, rules) = (read(&lines), rules(more));
+        let review = review(&Plan::new(&inventory.put_right(&rules), &rules, None), &FirstSeen::default());
+        let shown = |group: &Unknown| {
+            let versions = Vec::from_iter(group.versions.iter().map(String::as_str)).join("+");
+            format!("{} {versions} frees {} hole of {}: {}", group.name, group.frees(), group.referrers, group.rule)
+        };
+        review.unknown.iter().map(shown).collect()
+    };
+    let inner = "inner 1+2 frees 5 hole of 2: unknown: has a source and declares no license";
+    // Two derivations, two sources, and the one package without another hole; the shared source has two that keep it back.
+    assert_eq!(unknown(""), [inner, "other 1 frees 1 hole of 1: declared"]);
+    let answered = "[[licenses]]\nnamed = [\"who knows\"]\nmeans = \"MIT\"\nreason = \"x\"\nresponsible = \"y\"\n";
+    assert_eq!(unknown(answered), [inner.replace("frees 5", "frees 7")]);
+    assert_eq!(
+        unknown(&entry("package = [\"inner\"]", "confirmed", "2030-01-01")),
+        ["other 1 frees 1 hole of 1: declared"]
+    );
+}
+
+/// A font is fetched and is a package all the same: that a free package uses it answers for its bytes, and not for it.
+#[test]
+fn a_fetched_job_that_declares_nothing_is_listed() {
+    let font = |more: serde_json::Value| {
+        let mut fields = json!({"attr": "font", "fixedOutput": true});
+        fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        line("font-1", &[], fields)
+    };
+    let listed = |font: String, more: &str| -> Vec<String> {
+        let user = line("user-1", &["font-1", "inner-1"], json!({"attr": "user", "meta": {"license": "mit"}}));
+        let (inventory, rules) = (read(&[font, line("inner-1", &[], json!({"fixedOutput": true})), user]), rules(more));
+        let review = review(&Plan::new(&inventory, &rules, None), &FirstSeen::default());
+        let shown = |one: &Undecided| format!("{} {} {:?} {}", one.name, one.class, one.verdict, one.reasons[0].code);
+        review.undecided.iter().map(shown).collect()
+    };
+    assert_eq!(listed(font(json!({})), ""), ["font unknown Publish source-of-published"]);
+    assert_eq!(listed(font(json!({"meta": {"license": "ofl"}})), ""), [""; 0]);
+    assert_eq!(listed(font(json!({})), &entry("package = [\"font\"]", "from-vendor", "2030-01-01")), [""; 0]);
+}

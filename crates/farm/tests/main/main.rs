@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what is not there is the failure")]
 
+mod left_over;
 mod nixpkgs;
 mod policies;
 mod report;

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-fn lines(name: &str) -> Vec<String> {
+pub(crate) fn lines(name: &str) -> Vec<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
     let bytes = zstd::decode_all(std::fs::File::open(file).unwrap()).unwrap();
     String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
@@ -25,7 +25,7 @@ pub(crate) fn inventory<'l>(lines: impl IntoIterator<Item = &'l String>) -> Inve
     read.finish()
 }
 
-fn rules() -> Rules {
+pub(crate) fn rules() -> Rules {
     Rules::new(Policy::parse(shipped::DEFAULT_POLICY).unwrap(), Vec::new(), narthex_policy::Date::of_unix_time(0))
 }
 
@@ -67,6 +67,29 @@ fn every_job_is_classified_as_an_independent_computation_does() {
         .map(|line| line["attr"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(failed, said.iter().map(String::as_str).collect());
+}
+
+/// What evaluation did not come across, local files and scripts: what jobs of nixpkgs 26.11 with CUDA come to.
+#[test]
+fn what_an_evaluation_says_of_a_set_is_read_as_an_independent_computation_reads_it() {
+    let lines = lines("nixpkgs-2611-cuda.jsonl.zst");
+    let inventory = inventory(&lines);
+    let rules = rules();
+    let plan = Plan::new(&inventory, &rules, None);
+    assert_eq!((inventory.jobs().len(), inventory.errors().len(), inventory.graph().len()), (138, 63, 7077));
+    let expected = Independent::of(&lines);
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in inventory.graph().nodes() {
+        let path = inventory.graph().path(node);
+        let outcome = plan.outcome_of(node).unwrap();
+        assert_eq!((outcome.verdict, outcome.code.as_str()), expected.outcome(&path), "{path}");
+        *counts.entry(outcome.code.as_str()).or_default() += 1;
+    }
+    // As docs/decisions/0008 says.
+    let expected = [("license-of-original", 513), ("made-from-free-inputs", 76), ("license-unknown", 2186)];
+    for (code, count) in expected {
+        assert_eq!(counts[code], count, "{counts:?}");
+    }
 }
 
 /// Reading from the end, and the files mixed line by line, changes nothing.
@@ -136,9 +159,16 @@ enum What {
 struct Independent {
     derivations: BTreeMap<String, Map<String, Value>>,
     declared: BTreeMap<String, Level>,
-    /// With whether something that is not free went in.
-    known: RefCell<BTreeMap<String, (What, bool)>>,
+    /// With whether something that is not free went in (2), or something that nobody knows (1).
+    known: RefCell<BTreeMap<String, (What, u8)>>,
     users: BTreeMap<String, BTreeSet<String>>,
+    /// Scripts that at least eight derivations have, all of them for building.
+    tools: BTreeSet<String>,
+    /// Files of standard environments that were asked and are free or silent.
+    environments: Vec<BTreeSet<String>>,
+    by_name: BTreeMap<String, Vec<String>>,
+    /// What has a derivation among its inputs.
+    built_with: BTreeMap<String, Vec<String>>,
 }
 
 impl Independent {
@@ -150,16 +180,42 @@ impl Independent {
         for line in lines {
             let Value::Object(fields) = serde_json::from_str(line).unwrap() else { panic!() };
             let Some(path) = fields.get("drvPath").map(|path| path.as_str().unwrap().to_owned()) else { continue };
-            if let Some(license) = fields.get("meta").and_then(|meta| meta.get("license")).filter(|l| !l.is_null()) {
+            let said = ["meta", "extraValue"].iter().find_map(|key| fields.get(*key)?.get("license"));
+            if let Some(license) = said.filter(|license| !license.is_null()) {
                 let level = levels.entry(path.clone()).or_default();
                 *level = (*level).max(level_of(license, &known));
             }
             // Lines of the graph say more of a derivation than those of jobs.
             derivations.entry(path).or_default().extend(fields);
         }
-        let mut this =
-            Self { derivations, declared: BTreeMap::new(), known: RefCell::default(), users: BTreeMap::new() };
+        let mut this = Self {
+            derivations,
+            declared: BTreeMap::new(),
+            known: RefCell::default(),
+            users: BTreeMap::new(),
+            tools: BTreeSet::new(),
+            environments: Vec::new(),
+            by_name: BTreeMap::new(),
+            built_with: BTreeMap::new(),
+        };
+        let (mut by_name, mut built_with) =
+            (BTreeMap::<String, Vec<String>>::new(), BTreeMap::<String, Vec<String>>::new());
+        for path in this.derivations.keys() {
+            by_name.entry(this.name(path).to_owned()).or_default().push(path.clone());
+            for input in this.inputs(path).map(str::to_owned) {
+                built_with.entry(input).or_default().push(path.clone());
+            }
+        }
+        (this.by_name, this.built_with) = (by_name, built_with);
         this.declare(&levels);
+        this.find_tools();
+        let is_environment = |path: &&String| {
+            this.name(path).starts_with("stdenv")
+                && !this.says(path, "reached", false)
+                && this.declared.get(*path).is_none_or(|level| *level == 0)
+        };
+        let own = |path: &String| this.own_files(path).into_iter().map(str::to_owned).collect();
+        this.environments = this.derivations.keys().filter(is_environment).map(own).collect();
         let packages = this.packages();
         for path in this.derivations.keys() {
             this.what(path, &packages);
@@ -192,6 +248,63 @@ impl Independent {
         self.derivations[path]["name"].as_str().unwrap()
     }
 
+    fn files<'a>(&'a self, path: &str, field: &str) -> impl Iterator<Item = &'a str> {
+        let list = self.derivations[path].get(field).and_then(Value::as_array);
+        list.into_iter().flatten().map(|file| file.as_str().unwrap())
+    }
+
+    fn find_tools(&mut self) {
+        let mut uses: BTreeMap<&str, (usize, bool)> = BTreeMap::new();
+        for path in self.derivations.keys() {
+            for file in self.files(path, "inputSrcs").collect::<BTreeSet<_>>() {
+                let (count, only_builds) = uses.entry(file).or_insert((0, true));
+                *count += 1;
+                let named = |field: &str| self.files(path, field).any(|named| named == file);
+                *only_builds &= named("buildScripts") && !named("mainSrcs");
+            }
+        }
+        let is_tool =
+            |(file, (count, only_builds)): &(&str, (usize, bool))| file.ends_with(".sh") && *count >= 8 && *only_builds;
+        self.tools = uses.into_iter().filter(is_tool).map(|(file, _)| file.to_owned()).collect();
+    }
+
+    fn own_files<'a>(&'a self, path: &str) -> BTreeSet<&'a str> {
+        self.files(path, "inputSrcs").filter(|file| !self.tools.contains(*file)).collect()
+    }
+
+    fn is_told(&self, path: &str) -> bool {
+        self.derivations[path].contains_key("inputSrcs")
+    }
+
+    fn has_only(&self, path: &str, endings: &[&str]) -> bool {
+        self.files(path, "inputSrcs").all(|file| endings.iter().any(|ending| file.ends_with(ending)))
+    }
+
+    fn was_reached(&self, path: &str) -> bool {
+        !self.says(path, "reached", false) || self.says(path, "generatedText", true)
+    }
+
+    /// Whether it or a twin with the same sources was asked, and none of the twins declares anything.
+    fn was_asked(&self, path: &str) -> bool {
+        let (fetched, own) = (self.source_paths(path), self.own_files(path));
+        if self.was_reached(path) || fetched.is_empty() && own.is_empty() {
+            return self.was_reached(path);
+        }
+        let is_twin = |other: &&String| {
+            !self.is_fixed(other)
+                && self.was_reached(other)
+                && self.own_files(other) == own
+                && self.source_paths(other) == fetched
+        };
+        let mut twins = self.by_name[self.name(path)].iter().filter(is_twin).peekable();
+        twins.peek().is_some() && twins.all(|twin| !self.declared.contains_key(twin))
+    }
+
+    fn is_hook(&self, path: &str) -> bool {
+        let name = self.name(path);
+        name == "hook" || name.ends_with("-hook") || name.ends_with("-hook.sh")
+    }
+
     /// Two derivations with one output are one build.
     fn declare(&mut self, levels: &BTreeMap<String, Level>) {
         let mut by_output: BTreeMap<&str, Level> = BTreeMap::new();
@@ -221,19 +334,29 @@ impl Independent {
         &'a self,
         path: &'a str,
         packages: &BTreeMap<(&'a str, BTreeSet<&'a str>), Vec<&'a str>>,
-    ) -> (What, bool) {
+    ) -> (What, u8) {
         if let Some(known) = self.known.borrow().get(path) {
             return *known;
         }
         let of = |input: &str| self.what(self.derivations.get_key_value(input).unwrap().0, packages);
-        let is_tainted = self.inputs(path).any(|input| of(input).1);
+        let of_level = |level: Level| [0, 2, 2, 1][usize::from(level)];
+        let of_input = |input: &str| match of(input).1 {
+            1 if self.is_environment(input, &of) => 0,
+            taint => taint,
+        };
         let what = match self.declared.get(path) {
-            Some(level) => (What::Declared(*level), matches!(level, 1 | 2)),
-            None if self.is_fixed(path) => (What::Source, false),
+            Some(level) => (What::Declared(*level), of_level(*level)),
+            None if self.is_fixed(path) => {
+                let levels = self.built_with.get(path).into_iter().flatten().filter_map(|user| self.declared.get(user));
+                (What::Source, if levels.into_iter().any(|level| of_level(*level) == 2) { 2 } else { 0 })
+            }
             None => match self.original(path, packages, &of) {
-                Some(level) => (What::Original(level), matches!(level, 1 | 2)),
-                None if self.is_generated(path, &of) => (What::Generated, false),
-                None => (What::Silent, is_tainted),
+                Some(level) => (What::Original(level), of_level(level)),
+                None => {
+                    let only_scripts = self.has_only(path, &[".sh"]) && self.source_paths(path).is_empty();
+                    let taint = self.inputs(path).map(of_input).max().unwrap_or(0).max(u8::from(!only_scripts));
+                    (if self.is_generated(path, &of) { What::Generated } else { What::Silent }, taint)
+                }
             },
         };
         self.known.borrow_mut().insert(path.to_owned(), what);
@@ -244,10 +367,14 @@ impl Independent {
         &'a self,
         path: &'a str,
         packages: &BTreeMap<(&'a str, BTreeSet<&'a str>), Vec<&'a str>>,
-        of: &dyn Fn(&str) -> (What, bool),
+        of: &dyn Fn(&str) -> (What, u8),
     ) -> Option<Level> {
         let key = (self.name(path), self.source_paths(path));
-        let kin = packages.get(&key).filter(|_| !key.1.is_empty())?;
+        let own = self.own_files(path);
+        let kin = packages.get(&key).filter(|_| !key.1.is_empty() || !own.is_empty())?;
+        if !kin.iter().all(|package| self.own_files(package).is_superset(&own)) {
+            return None;
+        }
         let shared = |input: &&str| kin.iter().all(|package| self.inputs(package).any(|theirs| theirs == *input));
         let common: BTreeSet<&str> = self.inputs(kin[0]).filter(shared).collect();
         let of_environments: BTreeSet<&str> = self
@@ -255,10 +382,29 @@ impl Independent {
             .filter(|input| self.is_environment(input, of))
             .flat_map(|input| self.inputs(input))
             .collect();
+        let names: BTreeSet<&str> =
+            kin.iter().flat_map(|package| self.inputs(package)).map(|input| self.name(input)).collect();
+        let is_one_more = |input: &str| {
+            let only_scripts = || self.is_told(input) && self.has_only(input, &[".sh"]);
+            let built_alone = || !self.declared.contains_key(input) && self.source_paths(input).is_empty();
+            let hook = || self.is_hook(input) && only_scripts() && built_alone();
+            !self.was_reached(path) && !names.contains(self.name(input)) && !self.is_environment(input, of) && !hook()
+        };
         let harmless = |input: &str| {
-            let unclear = || of(input).1 || matches!(of(input).0, What::Declared(_) | What::Generated);
+            let is_shown = || {
+                let hook = self.is_hook(input) && self.has_only(input, &[".sh"]);
+                self.was_asked(input)
+                    || matches!(of(input).0, What::Original(_))
+                    || !self.source_paths(input).is_empty()
+                    || !self.own_files(input).is_empty()
+                    || hook
+            };
+            let unclear =
+                || of(input).1 == 2 || matches!(of(input).0, What::Declared(_) | What::Generated) || !is_shown();
             let alike = |theirs: &&str| {
-                self.name(theirs) == self.name(input) && self.source_paths(theirs) == self.source_paths(input)
+                self.name(theirs) == self.name(input)
+                    && self.source_paths(theirs) == self.source_paths(input)
+                    && self.own_files(theirs).is_superset(&self.own_files(input))
             };
             let another_build = || !unclear() && common.iter().any(alike);
             let is_kin =
@@ -266,7 +412,7 @@ impl Independent {
             self.is_fixed(input)
                 || kin.contains(&input)
                 || is_kin()
-                || self.is_harmless(input, of)
+                || self.is_harmless(input, of) && !is_one_more(input)
                 || another_build()
                 || of_environments.contains(input)
         };
@@ -274,22 +420,49 @@ impl Independent {
         all.then(|| kin.iter().map(|package| self.declared[*package]).max())?
     }
 
-    fn is_generated(&self, path: &str, of: &dyn Fn(&str) -> (What, bool)) -> bool {
-        (self.says(path, "preferLocalBuild", true) || self.says(path, "allowSubstitutes", false))
+    fn is_generated(&self, path: &str, of: &dyn Fn(&str) -> (What, u8)) -> bool {
+        let for_free = || {
+            let users = self.built_with.get(path).into_iter().flatten();
+            users.filter(|user| !self.is_fixed(user)).any(|user| self.declared.get(user) == Some(&0))
+        };
+        let alone = if self.is_told(path) {
+            let is_script = || self.is_hook(path) && self.has_only(path, &[".sh", ".bash", ".py"]) && for_free();
+            self.own_files(path).is_empty() || is_script()
+        } else {
+            self.says(path, "preferLocalBuild", true) || self.says(path, "allowSubstitutes", false)
+        };
+        alone
+            && self.was_asked(path)
             && self.source_paths(path).is_empty()
             && self.inputs(path).all(|input| self.is_harmless(input, of))
     }
 
-    fn is_harmless(&self, path: &str, of: &dyn Fn(&str) -> (What, bool)) -> bool {
+    fn is_harmless(&self, path: &str, of: &dyn Fn(&str) -> (What, u8)) -> bool {
         let free = matches!(of(path).0, What::Declared(0) | What::Original(0) | What::Generated);
-        free || self.is_environment(path, of)
+        let hook = || {
+            self.is_hook(path)
+                && !self.declared.contains_key(path)
+                && self.is_told(path)
+                && self.has_only(path, &[".sh"])
+                && self.source_paths(path).is_empty()
+                && of(path).1 == 0
+                && self.was_asked(path)
+        };
+        free || self.is_environment(path, of) || hook()
     }
 
-    fn is_environment(&self, path: &str, of: &dyn Fn(&str) -> (What, bool)) -> bool {
-        self.name(path).starts_with("stdenv")
+    fn is_environment(&self, path: &str, of: &dyn Fn(&str) -> (What, u8)) -> bool {
+        let vouched = || {
+            let own = self.own_files(path);
+            let has_all = |files: &BTreeSet<String>| own.iter().all(|file| files.contains(*file));
+            self.was_reached(path) || !own.is_empty() && self.environments.iter().any(has_all)
+        };
+        ["stdenv", "bootstrap-stage"].iter().any(|start| self.name(path).starts_with(start))
+            && vouched()
+            && self.has_only(path, &[".sh"])
             && !self.declared.contains_key(path)
             && self.source_paths(path).is_empty()
-            && !self.inputs(path).any(|input| of(input).1)
+            && !self.inputs(path).any(|input| of(input).1 == 2)
     }
 
     fn find_users(&mut self) {
@@ -359,6 +532,13 @@ fn level_of(license: &Value, known: &Map<String, Value>) -> Level {
     match license {
         Value::String(name) => by_name(name).unwrap_or(3),
         Value::Array(parts) => parts.iter().map(|part| level_of(part, known)).max().unwrap_or(3),
+        Value::Object(fields) if fields.get("licenseType") == Some(&Value::from("exception")) => {
+            level_of(&fields["license"], known)
+        }
+        Value::Object(fields) if fields.get("licenseType") == Some(&Value::from("compound")) => {
+            let parts = fields["licenses"].as_array().unwrap().iter().map(|part| level_of(part, known));
+            if fields["operator"] == "OR" { parts.min() } else { parts.max() }.unwrap_or(3)
+        }
         Value::Object(fields) => match fields.get("free") {
             // One that is redistributable by name and does not say the opposite.
             Some(Value::Bool(false)) if license["redistributable"].is_null() => {

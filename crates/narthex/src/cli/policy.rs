@@ -68,12 +68,21 @@ pub(crate) enum AnswerArg {
 pub(crate) struct DecideArgs {
     /// The package's name as `policy review` shows it, with a version where only that one is meant, or a pattern; may
     /// be given several times.
-    #[arg(value_name = "PACKAGE", required = true)]
+    #[arg(value_name = "PACKAGE", required_unless_present = "licenses")]
     pub(crate) packages: Vec<String>,
 
+    /// In the place of packages: a license value, as the package set has it, or a pattern; may be given several times.
+    #[arg(long = "license", value_name = "TEXT", conflicts_with = "packages")]
+    pub(crate) licenses: Vec<String>,
+
+    /// What a text means that names no license that is known: an SPDX expression, or the attribute of a license in nixpkgs.
+    /// Then an entry in `licenses` is written.
+    #[arg(long, value_name = "LICENSE", requires = "licenses", conflicts_with = "answer")]
+    pub(crate) means: Option<String>,
+
     /// What becomes of it.
-    #[arg(long, value_enum)]
-    pub(crate) answer: AnswerArg,
+    #[arg(long, value_enum, required_unless_present = "means")]
+    pub(crate) answer: Option<AnswerArg>,
 
     /// What takes its place.
     #[arg(long, value_name = "NAME", required_if_eq("answer", "replaced"))]
@@ -82,6 +91,11 @@ pub(crate) struct DecideArgs {
     /// The agreement with whoever holds the rights: then a grant is written, which lifts what their license forbids.
     #[arg(long, value_name = "TEXT")]
     pub(crate) agreement: Option<String>,
+
+    /// Packages of unknown license were looked at: then an exception from `license-unknown` is written, and they are
+    /// published as far as nothing else withholds them.
+    #[arg(long)]
+    pub(crate) license_unknown: bool,
 
     /// Why.
     #[arg(long, value_name = "TEXT")]
@@ -92,8 +106,17 @@ pub(crate) struct DecideArgs {
     pub(crate) responsible: String,
 
     /// The last day on which it holds, such as 2027-01-31.
-    #[arg(long, value_name = "DATE")]
-    pub(crate) until: Date,
+    #[arg(long, value_name = "DATE", required_unless_present = "means")]
+    pub(crate) until: Option<Date>,
+
+    /// Show what the entry changes in a set: lines that `narthex eval` or nix-eval-jobs wrote, as `plan --from` takes
+    /// them.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Vec<PathBuf>,
+
+    /// Write nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 
     /// The policy's file.
     #[arg(long, value_name = "FILE")]

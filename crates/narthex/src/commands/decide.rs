@@ -1,15 +1,17 @@
 //! `narthex policy decide`: an answer into a policy's file, which is whole at every moment.
 
-use super::Common;
+use super::{Common, from};
 use crate::cli::{AnswerArg, DecideArgs};
 use crate::error::CommandError;
 use crate::render;
 use crate::settings;
 use narthex_cache::Catalog;
 use narthex_closure::StorePath;
-use narthex_farm::{Recognized, recognize};
+use narthex_farm::{Plan, PlanDiff, Recognized, recognize};
 use narthex_license::Class;
-use narthex_policy::{EditError, Entry, NewAnswer, Policy, Provenance, Rules, answer, names_package, shipped};
+use narthex_policy::{
+    EditError, Entry, NewAnswer, Policy, PolicyText, Provenance, Rules, answer, names_package, shipped,
+};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -23,18 +25,12 @@ pub(crate) async fn run(common: &Common, args: &DecideArgs) -> Result<ExitCode, 
         let error = CommandError::usage(format!("the shipped policy {name} cannot be changed"));
         return Err(error.hint(format!("`narthex policy show {name} > mine.toml` makes a policy of your own from it")));
     }
-    let entry = match (args.answer, &args.agreement, &args.replacement) {
-        (AnswerArg::Confirmed, None, None) => Entry::Confirmed,
-        (AnswerArg::Confirmed, Some(agreement), None) => Entry::Grant(agreement),
-        (AnswerArg::Replaced, None, Some(by)) => Entry::Replaced(by),
-        (AnswerArg::FromVendor, None, None) => Entry::FromVendor,
-        (_, Some(_), _) => return Err(CommandError::usage("--agreement goes with --answer confirmed only")),
-        _ => return Err(CommandError::usage("--replacement goes with --answer replaced only")),
-    };
+    let entry = entry(args)?;
     let name = file.display().to_string();
     let policy = settings::policy_file(file)?;
     let new = NewAnswer {
         packages: &args.packages,
+        licenses: &args.licenses,
         entry,
         reason: &args.reason,
         responsible: &args.responsible,
@@ -42,6 +38,14 @@ pub(crate) async fn run(common: &Common, args: &DecideArgs) -> Result<ExitCode, 
     };
     let edited = answer(&policy, &mut settings::extended, &new, settings::today());
     let edited = edited.map_err(|error| refused(&name, error))?;
+    if !args.from.is_empty() {
+        preview(args, &policy, &edited.text)?;
+    }
+    if args.dry_run {
+        render::out(&edited.entry);
+        render::note(&format!("nothing was written into {name}"));
+        return Ok(ExitCode::SUCCESS);
+    }
     replace(file, &policy.text, &edited.text).map_err(|error| {
         CommandError::failed(format!("{name} cannot be written; it is as it was")).caused_by(&error)
     })?;
@@ -50,6 +54,40 @@ pub(crate) async fn run(common: &Common, args: &DecideArgs) -> Result<ExitCode, 
     render::warnings(edited.beside.iter().map(beside).collect());
     render::warnings(never_listed(common, args, &edited.text, &policy.called).await?);
     Ok(ExitCode::SUCCESS)
+}
+
+fn entry(args: &DecideArgs) -> Result<Entry<'_>, CommandError> {
+    if let Some(means) = &args.means {
+        if args.license_unknown || args.agreement.is_some() || args.replacement.is_some() {
+            return Err(CommandError::usage("--means goes with --license alone"));
+        }
+        return Ok(Entry::Means(means));
+    }
+    Ok(match (args.answer, &args.agreement, &args.replacement) {
+        (Some(AnswerArg::Confirmed), None, None) if args.license_unknown => Entry::Unknown,
+        _ if args.license_unknown => {
+            return Err(CommandError::usage(
+                "--license-unknown goes with --answer confirmed only, and with no agreement",
+            ));
+        }
+        (Some(AnswerArg::Confirmed), None, None) => Entry::Confirmed,
+        (Some(AnswerArg::Confirmed), Some(agreement), None) => Entry::Grant(agreement),
+        (Some(AnswerArg::Replaced), None, Some(by)) => Entry::Replaced(by),
+        (Some(AnswerArg::FromVendor), None, None) => Entry::FromVendor,
+        (_, Some(_), _) => return Err(CommandError::usage("--agreement goes with --answer confirmed only")),
+        _ => return Err(CommandError::usage("--replacement goes with --answer replaced only")),
+    })
+}
+
+/// Shows what the entry changes in a set, by licenses alone.
+fn preview(args: &DecideArgs, policy: &PolicyText, edited: &str) -> Result<(), CommandError> {
+    let (inventory, _) = from::read(&args.from)?;
+    let before = settings::rules_of(&args.policy, policy)?;
+    let after = settings::rules_of(&args.policy, &PolicyText { text: edited.to_owned(), ..policy.clone() })?;
+    let (was, is) = (inventory.clone().put_right(&before), inventory.put_right(&after));
+    let (was, is) = (Plan::new(&was, &before, None), Plan::new(&is, &after, None));
+    render::preview_table(&PlanDiff::new(&was, &is));
+    Ok(())
 }
 
 /// Packages that `policy review` never lists, as far as the state knows: the entry says nothing then.

@@ -3,10 +3,12 @@
 use super::Common;
 use crate::cli::Named;
 use crate::error::CommandError;
+use crate::render;
 use crate::settings;
 use narthex_cache::Catalog;
 use narthex_closure::{AttrPath, StorePath, parse_store_path};
 use narthex_nix::{EvalOptions, Expression, Nix, read_graph};
+use narthex_policy::names_package;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -29,7 +31,10 @@ pub(crate) async fn known_paths(
     let mut paths = Vec::new();
     for name in &named.names {
         let known = match catalog {
-            Some(catalog) if named.attrs.is_empty() => of_catalog(catalog, name).await?,
+            Some(catalog) if named.attrs.is_empty() => match of_catalog(catalog, name).await? {
+                none if none.is_empty() => by_package(catalog, name).await?,
+                known => known,
+            },
             _ => Vec::new(),
         };
         paths.extend(if known.is_empty() { asked_of_nix(common, name, &named.attrs).await? } else { known });
@@ -69,6 +74,35 @@ async fn of_catalog(catalog: &Catalog, name: &str) -> Result<Vec<StorePath>, Com
     let known = known.into_iter().flat_map(|known| known.outputs.into_values());
     Ok(once(records.into_iter().map(|record| record.path).chain(known).collect()))
 }
+
+/// The outputs of derivations that no job has to bear the name of: by a package's name as `policy review` shows it, with a
+/// version or as a pattern.
+async fn by_package(catalog: &Catalog, name: &str) -> Result<Vec<StorePath>, CommandError> {
+    if is_elsewhere(name) || in_store(name).is_some() {
+        return Ok(Vec::new());
+    }
+    let seen = catalog.first_seen().await?;
+    let is_named = |path: &&StorePath| names_package(name, path.name().trim_end_matches(".drv"));
+    let mut named: Vec<&StorePath> = seen.keys().filter(is_named).collect();
+    named.sort();
+    if named.len() > SHOWN {
+        render::note(&format!(
+            "{} are called {name}; {SHOWN} of them follow",
+            render::count(named.len(), "derivation")
+        ));
+    }
+    let mut paths = Vec::new();
+    for derivation in named.into_iter().take(SHOWN) {
+        let known = catalog.known(derivation).await?;
+        paths.extend(
+            known.into_iter().filter(|known| known.derivation == *derivation).flat_map(|it| it.outputs.into_values()),
+        );
+    }
+    Ok(paths)
+}
+
+/// Of derivations of one name, so many are shown.
+const SHOWN: usize = 20;
 
 async fn asked_of_nix(common: &Common, name: &str, attrs: &[String]) -> Result<Vec<StorePath>, CommandError> {
     let alone = !is_elsewhere(name) && in_store(name).is_none() && !Path::new(name).exists();

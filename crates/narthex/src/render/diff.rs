@@ -1,9 +1,10 @@
 //! What `plan --diff` shows: what another policy changes, in groups or one JSON object a derivation.
 
+use super::failed::text as errors;
 use super::json::{errors as json_errors, line};
 use super::out;
 use super::plan::{EXAMPLES, Member, holes, keep_first, push, shortened};
-use super::table::{errors, short};
+use super::table::short;
 use super::text::{columns, count, terminal_width};
 use narthex_closure::Node;
 use narthex_farm::{Change, Plan, PlanDiff};
@@ -12,7 +13,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 pub(crate) fn diff_table(diff: &PlanDiff<'_, '_>, all: bool) {
-    out(&diff_text(diff, all, terminal_width()));
+    out(&(diff_text(diff, all, terminal_width()) + &errors(diff.after().errors())));
+}
+
+/// What an entry changes that is about to be written. What did not evaluate is told where the set is the matter.
+pub(crate) fn preview_table(diff: &PlanDiff<'_, '_>) {
+    out(&(diff_text(diff, false, terminal_width()) + "\n"));
 }
 
 fn diff_text(diff: &PlanDiff<'_, '_>, all: bool, width: Option<usize>) -> String {
@@ -45,7 +51,6 @@ fn diff_text(diff: &PlanDiff<'_, '_>, all: bool, width: Option<usize>) -> String
     if differences.iter().any(|line| line.starts_with("findings.")) {
         text.push_str("findings are made in the bytes, which a plan does not know: a run may change more\n");
     }
-    text.push_str(&errors(diff.after().errors()));
     text
 }
 

@@ -73,6 +73,7 @@ fn why_value(explanation: &Explanation) -> Value {
     value["derivations"] = derivations.collect();
     value["holes"] = explanation.holes.iter().map(short).collect();
     value["withheldPackages"] = explanation.packages.iter().map(short).collect();
+    value["because"] = json!(explanation.because);
     value["toPublish"] = json!(explanation.obstacles);
     value["askedThen"] = json!(asked_then(explanation.about.reasons()));
     value
@@ -107,6 +108,9 @@ fn why_text(explanation: &Explanation) -> String {
     let attrs: Vec<&str> = explanation.derivations.iter().flat_map(|known| &known.attrs).map(String::as_str).collect();
     if !attrs.is_empty() {
         text.push_str(&format!("  attributes: {}\n", visible(&some(&attrs))));
+    }
+    if let Some(because) = &explanation.because {
+        text.push_str(&format!("  in its way: {}\n", visible(because)));
     }
     tree(explanation).draw("", &mut text);
     text.push_str(&obstacles_text(explanation));

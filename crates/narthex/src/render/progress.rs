@@ -118,7 +118,9 @@ impl Lines {
                 return None;
             }
             Event::BuildStarted { derivation } => format!("building {} ({} left)", name(&derivation), self.left()),
-            Event::BuildStopped { derivation, took } => format!("ended {} after {}", name(&derivation), seconds(took)),
+            Event::BuildStopped { derivation, failed, took } => {
+                format!("{} {} after {}", if failed { "failed:" } else { "ended" }, name(&derivation), seconds(took))
+            }
             Event::Fetching { path } => format!("fetching {}", path.name()),
             Event::Learned { package, files, functions } => {
                 format!("learned {package}: {}, {}", count(files, "file"), count(functions, "function"))
@@ -271,7 +273,9 @@ mod tests {
         assert_eq!(lines.line(Event::BuildProgress { done: 2, expected: 5, running: 1, failed: 0 }), None);
         let line = lines.line(Event::BuildStarted { derivation: drv.clone() }).unwrap();
         assert_eq!(line, "building saxpy-1.0 (3 left)");
-        let line = lines.line(Event::BuildStopped { derivation: drv, took: Duration::from_millis(1500) }).unwrap();
+        let ended = |failed| Event::BuildStopped { derivation: drv.clone(), failed, took: Duration::from_millis(1500) };
+        assert_eq!(lines.line(ended(true)).unwrap(), "failed: saxpy-1.0 after 1.5 s");
+        let line = lines.line(ended(false)).unwrap();
         assert_eq!(line, "ended saxpy-1.0 after 1.5 s");
     }
 }

@@ -1,16 +1,20 @@
 //! What `narthex policy review` shows: what is undecided, and what is decided in numbers.
 
+use super::failed::text as errors;
 use super::json::{errors as json_errors, line};
-use super::table::{errors, short, verdict};
+use super::table::{short, verdict};
 use super::text::{columns, count, terminal_width, visible};
 use super::{out, warning};
-use narthex_farm::{Plan, Review, Undecided};
+use narthex_farm::{Plan, Review, Undecided, Unknown};
 use narthex_policy::{Answer, Date};
 use serde_json::json;
 use std::collections::BTreeSet;
 
 /// Of versions, licenses and attributes, so many are shown.
 const EXAMPLES: usize = 3;
+
+/// Of what is unknown, so much is shown for people: the list is worked from its top. JSON has all of it.
+const TOP: usize = 40;
 
 pub(crate) fn review_table(plan: &Plan<'_>, review: &Review) {
     let mut text = review_text(review, terminal_width());
@@ -37,11 +41,42 @@ fn review_text(review: &Review, width: Option<usize>) -> String {
         0 => "every package that is not plainly free, of those that were read, is decided about\n".to_owned(),
         number => format!("{} that nobody has decided about\n", count(number, "package")),
     });
+    text.push_str(&unknown_text(&review.unknown, width));
     let decided: Vec<String> =
         review.decided.iter().map(|(answer, number)| format!("{number} {}", words(*answer))).collect();
     if !decided.is_empty() {
         text.push_str(&format!("decided: {}\n", decided.join(", ")));
     }
+    text
+}
+
+/// What nobody knows, most freeing first.
+fn unknown_text(unknown: &[Unknown], width: Option<usize>) -> String {
+    if unknown.is_empty() {
+        return String::new();
+    }
+    let derivations: usize = unknown.iter().map(|group| group.derivations.len()).sum();
+    let mut text =
+        format!("\n{} of unknown license; an answer to the first frees most:\n\n", count(derivations, "derivation"));
+    let heading = ["FREES", "HOLE OF", "NAME", "VERSION", "DERIVATIONS", "WHY"].map(str::to_owned).to_vec();
+    let row = |group: &Unknown| {
+        vec![
+            group.frees().to_string(),
+            group.referrers.to_string(),
+            short(&group.name),
+            short(&some(&group.versions)),
+            group.derivations.len().to_string(),
+            group.rule.strip_prefix("unknown: ").unwrap_or("it declares a license that is not known").to_owned(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = std::iter::once(heading).chain(unknown.iter().take(TOP).map(row)).collect();
+    for line in columns(&rows, &[0, 1, 4], width) {
+        text.push_str(&format!("{line}\n"));
+    }
+    if unknown.len() > TOP {
+        text.push_str(&format!("… and {} more; --format json has them all\n", count(unknown.len() - TOP, "name")));
+    }
+    text.push('\n');
     text
 }
 
@@ -111,6 +146,19 @@ pub(crate) fn review_json(plan: &Plan<'_>, review: &Review) {
             "firstSeen": seen(package),
             "ended": package.ended,
             "drvPaths": package.derivations.iter().map(|node| graph.path(*node)).collect::<Vec<_>>(),
+        }));
+    }
+    for group in &review.unknown {
+        line(&json!({
+            "unknown": group.name,
+            "rule": group.rule,
+            "versions": group.versions,
+            "attrs": group.attrs,
+            "frees": group.frees(),
+            "sources": group.sources,
+            "lastHoles": group.last_holes,
+            "holeOf": group.referrers,
+            "drvPaths": group.derivations.iter().map(|node| graph.path(*node)).collect::<Vec<_>>(),
         }));
     }
     json_errors(plan.errors());

@@ -401,3 +401,55 @@ fn a_policy_states_only_how_it_differs() {
         assert!(said.contains(expected), "{said}");
     }
 }
+
+/// A text that many packages declare is answered once, and what that changes is shown before it is written.
+#[test]
+fn a_license_value_is_decided_with_a_preview() {
+    let place = Place::new();
+    let old = ["one", "two"].map(|name| line(name, &format!(r#""attr":"{name}","meta":{{"license":"GPL"}}"#)));
+    std::fs::write(place.path("lines"), read(&place.path("lines")) + &old.concat()).unwrap();
+    let before = read(&place.path("mine.toml"));
+    let means = ["--license", "GPL", "--means", "GPL-1.0-or-later", "--policy", "mine.toml", "--from", "lines"];
+    let said = place.decide(&[&means[..], &["--dry-run"]].concat()).expect(0);
+    assert!(said.out.contains("withhold → publish            2           2  license-unknown"), "{}", said.out);
+    assert!(said.err.contains("nothing was written into mine.toml"), "{}", said.err);
+    assert_eq!(read(&place.path("mine.toml")), before);
+    let said = place.decide(&means).expect(0);
+    let written = said.out.find("[[licenses]]").map(|at| &said.out[at..]).unwrap();
+    assert_eq!(read(&place.path("mine.toml")), format!("{before}\n{written}"));
+    let plan = place.narthex(&["plan", "--from", "lines", "--policy", "mine.toml"]).expect(0);
+    assert!(plan.out.contains("publish   one        license-free: GPL-1.0-or-later is free"), "{}", plan.out);
+    // By a pattern, and by the value of a license that is known.
+    let vendor = ["--license", "unfree*", "--answer", "from-vendor", "--from", "lines"];
+    let said = place.decide(&[&vendor, &MINE[..]].concat()).expect(0);
+    assert!(said.out.contains("publish → withhold            1           1  license-redistributable"), "{}", said.out);
+    assert!(said.out.contains("[[reviews]]\nlicense = [\"unfree*\"]\nanswer = \"from-vendor\"\n"), "{}", said.out);
+    place.review(&[]).expect(0);
+    for wrong in [
+        &["--license", "x", "steam"][..],
+        &["--means", "MIT"],
+        &["--license", "x", "--means", "MIT", "--agreement", "y"],
+    ] {
+        place.decide(&[wrong, &["--policy", "mine.toml"]].concat()).expect(2);
+    }
+}
+
+/// Whoever works through what is unknown asks by the names of the list, and is told which input stands in the way.
+#[test]
+fn why_names_the_input_that_stands_in_the_way() {
+    let place = Place::new();
+    let steam = read(&place.path("lines")).split('"').find(|word| word.ends_with("-steam-1.0.drv")).unwrap().to_owned();
+    let quiet = line("quiet-1", r#""inputSrcs":[]"#).replace("{}", &format!(r#"{{"{steam}":["out"]}}"#));
+    std::fs::write(place.path("lines"), read(&place.path("lines")) + &quiet).unwrap();
+    place.narthex(&["plan", "--from", "lines", "--keep"]).expect(0);
+    for name in ["quiet", "quiet-1", "qui*"] {
+        let said = place.narthex(&["why", name]).expect(0).out;
+        let expected = "in its way: these inputs are not known to be free: steam-1.0 (LicenseRef-unfree)";
+        assert!(said.contains(expected), "{said}");
+    }
+    let row = &place.narthex(&["why", "quiet", "--format", "json"]).expect(0).rows()[0];
+    assert!(row["because"].as_str().unwrap().contains("steam-1.0"), "{row}");
+    let declared = &place.narthex(&["why", "steam", "--format", "json"]).expect(0).rows()[0];
+    assert!(declared["because"].is_null(), "{declared}");
+    place.narthex(&["why", "nobody"]).expect(2);
+}

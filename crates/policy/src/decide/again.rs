@@ -5,7 +5,7 @@ use super::*;
 use narthex_audit::{Finding, Place};
 use serde_json::json;
 
-const CASE: Case<'static> = Case { package: "torch-2.1.0", attrs: &[], output: Some("out") };
+const CASE: Case<'static> = Case { package: "torch-2.1.0", attrs: &[], output: Some("out"), has_supplier: false };
 
 fn path() -> StorePath {
     "/nix/store/00000000000000000000000000000000-torch-2.1.0".parse().unwrap()

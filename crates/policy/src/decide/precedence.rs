@@ -59,7 +59,7 @@ fn gap() -> Finding {
 
 fn decided(license: serde_json::Value, findings: Vec<Finding>, rules: &Rules) -> Decision {
     let attrs = ["alias".to_owned(), "python3Packages.torch".to_owned()];
-    let case = Case { package: "torch-2.1.0", attrs: &attrs, output: Some("out") };
+    let case = Case { package: "torch-2.1.0", attrs: &attrs, output: Some("out"), has_supplier: false };
     let said = LicenseFacts::from_json(&json!({ "license": license, "provenance": ["binaryNativeCode"] }));
     let facts = rules.correct(&case, &said).unwrap_or(said);
     let files = ["bin/x", "lib/libx.so", "share/a.rar", "bin/app"].map(str::to_owned).to_vec();
@@ -448,7 +448,7 @@ fn mistakes_in_entries_are_shown_with_their_places() {
 fn entries_that_match_nothing_are_named() {
     let facts = LicenseFacts::from_json(&json!({ "license": "mit" }));
     let attrs = ["torch".to_owned()];
-    let case = Case { package: "torch-2.1.0", attrs: &attrs, output: None };
+    let case = Case { package: "torch-2.1.0", attrs: &attrs, ..Case::default() };
     let more = [
         WITHHOLD_TORCH,
         &WITHHOLD_TORCH.replace("torch", "trch"),

@@ -5,7 +5,7 @@ use crate::{Date, Policy, shipped};
 use narthex_audit::{DriverSign, Finding, Gap, Kin, Material, MemberHits, Origin, Place, Section, Sign};
 use serde_json::json;
 
-pub(super) fn rules(strict: bool) -> Rules {
+pub(crate) fn rules(strict: bool) -> Rules {
     rules_of(shipped::POLICIES[usize::from(strict)].1)
 }
 
@@ -14,11 +14,11 @@ fn rules_of(text: &str) -> Rules {
     Rules::new(Policy::parse(text).unwrap(), terms, Date::new(2026, 11, 22).unwrap())
 }
 
-pub(super) fn facts(license: serde_json::Value) -> LicenseFacts {
+pub(crate) fn facts(license: serde_json::Value) -> LicenseFacts {
     LicenseFacts::from_json(&json!({ "license": license }))
 }
 
-pub(super) fn path() -> StorePath {
+pub(crate) fn path() -> StorePath {
     "/nix/store/00000000000000000000000000000000-x".parse().unwrap()
 }
 
@@ -30,7 +30,7 @@ fn origin(file: &str, license: &str) -> Origin {
     Origin { material: Material::of_package("cuda-1", vec![license.to_owned()]), file: file.to_owned(), member: None }
 }
 
-pub(super) fn copy(file: &str) -> Finding {
+pub(crate) fn copy(file: &str) -> Finding {
     Finding::Copy { place: place("bin/x"), original: origin(file, "nvidiaCuda"), releases: Vec::new() }
 }
 
@@ -45,7 +45,7 @@ fn modified(file: &str) -> Finding {
     }
 }
 
-fn statically(archive: &str) -> Finding {
+pub(crate) fn statically(archive: &str) -> Finding {
     Finding::StaticCode {
         place: place("bin/x"),
         archive: origin(archive, "nvidiaCuda"),
@@ -86,7 +86,7 @@ fn stub() -> Finding {
     Finding::Stub { place: place("bin/x"), library, functions: 1027, longest: 32 }
 }
 
-pub(super) fn decide_output(
+pub(crate) fn decide_output(
     license: serde_json::Value,
     findings: Vec<Finding>,
     files: &[&str],
@@ -267,6 +267,11 @@ fn terms_apply_wherever_one_of_the_licenses_has_them() {
     let redist = || json!({"shortName": "CUDA EULA", "free": false, "redistributable": true});
     let both = decide_output(json!([mit(), redist()]), vec![], &["bin/ptxas"], false);
     assert_eq!((both.verdict(), both.reasons()[0].code), (Verdict::Withhold, Code::TermsFileNotListed));
+    // What stands as an `AND`, or was said in two places, is no list that somebody wrote of an application.
+    let files = ["bin/x", "bin/app"];
+    let and = json!({"licenseType": "compound", "operator": "AND", "licenses": [mit(), redist()]});
+    let and = decide_output(and, vec![copy("libcudart.so.12")], &files, false);
+    assert_eq!(and.verdict(), Verdict::Withhold);
     let either = json!({"licenseType": "compound", "operator": "OR", "licenses": [mit(), redist()]});
     let either = decide_output(either, vec![], &["bin/x"], false);
     assert_eq!((either.verdict(), either.reasons()[0].code), (Verdict::Publish, Code::LicenseFree));
@@ -575,4 +580,27 @@ fn each_rule_for_what_declares_nothing_has_its_code() {
         let facts = facts(json!(license));
         check(Provenance::Original { name: "gcc-4.9.4", facts: &facts }, verdict, Code::LicenseOfOriginal);
     }
+}
+
+/// Of what several derivations declare of one path, all holds, and the reason says where it comes from; what an operator puts right
+/// is no longer disputed.
+#[test]
+fn declarations_that_differ_are_named() {
+    let said = |license: serde_json::Value| LicenseFacts { disputed: true, ..facts(license) };
+    let message = |facts: &LicenseFacts, rules: &Rules| {
+        let case = Case { package: "x-1", ..Case::default() };
+        let right = rules.correct(&case, facts);
+        let (verdict, reasons) =
+            crate::forecast(&case, &Provenance::Output(Some(right.as_ref().unwrap_or(facts))), rules);
+        (verdict, reasons[0].message.clone())
+    };
+    let disputed = "several derivations make this path, and they do not declare the same: ";
+    let and = json!({"licenseType": "compound", "operator": "AND", "licenses": ["mit", "unfree"]});
+    let restricted = format!("{disputed}MIT AND LicenseRef-unfree may not be passed on");
+    assert_eq!(message(&said(and.clone()), &rules(false)), (Verdict::Withhold, restricted));
+    let unknown = format!("{disputed}`x` names no license that is known");
+    assert_eq!(message(&said(json!("x")), &rules(false)), (Verdict::Withhold, unknown));
+    let correction = "[[corrections]]\npackage = [\"x\"]\nlicense = [\"mit\"]\nreason = \"r\"\nsource = \"s\"\n";
+    let corrected = rules_of(&format!("{}\n{correction}", shipped::DEFAULT_POLICY));
+    assert_eq!(message(&said(and), &corrected), (Verdict::Publish, "MIT is free".to_owned()));
 }

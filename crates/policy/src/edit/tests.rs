@@ -9,7 +9,14 @@ fn today() -> Date {
 
 fn new<'a>(packages: &'a [String], entry: Entry<'a>) -> NewAnswer<'a> {
     let until = Date::new(2027, 6, 30).unwrap();
-    NewAnswer { packages, entry, reason: "read \"it\"", responsible: "ann@example.org", until }
+    NewAnswer {
+        packages,
+        licenses: &[],
+        entry,
+        reason: "read \"it\"",
+        responsible: "ann@example.org",
+        until: Some(until),
+    }
 }
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -167,8 +174,8 @@ fn what_cannot_be_written_is_refused() {
     assert!(answer(&line, &new(&names(&["steam"]), Entry::Grant("x")), today()).is_ok());
     check("version = 1", "steam", Entry::Confirmed, "the policy has mistakes");
     check(shipped::DEFAULT_POLICY, "[", Entry::Confirmed, "the policy would have mistakes");
-    let over = NewAnswer { until: Date::new(2026, 11, 21).unwrap(), ..new(&[], Entry::Confirmed) };
-    assert_eq!(answer(&living, &over, today()).unwrap_err(), EditError::Over(over.until));
+    let over = NewAnswer { until: Date::new(2026, 11, 21), ..new(&[], Entry::Confirmed) };
+    assert_eq!(answer(&living, &over, today()).unwrap_err(), EditError::Over(over.until.unwrap()));
 }
 
 /// Quotes, line ends and control characters stay what they are, and no text ends an entry.
@@ -227,4 +234,51 @@ fn lines_that_end_differently_stay_different() {
         [first, second].map(|review| review.replace("[\"steam\", ", "[").replace("# these\n", "# these\r\n"));
     let expected = format!("{front}{first}{between}{second}{back}\r\n{}", windows(&edited.entry));
     assert_eq!(edited.text, expected);
+}
+
+/// Leave for what is unknown is an exception, about patterns as well as names.
+#[test]
+fn what_is_unknown_is_answered_by_an_exception() {
+    let edited =
+        answer(shipped::DEFAULT_POLICY, &new(&names(&["tinycc-*", "libc.a"]), Entry::Unknown), today()).unwrap();
+    let [exceptions, codes] =
+        ["[[exceptions]]\npackage = [\"tinycc-*\", \"libc.a\"]\n", "codes = [\"license-unknown\"]\n"];
+    assert!(edited.entry.starts_with(exceptions) && edited.entry.contains(codes), "{}", edited.entry);
+    assert!(Policy::parse(&edited.text).is_ok());
+    let again = answer(&edited.text, &new(&names(&["tinycc-boot"]), Entry::Unknown), today());
+    assert!(matches!(again, Err(EditError::Decided { .. })), "{again:?}");
+    // An answer that ended and withholds makes room for it.
+    let ended = format!("{}\n{}", shipped::DEFAULT_POLICY, review("\"libc.a\"", "from-vendor", "2026-01-01"));
+    let edited = answer(&ended, &new(&names(&["libc.a"]), Entry::Unknown), today()).unwrap();
+    assert!(!edited.text.contains("[[reviews]]"), "{}", edited.text);
+}
+
+#[test]
+fn license_values_are_answered_in_the_place_of_packages() {
+    let licenses = names(&["GPL", "gpl"]);
+    let check = |entry: Entry<'_>, until: Option<Date>, expected: &str| {
+        let new = NewAnswer { licenses: &licenses, until, ..new(&[], entry) };
+        let edited = answer(&policy(""), &new, today()).unwrap();
+        assert_eq!(edited.entry, expected);
+        assert!(edited.text.ends_with(expected), "{}", edited.text);
+        edited.text
+    };
+    let who = "reason = 'read \"it\"'\nresponsible = \"ann@example.org\"\n";
+    let means = format!("[[licenses]]\nnamed = [\"GPL\", \"gpl\"]\nmeans = \"GPL-1.0-or-later\"\n{who}");
+    let text = check(Entry::Means("GPL-1.0-or-later"), None, &means);
+    let until = format!("{means}until = 2027-01-31\n");
+    check(Entry::Means("GPL-1.0-or-later"), Date::new(2027, 1, 31), &until);
+    let review =
+        format!("[[reviews]]\nlicense = [\"GPL\", \"gpl\"]\nanswer = \"from-vendor\"\n{who}until = 2027-01-31\n");
+    check(Entry::FromVendor, Date::new(2027, 1, 31), &review);
+    // Said already, no license, and what is known: nothing of it becomes a text.
+    let refused = |text: &str, licenses: &[&str], means: &str, expected: &str| {
+        let licenses = names(licenses);
+        let new = NewAnswer { licenses: &licenses, until: None, ..new(&[], Entry::Means(means)) };
+        let Err(EditError::After(mistakes)) = answer(text, &new, today()) else { panic!("{licenses:?}") };
+        assert!(mistakes.iter().any(|mistake| mistake.message.contains(expected)), "{mistakes:?}");
+    };
+    refused(&text, &["gpl"], "MIT", "what `gpl` means is said earlier as well");
+    refused(&policy(""), &["GPL"], "whatever", "`whatever` names no license that is known");
+    refused(&policy(""), &["unfree"], "MIT", "`unfree` is known already");
 }

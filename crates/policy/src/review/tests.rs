@@ -22,7 +22,8 @@ fn review(about: &str, answer: &str, until: &str) -> String {
 
 const TORCH: &str = "package = [\"torch\"]";
 static ATTRS: LazyLock<Vec<String>> = LazyLock::new(|| vec!["alias".to_owned(), "python3Packages.torch".to_owned()]);
-static CASE: LazyLock<Case<'static>> = LazyLock::new(|| Case { package: "torch-2.1.0", attrs: &ATTRS, output: None });
+static CASE: LazyLock<Case<'static>> =
+    LazyLock::new(|| Case { package: "torch-2.1.0", attrs: &ATTRS, ..Case::default() });
 
 /// Who answers, and what becomes of the package, with all reasons of the operator's.
 fn said(license: Value, more: &str) -> String {

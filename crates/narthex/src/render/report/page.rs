@@ -7,7 +7,7 @@ use super::{TOOL, VERSION, material, scope, time};
 use crate::render::text::size;
 use narthex_closure::{StorePath, hash_part};
 use narthex_farm::{ComplianceReport, Presence, ReportPath};
-use narthex_license::spdx::{Declared, about, name_of};
+use narthex_license::spdx::{Declared, about, own_name, reference};
 use narthex_policy::{Code, Evidence, Verdict};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, Write};
@@ -388,9 +388,10 @@ impl Page<'_, '_> {
             &["Name", "License", "Where nixpkgs says that its text is"],
         )?;
         for name in own {
-            let (known, own) = (about(&name), name_of(&name));
+            let (known, own) = (about(&name), own_name(&name));
             self.html.row_head()?;
-            self.html.text(&name)?;
+            // As decisions write it, which the page shows as they are.
+            self.html.text(&reference(&own))?;
             self.html.fixed("</th><td>")?;
             self.html.text(known.map_or(own.as_str(), |(full_name, _)| full_name))?;
             self.html.fixed("</td><td>")?;

@@ -8,7 +8,7 @@ use super::{Stream, TOOL, VERSION, material, materials, nar_hex, purl, roots, sc
 use crate::render::text::visible;
 use narthex_closure::hash_part;
 use narthex_farm::{ComplianceReport, ReportPath, TermsDocument};
-use narthex_license::spdx::{Declared, about, list_version, name_of, reference};
+use narthex_license::spdx::{Declared, about, list_version, own_name, reference};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -225,7 +225,7 @@ fn licenses<'r>(report: &'r ComplianceReport, terms: impl Iterator<Item = (&'r s
 
 /// A license that the package set names and SPDX's list does not.
 fn own_license(id: String) -> Value {
-    let name = visible(&name_of(&id));
+    let name = visible(&own_name(&id));
     let text = format!("The package set calls this license `{name}`. Its text is not part of this document.");
     let known = about(&id);
     let mut value =
