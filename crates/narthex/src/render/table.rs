@@ -2,7 +2,7 @@
 
 use super::failed::text as errors;
 use super::out;
-use super::text::{columns, count, quote, size, terminal_width, visible};
+use super::text::{columns, count, quote, size, terminal_width};
 use crate::hints;
 use narthex_closure::StorePath;
 use narthex_farm::{Counts, FailureKind, Row, RunReport};
