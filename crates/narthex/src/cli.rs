@@ -437,6 +437,17 @@ pub(crate) enum CorpusCommand {
         #[arg(long)]
         free: bool,
     },
+    /// Make a file of hashes of published releases from lines of text: for whoever makes the shipped corpus.
+    #[command(hide = true)]
+    PackRecords {
+        /// The lines.
+        #[arg(value_name = "LINES")]
+        lines: PathBuf,
+
+        /// The file to write.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Add what a corpus file holds to what was learned here.
     Import {
         /// The file, compressed or not.
@@ -474,6 +485,11 @@ pub(crate) struct CorpusAddArgs {
     /// times.
     #[arg(long = "free-members", value_name = "PATTERN", conflicts_with = "free")]
     pub(crate) free_members: Vec<String>,
+
+    /// What its libraries export and say is what free implementations of the same interface export and say, for
+    /// instance of BLAS or OpenMP: nobody is suspected for that.
+    #[arg(long, conflicts_with = "free")]
+    pub(crate) open_interface: bool,
 
     #[command(flatten)]
     pub(crate) shipped: ShippedArg,

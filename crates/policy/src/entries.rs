@@ -237,7 +237,12 @@ impl Correction {
     pub(crate) fn correct(&self, facts: &LicenseFacts) -> LicenseFacts {
         let correction =
             Corrected { was: facts.license.to_string(), reason: self.reason.clone(), source: self.source.clone() };
-        LicenseFacts { license: self.license.clone(), correction: Some(Box::new(correction)), ..facts.clone() }
+        LicenseFacts {
+            license: self.license.clone(),
+            correction: Some(Box::new(correction)),
+            disputed: false,
+            ..facts.clone()
+        }
     }
 }
 
