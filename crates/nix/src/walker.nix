@@ -65,7 +65,7 @@
 
 let
   inherit (builtins)
-    any attrNames attrValues concatLists concatMap deepSeq elem elemAt filter foldl' fromJSON functionArgs
+    any attrNames attrValues concatLists concatMap concatStringsSep deepSeq elem elemAt filter foldl' fromJSON functionArgs
     genericClosure genList getFlake groupBy head intersectAttrs isAttrs isBool isFunction isList isString length
     listToAttrs map mapAttrs match partition removeAttrs seq split storeDir stringLength substring tail toJSON toString
     toXML trace tryEval typeOf unsafeDiscardStringContext unsafeGetAttrPos;
@@ -430,15 +430,16 @@ let
     in
     concatMap made candidates;
 
-  walk = origins: met: say: value:
+  walk = origins: met: value:
     genericClosure {
       startSet = newNodes origins met [ value ];
-      operator = one: say one (newNodes origins met (derivationsBelow one.value));
+      operator = one: newNodes origins met (derivationsBelow one.value);
     };
 
   ## The answer
 
-  say = what: answer: trace "${question.mark} ${what} ${toJSON answer}";
+  say = sayAfter "";
+  sayAfter = before: what: answer: trace "${before}${question.mark} ${what} ${toJSON answer}";
 
   # What was met after a path, when it is forced; what the path is, is said meanwhile.
   visit = origins: met: attrPath:
@@ -450,7 +451,9 @@ let
       drvPath = if isString given then plain given else throw "its drvPath is of the kind ${typeOf given}";
       outputs = outputsOf value;
       name = plainOrNull (value.name or null);
-      reached = walk origins met (one: trace "${question.mark} facts ${one.key}") value;
+      reached = walk origins met value;
+      # One answer for all of them: each wakes whoever reads.
+      facts = concatStringsSep "" (map (one: "${question.mark} facts ${one.key}\n") reached);
     in
     if kind == "set" then
       say "path" {
@@ -462,7 +465,7 @@ let
         refuses = refusesRecursion value;
       } met
     else if kind != "derivation" then say "path" { inherit attrPath; outcome = kind; } met
-    else seq drvPath (deepSeq outputs (seq (length reached) (say "path" {
+    else seq drvPath (deepSeq outputs (seq (length reached) (sayAfter facts "path" {
       inherit attrPath drvPath outputs name;
       outcome = "job";
       outputName = outputNameOf value;
@@ -546,7 +549,7 @@ let
 in
 if request == null then
   value: {
-    facts = map (one: one.key) (walk true nothingMet (one: below: below) value);
+    facts = map (one: one.key) (walk true nothingMet value);
     outputName = outputNameOf value;
   }
 else if question.select or false then
