@@ -32,7 +32,7 @@ impl Last {
         Self(LAST.get_or_init(|| watch::channel(None).0).subscribe())
     }
 
-    /// Waits until it is told.
+    /// Waits until it is told: when everything that was started has ended.
     pub(crate) async fn told(&mut self) {
         // The sender is never dropped.
         let _ = self.0.wait_for(Option::is_some).await;
@@ -54,25 +54,24 @@ pub(crate) async fn told_to_end() -> u8 {
         let (number, name) = listened.next().await;
         let code = u8::try_from(128 + number).unwrap_or(255);
         render::note(&format!("ending by {name}"));
-        let last = LAST.get();
-        if let Some(last) = last {
-            last.send_replace(Some(code));
-        }
         let ended = tokio::task::spawn_blocking(|| narthex_nix::end_processes(GRACE));
         tokio::select! {
             _ = ended => {}
             // Whoever asks twice does not want to wait.
             _ = listened.next() => std::process::exit(i32::from(code)),
         }
-        match last {
+        match LAST.get() {
             None => {
                 let _ = sender.send(code);
                 tokio::time::sleep(PATIENCE).await;
             }
-            Some(_) => tokio::select! {
-                () = tokio::time::sleep(LAST_WORDS) => {}
-                _ = listened.next() => {}
-            },
+            Some(last) => {
+                last.send_replace(Some(code));
+                tokio::select! {
+                    () = tokio::time::sleep(LAST_WORDS) => {}
+                    _ = listened.next() => {}
+                }
+            }
         }
         std::process::exit(i32::from(code));
     });

@@ -13,14 +13,8 @@ use std::ops::Range;
 
 impl Walk<'_> {
     pub(super) fn zip(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
-        let archive = match ZipArchive::from_slice(bytes) {
-            Ok(archive) => archive,
-            // Without a directory each entry still says itself what it is.
-            Err(error) => {
-                self.carve(place, bytes, 0..bytes.len());
-                return Err(broken(error));
-            }
-        };
+        // Without a directory each entry still says itself what it is, and is searched for.
+        let archive = ZipArchive::from_slice(bytes).map_err(broken)?;
         if is_one_of_several(bytes, archive.eocd_offset() as usize) {
             return Err(unsupported("multi-disk zip"));
         }
@@ -29,14 +23,13 @@ impl Walk<'_> {
         if whole.as_ref().is_err_and(|gap| !matches!(gap, Gap::BrokenArchive(_) | Gap::UnsupportedArchive(_))) {
             return whole;
         }
-        // What the directory leaves out for damage is searched for as well. Entries that the directory does not name, and whatever else stands between those that it does.
-        read.sort_by_key(|range: &Range<usize>| range.start);
-        let mut at = 0;
-        for range in read.into_iter().chain(std::iter::once(bytes.len()..bytes.len())) {
-            self.carve(place, bytes, at..range.start.max(at));
-            at = at.max(range.end);
+        // What the directory leaves out, for damage or not, is searched for: entries, and whatever else stands between those
+        // that it names.
+        self.carve_rest(place, bytes, read);
+        if let Err(gap) = whole {
+            self.gap(place.clone(), gap);
         }
-        whole
+        Ok(())
     }
 
     /// Shows the entries of the directory, and says where they lie.

@@ -382,6 +382,12 @@ fn a_command_that_is_ended_ends_its_builds() {
     }
 }
 
+/// Whether a process is no more, or only not taken note of yet by whoever has to.
+fn has_ended(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']))
+}
+
 fn ended(nix: &str, signal: &str, code: i32, daemon: bool, command: &str) {
     // The builder says who it is, holds a pipe open as long as it lives, and waits for what never comes.
     let builder = "exec 9> /extra/alive; echo $$ $PPID >&9; read x < /extra/never";
@@ -424,7 +430,7 @@ fn ended(nix: &str, signal: &str, code: i32, daemon: bool, command: &str) {
         // The end of the pipe was the builder's, whoever has to take note of it; Nix itself is waited for.
         let said = format!("{}{said}", char::from(first[0]));
         let nix_itself = said.split_whitespace().nth(1).unwrap();
-        assert!(!Path::new("/proc").join(nix_itself).exists(), "{nix}, {command}: {nix_itself} is still there");
+        assert!(has_ended(nix_itself), "{nix}, {command}: {nix_itself} is still there");
     }
     if command == "run" {
         // Nothing holds the state any more.

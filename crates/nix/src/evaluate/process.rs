@@ -108,9 +108,17 @@ pub(super) fn walker_text(request: Option<&Value>) -> String {
     }
 }
 
-/// A string of JSON is one of Nix as well, but for `${`.
-fn text(text: &str) -> String {
-    json!(text).to_string().replace("${", "\\${")
+/// JSON as a string of Nix. A string of JSON is one of Nix as well, but for `${`. What is not of ASCII, or an order for a
+/// terminal, is written as JSON's escapes: the prompt reads its lines as a terminal's.
+fn text(json: &str) -> String {
+    let mut plain = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter {
+            ' '..='~' => plain.push(letter),
+            _ => plain.extend(letter.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}"))),
+        }
+    }
+    json!(plain).to_string().replace("${", "\\${")
 }
 
 /// About as long are the lines of the walker that the prompt gets.

@@ -1,6 +1,6 @@
 //! Deciding while something is missing: parts of the corpus, the audit, or a way to read some bytes.
 
-use super::tests::{copy, decide_output, facts, path, rules};
+use super::tests::{copy, decide_output, facts, path, rules, rules_of};
 use super::*;
 use narthex_audit::{Gap, Place};
 use serde_json::json;
@@ -102,4 +102,27 @@ fn what_was_not_audited_is_withheld() {
     let decision = decide(&subject, &rules(false));
     assert_eq!((decision.verdict(), decision.reasons()[0].code), (Verdict::Withhold, Code::AuditMissing));
     assert!(decision.permit().is_none());
+}
+
+/// Of what several derivations declare of one path, all holds, and the reason says where it comes from; what an operator puts right
+/// is no longer disputed.
+#[test]
+fn declarations_that_differ_are_named() {
+    let said = |license: serde_json::Value| LicenseFacts { disputed: true, ..facts(license) };
+    let message = |facts: &LicenseFacts, rules: &Rules| {
+        let case = Case { package: "x-1", ..Case::default() };
+        let right = rules.correct(&case, facts);
+        let (verdict, reasons) =
+            crate::forecast(&case, &Provenance::Output(Some(right.as_ref().unwrap_or(facts))), rules);
+        (verdict, reasons[0].message.clone())
+    };
+    let disputed = "several derivations make this path, and they do not declare the same: ";
+    let and = json!({"licenseType": "compound", "operator": "AND", "licenses": ["mit", "unfree"]});
+    let restricted = format!("{disputed}MIT AND LicenseRef-unfree may not be passed on");
+    assert_eq!(message(&said(and.clone()), &rules(false)), (Verdict::Withhold, restricted));
+    let unknown = format!("{disputed}`x` names no license that is known");
+    assert_eq!(message(&said(json!("x")), &rules(false)), (Verdict::Withhold, unknown));
+    let correction = "[[corrections]]\npackage = [\"x\"]\nlicense = [\"mit\"]\nreason = \"r\"\nsource = \"s\"\n";
+    let corrected = rules_of(&format!("{}\n{correction}", shipped::DEFAULT_POLICY));
+    assert_eq!(message(&said(and), &corrected), (Verdict::Publish, "MIT is free".to_owned()));
 }

@@ -9,7 +9,7 @@ pub(crate) fn rules(strict: bool) -> Rules {
     rules_of(shipped::POLICIES[usize::from(strict)].1)
 }
 
-fn rules_of(text: &str) -> Rules {
+pub(super) fn rules_of(text: &str) -> Rules {
     let terms = shipped::TERMS.iter().map(|(_, text)| Terms::parse(text).unwrap()).collect();
     Rules::new(Policy::parse(text).unwrap(), terms, Date::new(2026, 11, 22).unwrap())
 }
@@ -580,27 +580,4 @@ fn each_rule_for_what_declares_nothing_has_its_code() {
         let facts = facts(json!(license));
         check(Provenance::Original { name: "gcc-4.9.4", facts: &facts }, verdict, Code::LicenseOfOriginal);
     }
-}
-
-/// Of what several derivations declare of one path, all holds, and the reason says where it comes from; what an operator puts right
-/// is no longer disputed.
-#[test]
-fn declarations_that_differ_are_named() {
-    let said = |license: serde_json::Value| LicenseFacts { disputed: true, ..facts(license) };
-    let message = |facts: &LicenseFacts, rules: &Rules| {
-        let case = Case { package: "x-1", ..Case::default() };
-        let right = rules.correct(&case, facts);
-        let (verdict, reasons) =
-            crate::forecast(&case, &Provenance::Output(Some(right.as_ref().unwrap_or(facts))), rules);
-        (verdict, reasons[0].message.clone())
-    };
-    let disputed = "several derivations make this path, and they do not declare the same: ";
-    let and = json!({"licenseType": "compound", "operator": "AND", "licenses": ["mit", "unfree"]});
-    let restricted = format!("{disputed}MIT AND LicenseRef-unfree may not be passed on");
-    assert_eq!(message(&said(and.clone()), &rules(false)), (Verdict::Withhold, restricted));
-    let unknown = format!("{disputed}`x` names no license that is known");
-    assert_eq!(message(&said(json!("x")), &rules(false)), (Verdict::Withhold, unknown));
-    let correction = "[[corrections]]\npackage = [\"x\"]\nlicense = [\"mit\"]\nreason = \"r\"\nsource = \"s\"\n";
-    let corrected = rules_of(&format!("{}\n{correction}", shipped::DEFAULT_POLICY));
-    assert_eq!(message(&said(and), &corrected), (Verdict::Publish, "MIT is free".to_owned()));
 }
