@@ -199,7 +199,9 @@ impl Looked {
         binary: Option<&File<'_>>,
         links: &Links,
     ) -> Option<Self> {
-        if !bytes.starts_with(b"!<arch>\n") && !binary.is_some_and(is_linked) {
+        // Debian's packages are archives of the same kind, and hold no objects.
+        let is_archive = bytes.starts_with(b"!<arch>\n") && !bytes.starts_with(b"!<arch>\ndebian-binary");
+        if !is_archive && !binary.is_some_and(is_linked) {
             return None;
         }
         let vendor = of_package(package).map(|vendor| {

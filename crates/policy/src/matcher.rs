@@ -186,8 +186,18 @@ pub(crate) struct Matcher {
 }
 
 /// The kinds of findings that an entry may name.
-const KINDS: [&str; 9] =
-    ["copy", "modified-copy", "static", "device-code", "suspected", "driver", "dynamic", "stub", "not-audited"];
+const KINDS: [&str; 10] = [
+    "copy",
+    "modified-copy",
+    "static",
+    "device-code",
+    "suspected",
+    "driver",
+    "dynamic",
+    "stub",
+    "maker",
+    "not-audited",
+];
 
 impl Matcher {
     /// Names of its fields.

@@ -177,6 +177,16 @@ fn names_and_copyrights_together_say_who_made_most_of_a_package() {
 }
 
 #[test]
+fn packages_of_debian_are_no_libraries() {
+    let place = Place { file: "nvidia-new_1.0_amd64.deb".to_owned(), members: Vec::new() };
+    let at = |name: &str| {
+        let bytes = crate::made::archive(&[(name, b"Copyright (c) 2026 NVIDIA Corporation".to_vec())]);
+        Looked::at(&place, "nvidia-new_1.0_amd64.deb", &bytes, None, &Links::default()).is_some()
+    };
+    assert!(at("x.o") && !at("debian-binary"));
+}
+
+#[test]
 fn a_report_says_who_made_a_package() {
     let text = b"\0Copyright (c) 2026, NVIDIA CORPORATION. All rights reserved.\0".to_vec();
     let bytes = library(&[(".text", true, noise(1, 3000)), (".rodata", false, text)]);

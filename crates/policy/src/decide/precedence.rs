@@ -431,7 +431,7 @@ fn mistakes_in_entries_are_shown_with_their_places() {
     14:10: `"terms-modified"` should be one of `license-unknown`, `source-of-withheld`, `policy-vendor-code`, `policy-rule`, `audit-driver`, `audit-suspected`, `audit-incomplete`
     17:9: invalid date, expected day between 01 and 28
     18:1: `responsible` is missing
-    19:11: `statics` is no kind of finding; there are copy, modified-copy, static, device-code, suspected, driver, dynamic, stub, not-audited
+    19:11: `statics` is no kind of finding; there are copy, modified-copy, static, device-code, suspected, driver, dynamic, stub, maker, not-audited
     22:9: `"next year"` should be a date that there is, such as 2027-01-31
     23:1: `by` is not known here; known are `license`, `package`, `attribute`, `output`, `provenance`, `file`, `finding`, `codes`, `reason`, `responsible`, `until`
     24:1: it covers nothing: `license` or `package` is missing
