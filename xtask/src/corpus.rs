@@ -3,8 +3,10 @@
 //! The packages come from the Python package index and from Debian, are known by their hashes, and
 //! stay under the target folder. Only fingerprints of them go into the repository.
 
+use crate::intel;
 use crate::machine::{cargo, output, root, run, target, write};
 use crate::materials::{ARCHIVES, CUDA, CUDNN, DEBIAN, FREE, FREE_MEMBERS, MKL, System, Wheel};
+use crate::releases::releases;
 use crate::worlds::mirror;
 use crate::{Failure, Outcome, say};
 use std::fs;
@@ -12,16 +14,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The shipped files may have so many bytes in all.
-const LARGEST: u64 = 15_000_000;
+const LARGEST: u64 = 25_000_000;
 
 /// One material of the corpus: its name and version, its license, and the files to learn from.
-struct Material {
-    name: String,
-    version: String,
-    license: &'static str,
-    files: Vec<PathBuf>,
+pub(crate) struct Material {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) license: &'static str,
+    pub(crate) files: Vec<PathBuf>,
     /// Lines for the manifest.
-    sources: Vec<String>,
+    pub(crate) sources: Vec<String>,
+    /// Whether others implement the interface of its libraries as well.
+    pub(crate) open_interface: bool,
 }
 
 pub(crate) fn corpus() -> Outcome {
@@ -35,6 +39,9 @@ pub(crate) fn corpus() -> Outcome {
         for pattern in FREE_MEMBERS {
             arguments.extend(["--free-members", pattern].map(str::to_owned));
         }
+        if material.open_interface {
+            arguments.push("--open-interface".to_owned());
+        }
         learn(&state, &arguments, &material.files)?;
     }
     for material in &free {
@@ -42,7 +49,8 @@ pub(crate) fn corpus() -> Outcome {
         arguments.push("--free".to_owned());
         learn(&state, &arguments, &material.files)?;
     }
-    ship(&state, &materials, &free)
+    ship(&state, &materials, &free)?;
+    verify(&materials)
 }
 
 /// Replaces the shipped files, one a release, and the manifest.
@@ -75,14 +83,76 @@ fn ship(state: &Path, materials: &[Material], free: &[Material]) -> Outcome {
     manifest.push_str(&format!(
         "\nSo are the members {patterns} of vendors' archives, which are OpenSSL's, LAPACKE's and Khronos's.\n"
     ));
-    manifest.push_str(&format!("\nAll files together have {total} bytes.\n"));
+    let (bytes, listed) = pack_releases(&folder, state)?;
+    total += bytes;
+    manifest.push_str(&listed);
+    manifest.push_str(&format!("{TOTAL}{total} bytes.\n"));
     write(&folder.join("MANIFEST.md"), &manifest)?;
-    say(&format!("{}: {total} bytes", folder.display()));
+    within_bounds(total)
+}
+
+/// Audits every file of every source with what ships now: each is an original, and nothing is said to be changed.
+fn verify(materials: &[Material]) -> Outcome {
+    run(&mut cargo(&["build", "-p", "narthex"]))?;
+    let (folder, nobody) = (target().join("corpus-check"), target().join("corpus-check-state"));
+    for file in materials.iter().flat_map(|material| &material.files) {
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
+        let is_wheel = file.extension().is_some_and(|end| end == "whl");
+        if is_wheel {
+            output(Command::new("python3").args(["-m", "zipfile", "-e"]).args([file, &folder]))?;
+        }
+        let mut command = narthex(&nobody);
+        command.arg("audit").arg(if is_wheel { &folder } else { file });
+        let said = command.output().map_err(|error| Failure::new(format!("narthex audit: {error}")))?;
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let is_wrong = |line: &&str| WRONG.iter().any(|words| line.contains(words));
+        match said.lines().find(is_wrong) {
+            Some(line) => return Err(Failure::new(format!("an original of {} is none: {line}", file.display()))),
+            None if !said.contains(" is a copy of ") => {
+                return Err(Failure::new(format!("nothing of {} is known", file.display())));
+            }
+            None => {}
+        }
+    }
+    let _ = fs::remove_dir_all(&folder);
+    Ok(())
+}
+
+/// What an audit does not say of an original.
+const WRONG: [&str; 3] = [" is a modified copy of ", " is another build of ", " looks like another version of "];
+
+/// Makes the hashes of published releases; gives their size, and their part of the manifest.
+fn pack_releases(folder: &Path, state: &Path) -> Outcome<(u64, String)> {
+    let (lines, listed) = releases()?;
+    let file = folder.join("releases.rec");
+    output(narthex(state).args(["corpus", "pack-records"]).arg(lines).arg(&file))?;
+    Ok((size(&file), format!("{RELEASES}\n`releases.rec`, {} bytes.\n\n{listed}", size(&file))))
+}
+
+/// Makes these hashes alone anew, and leaves everything else of the corpus as it is.
+pub(crate) fn only_releases() -> Outcome {
+    run(&mut cargo(&["build", "-p", "narthex"]))?;
+    let folder = root().join("crates/farm/corpus");
+    let (_, listed) = pack_releases(&folder, &target().join("corpus-state"))?;
+    let path = folder.join("MANIFEST.md");
+    let manifest = fs::read_to_string(&path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    let end = [RELEASES, TOTAL].into_iter().filter_map(|part| manifest.find(part)).min().unwrap_or(manifest.len());
+    let files = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let total: u64 = files.filter(|file| file.extension().is_some_and(|e| e != "md")).map(|file| size(&file)).sum();
+    write(&path, &format!("{}{listed}{TOTAL}{total} bytes.\n", &manifest[..end]))?;
+    within_bounds(total)
+}
+
+fn within_bounds(total: u64) -> Outcome {
+    say(&format!("the shipped corpus has {total} bytes"));
     if total > LARGEST {
         return Err(Failure::new(format!("the shipped corpus has {total} bytes and may have {LARGEST}")));
     }
     Ok(())
 }
+
+const TOTAL: &str = "\nAll files together have ";
 
 const MANIFEST: &str = "\
 # What the shipped corpus was made from
@@ -93,6 +163,14 @@ of the attribute in nixpkgs' `lib.licenses`.
 
 | material | license | bytes | sources, SHA-256 |
 | --- | --- | --- | --- |
+";
+
+const RELEASES: &str = "
+## Published releases that are known by their hashes
+
+Of every wheel its RECORD was read, and no other byte: it has the SHA-256 and the size of each file. What is free in
+them is left out by the rules in `xtask/src/releases.rs`. Each list of wheels has a line a wheel, with its name and its
+SHA-256, in the order of the names.
 ";
 
 fn row(package: &str, material: &Material, bytes: u64) -> String {
@@ -121,7 +199,7 @@ fn learn(state: &Path, arguments: &[String], files: &[PathBuf]) -> Outcome {
 
 /// Fetches the restricted material.
 fn materials() -> Outcome<Vec<Material>> {
-    let mut materials: Vec<Material> = Vec::new();
+    let mut materials: Vec<Material> = intel::materials()?;
     for (wheels, license) in [(CUDA.as_slice(), "nvidiaCuda"), (&CUDNN, "unfree"), (&MKL, "issl")] {
         for wheel in wheels {
             let file = fetch_wheel(wheel)?;
@@ -139,6 +217,7 @@ fn materials() -> Outcome<Vec<Material>> {
                     license,
                     files: vec![file],
                     sources: vec![source],
+                    open_interface: false,
                 }),
             }
         }
@@ -152,6 +231,7 @@ fn materials() -> Outcome<Vec<Material>> {
             version: version.split('~').next().unwrap_or(version).to_owned(),
             license: "nvidiaCuda",
             files: archives.filter(|archive| archive.exists()).collect(),
+            open_interface: false,
             sources: vec![format!("static archives of Debian's {package} {version} `{hash}`")],
         });
     }
@@ -164,7 +244,7 @@ fn free() -> Outcome<Vec<Material>> {
         let file = fetch_wheel(wheel)?;
         let sources = vec![format!("{} `{}`", name_of(&file), wheel.3)];
         let (name, version) = (wheel.0.to_owned(), wheel.1.to_owned());
-        Ok(Material { name, version, license: "", files: vec![file], sources })
+        Ok(Material { name, version, license: "", files: vec![file], sources, open_interface: false })
     };
     FREE.iter().map(free).collect()
 }

@@ -30,12 +30,20 @@ const FOR_EXAMPLES: [Needed; 8] = [
     needed("sha256sum", "coreutils"),
 ];
 
-/// For the end-to-end tests: other versions of Nix in folders of their own, and another web server.
-const FOR_TESTS: [Needed; 4] = [
+/// For the end-to-end tests: other versions of Nix in folders of their own, another web server, and what makes images of disks.
+const FOR_TESTS: [Needed; 12] = [
     needed("mmdebstrap", "mmdebstrap"),
     needed("nginx", "nginx-light"),
     needed("unshare", "util-linux"),
     needed("chroot", "coreutils"),
+    needed("mke2fs", "e2fsprogs"),
+    needed("mkfs.fat", "dosfstools"),
+    needed("mcopy", "mtools"),
+    needed("genisoimage", "genisoimage"),
+    needed("mkfs.erofs", "erofs-utils"),
+    needed("qemu-img", "qemu-utils"),
+    needed("brotli", "brotli"),
+    needed("lz4", "lz4"),
 ];
 
 /// The vendor's files: project, version, file, SHA-256.

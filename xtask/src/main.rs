@@ -6,8 +6,10 @@ mod bench;
 mod corpus;
 mod demo;
 mod fuzz;
+mod intel;
 mod machine;
 mod materials;
+mod releases;
 mod rules;
 mod test;
 mod tidy;
@@ -40,7 +42,9 @@ usage: cargo xtask COMMAND
   tidy           formatting, lints, rules between crates, links in the documentation
   bench audit    measure the audit against other tools (3 GB of downloads); the figures of docs/benchmarks.md
   bench plan     measure plans from lines of nix-eval-jobs, with up to a million derivations
-  corpus         make the shipped corpus anew from public packages (4 GB of downloads)
+  corpus [releases]
+                 make the shipped corpus anew from public packages (9 GB of downloads), or only the hashes of
+                 published releases
   fuzz [TARGET…] [--seconds N]
                  every parser of foreign bytes, or these, with arbitrary ones, for N seconds each (60)
 ";
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         ["bench", "audit"] => bench::audit(),
         ["bench", "plan"] => bench::plan(),
         ["corpus"] => corpus::corpus(),
+        ["corpus", "releases"] => corpus::only_releases(),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["help" | "--help" | "-h"] => {
             say(USAGE);

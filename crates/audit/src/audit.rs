@@ -3,6 +3,7 @@
 use crate::container::{Limits, Spent, walk};
 use crate::corpus::Corpus;
 use crate::finding::{Finding, Gap, Place};
+use crate::makers::{self, Looked, Made};
 use crate::pool::Pool;
 use crate::scan::{Scan, without_what_is_inside};
 use crate::texts::{LicenseText, TextHash, is_license_text};
@@ -52,6 +53,9 @@ pub struct Report {
     /// packages have such as well. Where the build could read what is withheld, it may be in there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub opaque: Vec<(Place, Gap)>,
+    /// Where the name of the output, and most of its code that nothing else is known of, say that a vendor made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Made>,
 }
 
 impl Report {
@@ -94,6 +98,7 @@ pub struct AuditPart {
     /// What was seen so far.
     pub report: Report,
     pool: Pool,
+    looked: Vec<Looked>,
 }
 
 impl AuditPart {
@@ -109,6 +114,7 @@ impl AuditPart {
         all.claimed_code.extend(report.claimed_code);
         all.claimed_code.truncate(OWN_CODE);
         all.opaque.extend(report.opaque);
+        self.looked.extend(next.looked);
         self.pool.merge(next.pool);
     }
 
@@ -117,12 +123,14 @@ impl AuditPart {
         self.report.own_code.retain(|place| place.file != file);
         self.report.claimed_code.retain(|place| place.file != file);
         self.report.opaque.retain(|(place, _)| place.file != file);
+        self.looked.retain(|looked| looked.file() != file);
         self.pool.forget(file);
     }
 
     /// The report about all files.
     pub fn finish(mut self, corpus: &Corpus) -> Report {
         self.pool.report(corpus, &mut self.report.findings);
+        self.report.made = makers::sum(&self.looked);
         self.report
     }
 }
@@ -181,6 +189,7 @@ fn look(file: &AuditFile<'_>, name: &str, corpus: &Corpus, limits: Limits) -> (A
             part.report.own_code = scan.own_code;
             part.report.claimed_code = scan.claimed_code;
             part.report.opaque = scan.opaque;
+            part.looked = scan.looked;
             part.report.bytes = bytes.len() as u64;
             part.report.texts = license_text(file, name).into_iter().collect();
         }

@@ -9,7 +9,7 @@
 
 use crate::container;
 use crate::prints::{Kind, SectionPrint, hash64};
-use crate::{coff, elf, loader, pe};
+use crate::{coff, elf, loader, nvcc, pe};
 use object::{File, Object, ObjectKind, ObjectSection, SectionFlags, SectionIndex};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -69,6 +69,13 @@ pub(crate) fn parse<'data>(bytes: &'data [u8], parent: Option<container::Kind>) 
         Format::Coff => coff::parse(bytes),
     };
     Some(file.map_err(Error::from))
+}
+
+/// The same bytes without the tables that keep them from being read, where a loader does not need these.
+pub(crate) fn repaired(bytes: &[u8]) -> Option<Vec<u8>> {
+    let copy = (elf::is_elf(bytes)).then(|| elf::without_sections(bytes)).flatten()?;
+    let is_linked = File::parse(copy.as_slice()).is_ok_and(|file| is_linked(&file));
+    is_linked.then_some(copy)
 }
 
 /// Whether the bytes begin as a program for macOS does: the mark, and a kind of file that there is.
@@ -218,6 +225,7 @@ pub(crate) fn functions<'data>(file: &File<'data>) -> Result<Vec<Function<'data>
     };
     starts.sort_unstable();
     starts.dedup();
+    let calls = nvcc::Calls::of(file);
     for starts in starts.chunk_by(|a, b| a.section == b.section) {
         let section = file.section_by_index(SectionIndex(starts[0].section))?;
         let data = section.data()?;
@@ -227,7 +235,8 @@ pub(crate) fn functions<'data>(file: &File<'data>) -> Result<Vec<Function<'data>
             _ => elf::patches(file, &section, data.len())?,
         };
         let aarch64 = file.architecture() == object::Architecture::Aarch64;
-        functions_of_section(data, starts, &patches, aarch64, &mut functions)?;
+        let made_by_nvcc = calls.within(&section);
+        functions_of_section(data, starts, (&patches, &made_by_nvcc), aarch64, &mut functions)?;
     }
     Ok(functions)
 }
@@ -241,7 +250,7 @@ pub(crate) fn relocation_limit(section: usize) -> usize {
 fn functions_of_section<'data>(
     data: &'data [u8],
     starts: &[Start],
-    patches: &[(u64, u64)],
+    (patches, made_by_nvcc): (&[(u64, u64)], &nvcc::Places),
     aarch64: bool,
     functions: &mut Vec<Function<'data>>,
 ) -> Result<(), Error> {
@@ -258,7 +267,7 @@ fn functions_of_section<'data>(
         let (Ok(from), Ok(to)) = (usize::try_from(start.at), usize::try_from(end)) else { continue };
         let Some(mut bytes) = data.get(from..to) else { continue };
         room = room.checked_sub(bytes.len() as u64).ok_or(Error::Crowded("functions"))?;
-        if u32::try_from(bytes.len()).is_err() {
+        if u32::try_from(bytes.len()).is_err() || made_by_nvcc.made(start.at, end) {
             continue;
         }
         let masked = masks_within(patches, start.at, end);
@@ -551,7 +560,7 @@ mod tests {
         let start = |at, size| Start { section: 1, at, size };
         let cut = |starts: &[Start]| {
             let mut found = Vec::new();
-            functions_of_section(data, starts, &[(2, 6), (10, 14)], false, &mut found)
+            functions_of_section(data, starts, (&[(2, 6), (10, 14)], &nvcc::Places::default()), false, &mut found)
                 .map(|()| found.iter().map(|f| (f.bytes.len(), f.masked.clone())).collect::<Vec<_>>())
         };
         assert_eq!(cut(&[start(0, 0), start(8, 0)]).unwrap(), [(6, vec![(2, 4)]), (6, vec![(2, 4)])]);

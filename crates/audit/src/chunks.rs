@@ -9,6 +9,7 @@ use crate::container::is_archive;
 use crate::corpus::{Corpus, Fingerprints, OriginalRef, Part, Voice};
 use crate::fatbin;
 use crate::finding::{Change, Finding, Form, Parts, Place};
+use crate::kin::Kin;
 use crate::prints::{Kind, hash64};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -132,6 +133,7 @@ pub(crate) fn report(
                 same: Vec::new(),
                 changed: Vec::new(),
                 changes: vec![Change::Parts { parts: Parts::Chunks, found, known, form: Form::Contents }],
+                kin: Kin::default(),
             });
         }
     }

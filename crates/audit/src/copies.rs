@@ -1,8 +1,9 @@
 //! Copies of a vendor's files: whole ones, cut ones, and those that somebody changed.
 
 use crate::binary::{self, Links};
-use crate::corpus::{Corpus, FilePrint, FileRef};
+use crate::corpus::{Corpus, FilePrint, FileRef, Origin};
 use crate::finding::{Change, Finding, Gap, Place, Section};
+use crate::kin::Kin;
 use crate::prints::{self, Kind as Print, SectionPrint, hash64, hash128};
 use crate::scan::{Subject, broken};
 use crate::strings::family;
@@ -11,8 +12,9 @@ use std::ops::Range;
 
 /// How much of a file is a vendor's file, byte for byte.
 pub(crate) enum Same {
-    /// All of it, or all that is there.
-    Whole,
+    /// All of it, or all that is there. And whether a package that was learned here has it as well, and all others under
+    /// the license of that one.
+    Whole(bool),
     /// All of it, as far as packages say that were learned here: whoever else has a part of it is heard as well.
     /// And whether it was delivered so, and nobody's build made it.
     Claimed(Own, bool),
@@ -69,19 +71,31 @@ pub(crate) fn bounds(file: &[u8], part: &[u8]) -> (usize, usize) {
 /// Whole files, and those that were cut or that something was added to.
 pub(crate) fn same(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut Vec<Finding>) -> Same {
     let size = bytes.len() as u64;
-    // Most files have a size that no file of the corpus has, and need not be hashed.
-    if corpus.knows_size(size) {
-        let owners = corpus.owners_of(corpus.files(hash128(bytes), size));
-        let ships = owners.iter().any(|(file, _)| corpus.is_shipped(file.layer));
-        let claimed = owners.first().map(|(_, original)| Own::claimed(family(&original.file)));
-        let delivered = owners.iter().all(|(file, _)| corpus.is_delivered(file));
-        let copy = |(_, original)| Finding::Copy { place: place.clone(), original };
-        findings.extend(owners.into_iter().map(copy));
-        match claimed {
-            None => {}
-            Some(_) if ships => return Same::Whole,
-            Some(own) => return Same::Claimed(own, delivered),
-        }
+    // Most files have a size that nothing known has, and need not be hashed.
+    let known = if corpus.knows_size(size) { corpus.files(hash128(bytes), size) } else { Vec::new() };
+    let owners = corpus.owners_of(known);
+    let delivered = owners.iter().all(|(file, _)| corpus.is_delivered(file));
+    let is_shipped = |(file, _): &(FileRef, _)| corpus.is_shipped(file.layer);
+    let (shipped, own): (Vec<_>, Vec<_>) = owners.into_iter().partition(is_shipped);
+    let mut recorded = corpus.recorded(bytes);
+    let ships = !shipped.is_empty() || !recorded.is_empty();
+    let mut others = shipped.iter().map(|(_, origin)| origin).chain(recorded.iter().map(|one| &one.origin));
+    let is_own = |other: &Origin| own.iter().any(|(_, origin)| origin.material.licenses == other.material.licenses);
+    let is_owners = others.all(is_own);
+    let claimed = own.first().map(|(_, original)| Own::claimed(family(&original.file)));
+    let copy = |original, releases| Finding::Copy { place: place.clone(), original, releases };
+    findings.extend(own.into_iter().map(|(_, original)| copy(original, Vec::new())));
+    for (_, original) in shipped {
+        // Of the same file under the same license there is one finding.
+        let same = recorded.iter().position(|one| one.origin.material.licenses == original.material.licenses);
+        let releases = same.map(|at| recorded.swap_remove(at).releases).unwrap_or_default();
+        findings.push(copy(original, releases));
+    }
+    findings.extend(recorded.into_iter().map(|one| copy(one.origin, one.releases)));
+    match claimed {
+        _ if ships => return Same::Whole(is_owners),
+        None => {}
+        Some(own) => return Same::Claimed(own, delivered),
     }
     // Texts of one vendor begin alike without being copies of each other.
     let Some(head) = bytes.get(..prints::FIRST_HEAD).filter(|head| head.contains(&0)) else { return Same::Nothing };
@@ -114,13 +128,14 @@ pub(crate) fn same(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut 
             same: Vec::new(),
             changed: Vec::new(),
             changes: vec![change.clone()],
+            kin: Kin::default(),
         });
     }
     let Some(first) = owners.first().and_then(Finding::origin) else { return Same::Nothing };
     let own = if own.is_empty() { Own::claimed(family(&first.file)) } else { Own::new(own, family(&first.file)) };
     findings.extend(owners);
     let is_all = |stretch: &Range<usize>| stretch.end == bytes.len();
-    if own.stretches.first().is_some_and(is_all) { Same::Whole } else { Same::Beginning(own) }
+    if own.stretches.first().is_some_and(is_all) { Same::Whole(false) } else { Same::Beginning(own) }
 }
 
 /// Binaries of which some sections are a vendor's; gives what of them is.
@@ -152,8 +167,14 @@ pub(crate) fn modified(subject: &Subject<'_>, corpus: &Corpus, findings: &mut Ve
             false => Own::claimed(family(&original.file)),
         });
         let (same, changed) = compare(&print.sections, &sections);
-        let changes = changes(print, &changed, &subject.links, subject.bytes.len() as u64);
-        findings.push(Finding::ModifiedCopy { place: subject.place.clone(), original, same, changed, changes });
+        let mut changes = changes(print, &changed, &subject.links, subject.bytes.len() as u64);
+        let of_headers = |change: &Change| !matches!(change, Change::OtherCode { .. });
+        if !changes.iter().any(of_headers) && is_other_build(&closest, &changed, &sections, corpus) {
+            let sections = changed.iter().map(|section| section.name.clone()).collect();
+            changes = vec![Change::OtherBuild { sections }];
+        }
+        let (place, kin) = (subject.place.clone(), Kin::default());
+        findings.push(Finding::ModifiedCopy { place, original, same, changed, changes, kin });
     }
     own
 }
@@ -176,6 +197,23 @@ fn compare(original: &[SectionPrint], found: &[SectionPrint]) -> (Vec<String>, V
         |(name, after): (&str, Vec<_>)| Section { name: name.to_owned(), original: None, found: Some(size(&after)) };
     changed.extend(found.into_iter().map(added));
     (same, changed)
+}
+
+/// Whether a file differs from its original only in what each build has of its own, and in what another original has
+/// as the file has it. A build has another id than all others: data that differ without it were changed.
+fn is_other_build(original: &FileRef, changed: &[Section], found: &[SectionPrint], corpus: &Corpus) -> bool {
+    const BUILD_ID: &str = ".note.gnu.build-id";
+    const OF_A_BUILD: [&str; 2] = [BUILD_ID, ".data"];
+    let both = |section: &Section| section.original.is_some() && section.found.is_some();
+    if !changed.iter().any(|section| section.name == BUILD_ID && both(section)) {
+        return false;
+    }
+    let others = corpus.sharing(found, original);
+    let is_anothers = |name: &str| {
+        let here = by_name(found).remove(name);
+        others.iter().any(|other| by_name(&other.print.sections).remove(name) == here)
+    };
+    changed.iter().all(|section| both(section) && OF_A_BUILD.contains(&&*section.name) || is_anothers(&section.name))
 }
 
 /// What the headers tell of how a copy came to differ.

@@ -4,9 +4,10 @@
 //! tell the vendor's from those that the package's own compiler made.
 
 use crate::container::is_archive;
-use crate::corpus::{Corpus, Fingerprints, OriginalRef, Part, Voice};
+use crate::corpus::{Corpus, Fingerprints, Material, Origin, OriginalRef, Part, Voice};
 use crate::fatbin::{self, Scratch};
 use crate::finding::{Finding, Gap, Place};
+use crate::kin::{Kin, product};
 use crate::prints::{Kind, hash64};
 use crate::strings::family;
 use rayon::prelude::*;
@@ -39,8 +40,8 @@ fn is_telling(name: &[u8]) -> bool {
 pub(crate) struct Device {
     entries: u32,
     bytes: u64,
-    /// Vendors' entries: how many, and their bytes.
-    found: BTreeMap<OriginalRef, (u32, u64)>,
+    /// Vendors' entries by the hash of their bytes: how many, and their bytes.
+    found: BTreeMap<u64, (u32, u64)>,
     kernels: HashSet<u64>,
     /// Vendors' kernels by the hash of their names.
     known: HashMap<u64, String>,
@@ -51,8 +52,8 @@ impl Device {
     fn add(mut self, other: Self) -> Self {
         self.entries += other.entries;
         self.bytes += other.bytes;
-        for (original, (count, bytes)) in other.found {
-            let found = self.found.entry(original).or_default();
+        for (hash, (count, bytes)) in other.found {
+            let found = self.found.entry(hash).or_default();
             *found = (found.0 + count, found.1 + bytes);
         }
         self.kernels.extend(other.kernels);
@@ -87,7 +88,7 @@ impl Device {
         findings: &mut Vec<(Finding, OriginalRef)>,
         gaps: &mut Vec<Finding>,
     ) -> Vec<(u64, String)> {
-        let of_entries = self.found.keys().copied();
+        let of_entries = self.found.keys().flat_map(|hash| corpus.originals(Part::Entries, *hash));
         let of_kernels = self.known.keys().flat_map(|hash| corpus.originals(Part::Kernels, *hash));
         let voices: BTreeSet<Voice> = of_entries.chain(of_kernels).map(|original| corpus.voice(original)).collect();
         let mut explained: HashSet<String> = HashSet::new();
@@ -108,59 +109,150 @@ impl Device {
         corpus: &Corpus,
         findings: &mut Vec<(Finding, OriginalRef)>,
     ) -> Vec<String> {
-        // Family → the library with most entries, entries, their bytes, kernels.
-        let mut families: BTreeMap<String, (OriginalRef, u32, u32, u64, BTreeSet<&str>)> = BTreeMap::new();
-        let name_of = |original| {
-            let origin = corpus.origin(original, None).filter(|_| corpus.voice(original) == voice);
-            origin.map(|origin| family(&origin.file).to_owned())
-        };
-        for (original, (count, bytes)) in &self.found {
-            let Some(name) = name_of(*original) else { continue };
-            let entry = families.entry(name).or_insert((*original, 0, 0, 0, BTreeSet::new()));
-            if *count > entry.1 {
-                (entry.0, entry.1) = (*original, *count);
-            }
-            entry.2 += count;
-            entry.3 += bytes;
-        }
-        for (hash, kernel) in &self.known {
-            let mut named: BTreeSet<String> = BTreeSet::new();
-            for original in corpus.originals(Part::Kernels, *hash) {
-                let Some(name) = name_of(original) else { continue };
-                // Every release of a library has the kernel; it counts once.
-                if named.insert(name.clone()) {
-                    families.entry(name).or_insert((original, 0, 0, 0, BTreeSet::new())).4.insert(kernel);
+        let entries = self.found.iter().map(|(hash, found)| (Part::Entries, *hash, *found, None));
+        let kernels = self.known.iter().map(|(hash, kernel)| (Part::Kernels, *hash, (0, 0), Some(kernel.as_str())));
+        let pieces: Vec<Piece<'_>> = entries
+            .chain(kernels)
+            .map(|(part, hash, (entries, bytes), kernel)| {
+                let owners = corpus.originals(part, hash).filter(|original| corpus.voice(*original) == voice);
+                Piece { owners: owners.collect(), entries, bytes, kernel }
+            })
+            .collect();
+        let nearest = Nearest::of(&pieces, corpus);
+        let mut families: BTreeMap<(bool, String), Family<'_>> = BTreeMap::new();
+        for piece in &pieces {
+            // Every release of a library has the piece; it counts once, and for the nearest one if that has it.
+            let mut named: BTreeSet<(bool, String)> = BTreeSet::new();
+            for original in &piece.owners {
+                let Some(origin) = corpus.origin(*original, None) else { continue };
+                let name = (!nearest.has(*original, corpus), family(&origin.file).to_owned());
+                if name.0 && named.contains(&(false, name.1.clone())) || !named.insert(name.clone()) {
+                    continue;
                 }
+                let entry = families.entry(name).or_insert_with(|| Family::new(*original));
+                entry.entries += piece.entries;
+                entry.bytes += piece.bytes;
+                entry.kernels.extend(piece.kernel);
             }
         }
-        // A kernel that several libraries have is put down to the one of which more is there.
-        let mut families: Vec<_> = families.into_values().collect();
+        // A kernel that several libraries have is put down to the one of which more is there; those of releases that are
+        // not the nearest come last.
+        let mut families: Vec<((bool, String), Family<'_>)> = families.into_iter().collect();
         let mut explained: BTreeSet<&str> = BTreeSet::new();
+        let first = findings.len();
         while let Some(best) = (0..families.len()).max_by_key(|number| {
-            let (_, _, entries, _, kernels) = &families[*number];
-            (kernels.difference(&explained).count() + *entries as usize, std::cmp::Reverse(*number))
+            let ((beyond, _), of) = &families[*number];
+            let pieces = of.kernels.difference(&explained).count() + of.entries as usize;
+            (!beyond, pieces, std::cmp::Reverse(*number))
         }) {
-            let (original, _, entries_found, bytes_found, mut kernels) = families.swap_remove(best);
+            let ((beyond, name), Family { original, entries, bytes, mut kernels }) = families.swap_remove(best);
             kernels.retain(|kernel| !explained.contains(kernel));
-            if entries_found == 0 && kernels.len() < ACCUSING_KERNELS {
+            let Some(origin) = corpus.origin(original, None) else { continue };
+            let of_product = |found: &&mut (Finding, OriginalRef)| is_of_product(found.1, original, corpus);
+            if beyond && let Some((Finding::DeviceCode { kin, .. }, _)) = findings[first..].iter_mut().find(of_product)
+            {
+                // Of this release there is a finding already: it is not the exact one.
+                if entries > 0 || !kernels.is_empty() {
+                    kin.release_unknown = true;
+                    explained.extend(&kernels);
+                }
+                continue;
+            }
+            if entries == 0 && kernels.len() < ACCUSING_KERNELS {
                 continue;
             }
             explained.extend(&kernels);
-            let Some(origin) = corpus.origin(original, None) else { continue };
             let finding = Finding::DeviceCode {
                 place: place.clone(),
                 original: origin,
-                entries_found,
+                entries_found: entries,
                 entries: self.entries,
-                bytes_found,
+                bytes_found: bytes,
                 device_bytes: self.bytes,
                 kernels_found: kernels.len() as u32,
                 kernels: self.kernels.len() as u32,
                 examples: kernels.into_iter().take(EXAMPLES).map(str::to_owned).collect(),
+                kin: Kin { equal: nearest.equal(original, &name, &pieces, corpus), ..Kin::default() },
             };
             findings.push((finding, original));
         }
         explained.into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// Something of a vendor's that was found: an entry, or a kernel.
+struct Piece<'a> {
+    owners: Vec<OriginalRef>,
+    entries: u32,
+    bytes: u64,
+    kernel: Option<&'a str>,
+}
+
+/// What was found of one library.
+struct Family<'a> {
+    original: OriginalRef,
+    entries: u32,
+    bytes: u64,
+    kernels: BTreeSet<&'a str>,
+}
+
+impl Family<'_> {
+    fn new(original: OriginalRef) -> Self {
+        Self { original, entries: 0, bytes: 0, kernels: BTreeSet::new() }
+    }
+}
+
+/// A product: licenses, and the package's name.
+type Product<'c> = (&'c [String], &'c str);
+
+fn product_of(original: OriginalRef, corpus: &Corpus) -> Option<Product<'_>> {
+    corpus.material(original).map(|material| (material.licenses.as_slice(), product(&material.name)))
+}
+
+fn is_of_product(one: OriginalRef, other: OriginalRef, corpus: &Corpus) -> bool {
+    product_of(one, corpus) == product_of(other, corpus)
+}
+
+/// Of each product the release that has the most of what was found, and how much each has.
+struct Nearest<'c> {
+    releases: BTreeMap<Product<'c>, BTreeMap<&'c Material, usize>>,
+}
+
+impl<'c> Nearest<'c> {
+    fn of(pieces: &[Piece<'_>], corpus: &'c Corpus) -> Self {
+        let mut releases: BTreeMap<Product<'c>, BTreeMap<&'c Material, usize>> = BTreeMap::new();
+        for piece in pieces {
+            let of: BTreeSet<&'c Material> =
+                piece.owners.iter().filter_map(|original| corpus.material(*original)).collect();
+            for material in of {
+                let product = (material.licenses.as_slice(), product(&material.name));
+                *releases.entry(product).or_default().entry(material).or_default() += 1;
+            }
+        }
+        Self { releases }
+    }
+
+    /// Whether an original is of the nearest release of its product.
+    fn has(&self, original: OriginalRef, corpus: &Corpus) -> bool {
+        let Some(releases) = product_of(original, corpus).and_then(|product| self.releases.get(&product)) else {
+            return true;
+        };
+        let nearest = releases.iter().max_by_key(|(material, pieces)| (**pieces, std::cmp::Reverse(**material)));
+        nearest.map(|(material, _)| *material) == corpus.material(original)
+    }
+
+    /// Libraries of this name in other releases that have as much.
+    fn equal(&self, original: OriginalRef, name: &str, pieces: &[Piece<'_>], corpus: &Corpus) -> Vec<Origin> {
+        let (Some(own), Some(product)) = (corpus.material(original), product_of(original, corpus)) else {
+            return Vec::new();
+        };
+        let Some(releases) = self.releases.get(&product) else { return Vec::new() };
+        let as_much = |material: &Material| material != own && releases.get(material) == releases.get(own);
+        let owners: BTreeSet<OriginalRef> = pieces.iter().flat_map(|piece| piece.owners.iter().copied()).collect();
+        let origins = owners.into_iter().filter_map(|owner| corpus.origin(owner, None));
+        let equal: BTreeSet<Origin> =
+            origins.filter(|origin| as_much(&origin.material) && family(&origin.file) == name).collect();
+        equal.into_iter().collect()
     }
 }
 
@@ -184,12 +276,12 @@ pub(crate) fn look(containers: Vec<fatbin::Read<'_>>, parts: &[&[u8]], corpus: &
             let known = entry.payload.len() >= ENTRY_BYTES
                 && corpus.entries.may_have((hash >> 32) as u32)
                 && !corpus.is_free(hash);
-            let owners = if known { first_of_each_voice(hash, corpus) } else { BTreeMap::new() };
-            for original in owners.values() {
-                let found = device.found.entry(*original).or_default();
+            let is_vendors = known && corpus.originals(Part::Entries, hash).next().is_some();
+            if is_vendors {
+                let found = device.found.entry(hash).or_default();
                 *found = (found.0 + 1, found.1 + entry.payload.len() as u64);
             }
-            if owners.is_empty()
+            if !is_vendors
                 && telling == Some(entry.at)
                 && let Ok(names) = fatbin::kernels(entry, &mut scratch)
             {
@@ -205,15 +297,6 @@ pub(crate) fn look(containers: Vec<fatbin::Read<'_>>, parts: &[&[u8]], corpus: &
         device.name(name, corpus);
     }
     device
-}
-
-/// The original that each voice puts an entry down to.
-fn first_of_each_voice(entry: u64, corpus: &Corpus) -> BTreeMap<Voice, OriginalRef> {
-    let mut owners = BTreeMap::new();
-    for original in corpus.originals(Part::Entries, entry) {
-        owners.entry(corpus.voice(original)).or_insert(original);
-    }
-    owners
 }
 
 /// Kernels of a file that is itself a program for GPUs, without a container.

@@ -2,6 +2,7 @@
 //! dynamically.
 
 use crate::binary::{Error, Links, Start, holds_code, relocation_limit};
+use crate::nvcc;
 use object::elf;
 use object::read::StringTable;
 use object::read::elf::{Dyn, ElfFile, FileHeader, ProgramHeader};
@@ -14,6 +15,25 @@ pub(crate) fn is_elf(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x7fELF")
 }
 
+/// The same file without its table of sections, where it has one: what a loader reads stands in the segments.
+pub(crate) fn without_sections(bytes: &[u8]) -> Option<Vec<u8>> {
+    let wide = match bytes.get(4)? {
+        1 => false,
+        2 => true,
+        _ => return None,
+    };
+    // Where the table begins; how many rows it has, and which of them has the names.
+    let (at, length, counts) = if wide { (0x28, 8, 0x3c) } else { (0x20, 4, 0x30) };
+    let is_there = bytes.get(at..at + length)?.iter().any(|byte| *byte != 0);
+    if !is_elf(bytes) || !is_there || bytes.len() < counts + 4 {
+        return None;
+    }
+    let mut copy = bytes.to_vec();
+    copy[at..at + length].fill(0);
+    copy[counts..counts + 4].fill(0);
+    Some(copy)
+}
+
 /// Where the functions of a relocatable object begin.
 ///
 /// Hand-written assembly gives some no size, and some not even the type of a function.
@@ -22,6 +42,7 @@ pub(crate) fn starts(file: &File<'_>) -> Vec<Start> {
         |section| file.section_by_index(SectionIndex(section)).is_ok_and(|section| holds_code(section.flags()));
     file.symbols()
         .filter(|symbol| !symbol.is_weak() && !symbol.is_undefined())
+        .filter(|symbol| !symbol.name_bytes().is_ok_and(nvcc::is_name))
         .filter_map(|symbol| {
             let start = Start { section: symbol.section_index()?.0, at: symbol.address(), size: symbol.size() };
             let function = match symbol.kind() {
@@ -213,6 +234,26 @@ fn loaded_dynamic<'data, E: FileHeader<Endian = Endianness>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_of_sections_that_cannot_be_reached_is_left_out() {
+        use crate::made::{library, loaded, noise};
+        use crate::{AuditFile, Contents, Corpus, Finding, Limits, audit};
+        let text = b"\0Copyright NVIDIA Corporation\0".to_vec();
+        let whole = loaded(library(&[(".text", true, noise(1, 3000)), (".rodata", false, text)]));
+        let mut cut = whole.clone();
+        cut[0x2e] = 0x7f;
+        assert!(crate::binary::parse(&cut, None).unwrap().is_err());
+        let copy = crate::binary::repaired(&cut).unwrap();
+        assert_eq!(copy.len(), cut.len());
+        assert!(crate::binary::has_no_sections(&crate::binary::parse(&copy, None).unwrap().unwrap()));
+        assert!(crate::binary::repaired(b"\x7fELF").is_none() && crate::binary::repaired(b"").is_none());
+        // It is no less a driver's library for that, and there is one gap.
+        let file = AuditFile { path: "lib/libcuda.so.1".to_owned(), contents: Contents::Bytes(&cut) };
+        let found = audit(&[file], &Corpus::new(Vec::new()), Limits::default()).findings;
+        let kinds: Vec<&str> = found.iter().map(Finding::kind).collect();
+        assert_eq!(kinds, ["not-audited", "driver"], "{found:?}");
+    }
 
     #[test]
     fn relaxed_relocations_mask_the_instruction_before() {

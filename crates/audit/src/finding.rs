@@ -1,6 +1,6 @@
 //! What a scanner can say.
 
-use crate::Origin;
+use crate::{Kin, Origin, Release};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -110,6 +110,12 @@ pub enum Change {
         /// The sections of code that differ.
         sections: Vec<String>,
     },
+    /// It is another build of the original: nothing differs but what each build has of its own, and what another
+    /// original has so. Whether its vendor made it is not known.
+    OtherBuild {
+        /// The sections that differ.
+        sections: Vec<String>,
+    },
     /// Parts of the original are all that is left of it, or all that could be compared.
     Parts {
         /// Parts of which kind.
@@ -166,6 +172,13 @@ impl fmt::Display for Form {
     }
 }
 
+impl Change {
+    /// Whether it says that the file is another build, and nothing that it was changed.
+    pub fn is_other_build(&self) -> bool {
+        matches!(self, Self::OtherBuild { .. })
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(":") };
@@ -185,6 +198,13 @@ impl fmt::Display for Change {
             }
             Self::OtherCode { sections } => {
                 write!(f, "other code in {}: another version, or patched", sections.join(", "))
+            }
+            Self::OtherBuild { sections } => {
+                write!(
+                    f,
+                    "another build: only {} differs, and nothing that no other original explains",
+                    sections.join(", ")
+                )
             }
             Self::Parts { parts, found, known, form } => {
                 let parts = match parts {
@@ -257,7 +277,7 @@ impl fmt::Display for Gap {
     }
 }
 
-/// How a driver's library was known.
+/// By which of its names a library was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DriverSign {
@@ -294,6 +314,34 @@ pub enum Sign {
         /// `ProductName`.
         product: String,
     },
+    /// The version resource of a PE file names a vendor, and nothing else is known of the file: what it looks like is
+    /// what it says of itself.
+    Maker {
+        /// Who is named.
+        company: String,
+        /// `ProductName`; empty where there is none.
+        product: String,
+    },
+    /// The package's name says that a vendor made it, and so do the names and copyrights of most of its code.
+    MadeBy {
+        /// The vendor.
+        vendor: String,
+        /// Programs and libraries that say so.
+        files: u32,
+        /// How many of them state the vendor's copyright.
+        copyrights: u32,
+        /// Programs and libraries of which nothing else is known.
+        of_files: u32,
+        /// The bytes of those that say so, and of all.
+        bytes: (u64, u64),
+    },
+    /// It has a name that only vendors' files have, and nothing that explains it.
+    Name {
+        /// The name.
+        name: String,
+        /// Whether the file has it, or others link the file under it.
+        by: DriverSign,
+    },
 }
 
 /// One piece of evidence.
@@ -306,6 +354,9 @@ pub enum Finding {
         place: Place,
         /// Of what.
         original: Origin,
+        /// All published releases that have the file, where they are known; the original may be one of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        releases: Vec<Release>,
     },
     /// The file holds the code or data of a restricted file, but is not that file.
     ModifiedCopy {
@@ -319,6 +370,9 @@ pub enum Finding {
         changed: Vec<Section>,
         /// What was done to it.
         changes: Vec<Change>,
+        /// Which other originals may be meant.
+        #[serde(default, skip_serializing_if = "Kin::is_none")]
+        kin: Kin,
     },
     /// Functions of a static archive are part of the binary.
     StaticCode {
@@ -334,6 +388,9 @@ pub enum Finding {
         code_bytes: u64,
         /// Where they lie: address and end of the longest stretches, at most 16.
         ranges: Vec<(u64, u64)>,
+        /// Which other originals may be meant.
+        #[serde(default, skip_serializing_if = "Kin::is_none")]
+        kin: Kin,
     },
     /// A vendor's code for GPUs is part of the file.
     DeviceCode {
@@ -355,6 +412,9 @@ pub enum Finding {
         kernels: u32,
         /// Some of the names that were found, at most 8.
         examples: Vec<String>,
+        /// Which other originals may be meant.
+        #[serde(default, skip_serializing_if = "Kin::is_none")]
+        kin: Kin,
     },
     /// The file looks like a version of restricted material that the corpus lacks.
     Suspected {
@@ -401,6 +461,19 @@ pub enum Finding {
         /// The longest of them in bytes.
         longest: u64,
     },
+    /// The version resource of a PE file says which company made it. An explanation, no suspicion.
+    Maker {
+        /// Where.
+        place: Place,
+        /// `CompanyName`, or the copyright where there is none.
+        company: String,
+        /// `ProductName`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        product: Option<String>,
+        /// `FileVersion`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+    },
     /// Something was not read to its end.
     #[serde(rename = "not-audited")]
     NotFullyAudited {
@@ -423,6 +496,7 @@ impl Finding {
             | Self::Driver { place, .. }
             | Self::Dynamic { place, .. }
             | Self::Stub { place, .. }
+            | Self::Maker { place, .. }
             | Self::NotFullyAudited { place, .. } => place,
         }
     }
@@ -436,7 +510,7 @@ impl Finding {
             Self::StaticCode { archive, .. } => Some(archive),
             Self::Suspected { like, .. } => Some(like),
             Self::Stub { library, .. } => Some(library),
-            Self::Driver { .. } | Self::Dynamic { .. } | Self::NotFullyAudited { .. } => None,
+            Self::Driver { .. } | Self::Dynamic { .. } | Self::Maker { .. } | Self::NotFullyAudited { .. } => None,
         }
     }
 
@@ -451,13 +525,27 @@ impl Finding {
             Self::Driver { .. } => "driver",
             Self::Dynamic { .. } => "dynamic",
             Self::Stub { .. } => "stub",
+            Self::Maker { .. } => "maker",
             Self::NotFullyAudited { .. } => "not-audited",
         }
+    }
+
+    /// Which other originals it may be about.
+    pub fn kin(&self) -> Option<&Kin> {
+        match self {
+            Self::StaticCode { kin, .. } | Self::ModifiedCopy { kin, .. } | Self::DeviceCode { kin, .. } => Some(kin),
+            _ => None,
+        }
+    }
+
+    /// Whether it is another build of a known original, which nothing shows to be changed.
+    pub fn is_other_build(&self) -> bool {
+        matches!(self, Self::ModifiedCopy { changes, .. } if changes.iter().any(Change::is_other_build))
     }
 
     /// Whether it keeps a path from being published unless terms or the policy permit it. What could not be
     /// read counts as well.
     pub fn is_restricted(&self) -> bool {
-        !matches!(self, Self::Dynamic { .. } | Self::Stub { .. })
+        !matches!(self, Self::Dynamic { .. } | Self::Stub { .. } | Self::Maker { .. })
     }
 }

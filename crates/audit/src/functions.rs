@@ -9,6 +9,7 @@ use crate::binary::Function;
 use crate::chunks;
 use crate::corpus::{Corpus, FunctionPrint, FunctionRow, Origin, OriginalRef};
 use crate::finding::{Finding, MemberHits, Place};
+use crate::kin::{self, Kin};
 use crate::prints::{Kind, hash64};
 use crate::ranges::{Range, merge, total};
 use rayon::prelude::*;
@@ -290,10 +291,12 @@ pub(crate) struct Put {
     pub(crate) archive: OriginalRef,
     /// Functions found, member by member.
     pub(crate) members: Vec<MemberHits>,
-    /// Where they lie, sorted and apart.
+    /// Where they lie, and those of other releases of the library; sorted and apart.
     pub(crate) ranges: Vec<Range>,
-    /// Numbers of the functions.
+    /// Numbers of all these functions.
     pub(crate) functions: BTreeSet<u32>,
+    /// What else may be meant.
+    pub(crate) kin: Kin,
 }
 
 impl Put {
@@ -361,28 +364,61 @@ pub(crate) fn put_down(hits: &[Hit], corpus: &Corpus) -> Vec<Put> {
                 *entry = (shared, *other);
             }
         }
-        explained.extend(archives[&archive].functions.iter().flat_map(places));
+        // Other releases of the library are no findings beside it.
+        let releases = kin::releases_of(archive, &archives, corpus);
+        let kin = kin_of(archive, &archives, &accusing, &ranges_of, &|place| !explained.contains(place), corpus);
+        explained.extend(releases.iter().flat_map(|one| archives[one].functions.iter().flat_map(places)));
         let others = heard.values().filter(|(shared, other)| *shared > 0 && *other != archive).map(|(_, other)| *other);
         let mut origins: Vec<Origin> = Vec::new();
-        for archive in [archive].into_iter().chain(others) {
+        for (archive, kin) in std::iter::once((archive, kin)).chain(others.map(|other| (other, Kin::default()))) {
             let Some(origin) = corpus.origin(archive, None) else { continue };
             if !origins.iter().any(|known| known.is_owner_of(&origin)) {
                 origins.push(origin);
-                put.push(put_of(archive, &archives[&archive], &ranges_of, corpus));
+                let releases = kin::releases_of(archive, &archives, corpus);
+                put.push(put_of(archive, &releases, kin, &archives, &ranges_of, corpus));
             }
         }
     }
     put
 }
 
-/// All that was found of one archive.
-fn put_of(archive: OriginalRef, share: &Share, ranges_of: &HashMap<u32, Vec<Range>>, corpus: &Corpus) -> Put {
-    let found: Vec<Range> = share.functions.iter().flat_map(|f| ranges_of[f].iter().copied()).collect();
-    let members = share.members.iter().map(|(owner, found)| {
+/// The kin of an archive; only what else was found of its code is looked at.
+fn kin_of(
+    archive: OriginalRef,
+    archives: &BTreeMap<OriginalRef, Share>,
+    accusing: &BTreeMap<OriginalRef, Vec<(u32, u64)>>,
+    ranges_of: &HashMap<u32, Vec<Range>>,
+    is_new: &dyn Fn(&Range) -> bool,
+    corpus: &Corpus,
+) -> Kin {
+    let part = |(archive, share): (&OriginalRef, &Share)| {
+        let of_member = |(number, functions): (&u32, &BTreeSet<u32>)| {
+            let functions = functions.iter().map(|f| (*f, &ranges_of[f][..ranges_of[f].len().min(PLACES)]));
+            kin::Member { name: corpus.member(archive.layer, *number).1, functions: functions.collect() }
+        };
+        let members = share.members.iter().map(of_member).collect();
+        (*archive, kin::Part { members, telling: accusing[archive].iter().copied().collect() })
+    };
+    let parts = archives.iter().map(part).collect();
+    kin::of_archive(archive, &parts, corpus, |count, bytes| count >= 2 && bytes >= FINDING_BYTES, is_new)
+}
+
+/// All that was found of one archive, and where other releases of it were found.
+fn put_of(
+    archive: OriginalRef,
+    releases: &HashSet<OriginalRef>,
+    kin: Kin,
+    archives: &BTreeMap<OriginalRef, Share>,
+    ranges_of: &HashMap<u32, Vec<Range>>,
+    corpus: &Corpus,
+) -> Put {
+    let functions: BTreeSet<u32> = releases.iter().flat_map(|one| archives[one].functions.iter().copied()).collect();
+    let found: Vec<Range> = functions.iter().flat_map(|f| ranges_of[f].iter().copied()).collect();
+    let members = archives[&archive].members.iter().map(|(owner, found)| {
         let (_, name, known) = corpus.member(archive.layer, *owner);
         MemberHits { member: name.to_owned(), functions_found: found.len() as u32, functions_known: known }
     });
-    Put { archive, members: members.collect(), ranges: merge(found, 0), functions: share.functions.clone() }
+    Put { archive, members: members.collect(), ranges: merge(found, 0), functions, kin }
 }
 
 /// What accuses somebody and was put down to nothing, since a file has too little of it.
@@ -419,6 +455,7 @@ pub(crate) fn finding(
         members: put.members.clone(),
         bytes_found: total(&put.ranges),
         code_bytes,
+        kin: put.kin.clone(),
         ranges: longest(put.ranges.iter().copied().map(addressed).collect()),
     })
 }

@@ -92,6 +92,9 @@ pub struct Source {
     pub material: Material,
     /// Members of its archives that are free software, by their names; `*` stands for any letters.
     pub free_members: Vec<String>,
+    /// What its libraries export and say is what others export and say as well, so that no name and no message of
+    /// them is learned.
+    pub open_interface: bool,
     /// Who supplied it.
     pub supply: Supply,
 }
@@ -100,7 +103,8 @@ impl Source {
     /// Material of which no part is free, from the operator.
     pub fn new(hash: impl Into<String>, name: impl Into<String>, material: Material) -> Self {
         let (hash, name) = (hash.into(), name.into());
-        Self { hash, name, material, free_members: Vec::new(), supply: Supply::Operator }
+        let supply = Supply::Operator;
+        Self { hash, name, material, free_members: Vec::new(), open_interface: false, supply }
     }
 
     fn is_free(&self, member: &str) -> bool {
@@ -123,10 +127,11 @@ fn is_match(pattern: &str, name: &str) -> bool {
 
 /// Adds the fingerprints of restricted material.
 ///
-/// Vendor originals are to be learned before the outputs made from them: files that are known
-/// already, changed or not, are not learned again, so that what is found later is compared with the
-/// original. What is another package's as well has both for its owners, unless this one was built and the
-/// other one's was delivered.
+/// Every file that was delivered is an original and keeps its hash and the prints of its sections, however little it
+/// differs from another release. Vendor originals are to be learned before the outputs made from them: what a build
+/// made of a file that is known already, changed or not, is not learned, so that what is found later is compared with
+/// the original. What is another package's as well has both for its owners, unless this one was built and the other
+/// one's was delivered.
 pub fn learn(prints: &mut Fingerprints, source: &Source, files: &[AuditFile<'_>], limits: Limits) -> Learned {
     learn_beside(prints, None, source, files, limits)
 }
@@ -317,12 +322,23 @@ impl Learn<'_> {
             && self
                 .known
                 .is_some_and(|known| !closest(known).is_empty() || !chunks::changed(bytes, known.corpus).is_empty());
-        if is_changed || self.prints.variants(&sections).into_iter().any(|other| self.is_settled(other)) {
+        if is_changed {
             return Ok(Whole::Known);
         }
+        if self.prints.variants(&sections).into_iter().any(|other| self.is_settled(other)) {
+            let links = || binary::links(file);
+            let print = |links| FilePrint { original, member: None, size: 0, heads: Vec::new(), sections, links };
+            return match self.source.supply {
+                Supply::Built => Ok(Whole::Known),
+                Supply::Operator | Supply::Fetched => Ok(Whole::Release(print(links()?))),
+            };
+        }
         let mut told = false;
+        // What is everybody's is learned of no linked library.
+        let is_open = self.source.open_interface && binary::is_linked(file);
         if binary::is_linked(file) {
-            self.prints.interface.extend(links::exports(file).into_iter().map(|hash| (hash, original)));
+            let exports = if is_open { HashSet::new() } else { links::exports(file) };
+            self.prints.interface.extend(exports.into_iter().map(|hash| (hash, original)));
         } else {
             let found = binary::functions(file)?;
             let mut functions: Vec<Candidate> =
@@ -341,7 +357,7 @@ impl Learn<'_> {
         let size: usize = data.iter().map(|bytes| bytes.len()).sum();
         told |= !binary::is_linked(file) && size < OBJECT_BYTES;
         let kept = self.strings.entry(original).or_default();
-        for hash in strings::prints(data.into_iter()) {
+        for hash in strings::prints(data.into_iter().filter(|_| !is_open)) {
             strings::keep(kept, hash);
         }
         if told {
@@ -358,6 +374,8 @@ enum Whole {
     Known,
     /// Nothing: it is a member of an archive that is told by its functions.
     Told,
+    /// This, and nothing else of it: it is another release of a file that is known, with parts of it as they are.
+    Release(FilePrint),
     /// This.
     Print(FilePrint),
 }
@@ -411,15 +429,20 @@ impl Visitor for Learn<'_> {
                 })
             }
         };
-        if matches!(whole, Whole::Known) {
-            return false;
+        let (print, is_new) = match whole {
+            Whole::Known => return false,
+            Whole::Told => (None, true),
+            Whole::Release(print) => (Some(print), false),
+            Whole::Print(print) => (Some(print), true),
+        };
+        if is_new {
+            self.learned.device += device::learn(self.prints, original, bytes);
+            if let Some((product, _)) = binary::product(bytes) {
+                self.prints.products.insert((product, original));
+            }
         }
-        self.learned.device += device::learn(self.prints, original, bytes);
-        if let Some((product, _)) = binary::product(bytes) {
-            self.prints.products.insert((product, original));
-        }
-        let Whole::Print(print) = whole else { return true };
-        if member.is_none() {
+        let Some(print) = print else { return true };
+        if is_new && member.is_none() {
             chunks::learn(self.prints, original, bytes);
         }
         // Members of archives are found by their functions where they are not whole.

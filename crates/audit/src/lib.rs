@@ -24,17 +24,21 @@ mod explain;
 mod fatbin;
 mod finding;
 mod functions;
+mod kin;
 mod learn;
 mod links;
 mod loader;
 #[cfg(test)]
 mod made;
+mod makers;
+mod nvcc;
 mod own;
 mod passages;
 mod pe;
 mod pool;
 mod prints;
 mod ranges;
+mod records;
 mod scan;
 mod strings;
 #[cfg(test)]
@@ -47,7 +51,10 @@ pub use container::Limits;
 pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Origin};
 pub use explain::{FunctionHit, function_hits};
 pub use finding::{Change, DriverSign, Finding, Form, Gap, MemberHits, Parts, Place, Section, Sign};
+pub use kin::{Kin, product};
 pub use learn::{Known, Learned, Source, Supply, learn, learn_beside, learn_free};
+pub use makers::Made;
+pub use records::{PackError, Records, Release, pack_records};
 pub use texts::{LicenseText, NoTextHash, TextHash};
 
 /// Opens the bytes as far as they are archives, within small bounds: an entrance for fuzzing.
@@ -66,7 +73,7 @@ pub fn fuzz_container(bytes: &[u8]) {
 
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
-pub const SCANNER_VERSION: u32 = 7;
+pub const SCANNER_VERSION: u32 = 8;
 
 /// Reads the bytes as every kind of binary that there is. For fuzzing alone.
 #[doc(hidden)]

@@ -4,6 +4,7 @@ use crate::anchor::Filter;
 use crate::binary::{self, Links};
 use crate::corpus::{Corpus, OriginalRef, Part};
 use crate::finding::{DriverSign, Finding, Place, Sign};
+use crate::makers;
 use crate::prints::{Kind, hash64};
 use crate::strings::family;
 use object::{Object, ObjectSymbol, SymbolKind};
@@ -138,8 +139,18 @@ pub(crate) fn can_open(file: &object::File<'_>) -> bool {
     file.dynamic_symbols().chain(file.symbols()).any(|symbol| symbol.name_bytes().is_ok_and(named))
 }
 
-/// Functions of vendors' interfaces that a binary defines: library → names, and the longest in bytes.
-pub(crate) type Interfaces = BTreeMap<OriginalRef, (BTreeSet<String>, u64)>;
+/// What a binary defines of a library's interface.
+#[derive(Debug, Default)]
+pub(crate) struct Defined {
+    names: BTreeSet<String>,
+    /// How many are too long for a stub.
+    long: usize,
+    /// The longest in bytes.
+    longest: u64,
+}
+
+/// Functions of vendors' interfaces that a binary defines, library by library.
+pub(crate) type Interfaces = BTreeMap<OriginalRef, Defined>;
 
 /// Which functions of vendors' interfaces a binary of `size` bytes defines.
 pub(crate) fn interfaces(file: &object::File<'_>, size: usize, corpus: &Corpus) -> Result<Interfaces, binary::Error> {
@@ -157,6 +168,9 @@ pub(crate) fn interfaces(file: &object::File<'_>, size: usize, corpus: &Corpus) 
             continue;
         }
         let Ok(name) = symbol.name_bytes() else { continue };
+        if is_standard(name) {
+            continue;
+        }
         room = room.checked_sub(name.len()).ok_or(binary::Error::Crowded("names"))?;
         let hash = hash64(Kind::Symbol, name);
         if !corpus.interface.may_have((hash >> 32) as u32) || corpus.is_free(hash) {
@@ -170,54 +184,77 @@ pub(crate) fn interfaces(file: &object::File<'_>, size: usize, corpus: &Corpus) 
         for original in corpus.originals(Part::Interface, hash) {
             let Some(origin) = corpus.origin(original, None) else { continue };
             let original = *families.entry(family(&origin.file).to_owned()).or_insert(original);
-            let (names, longest) = found.entry(original).or_default();
-            names.insert(String::from_utf8_lossy(name).into_owned());
-            *longest = (*longest).max(size);
+            let defined = found.entry(original).or_default();
+            if defined.names.insert(String::from_utf8_lossy(name).into_owned()) && size > STUB_BYTES {
+                defined.long += 1;
+            }
+            defined.longest = defined.longest.max(size);
         }
     }
     // Libraries that are parts of another one have parts of its interface.
     let mut largest: Vec<OriginalRef> = found.keys().copied().collect();
-    largest.sort_by_key(|library| std::cmp::Reverse(found[library].0.len()));
+    largest.sort_by_key(|library| std::cmp::Reverse(found[library].names.len()));
     let mut explained: BTreeSet<String> = BTreeSet::new();
     for library in largest {
-        let Some((names, _)) = found.get_mut(&library) else { continue };
+        let Some(Defined { names, .. }) = found.get_mut(&library) else { continue };
         names.retain(|name| !explained.contains(name));
         explained.extend(names.iter().cloned());
     }
-    found.retain(|_, (names, _)| names.len() >= INTERFACE);
+    found.retain(|_, defined| defined.names.len() >= INTERFACE);
     Ok(found)
 }
 
-/// Reports interfaces that are defined by stubs, and adds the others to what is suspected already. By itself a
-/// defined interface proves nothing: profilers and emulators define it as well.
+/// Whether a function's name is one of a standard interface, which free libraries implement as well as vendors': BLAS and
+/// LAPACK for Fortran and C, and FFTW's.
+fn is_standard(name: &[u8]) -> bool {
+    /// `dgemm`, `zheevr_2stage_`.
+    const LONGEST: usize = 16;
+    let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
+    let is_vendors = [b"cu".as_slice(), b"nv"].iter().any(|start| name.starts_with(start));
+    name.len() <= LONGEST && !is_vendors && name.iter().all(is_plain)
+        || [b"cblas_".as_slice(), b"LAPACKE_", b"fftw_", b"fftwf_"].iter().any(|start| name.starts_with(start))
+}
+
+/// Reports interfaces that are defined by stubs, adds others to what is suspected already, and suspects what implements
+/// an interface that ships: a few functions that are longer than a stub belong to those that report a missing library.
 pub(crate) fn interface_signs(place: &Place, found: Interfaces, corpus: &Corpus, findings: &mut Vec<Finding>) {
-    for (library, (names, longest)) in found {
+    for (library, Defined { names, long, longest }) in found {
+        let ships = corpus.is_shipped(library.layer);
         let Some(library) = corpus.origin(library, None) else { continue };
         let of_family = |finding: &&mut Finding| {
             finding.is_restricted() && finding.origin().is_some_and(|o| family(&o.file) == family(&library.file))
         };
+        let sign = || {
+            let examples = names.iter().take(8).cloned().collect();
+            Sign::Interface { found: names.len() as u32, examples }
+        };
         match findings.iter_mut().find(of_family) {
-            Some(Finding::Suspected { signs, .. }) => {
-                let examples = names.iter().take(8).cloned().collect();
-                signs.push(Sign::Interface { found: names.len() as u32, examples });
-            }
+            Some(Finding::Suspected { signs, .. }) => signs.push(sign()),
             Some(_) => {}
-            None if longest <= STUB_BYTES => {
+            None if long >= INTERFACE => {
+                // What a package that was learned here exports, others may export as well.
+                if ships {
+                    let signs = vec![sign()];
+                    findings.push(Finding::Suspected { place: place.clone(), like: library, signs });
+                }
+            }
+            None => {
                 findings.push(Finding::Stub { place: place.clone(), library, functions: names.len() as u32, longest });
             }
-            None => {}
         }
     }
 }
 
-/// A PE file that names a vendor's product of which nothing else was found.
+/// A PE file that names who made it, and of which nothing else was found.
 pub(crate) fn product_signs(place: &Place, bytes: &[u8], corpus: &Corpus, findings: &mut Vec<Finding>) {
-    let Some((product, info)) = binary::product(bytes) else { return };
-    if corpus.is_free(product)
-        || findings.iter().any(|f| f.place() == place && f.is_restricted() && f.origin().is_some())
-    {
+    if findings.iter().any(|f| f.place() == place && f.is_restricted() && f.origin().is_some()) {
         return;
     }
+    let known = binary::product(bytes).filter(|(product, _)| !corpus.is_free(*product));
+    let known = known.filter(|(product, _)| corpus.originals(Part::Products, *product).next().is_some());
+    let Some((product, info)) = known else {
+        return makers::version_signs(place, bytes, findings);
+    };
     let name = place.innermost().rsplit('/').next().unwrap_or_default();
     let named = |library: &OriginalRef| corpus.origin(*library, None).is_some_and(|o| family(&o.file) == family(name));
     let mut libraries: Vec<OriginalRef> = corpus.originals(Part::Products, product).collect();
@@ -267,6 +304,18 @@ mod tests {
         };
         assert!(matches!(look(symbol(1).repeat(100_000), 1 << 20), Err(binary::Error::Crowded("names"))));
         assert!(matches!(look(symbol(1).repeat(100_000), 60), Ok(0)));
+    }
+
+    /// OpenBLAS is no version of a vendor's library that has BLAS's functions as well.
+    #[test]
+    fn standard_interfaces_are_nobodys() {
+        let check = |name: &str, standard: bool| assert_eq!(is_standard(name.as_bytes()), standard, "{name}");
+        for name in ["dgemm", "dgemm_", "zheevr_2stage_", "cblas_dgemm", "LAPACKE_dgesv", "fftw_plan_dft"] {
+            check(name, true);
+        }
+        for name in ["cublasDgemm_v2", "cudaMalloc", "cudaMalloc_", "nvblas_dgemm", "cudnn_create_a_descriptor_"] {
+            check(name, false);
+        }
     }
 
     #[test]

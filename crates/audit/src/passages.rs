@@ -13,6 +13,7 @@ use crate::anchor::Filter;
 use crate::container::is_archive;
 use crate::corpus::{Corpus, Layer, OriginalRef, Part, Voice, u32_at, u64_at};
 use crate::finding::{Change, Finding, Place};
+use crate::kin::Kin;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -492,6 +493,7 @@ impl Seen {
                     same: Vec::new(),
                     changed: Vec::new(),
                     changes: vec![Change::Passages { found: count as u32, known: known as u32 }],
+                    kin: Kin::default(),
                 });
             }
         }

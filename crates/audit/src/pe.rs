@@ -95,6 +95,8 @@ pub(crate) struct VersionInfo {
     pub(crate) file_version: Option<String>,
     /// `OriginalFilename`.
     pub(crate) original_name: Option<String>,
+    /// `LegalCopyright`.
+    pub(crate) copyright: Option<String>,
 }
 
 /// Reads the version resource; `None` where there is none that can be read.
@@ -105,6 +107,18 @@ pub(crate) fn version_info(bytes: &[u8]) -> Option<VersionInfo> {
         _ => return None,
     };
     (info != VersionInfo::default()).then_some(info)
+}
+
+/// Whether it is an assembly for .NET, of which the code is no machine's.
+pub(crate) fn is_managed(bytes: &[u8]) -> bool {
+    fn has_header<Pe: ImageNtHeaders>(file: &PeFile<'_, Pe>) -> bool {
+        file.data_directory(pe::IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR).is_some_and(|header| header.size.get(LE) > 0)
+    }
+    match FileKind::parse(bytes) {
+        Ok(FileKind::Pe32) => object::read::pe::PeFile32::parse(bytes).is_ok_and(|file| has_header(&file)),
+        Ok(FileKind::Pe64) => object::read::pe::PeFile64::parse(bytes).is_ok_and(|file| has_header(&file)),
+        _ => false,
+    }
 }
 
 /// American English, in which makers write for everybody.
@@ -150,6 +164,7 @@ impl VersionInfo {
                 ("ProductName", &mut info.product),
                 ("FileVersion", &mut info.file_version),
                 ("OriginalFilename", &mut info.original_name),
+                ("LegalCopyright", &mut info.copyright),
             ];
             if let Some((_, field)) = fields.into_iter().find(|(key, field)| field.is_none() && string.is(key)) {
                 *field = string.text();
@@ -247,6 +262,7 @@ mod tests {
             product: some("Example Runtime 12.9.79"),
             file_version: some("12.9.79"),
             original_name: some("vendor64_12.dll"),
+            copyright: None,
         };
         assert_eq!(version_info(DLL), Some(expected));
         assert_eq!(version_info(DLL_ARM), None);

@@ -7,11 +7,12 @@ use crate::corpus::{Corpus, Material, Origin, OriginalRef, Part};
 use crate::finding::{Change, Finding, Form, Gap, Place};
 use crate::functions::Found;
 use crate::loader::Layout;
+use crate::makers::Looked;
 use crate::pool::{Pool, Rest};
 use crate::ranges::without;
 use crate::strings::{Explained, Seen, family};
 use crate::whose::Bearer;
-use crate::{binary, chunks, device, fatbin, functions, links, loader, own, passages, strings, whose};
+use crate::{binary, chunks, device, fatbin, functions, links, loader, own, passages, records, strings, whose};
 use std::collections::{BTreeSet, HashSet};
 
 /// One file, or one member of an archive.
@@ -40,6 +41,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) own_code: Vec<Place>,
     /// The same of files that a package which was learned here calls its own.
     pub(crate) claimed_code: Vec<Place>,
+    /// Programs and libraries of which nothing is known, and who made them.
+    pub(crate) looked: Vec<Looked>,
     /// What the file that is looked at lies in, and itself, as far as only packages that were learned here have it.
     claims: Vec<Claim>,
 }
@@ -62,6 +65,7 @@ impl<'a> Scan<'a> {
             pool: Pool::default(),
             own_code: Vec::new(),
             claimed_code: Vec::new(),
+            looked: Vec::new(),
             claims: Vec::new(),
         }
     }
@@ -78,7 +82,7 @@ impl Claim {
     /// Whether something that was found in it is no news of somebody else.
     fn explains(&self, finding: &Finding) -> bool {
         match finding {
-            Finding::Dynamic { .. } | Finding::Stub { .. } => true,
+            Finding::Dynamic { .. } | Finding::Stub { .. } | Finding::Maker { .. } => true,
             finding => finding.origin().is_some_and(|origin| self.is_by(&origin.material)),
         }
     }
@@ -107,7 +111,13 @@ impl Visitor for Scan<'_> {
         let owners = self.findings[before..].iter().filter_map(|finding| finding.origin().cloned()).collect();
         self.leave_out_claimed(before);
         let mut own = match same {
-            Same::Whole => return false,
+            Same::Whole(is_owners) => {
+                // It is no less its owner's because it was published elsewhere as well.
+                if is_owners && self.claimed_code.len() < OWN_CODE && has_code(place, bytes, parent) {
+                    self.claimed_code.push(place.clone());
+                }
+                return false;
+            }
             Same::Claimed(own, delivered) => {
                 self.claims.push(Claim { place: place.clone(), owners, delivered });
                 Some(own)
@@ -115,11 +125,21 @@ impl Visitor for Scan<'_> {
             Same::Beginning(own) => Some(own),
             Same::Nothing => None,
         };
+        // A table that cannot be reached is as good as none: a loader does without.
+        let mut repaired = None;
+        if let Some(Err(error)) = binary::parse(bytes, parent) {
+            self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
+            repaired = binary::repaired(bytes);
+        }
+        let bytes = repaired.as_deref().unwrap_or(bytes);
         let mut subject = Subject { place, bytes, binary: None, links: Links::default() };
         match binary::parse(bytes, parent).map(|parsed| parsed.and_then(|file| Ok((binary::links(&file)?, file)))) {
             None => {}
             Some(Ok((links, file))) => (subject.links, subject.binary) = (links, Some(file)),
-            Some(Err(error)) => self.gap(place.clone(), Gap::BrokenBinary(error.to_string())),
+            Some(Err(error)) if !self.findings[before..].iter().any(is_broken) => {
+                self.gap(place.clone(), Gap::BrokenBinary(error.to_string()));
+            }
+            Some(Err(_)) => {}
         }
         if let Some(file) = &subject.binary {
             links::driver(place, self.name, &subject.links, &mut self.findings);
@@ -133,6 +153,8 @@ impl Visitor for Scan<'_> {
         if own.as_ref().is_none_or(|own| own.claimed) {
             let mut found = Vec::new();
             let modified = copies::modified(&subject, self.corpus, &mut found);
+            // That it has no table is told already.
+            found.retain(|one| repaired.is_none() || !is_broken(one));
             own = own.or(modified);
             // Whose beginning it has, it has sections of as well.
             found.retain(|one| {
@@ -144,6 +166,16 @@ impl Visitor for Scan<'_> {
         let linked = subject.binary.as_ref().is_some_and(binary::is_linked);
         self.pool.add(place, linked, rest);
         self.leave_out_claimed(from);
+        if self.claims.is_empty() && !self.findings[before..].iter().any(says_whose_it_is) {
+            let named = self.corpus.records().and_then(|records| {
+                records::suspicion(records, place, self.name, (bytes, subject.binary.as_ref()), &subject.links)
+            });
+            self.findings.extend(named);
+        }
+        if self.claims.is_empty() && !self.findings[before..].iter().any(|found| found.origin().is_some()) {
+            let links = &subject.links;
+            self.looked.extend(Looked::at(place, self.name, bytes, subject.binary.as_ref(), links));
+        }
         let is_vendors = |finding: &Finding| {
             let harmless = matches!(
                 finding,
@@ -170,6 +202,15 @@ impl Visitor for Scan<'_> {
 
     fn opaque(&mut self, place: &Place, opaque: Opaque) {
         self.opaque.push((place.clone(), Gap::Opaque(opaque.bytes)));
+    }
+}
+
+/// Whether a file of which nothing is another's has code.
+fn has_code(place: &Place, bytes: &[u8], parent: Option<Kind>) -> bool {
+    match binary::parse(bytes, parent) {
+        Some(Ok(file)) => own::is_enough(&file, &Layout::of(&file, bytes.len()), bytes, std::iter::empty()),
+        Some(Err(_)) => false,
+        None => !is_archive(bytes) && own::is_code(place.innermost(), bytes),
     }
 }
 
@@ -352,6 +393,15 @@ pub(crate) fn without_what_is_inside(findings: &mut Vec<Finding>) {
         let family = finding.origin().map(|origin| family(&origin.file).to_owned());
         !is_of_parts(finding) || !family.is_some_and(|family| inside.contains(&(finding.place().clone(), family)))
     });
+}
+
+fn is_broken(finding: &Finding) -> bool {
+    matches!(finding, Finding::NotFullyAudited { gap: Gap::BrokenBinary(_), .. })
+}
+
+/// Whether something is known of a file that its name would only repeat.
+fn says_whose_it_is(finding: &Finding) -> bool {
+    finding.origin().is_some() || matches!(finding, Finding::Driver { .. })
 }
 
 /// Names of libraries that a binary may open.

@@ -147,20 +147,20 @@ fn handed_over(code: &[u8]) -> Option<i64> {
 
 /// The finding that a file is a copy, in place of the one that it includes the same.
 pub(crate) fn copy(finding: Finding, form: Form) -> Finding {
-    let (place, original, parts, found, known) = match finding {
-        Finding::StaticCode { place, archive, members, .. } => {
+    let (place, original, kin, parts, found, known) = match finding {
+        Finding::StaticCode { place, archive, members, kin, .. } => {
             let sum = |count: fn(&crate::MemberHits) -> u32| members.iter().map(count).sum();
             let (found, known) = (sum(|member| member.functions_found), sum(|member| member.functions_known));
-            (place, archive, Parts::Functions, found, known)
+            (place, archive, kin, Parts::Functions, found, known)
         }
-        Finding::DeviceCode { place, original, entries_found, entries, kernels_found, kernels, .. } => {
+        Finding::DeviceCode { place, original, entries_found, entries, kernels_found, kernels, kin, .. } => {
             let (found, known) = if entries_found > 0 { (entries_found, entries) } else { (kernels_found, kernels) };
-            (place, original, Parts::DeviceCode, found, known)
+            (place, original, kin, Parts::DeviceCode, found, known)
         }
         other => return other,
     };
     let changes = vec![Change::Parts { parts, found, known, form }];
-    Finding::ModifiedCopy { place, original, same: Vec::new(), changed: Vec::new(), changes }
+    Finding::ModifiedCopy { place, original, same: Vec::new(), changed: Vec::new(), changes, kin }
 }
 
 #[cfg(test)]

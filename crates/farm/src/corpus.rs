@@ -4,7 +4,8 @@ use crate::bytes::{BATCH, with_files};
 use crate::learn::all_unchanged;
 use crate::lost;
 use narthex_audit::{
-    Corpus, CorpusError, Fingerprints, Layer, Learned, Limits, Material, Place, Source, learn, learn_free,
+    Corpus, CorpusError, Fingerprints, Layer, Learned, Limits, Material, PackError, Place, Records, Source, learn,
+    learn_free, pack_records,
 };
 use narthex_cache::{Catalog, CatalogError, State, StateError};
 use narthex_nix::{Tree, open_file};
@@ -14,6 +15,9 @@ use std::path::{Path, PathBuf};
 
 /// The shipped files; `MANIFEST.md` beside them says what went into them.
 static SHIPPED: include_dir::Dir<'_> = include_dir::include_dir!("$CARGO_MANIFEST_DIR/corpus");
+
+/// Hashes of published releases, among the shipped files.
+const RECORDS: &str = "releases.rec";
 
 /// No shipped file unpacks to more.
 const LARGEST: usize = 64 << 20;
@@ -62,6 +66,15 @@ pub enum CorpusFileError {
         /// The file.
         place: Place,
     },
+    /// Lines from which records are to be made are none.
+    #[error("{} cannot be packed", path.display())]
+    Pack {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: PackError,
+    },
     /// The catalog failed.
     #[error("{0}")]
     Catalog(#[from] CatalogError),
@@ -92,8 +105,39 @@ pub enum Shipped {
 pub fn load_corpus(state: Option<&State>, shipped: Shipped) -> Result<Corpus, CorpusFileError> {
     let own = state.map(|state| state.corpus()).filter(|path| path.exists());
     let own = own.map(|path| read_layer(&path)).transpose()?;
-    let shipped = if shipped == Shipped::With { shipped_layers() } else { Vec::new() };
-    Ok(Corpus::layered(own.into_iter().collect(), shipped))
+    let (shipped, records) = match shipped {
+        Shipped::With => rayon::join(shipped_layers, shipped_records),
+        Shipped::Without => (Vec::new(), None),
+    };
+    Ok(Corpus::layered(own.into_iter().collect(), shipped).with_records(records))
+}
+
+/// Hashes of published releases, which ship with the program.
+pub fn shipped_records() -> Option<Records> {
+    let bytes = unpacked(SHIPPED.get_file(RECORDS)?);
+    Some(Records::new(bytes).expect("a shipped file is of this program's format"))
+}
+
+fn unpacked(file: &include_dir::File<'_>) -> Vec<u8> {
+    let mut bytes = zstd::bulk::decompress(file.contents(), LARGEST).expect("a shipped file can be unpacked");
+    // It was given room for the largest.
+    bytes.shrink_to_fit();
+    bytes
+}
+
+/// Makes a file of records from lines of text; gives its size in bytes. Only whoever makes the shipped corpus has a
+/// use for it.
+///
+/// # Errors
+/// When a file cannot be read or written, or a line is no record.
+pub fn pack_into(lines: &Path, file: &Path) -> Result<u64, CorpusFileError> {
+    let text =
+        std::fs::read_to_string(lines).map_err(|source| CorpusFileError::Read { path: lines.to_owned(), source })?;
+    let bytes = pack_records(&text).map_err(|source| CorpusFileError::Pack { path: lines.to_owned(), source })?;
+    let unwritable = |source| CorpusFileError::Write { path: file.to_owned(), source };
+    let bytes = zstd::bulk::compress(&bytes, LEVEL).map_err(unwritable)?;
+    std::fs::write(file, &bytes).map_err(unwritable)?;
+    Ok(bytes.len() as u64)
 }
 
 /// The layers that ship with the program, in the order of their names.
@@ -101,13 +145,9 @@ pub fn shipped_layers() -> Vec<Layer> {
     let mut files: Vec<_> =
         SHIPPED.files().filter(|file| file.path().extension().is_some_and(|e| e == "zst")).collect();
     files.sort_by_key(|file| file.path());
-    let unpack = |file: &&include_dir::File<'_>| {
-        let mut bytes = zstd::bulk::decompress(file.contents(), LARGEST).expect("a shipped file can be unpacked");
-        // It was given room for the largest.
-        bytes.shrink_to_fit();
-        Layer::new(bytes).expect("a shipped file is of this program's format")
-    };
-    files.par_iter().map(unpack).collect()
+    let layer =
+        |file: &&include_dir::File<'_>| Layer::new(unpacked(file)).expect("a shipped file is of this program's format");
+    files.par_iter().map(layer).collect()
 }
 
 /// Reads one corpus file, which may be compressed.
@@ -142,7 +182,8 @@ pub(crate) fn own(state: &State) -> Result<Fingerprints, CorpusFileError> {
 pub(crate) fn with_shipped(own: &Fingerprints) -> Corpus {
     // A state that learned nothing has no file, and audits without it.
     let layer = || Layer::new(own.to_bytes()).expect("a file that was just written is sound");
-    Corpus::layered((!own.is_empty()).then(layer).into_iter().collect(), shipped_layers())
+    let (shipped, records) = rayon::join(shipped_layers, shipped_records);
+    Corpus::layered((!own.is_empty()).then(layer).into_iter().collect(), shipped).with_records(records)
 }
 
 /// What is said of material that is added by hand.
@@ -154,6 +195,8 @@ pub struct Addition {
     pub free: bool,
     /// Members of its archives that are free software, by their names; `*` stands for any letters.
     pub free_members: Vec<String>,
+    /// What its libraries export is an interface that others implement as well.
+    pub open_interface: bool,
 }
 
 /// Learns from a file or folder, and everything inside it, for a state's corpus. `None` where exactly these
@@ -182,7 +225,7 @@ pub fn add_to_corpus(
             }
         }
     }
-    let Addition { material, free, free_members } = addition.clone();
+    let Addition { material, free, free_members, open_interface } = addition.clone();
     // The same bytes may be a vendor's and turn out to be free.
     let hash = format!("{}:{}", if free { "free" } else { "blake3" }, hasher.finalize().to_hex());
     // Free software is read again: the corpus may have grown since.
@@ -190,7 +233,7 @@ pub fn add_to_corpus(
         return Ok(None);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let source = Source { free_members, ..Source::new(hash, name, material) };
+    let source = Source { free_members, open_interface, ..Source::new(hash, name, material) };
     let corpus = if !free {
         Corpus::default()
     } else if shipped == Shipped::With {
@@ -322,4 +365,36 @@ pub fn import_corpus(state: &State, file: &Path) -> Result<Vec<Material>, Corpus
     state.write_corpus(&own.to_bytes())?;
     let after = own.to_corpus().list().into_iter().map(|one| one.material);
     Ok(after.filter(|material| !before.contains(material)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ships_has_the_hashes_of_published_releases() {
+        let corpus = load_corpus(None, Shipped::With).unwrap();
+        let (files, releases) = corpus.records().unwrap().size();
+        assert!(files > 20_000 && releases > 5_000, "{files} {releases}");
+        assert!(load_corpus(None, Shipped::Without).unwrap().records().is_none());
+    }
+
+    /// What is audited while a package set is built, and what is asked again later, is one corpus.
+    #[test]
+    fn a_run_asks_what_a_recheck_asks() {
+        let loaded = load_corpus(None, Shipped::With).unwrap();
+        let run = with_shipped(&Fingerprints::default());
+        assert_eq!(run.id(), loaded.id());
+        assert_eq!(run.records().map(Records::size), loaded.records().map(Records::size));
+    }
+
+    #[test]
+    fn lines_that_are_none_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let [lines, file] = ["lines", "file"].map(|name| dir.path().join(name));
+        std::fs::write(&lines, "package\ta\tunfree\nsomething\n").unwrap();
+        let error = pack_into(&lines, &file).unwrap_err();
+        assert!(matches!(&error, CorpusFileError::Pack { source, .. } if source.line == 2), "{error}");
+        assert!(!file.exists());
+    }
 }

@@ -30,7 +30,7 @@ mod sources;
 pub use bytes::{AuditProgress, audit_path, audit_path_with, function_hits};
 pub use corpus::{
     Addition, CorpusFileError, Export, Shipped, add_to_corpus, export_corpus, import_corpus, load_corpus, note_added,
-    read_layer, remove_from_corpus, shipped_layers,
+    pack_into, read_layer, remove_from_corpus, shipped_layers, shipped_records,
 };
 pub use costs::{CostReport, CostsError, Origins, plan_costs};
 pub use diff::{Change, PlanDiff};

@@ -119,7 +119,7 @@ impl<'a> Originals<'a> {
         let mut all: BTreeMap<_, Vec<Holder<'a>>> = BTreeMap::new();
         for (path, report) in reports {
             for finding in &report.findings {
-                if let Finding::Copy { place, original } = finding {
+                if let Finding::Copy { place, original, .. } = finding {
                     let holder = Holder { path, place, member: original.member.as_deref() };
                     all.entry((&original.material, original.file.as_str())).or_default().push(holder);
                 }

@@ -191,7 +191,7 @@ pub(crate) struct SetArgs {
 /// What evaluating may take.
 #[derive(Debug, Args)]
 pub(crate) struct LimitArgs {
-    /// Processes that evaluate at once; without it, one for each core.
+    /// Processes that evaluate at once; without it, one, and one more after each minute, up to one for each core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) workers: Option<u16>,
 
@@ -213,6 +213,8 @@ impl LimitArgs {
         let usual = narthex_nix::EvalOptions::default();
         narthex_nix::EvalOptions {
             workers: self.workers.map_or(usual.workers, usize::from),
+            // Whoever names a number wants as many, also where they do some things twice.
+            patience: if self.workers.is_some() { std::time::Duration::ZERO } else { usual.patience },
             max_memory: self.max_memory,
             timeout: std::time::Duration::from_secs(self.timeout),
             evaluator: usual.evaluator,
@@ -435,6 +437,17 @@ pub(crate) enum CorpusCommand {
         #[arg(long)]
         free: bool,
     },
+    /// Make a file of hashes of published releases from lines of text: for whoever makes the shipped corpus.
+    #[command(hide = true)]
+    PackRecords {
+        /// The lines.
+        #[arg(value_name = "LINES")]
+        lines: PathBuf,
+
+        /// The file to write.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Add what a corpus file holds to what was learned here.
     Import {
         /// The file, compressed or not.
@@ -472,6 +485,11 @@ pub(crate) struct CorpusAddArgs {
     /// times.
     #[arg(long = "free-members", value_name = "PATTERN", conflicts_with = "free")]
     pub(crate) free_members: Vec<String>,
+
+    /// What its libraries export and say is what free implementations of the same interface export and say, for
+    /// instance of BLAS or OpenMP: nobody is suspected for that.
+    #[arg(long, conflicts_with = "free")]
+    pub(crate) open_interface: bool,
 
     #[command(flatten)]
     pub(crate) shipped: ShippedArg,

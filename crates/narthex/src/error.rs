@@ -122,6 +122,7 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
                         .to_owned(),
                 ),
                 CorpusFileError::Read { source, .. } | CorpusFileError::Write { source, .. } => hint_for_io(source),
+                CorpusFileError::Pack { .. } => Some("`cargo xtask corpus` writes such lines".to_owned()),
                 CorpusFileError::State(_) | CorpusFileError::Catalog(_) => None,
             }
         } else if let Some(StateError::Busy { .. }) = error.downcast_ref() {

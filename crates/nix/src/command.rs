@@ -67,6 +67,8 @@ pub enum NixError {
 pub struct Nix {
     options: Vec<(String, String)>,
     version: String,
+    /// Whether evaluations see nothing of the machine, as its configuration and the options have it.
+    pub(crate) pure: bool,
     settings: Arc<OnceCell<Settings>>,
 }
 
@@ -95,14 +97,15 @@ impl Nix {
     /// [`NixError::NotInstalled`] where there is none, [`NixError::OtherStore`] where its store is
     /// not `/nix/store`.
     pub async fn detect(options: Vec<(String, String)>) -> Result<Self, NixError> {
-        let mut nix = Self { options, version: String::new(), settings: Arc::default() };
-        let mut version = nix.command("nix-instantiate");
-        version.arg("--version");
-        let output = run(version, "nix-instantiate --version").await?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        nix.version = text.split_whitespace().last().unwrap_or("unknown").to_owned();
-
-        let found = nix.evaluate_text("builtins.storeDir").await?;
+        let mut nix = Self { options, version: String::new(), pure: false, settings: Arc::default() };
+        // The setting itself is no help: the newer commands have a default of their own for it.
+        let told = nix
+            .evaluate_text("\"${builtins.nixVersion} ${if builtins ? currentTime then \"impure\" else \"pure\"} ${builtins.storeDir}\"")
+            .await?;
+        let mut words = told.splitn(3, ' ');
+        nix.version = words.next().unwrap_or("unknown").to_owned();
+        nix.pure = words.next() == Some("pure");
+        let found = words.next().unwrap_or_default().to_owned();
         if found != "/nix/store" {
             return Err(NixError::OtherStore { found });
         }
@@ -192,16 +195,20 @@ impl Nix {
     }
 
     async fn ask_settings(&self) -> Result<Settings, NixError> {
-        let mut new = self.new_command("config");
-        new.args(["show", "--json"]);
-        let output = match run(new, "nix config show").await {
+        let ask = async |words: &[&str]| {
+            let (subcommand, rest) = words.split_first().unwrap_or((&"config", &[]));
+            let mut command = self.new_command(subcommand);
+            command.args(rest).arg("--json");
+            run(command, &format!("nix {}", words.join(" "))).await
+        };
+        let mut names: [&[&str]; 2] = [&["config", "show"], &["show-config"]];
+        if is_before(&self.version, (2, 20)) {
+            names.reverse();
+        }
+        let output = match ask(names[0]).await {
             Ok(output) => output,
-            // Before 2.20 the command has another name.
-            Err(_) => {
-                let mut old = self.new_command("show-config");
-                old.arg("--json");
-                run(old, "nix show-config").await?
-            }
+            // What calls itself a version may be something else.
+            Err(_) => ask(names[1]).await?,
         };
         serde_json::from_slice(&output.stdout)
             .map(Settings)
@@ -231,6 +238,15 @@ impl Nix {
         let text = String::from_utf8_lossy(&output.stdout);
         narthex_closure::parse_store_path(text.trim())
             .ok_or_else(|| NixError::Unexpected { command: "nix eval".to_owned(), why: text.into_owned() })
+    }
+}
+
+/// Whether a version such as `2.19.3pre1` is older than another one.
+fn is_before(version: &str, (major, minor): (u32, u32)) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>());
+    match (parts.next(), parts.next()) {
+        (Some(Ok(its)), Some(Ok(its_minor))) => (its, its_minor) < (major, minor),
+        _ => false,
     }
 }
 
@@ -267,13 +283,22 @@ pub(crate) fn not_run(program: String, source: std::io::Error) -> NixError {
     }
 }
 
+/// What stands behind each `error:` that begins a line.
+fn error_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("error:").filter_map(|(at, word)| {
+        let before = text[..at].rsplit('\n').next().unwrap_or_default();
+        before.trim().is_empty().then(|| &text[at + word.len()..])
+    })
+}
+
 /// The last error in what Nix wrote: newer versions put the trace before the error itself.
 pub(crate) fn error_message(stderr: &str) -> String {
     let plain = ansi::strip(stderr);
-    let last = plain.rfind("error:").map_or(plain.as_str(), |at| &plain[at + "error:".len()..]);
+    let last = error_lines(&plain).last().unwrap_or(plain.as_str());
     let mut lines: Vec<&str> = last.lines().map(str::trim_end).collect();
     // What follows is a hint about the command line, not about the expression.
-    if let Some(end) = lines.iter().position(|line| line.starts_with("(use '--show-trace'")) {
+    let is_hint = |line: &str| line.trim_start().starts_with("(use '--show-trace'");
+    if let Some(end) = lines.iter().position(|line| is_hint(line)) {
         lines.truncate(end);
     }
     let indent = lines.iter().skip(1).filter(|l| !l.is_empty()).map(|l| l.len() - l.trim_start().len()).min();
@@ -290,7 +315,18 @@ pub(crate) fn error_message(stderr: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{error_message, lies_elsewhere};
+    use super::{error_message, is_before, lies_elsewhere};
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        let check = |version: &str, expected: bool| assert_eq!(is_before(version, (2, 20)), expected, "{version}");
+        for old in ["2.8.0", "2.19.3", "1.99"] {
+            check(old, true);
+        }
+        for new in ["2.20.0", "2.26.3", "2.100", "3.0", "", "unknown", "2", "2.x"] {
+            check(new, false);
+        }
+    }
 
     #[test]
     fn stores_whose_files_lie_elsewhere() {

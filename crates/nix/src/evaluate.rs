@@ -1,8 +1,9 @@
 //! Evaluates a package set: jobs, and the license facts of every derivation that they are made of.
 //!
 //! Several processes run the walker (`walker.nix`), each with attributes from one queue, and say what they find while
-//! they work. One that ends before its time, by what Nix cannot catch, for its memory or for its time, has named all
-//! that it had done, so the next attribute is the one at fault, and another process goes on behind it.
+//! they work. An attribute that fails costs what one costs that does not: the process says why and goes on behind it.
+//! One that ends before its time, by a crash, for its memory or for its time, has named all that it had done, so the next
+//! attribute is the one at fault, and another process goes on behind it.
 //!
 //! What comes out does not depend on how many processes there are or which attributes each gets.
 
@@ -10,6 +11,8 @@ mod collect;
 mod eval_jobs;
 mod process;
 mod queue;
+mod reason;
+mod watch;
 
 use crate::cause::Cause;
 use crate::expression::Root;
@@ -19,12 +22,15 @@ use futures_util::future::try_join_all;
 use narthex_closure::StorePath;
 use narthex_event::Sink;
 use narthex_license::LicenseFacts;
-use process::{Bounds, End, Line, Question};
-use queue::{FEWEST, Next, Queue, Work};
-use std::cell::RefCell;
+use process::{Bounds, End, Line, Process, Question, Said};
+use queue::{Next, Queue, Work};
+use reason::Reason;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::time::Duration;
+use std::future::pending;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// One attribute that is a derivation.
@@ -62,7 +68,8 @@ pub struct DerivationFacts {
 pub struct EvalError {
     /// The attribute path, as [`narthex_closure::AttrPath`] writes it.
     pub attr: String,
-    /// What Nix said.
+    /// What Nix said; on a last line, `at FILE:LINE:COLUMN`: the place that it named, or else the one where the attribute
+    /// is defined.
     pub message: String,
 }
 
@@ -99,6 +106,8 @@ impl Evaluation {
 pub struct EvalOptions {
     /// Processes at once.
     pub workers: usize,
+    /// How long those that are there work before one more joins them. Each evaluates anew what all packages share.
+    pub patience: Duration,
     /// Memory that one process may have, in MiB.
     pub max_memory: u64,
     /// How long one attribute may compute: time of the processor, so that a busy machine changes nothing.
@@ -113,6 +122,7 @@ impl Default for EvalOptions {
     fn default() -> Self {
         Self {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
+            patience: Duration::from_secs(60),
             max_memory: 4096,
             timeout: Duration::from_secs(600),
             evaluator: Evaluator::Nix,
@@ -147,7 +157,33 @@ impl Nix {
         options: &EvalOptions,
         sink: Sink<'_>,
     ) -> Result<Evaluation, NixError> {
-        let root = Root::open(self, expression).await?;
+        self.evaluate_until(expression, attrs, options, sink, pending()).await
+    }
+
+    /// The same until `stop` is there. What is known then is the result, in which attributes that were not evaluated have
+    /// failed.
+    ///
+    /// # Errors
+    /// When the expression itself does not evaluate.
+    pub async fn evaluate_until(
+        &self,
+        expression: &Expression,
+        attrs: &[String],
+        options: &EvalOptions,
+        sink: Sink<'_>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Evaluation, NixError> {
+        let mut stop = pin!(stop);
+        let opened = tokio::select! {
+            biased;
+            () = &mut stop => None,
+            opened = Root::open(self, expression) => Some(opened?),
+        };
+        let Some(root) = opened else {
+            let mut collected = Collected::new(Vec::new(), false, Pace::new(sink));
+            collected.stopped();
+            return Ok(collected.evaluation());
+        };
         let names = |attr: &String| {
             let path = attr.parse::<narthex_closure::AttrPath>();
             path.map(narthex_closure::AttrPath::into_names).map_err(|error| NixError::Failed {
@@ -156,41 +192,61 @@ impl Nix {
             })
         };
         let named: Vec<AttrPath> = attrs.iter().map(names).collect::<Result<_, _>>()?;
-        let pace = Pace::new(sink);
+        // `nix-eval-jobs` is given what was named, and finds nothing else.
+        let expected = if options.evaluator == Evaluator::Nix { named.clone() } else { Vec::new() };
+        let collected = RefCell::new(Collected::new(expected, options.recursive, Pace::new(sink)));
+        let bounds = Bounds { memory: options.max_memory * 1024 * 1024, time: options.timeout };
+        let workers = options.workers.max(1);
+        let mut is_stopped = false;
         match &options.evaluator {
-            Evaluator::NixEvalJobs(program) => eval_jobs::evaluate(&root, program, &named, options, pace).await,
+            Evaluator::NixEvalJobs(program) => tokio::select! {
+                biased;
+                () = &mut stop => is_stopped = true,
+                done = eval_jobs::evaluate(&root, program, &named, options, &collected) => done?,
+            },
             Evaluator::Nix => {
                 let walk = Walk {
                     root: &root,
-                    bounds: Bounds {
-                        memory: options.max_memory * 1024 * 1024,
-                        time: options.timeout,
-                        recursive: options.recursive,
-                    },
-                    collected: RefCell::new(Collected::new(named.clone(), options.recursive, pace)),
-                    queue: RefCell::new(Queue::new(options.workers.max(1), named.clone())),
+                    bounds,
+                    recursive: options.recursive,
+                    patience: options.patience,
+                    began: Instant::now(),
+                    is_asked_once: Cell::new(false),
+                    collected: &collected,
+                    queue: RefCell::new(Queue::new(workers, named.clone())),
                     changed: Notify::new(),
                 };
-                if named.is_empty() {
-                    walk.open().await?;
+                tokio::select! {
+                    // What processes say that are told to end does not count.
+                    biased;
+                    () = &mut stop => is_stopped = true,
+                    done = walk.all(named.is_empty(), workers) => done?,
                 }
-                try_join_all((0..options.workers.max(1)).map(|_| walk.work())).await?;
-                Ok(walk.collected.into_inner().evaluation())
             }
         }
+        let mut collected = collected.into_inner();
+        if is_stopped {
+            collected.stopped();
+        }
+        Ok(collected.evaluation())
     }
 }
 
 /// An evaluation on its way. All workers are polled by one task, so cells are enough.
-struct Walk<'a> {
+struct Walk<'a, 's> {
     root: &'a Root,
     bounds: Bounds,
-    collected: RefCell<Collected<'a>>,
+    recursive: bool,
+    patience: Duration,
+    began: Instant,
+    /// Whether the prompt does not evaluate as it should, so that processes are asked once each.
+    is_asked_once: Cell<bool>,
+    collected: &'a RefCell<Collected<'s>>,
     queue: RefCell<Queue>,
     changed: Notify,
 }
 
-/// What one process has said so far.
+/// What was said since the last question.
 #[derive(Default)]
 struct Heard {
     /// How many attributes it is done with.
@@ -199,161 +255,256 @@ struct Heard {
     facts: Vec<(String, String)>,
     /// Whether the last thing that it did was to look at what a wrapper was made from.
     at_origin: bool,
+    /// Where the attribute that was asked about is defined.
+    place: Option<String>,
+    root: Option<process::Listed>,
 }
 
-impl Walk<'_> {
-    /// Asks what the root is. A small set is evaluated by the same process.
-    async fn open(&self) -> Result<(), NixError> {
-        let mut listed = None;
-        let mut heard = Heard::default();
-        let end = process::ask(self.root, Question::Root(FEWEST), self.bounds, |line| {
-            match line {
-                Line::Root(root) => {
-                    self.collected.borrow_mut().know(root.names.len().max(1));
-                    listed = Some(root);
+impl Walk<'_, '_> {
+    /// Evaluates everything, beginning with what the root is where nothing was named.
+    async fn all(&self, lists: bool, workers: usize) -> Result<(), NixError> {
+        let first = if lists { self.list().await? } else { None };
+        let worker = async |number: usize, process: Option<Process>| -> Result<(), NixError> {
+            let patience = self.patience * u32::try_from(number).unwrap_or(u32::MAX);
+            while self.began.elapsed() < patience {
+                if self.queue.borrow().is_done() {
+                    return Ok(());
                 }
-                line => self.hear(line, &mut heard),
+                tokio::select! {
+                    () = tokio::time::sleep(patience.saturating_sub(self.began.elapsed())) => {}
+                    () = self.changed.notified() => {}
+                }
             }
-            Ok(())
-        })
-        .await?;
-        let Some(listed) = listed else { return Err(self.failed(end)) };
-        let paths: Vec<AttrPath> = match listed.kind.as_str() {
-            "derivation" => vec![Vec::new()],
-            "set" => listed.names.into_iter().map(|name| vec![name]).collect(),
-            _ => return Err(self.failure("it is neither a derivation nor a set of them".to_owned())),
+            self.work(process).await
         };
-        // As if a worker had taken them.
-        let mut queue = self.queue.borrow_mut();
-        queue.begin();
-        if paths.len() > FEWEST {
-            queue.done(&paths);
-        } else {
-            let rest = self.after(&paths, &heard, end, &mut queue);
-            queue.done(rest?);
-        }
+        let mut first = first;
+        try_join_all((0..workers).map(|number| worker(number, first.take()))).await?;
         Ok(())
     }
 
-    async fn work(&self) -> Result<(), NixError> {
+    /// Asks what the root is, and gives the process that told.
+    async fn list(&self) -> Result<Option<Process>, NixError> {
+        let (process, root) = self.start().await?;
+        let paths: Vec<AttrPath> = match root.kind.as_str() {
+            "derivation" => vec![Vec::new()],
+            "set" => root.names.into_iter().map(|name| vec![name]).collect(),
+            _ => return Err(self.failure("it is neither a derivation nor a set of them".to_owned())),
+        };
+        self.collected.borrow_mut().expect(&paths);
+        self.queue.borrow_mut().found(paths);
+        Ok(process)
+    }
+
+    /// Starts a process and has it evaluate the root. Where processes are asked once, there is none then.
+    async fn start(&self) -> Result<(Option<Process>, process::Listed), NixError> {
+        let mut heard = Heard::default();
+        let mut process = Process::start(self.root, self.recursive)?;
+        let said = process.ask(Question::Open, self.bounds, |line| self.hear(line, &mut heard)).await?;
+        let (process, said, root) = match heard.root.take() {
+            Some(root) if self.root.pure && !root.pure => {
+                // Nix 2.8 has a prompt that always sees the machine. What it said does not count.
+                self.is_asked_once.set(true);
+                process.finish().await?;
+                let mut process = Process::start_once(self.root, self.recursive, Question::Open)?;
+                let said = process.ask(Question::Open, self.bounds, |line| self.hear(line, &mut heard)).await?;
+                (None, said, heard.root.take())
+            }
+            root => (Some(process), said, root),
+        };
+        // What fails here is no attribute's fault.
+        match (root, said) {
+            (Some(root), Said::All(_)) => {
+                if process.is_some() {
+                    self.queue.borrow_mut().begun();
+                }
+                Ok((process, root))
+            }
+            (_, Said::All(words)) => Err(self.failure(Reason::read(&words).message)),
+            (_, Said::Unfinished) => Err(self.failure(self.reason_apart(Question::Open).await?.message)),
+            (_, Said::Ended(end)) => Err(self.failed(end)),
+        }
+    }
+
+    async fn work(&self, mut process: Option<Process>) -> Result<(), NixError> {
         loop {
-            let next = self.queue.borrow_mut().take();
-            match next {
-                Next::End => return Ok(()),
+            let next = self.queue.borrow_mut().take(process.is_some());
+            let rest = match next {
+                Next::End => break,
                 Next::Wait => {
                     self.changed.notified().await;
                     continue;
                 }
                 Next::Work(Work::Attributes(paths)) => {
-                    let rest = self.evaluate(&paths, Question::Paths(&paths)).await?;
-                    self.queue.borrow_mut().done(&rest);
+                    self.evaluate(&mut process, &paths, Question::Piece(&paths)).await?.to_vec()
                 }
                 Next::Work(Work::Plain(path)) => {
-                    let rest = self.evaluate(std::slice::from_ref(&path), Question::Plain(&path)).await?;
-                    self.queue.borrow_mut().done(&rest);
+                    let paths = std::slice::from_ref(&path);
+                    self.evaluate(&mut process, paths, Question::Plain(paths)).await?.to_vec()
                 }
-                Next::Work(Work::Reason(path)) => {
-                    let message = self.reason(&path).await?;
-                    self.collected.borrow_mut().error(&path, message);
-                    self.queue.borrow_mut().done(&[]);
-                }
+            };
+            self.queue.borrow_mut().done(&rest);
+            if process.as_ref().is_some_and(Process::is_used_up) {
+                self.end(process.take()).await?;
             }
             self.changed.notify_waiters();
         }
+        self.end(process).await
     }
 
-    /// Evaluates attributes in a process, and gives back those that it did not get to.
-    async fn evaluate(&self, paths: &[AttrPath], question: Question<'_>) -> Result<Vec<AttrPath>, NixError> {
-        let mut opened = false;
-        let mut heard = Heard::default();
-        let end = process::ask(self.root, question, self.bounds, |line| {
-            match line {
-                Line::Root(_) => opened = true,
-                line => self.hear(line, &mut heard),
-            }
-            Ok(())
-        })
-        .await?;
-        // It is not the attributes' fault.
-        if !opened {
-            return Err(self.failed(end));
+    /// Ends a process that nobody asks any more.
+    async fn end(&self, process: Option<Process>) -> Result<(), NixError> {
+        let Some(process) = process else { return Ok(()) };
+        self.queue.borrow_mut().ended();
+        process.finish().await
+    }
+
+    /// Evaluates attributes, and gives back those that it did not get to because the process ended.
+    async fn evaluate<'p>(
+        &self,
+        process: &mut Option<Process>,
+        mut paths: &'p [AttrPath],
+        mut question: Question<'_>,
+    ) -> Result<&'p [AttrPath], NixError> {
+        if process.is_none() && !self.is_asked_once.get() {
+            *process = self.start().await?.0;
         }
-        self.after(paths, &heard, end, &mut self.queue.borrow_mut()).map(<[AttrPath]>::to_vec)
+        if self.is_asked_once.get() {
+            *process = Some(Process::start_once(self.root, self.recursive, question)?);
+            self.queue.borrow_mut().begun();
+        }
+        let Some(asked) = process.as_mut() else { return Err(self.failure("no process evaluates it".to_owned())) };
+        loop {
+            let mut heard = Heard::default();
+            let said = asked.ask(question, self.bounds, |line| self.hear(line, &mut heard)).await?;
+            let (done, alone) = (heard.paths, asked.done == 0 && heard.paths == 0);
+            asked.done += done;
+            let words = match said {
+                Said::Ended(end) => {
+                    drop(process.take());
+                    self.queue.borrow_mut().ended();
+                    return self.after(paths, &heard, end, alone).await;
+                }
+                Said::All(words) => Some(words),
+                Said::Unfinished => None,
+            };
+            let Some(at_fault) = paths.get(done) else { return Ok(&[]) };
+            if heard.at_origin {
+                // Nobody else would have looked there.
+                question = Question::Again(done);
+                paths = &paths[done..];
+                continue;
+            }
+            let reason = match words {
+                Some(words) => self.reason(asked, at_fault, &words).await?,
+                None => self.reason_apart(Question::Piece(std::slice::from_ref(at_fault))).await?,
+            };
+            self.collected.borrow_mut().error(at_fault, reason);
+            asked.done += 1;
+            paths = &paths[done + 1..];
+            if asked.is_used_up() {
+                return Ok(paths);
+            }
+            // Also where nothing is left: the next piece goes on behind the last that was done.
+            question = Question::Rest(done);
+        }
+    }
+
+    /// What Nix said of an attribute, and where it is.
+    async fn reason(&self, asked: &mut Process, path: &AttrPath, words: &str) -> Result<Reason, NixError> {
+        if words.trim().is_empty() {
+            return Err(process::unexpected(format!("nothing about `{}`", path.join("."))));
+        }
+        let mut reason = Reason::read(words);
+        self.check(&reason.message).await?;
+        if reason.position.is_none() {
+            let mut heard = Heard::default();
+            // Where that fails as well, nothing is known.
+            if let Said::All(_) =
+                asked.ask(Question::Place(path), self.bounds, |line| self.hear(line, &mut heard)).await?
+            {
+                reason.position = heard.place;
+            }
+        }
+        Ok(reason)
+    }
+
+    /// The same from a process of its own, where the one that was asked does not tell.
+    async fn reason_apart(&self, question: Question<'_>) -> Result<Reason, NixError> {
+        let mut process = Process::start_once(self.root, self.recursive, question)?;
+        let reason = match process.ask(question, self.bounds, |_| Ok(())).await? {
+            Said::Ended(end) => self.reason_of(end),
+            Said::All(_) | Said::Unfinished => {
+                Reason { message: "it failed once and not the second time".to_owned(), position: None }
+            }
+        };
+        self.check(&reason.message).await?;
+        Ok(reason)
+    }
+
+    /// It may be no fault of the attribute: then nothing can be evaluated, and that is said once. A package may say such
+    /// words as well, so the store itself is asked.
+    async fn check(&self, message: &str) -> Result<(), NixError> {
+        if Cause::of(message).is_about_everything() {
+            self.root.nix.write_something().await?;
+        }
+        Ok(())
     }
 
     /// Puts down the end of a process to the attribute that it was at; gives what is to be done by another.
-    fn after<'p>(
+    async fn after<'p>(
         &self,
         paths: &'p [AttrPath],
         heard: &Heard,
         end: End,
-        queue: &mut Queue,
+        alone: bool,
     ) -> Result<&'p [AttrPath], NixError> {
-        let (at_origin, heard) = (heard.at_origin, heard.paths);
-        let Some(at_fault) = paths.get(heard) else { return Ok(&[]) };
-        // What came before in the same process may have taken the memory, or the stack.
-        let alone = heard == 0;
+        let Some(at_fault) = paths.get(heard.paths) else { return Ok(&[]) };
         match end {
             // Nobody else would have looked there.
-            End::Failed(_) if at_origin => queue.ask_plainly(at_fault.clone()),
-            End::Done => {
-                return Err(process::unexpected(format!("nothing about `{}`", at_fault.join("."))));
+            End::Failed(_) if heard.at_origin => self.queue.borrow_mut().ask_plainly(at_fault.clone()),
+            // What came before in the same process may have taken the memory, or the stack.
+            End::Memory | End::Signal(_) if !alone => return Ok(&paths[heard.paths..]),
+            end => {
+                let reason = self.reason_of(end);
+                self.check(&reason.message).await?;
+                self.collected.borrow_mut().error(at_fault, reason);
             }
-            End::Memory | End::Signal(_) if !alone => return Ok(&paths[heard..]),
-            // It may be no fault of the attribute: then nothing can be evaluated, and that is said once.
-            End::Failed(message) if Cause::of(&message).is_about_everything() => {
-                queue.ask_why(at_fault.clone());
-            }
-            end => self.collected.borrow_mut().error(at_fault, self.message(end)),
         }
-        Ok(&paths[heard + 1..])
+        Ok(&paths[heard.paths + 1..])
     }
 
     /// Takes what a process says.
-    fn hear(&self, line: Line, heard: &mut Heard) {
+    fn hear(&self, line: Line, heard: &mut Heard) -> Result<(), NixError> {
         heard.at_origin = matches!(line, Line::Origin);
-        let answer = match line {
-            Line::Root(_) | Line::Origin => return,
-            Line::Facts(derivation, facts) => return heard.facts.push((derivation, facts)),
-            Line::Path(answer) => answer,
-        };
-        heard.paths += 1;
-        let facts = std::mem::take(&mut heard.facts);
-        if answer.outcome == "throws" {
-            self.queue.borrow_mut().ask_why(answer.attr_path);
-        } else {
-            let members = self.collected.borrow_mut().path(answer, facts);
-            self.queue.borrow_mut().found(members);
+        match line {
+            Line::Origin | Line::End(_) => {}
+            Line::Root(root) => heard.root = Some(root),
+            Line::Place(place) => heard.place = Some(place),
+            Line::Facts(derivation, facts) => heard.facts.push((derivation, facts)),
+            Line::Path(answer) => {
+                heard.paths += 1;
+                let facts = std::mem::take(&mut heard.facts);
+                let members = self.collected.borrow_mut().path(answer, facts);
+                self.queue.borrow_mut().found(members);
+                self.changed.notify_waiters();
+            }
         }
-        self.changed.notify_waiters();
+        Ok(())
     }
 
-    /// `tryEval` drops messages; evaluating the attribute by itself gives it.
-    async fn reason(&self, path: &AttrPath) -> Result<String, NixError> {
-        let end = process::ask(self.root, Question::Tell(path), self.bounds, |_| Ok(())).await?;
-        if matches!(&end, End::Failed(message) if Cause::of(message).is_about_everything()) {
-            // A package may say such words as well, so the store itself is asked.
-            self.root.nix.write_something().await?;
-        }
-        Ok(match end {
-            End::Done => "it failed once and not the second time".to_owned(),
-            end => self.message(end),
-        })
-    }
-
-    fn message(&self, end: End) -> String {
-        match end {
-            End::Done => "nothing was said about it".to_owned(),
-            End::Failed(message) => message,
+    fn reason_of(&self, end: End) -> Reason {
+        let message = match end {
+            End::Failed(words) => return Reason::read(&words),
             End::Memory => format!("it needs more than {} MiB of memory", self.bounds.memory / (1024 * 1024)),
             End::Time => format!("it takes longer than {} s of computing", self.bounds.time.as_secs()),
             End::Waiting => "it waits for something that does not come".to_owned(),
             End::Signal(signal) => format!("Nix was ended by signal {signal} while evaluating it"),
-        }
+        };
+        Reason { message, position: None }
     }
 
     fn failed(&self, end: End) -> NixError {
-        self.failure(self.message(end))
+        self.failure(self.reason_of(end).message)
     }
 
     fn failure(&self, message: String) -> NixError {

@@ -60,6 +60,8 @@ impl fmt::Display for Expression {
 pub(crate) struct Root {
     pub(crate) request: Value,
     pub(crate) nix: Nix,
+    /// Whether it is evaluated without looking at the machine.
+    pub(crate) pure: bool,
     pub(crate) shown: String,
 }
 
@@ -72,18 +74,22 @@ impl Root {
             Expression::File(path) if path.is_dir() && !path.join("default.nix").exists() => {
                 Err(NixError::NoDefault { folder: path.clone() })
             }
-            Expression::File(path) => Ok(Self { request: json!({ "file": path }), nix: nix.clone(), shown }),
+            Expression::File(path) => {
+                Ok(Self { request: json!({ "file": path }), nix: nix.clone(), pure: nix.pure, shown })
+            }
             Expression::Flake { reference, fragment } => {
                 let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
                 let mut nix = nix.with_options([setting("extra-experimental-features", "nix-command flakes")]);
                 let locked = locked(&nix, reference).await?;
                 let system = nix.evaluate_text("builtins.currentSystem").await?;
                 // Whoever asks for another way of evaluating gets it.
+                let mut pure = nix.pure;
                 if is_fixed(&locked) && !nix.has_option("pure-eval") {
+                    pure = true;
                     nix = nix.with_options([setting("pure-eval", "true")]);
                 }
                 let request = json!({ "flake": locked, "fragment": fragment.names(), "system": system });
-                Ok(Self { request, nix, shown })
+                Ok(Self { request, nix, pure, shown })
             }
         }
     }

@@ -5,38 +5,43 @@
 # have it. So this function walks from the values of the jobs to the values they were made of, and writes down what
 # each one says of itself.
 #
-# It is called by
+# It is one expression for `nix repl`, which reads questions from its standard input, keeps what it evaluated, and goes on
+# behind errors that `tryEval` cannot catch:
 #
-#   nix-instantiate --eval --read-write-mode -E TEXT --argstr request JSON
+#   :a { w = (TEXT) { request = "JSON"; }; }   TEXT is this file without its comments, on a few lines
+#   w.open                                 says what the root is
+#   r = w.piece w.start "PATHS"            a piece of work: attribute paths, as a JSON list of lists of names
+#   w.run r                                evaluates the paths of the piece in their order
+#   w.end 7                                says `end 7`, so that whoever reads knows that the line before is done
 #
-# where TEXT is this file and JSON is
+# Where `w.run r` ends with an error, `r = w.rest r K` is the piece behind the K paths that were done and the one that
+# failed, and `r = w.again r K` the same beginning with the one that failed, which is then asked less: see `origin`.
+# `r = w.piece r "PATHS"` is the next piece, which knows what those before it met. `w.place "PATH"` says where an
+# attribute is defined.
 #
-#   { "root": ROOT, "mark": TEXT, "paths": [ ["a", "b"], … ] }
-#
-# ROOT is { "file": PATH } with an absolute path to a Nix file or to a folder with a `default.nix`, or
-# { "flake": REFERENCE, "fragment": ["a", "b"], "system": SYSTEM }. Paths are attribute paths as lists of names; the
-# empty list is the root. A number in place of the list asks for everything in a root that has no more attributes, and
-# for the root alone otherwise.
+# JSON is { "root": ROOT, "mark": TEXT }. ROOT is { "file": PATH } with an absolute path to a Nix file or to a folder with a
+# `default.nix`, or { "flake": REFERENCE, "fragment": ["a", "b"], "system": SYSTEM }. The empty path is the root.
 #
 # It answers while it works, with lines on stderr by way of `trace`, each beginning with the mark. Whoever reads them
-# knows at any time what is done, and when the evaluation ends before its time, which attribute ended it: what Nix
-# cannot catch (`abort`, infinite recursion, a missing attribute, a type error) ends all of it, and so does a caller
-# who has waited long enough or sees too much memory taken. The lines are
+# knows at any time what is done, and when a line ends with an error, or the process ends, which attribute did it. The
+# answers are
 #
-#   MARK root { kind, names }     first; `kind` is "derivation" | "set" | "other" | "throws", and `names` are the
-#                                 attributes of a set
+#   MARK root { kind, names, pure }   `kind` is "derivation" | "set" | "other"; `names` are the attributes of a set;
+#                                 `pure`: whether the evaluation sees nothing of the machine
 #   MARK facts DRVPATH FACTS      what the values of a derivation say of it: { license, declared, position,
 #                                 provenance: [short name], or { malformed } }, and where no license is declared madeFrom, the DRVPATH
 #                                 of the package that this is a wrapper of, if that is known; once for each derivation that was reached, and again
 #                                 where another value of the same derivation says something else
-#   MARK origin                   it looks now at what a wrapper was made from, which may end everything
-#   MARK path { attrPath, outcome: "job" | "set" | "other" | "missing" | "throws", … }
+#   MARK origin                   it looks now at what a wrapper was made from, which nobody else does and which may fail
+#   MARK path { attrPath, outcome: "job" | "set" | "other" | "missing", … }
 #                                 for each path, in their order; facts before it belong to it
 #                                   job: drvPath, name, system, outputs { name: path, or null where only a build tells },
 #                                   outputName: the output that the value itself stands for
 #                                   set: names, recurse: whether it wants to be searched for jobs, as the root does and
 #                                   what has `recurseForDerivations = true`, as for `nix-env` and Hydra; refuses: whether
 #                                   it says that it does not. A list is a set of which the names are numbers
+#   MARK place "FILE:LINE:COLUMN" where an attribute is defined, if that is known
+#   MARK end NUMBER               the lines before are done
 #
 # A license is null where `meta` has none (`declared` is false), a string, a set with the fields of `licenseFields`
 # as far as it has them, or a list of these. What is anything else, at whatever depth, stands as
@@ -46,8 +51,6 @@
 # As Nix does, it calls every function on its way whose arguments all have defaults, and what has a `__functor`. With
 # "recursive": true every set is searched.
 #
-# With "origins": false it asks no wrapper what it was made from. With "tell": true it evaluates one path without catching anything, so that Nix itself says what is wrong there.
-#
 # For tools that evaluate jobs themselves there are two more ways in. Without a request, this is a function from a
 # derivation to { facts: [ "DRVPATH FACTS" ], outputName }. With "select": true it is the set of the jobs at the paths, or all of
 # the root, in which everything that is to be searched says so.
@@ -56,13 +59,13 @@
 # - It does not judge. Which licenses may be passed on is decided elsewhere, from what is written down here.
 # - It does not find inputs that a derivation names in its text only ("${tool}/bin/x"), since a string carries no
 #   `meta`. The `.drv` files list those too. A derivation that is there, but not here, has no license we know of.
-# - It does not keep the message of what it catches, for `tryEval` drops it; hence "tell".
+# - It does not catch what keeps an attribute from being a job: `tryEval` would drop the message.
 # - It uses nothing that Nix 2.8 does not have, and no nixpkgs.
 { request ? null }:
 
 let
   inherit (builtins)
-    any attrNames attrValues concatLists concatMap deepSeq elem elemAt filter foldl' fromJSON functionArgs
+    any attrNames attrValues concatLists concatMap concatStringsSep deepSeq elem elemAt filter foldl' fromJSON functionArgs
     genericClosure genList getFlake groupBy head intersectAttrs isAttrs isBool isFunction isList isString length
     listToAttrs map mapAttrs match partition removeAttrs seq split storeDir stringLength substring tail toJSON toString
     toXML trace tryEval typeOf unsafeDiscardStringContext unsafeGetAttrPos;
@@ -157,31 +160,26 @@ let
 
   root = called opened.value;
 
-  # { found = true; value; }, { found = false; } where an attribute is missing, or { found = null; } where
-  # something on the way throws. The value itself is in weak head normal form, so looking at its kind is safe.
+  # { found = true; value; }, or { found = false; } where an attribute is missing. The value itself is in weak head
+  # normal form, so looking at its kind is safe.
   resolve = path:
     let
-      go = inList: value: rest:
-        let attempt = tryEval (called value);
+      go = inList: given: rest:
+        let value = called given;
         in
-        if !attempt.success then { found = null; }
-        else if rest == [ ] then { found = true; inherit (attempt) value; inherit inList; }
-        else if isMember attempt.value (head rest) then
-          go (isList attempt.value) (member attempt.value (head rest)) (tail rest)
+        if rest == [ ] then seq value { found = true; inherit value inList; }
+        else if isMember value (head rest) then go (isList value) (member value (head rest)) (tail rest)
         else { found = false; };
     in
     go false root path;
 
-  # A set that throws when asked what it is counts as throwing, not as an uninteresting set that nobody looks into.
+  # A set that throws when asked what it is has failed, and is no uninteresting set that nobody looks into.
   kindOf = found:
-    if found.found == null then "throws"
-    else if !found.found then "missing"
+    if !found.found then "missing"
     else if isList found.value then "set"
     else if !isAttrs found.value then "other"
-    else catchShallow "throws" (
-      if isDerivation found.value then "derivation"
-      else seq (found.value.recurseForDerivations or null) "set"
-    );
+    else if isDerivation found.value then "derivation"
+    else seq (found.value.recurseForDerivations or null) "set";
 
   # Only for what `kindOf` calls a set.
   wantsRecursion = path: value:
@@ -232,7 +230,7 @@ let
 
   ## What a derivation says of itself
 
-  factsOf = value:
+  factsOf = origins: value:
     let
       attempt = tryEval (value.meta or null);
       # A `meta` that throws, or that is something else than a set, may have hidden any license.
@@ -243,7 +241,7 @@ let
       position = unsafeGetAttrPos "license" meta;
       given = if meta ? position then plainOrNull meta.position else null;
       # Asked only where it matters: most derivations declare a license.
-      origin = if declared then null else originOf value;
+      origin = if declared then null else originOf origins value;
     in
     (if origin == null then { } else { madeFrom = origin; }) // {
       inherit declared;
@@ -272,13 +270,13 @@ let
 
   # The package that a value was made from, as far as values tell: wrappers of nixpkgs keep it as `unwrapped`, and what
   # joins a single package has it in `paths`.
-  originOf = value:
+  originOf = asks: value:
     let
       isOne = candidate: isAttrs candidate && isDerivation candidate;
       unwrapped = value.unwrapped or null;
       paths = value.paths or null;
     in
-    if !asksOrigins || !(value ? unwrapped || value ? paths) then null
+    if !asks || !(value ? unwrapped || value ? paths) then null
     else announced (catch null (
       if isOne unwrapped then drvPathOf unwrapped
       else if isList paths && length paths == 1 && isOne (head paths) then drvPathOf (head paths)
@@ -286,8 +284,7 @@ let
     ));
 
   # Not all that may happen there can be caught, and nothing else asks for it. So it is announced, and where the
-  # evaluation ends then, the attribute is asked again without.
-  asksOrigins = request == null || question.origins or true;
+  # evaluation fails then, the attribute is asked again without.
   announced = value: if request == null then value else trace "${question.mark} origin" value;
 
   # The derivation's path, or null where it throws. Forcing it is what writes the `.drv` file.
@@ -373,8 +370,8 @@ let
 
   # Two values may have one `drvPath` and different facts: `meta` is no part of a derivation, so anybody can
   # change it with `//`. The walk keeps one node for each, because which of them is met first is chance.
-  node = drvPath: value: {
-    key = plain "${drvPath} ${toJSON (factsOf value)}";
+  node = origins: drvPath: value: {
+    key = plain "${drvPath} ${toJSON (factsOf origins value)}";
     inherit drvPath value;
   };
 
@@ -419,7 +416,7 @@ let
       ))
     );
 
-  newNodes = met: values:
+  newNodes = origins: met: values:
     let
       attempt = tryEval (filter (mayBeNew met) values);
       candidates =
@@ -427,31 +424,36 @@ let
       made = value:
         let
           drvPath = drvPathOf value;
-          one = node drvPath value;
+          one = node origins drvPath value;
         in
         if drvPath == null || any (known: known.key == one.key) (knownOf met drvPath) then [ ] else [ one ];
     in
     concatMap made candidates;
 
-  walk = met: say: value:
+  walk = origins: met: value:
     genericClosure {
-      startSet = newNodes met [ value ];
-      operator = one: say one (newNodes met (derivationsBelow one.value));
+      startSet = newNodes origins met [ value ];
+      operator = one: newNodes origins met (derivationsBelow one.value);
     };
 
   ## The answer
 
-  say = what: answer: trace "${question.mark} ${what} ${toJSON answer}";
+  say = sayAfter "";
+  sayAfter = before: what: answer: trace "${before}${question.mark} ${what} ${toJSON answer}";
 
-  visit = met: attrPath:
+  # What was met after a path, when it is forced; what the path is, is said meanwhile.
+  visit = origins: met: attrPath:
     let
       found = resolve attrPath;
       kind = kindOf found;
       inherit (found) value;
-      drvPath = drvPathOf value;
-      outputs = catch null (outputsOf value);
+      given = value.drvPath;
+      drvPath = if isString given then plain given else throw "its drvPath is of the kind ${typeOf given}";
+      outputs = outputsOf value;
       name = plainOrNull (value.name or null);
-      reached = walk met (one: trace "${question.mark} facts ${one.key}") value;
+      reached = walk origins met value;
+      # One answer for all of them: each wakes whoever reads.
+      facts = concatStringsSep "" (map (one: "${question.mark} facts ${one.key}\n") reached);
     in
     if kind == "set" then
       say "path" {
@@ -463,28 +465,50 @@ let
         refuses = refusesRecursion value;
       } met
     else if kind != "derivation" then say "path" { inherit attrPath; outcome = kind; } met
-    else if drvPath == null || outputs == null then say "path" { inherit attrPath; outcome = "throws"; } met
-    else seq (length reached) (say "path" {
+    else seq drvPath (deepSeq outputs (seq (length reached) (sayAfter facts "path" {
       inherit attrPath drvPath outputs name;
       outcome = "job";
       outputName = outputNameOf value;
       system = plainOrNull (value.system or null);
-    } (if reached == [ ] then met else add met reached));
+    } (if reached == [ ] then met else add met reached))));
 
-  rootAnswer =
+  ## What is asked for
+
+  # Each state is what was met after one path more; `states` begins with what was met before, and is only evaluated as
+  # far as somebody looks, so that a path that fails does not take with it what was met before it.
+  chain = before: paths: first: again: rec {
+    inherit paths first;
+    states = genList
+      (n: if n == 0 then before else visit (!(again && n == 1)) (elemAt states (n - 1)) (elemAt paths (first + n - 1)))
+      (length paths - first + 1);
+  };
+
+  open =
     let kind = kindOf { found = true; value = root; inList = false; };
-    in { inherit kind; names = if kind == "set" then namesOf root else [ ]; };
+    in
+    # What fails here fails as a whole: an expression that is not there or does not parse has no attributes to ask for.
+    seq root (say "root" {
+      inherit kind;
+      names = if kind == "set" then namesOf root else [ ];
+      pure = !(builtins ? currentTime);
+    } null);
 
-  paths =
-    if isList question.paths then question.paths
-    else if rootAnswer.kind == "derivation" then [ [ ] ]
-    else if length rootAnswer.names <= question.paths then map (name: [ name ]) rootAnswer.names
-    else [ ];
+  start = chain nothingMet [ ] 0 false;
+  piece = before: json: chain (elemAt before.states (length before.states - 1)) (fromJSON json) 0 false;
+  rest = before: done: chain (elemAt before.states done) before.paths (before.first + done + 1) false;
+  again = before: done: chain (elemAt before.states done) before.paths (before.first + done) true;
+  run = all: foldl' (_: state: seq state null) null all.states;
+  end = number: say "end" number null;
 
-  tell = value:
-    if !isAttrs value then seq value null
-    else if isDerivation value then seq value.drvPath (deepSeq (outputsOf value) null)
-    else value.recurseForDerivations or null;
+  place = json:
+    let
+      path = fromJSON json;
+      names = genList (elemAt path) (length path - 1);
+      around = resolve names;
+      position = unsafeGetAttrPos (elemAt path (length path - 1)) around.value;
+    in
+    if path == [ ] || !around.found || !isAttrs around.value || position == null then null
+    else say "place" "${position.file}:${toString position.line}:${toString position.column}" null;
 
   ## For other tools
 
@@ -525,13 +549,10 @@ let
 in
 if request == null then
   value: {
-    facts = map (one: one.key) (walk nothingMet (one: below: below) value);
+    facts = map (one: one.key) (walk true nothingMet value);
     outputName = outputNameOf value;
   }
 else if question.select or false then
   (if isList question.paths then selected question.paths else searchable [ ] false root)
-else if question.tell or false then
-  tell (at (head question.paths) root)
 else
-  # What fails here fails as a whole: an expression that is not there or does not parse has no attributes to ask for.
-  seq root (say "root" rootAnswer (seq (foldl' visit nothingMet paths) 0))
+  { inherit open start piece rest again run end place; }

@@ -92,6 +92,7 @@ codes! {
     AuditCudartStatic = "audit-cudart-static", Audit;
     AuditDeviceCode = "audit-device-code", Audit;
     AuditStub = "audit-stub", Audit;
+    AuditMaker = "audit-maker", Audit;
     AuditLinksDynamically = "audit-links-dynamically", Audit;
     AuditClean = "audit-clean", Audit;
 }

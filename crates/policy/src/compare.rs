@@ -90,6 +90,7 @@ mod tests {
         the terms nccl: only before
         the terms intel-simplified: only before
         the terms intel-compiler-runtime: only before
+        the terms microsoft-visual-cpp-runtime: only before
         the rule about package a: only after
         the exception about package b: only after
         the grant `C`: only after

@@ -232,8 +232,14 @@ fn without_lost(lost: &Lost<'_>, reasons: &mut Vec<Reason>) {
 
 /// Whether a reason says that a vendor's material is there.
 fn accuses(reason: &Reason) -> bool {
-    let harmless =
-        [Code::AuditLinksDynamically, Code::AuditStub, Code::AuditClean, Code::TermsTextKnown, Code::CorpusIncomplete];
+    let harmless = [
+        Code::AuditLinksDynamically,
+        Code::AuditStub,
+        Code::AuditMaker,
+        Code::AuditClean,
+        Code::TermsTextKnown,
+        Code::CorpusIncomplete,
+    ];
     of_bytes(reason) && !harmless.contains(&reason.code)
 }
 
@@ -248,6 +254,15 @@ fn add_findings(
 ) {
     let open = is_open(reasons);
     let vendor = if open { terms } else { &[] };
+    // Under a free license nobody else's work is declared.
+    let is_free = reasons.iter().any(|reason| matches!(reason.code, Code::LicenseFree | Code::MadeFromFreeInputs));
+    let made = if is_free { judge::made_by(report) } else { None };
+    let with_maker = made.map(|finding| {
+        let mut report = report.clone();
+        report.findings.push(finding);
+        report
+    });
+    let report = with_maker.as_ref().unwrap_or(report);
     reasons.extend(judge::findings(name, about, report, rules, vendor, open));
     reasons.extend(judge::license_texts(name, &report.texts, vendor));
     reasons.extend(standalone(vendor));
@@ -449,5 +464,7 @@ mod again;
 mod incomplete;
 #[cfg(test)]
 mod precedence;
+#[cfg(test)]
+mod releases;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,6 +1,6 @@
 //! What a reason rests on: a finding, as it is kept with the decision and shown.
 
-use narthex_audit::{Change, DriverSign, Finding, MemberHits, Place, Section, Sign};
+use narthex_audit::{Change, DriverSign, Finding, MemberHits, Origin, Place, Release, Section, Sign};
 use narthex_license::text::{self, ITEMS, LINE, MESSAGE, NAME};
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,18 @@ pub struct Evidence {
     /// The package that the original belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package: Option<String>,
+    /// Published releases that have the same file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub releases: Vec<Release>,
+    /// Files of other products that have the same code, each with its package: the strictest terms decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared_by: Vec<String>,
+    /// The same library of other releases, which fit as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub equal: Vec<String>,
+    /// Whether no release that is known has all that was found, so that the nearest one is named.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub release_unknown: bool,
     /// The terms that permit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<TermsName>,
@@ -132,8 +144,14 @@ impl Evidence {
                 None => origin.file.clone(),
             });
         }
+        if let Some(kin) = finding.kin() {
+            let shown = |origin: &Origin| format!("{} of {}", origin.file, origin.material.package());
+            evidence.shared_by = kin.shared_by.iter().map(shown).collect();
+            evidence.equal = kin.equal.iter().map(shown).collect();
+            evidence.release_unknown = kin.release_unknown;
+        }
         match finding {
-            Finding::Copy { .. } => {}
+            Finding::Copy { releases, .. } => evidence.releases.clone_from(releases),
             Finding::ModifiedCopy { same, changed, changes, .. } => {
                 evidence.changes.clone_from(changes);
                 evidence.same_sections.clone_from(same);
@@ -173,6 +191,11 @@ impl Evidence {
             Finding::Stub { functions, longest, .. } => {
                 evidence.stubs = Some(Stubs { functions: *functions, longest: *longest });
             }
+            Finding::Maker { company, product, version, .. } => {
+                evidence.notes.push(format!("company: {company}"));
+                evidence.notes.extend(product.as_ref().map(|product| format!("product: {product}")));
+                evidence.notes.extend(version.as_ref().map(|version| format!("version: {version}")));
+            }
             Finding::Dynamic { needed, runpath, store_paths, opens, .. } => {
                 let mut note = |words: &str, names: &[String]| {
                     evidence.notes.extend(names.iter().map(|name| format!("{words} {name}")));
@@ -196,6 +219,8 @@ impl Evidence {
         }
         text::cut_all(notes, LINE);
         text::cut_all(conditions, MESSAGE);
+        text::cut_all(&mut self.shared_by, LINE);
+        text::cut_all(&mut self.equal, LINE);
         text::cut_all(&mut self.same_sections, NAME);
         let sections = self.changed_sections.len();
         if sections > ITEMS + 1 {
@@ -217,17 +242,25 @@ impl Evidence {
                 Change::Interpreter { from, to } | Change::Soname { from, to } => {
                     [from, to].into_iter().flatten().for_each(|name| text::cut(name, LINE));
                 }
-                Change::Stripped { sections } | Change::OtherCode { sections } => text::cut_all(sections, NAME),
+                Change::Stripped { sections } | Change::OtherCode { sections } | Change::OtherBuild { sections } => {
+                    text::cut_all(sections, NAME);
+                }
                 Change::Padded { .. } | Change::Truncated { .. } | Change::Passages { .. } | Change::Parts { .. } => {}
             }
+        }
+        for release in &mut self.releases {
+            [&mut release.package, &mut release.platform].into_iter().for_each(|text| text::cut(text, NAME));
+            text::cut_all(&mut release.versions, NAME);
         }
         for sign in &mut self.signs {
             match sign {
                 Sign::Strings { examples, .. } | Sign::Interface { examples, .. } => text::cut_all(examples, LINE),
-                Sign::VersionInfo { company, product } => {
+                Sign::VersionInfo { company, product } | Sign::Maker { company, product } => {
                     text::cut(company, NAME);
                     text::cut(product, NAME);
                 }
+                Sign::Name { name, .. } => text::cut(name, NAME),
+                Sign::MadeBy { vendor, .. } => text::cut(vendor, NAME),
             }
         }
     }

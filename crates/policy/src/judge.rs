@@ -10,7 +10,7 @@ use crate::policy::{Action, Rules, Treatment};
 use crate::terms::{Standing, Terms, TextStanding};
 use crate::words::{base_name, message};
 use crate::{Code, Evidence, TermsName};
-use narthex_audit::{Finding, LicenseText, Origin, Place, Report};
+use narthex_audit::{Finding, LicenseText, Made, Material, Origin, Place, Report, Sign, product};
 use std::collections::BTreeMap;
 
 /// Draws reasons from a report about the path called `name`. `about` are the entries about the package; `vendor` are the terms that the whole
@@ -30,9 +30,9 @@ pub(crate) fn findings(
     let mut grouped: BTreeMap<(Effect, Code), Vec<Ground<'_>>> = BTreeMap::new();
     let mut lifted = Lifted::on(rules.today());
     for finding in &report.findings {
-        for (mut effect, code, evidence, terms) in judge(name, finding, rules, open) {
+        for ((mut effect, code, evidence, terms), owners) in judge_each(name, finding, rules, open) {
             let exceptions = about.exceptions().filter(|exception| exception.about.asks_for(finding));
-            let grants = finding.origin().into_iter().flat_map(|origin| rules.grants_of(&origin.material));
+            let grants = owners.iter().flat_map(|owner| rules.grants_of(owner));
             if effect == Effect::Withhold && (lifted.by_exception(code, exceptions) || lifted.by_grant(code, grants)) {
                 effect = Effect::Note;
             }
@@ -63,7 +63,7 @@ pub(crate) fn findings(
         let effect = if granted { Effect::Note } else { Effect::Withhold };
         grouped.insert((effect, Code::TermsStandalone), vec![ground]);
     }
-    let harmless = [Code::AuditLinksDynamically, Code::AuditStub];
+    let harmless = [Code::AuditLinksDynamically, Code::AuditStub, Code::AuditMaker];
     let suspicious = grouped.keys().any(|(_, code)| !harmless.contains(code));
     let mut reasons: Vec<Reason> = grouped
         .into_iter()
@@ -87,6 +87,18 @@ pub(crate) fn findings(
     }
     reasons.extend(lifted.reasons());
     reasons
+}
+
+/// The suspicion that a vendor made most of a package that is declared to be free: its name, the names of its files and
+/// their copyrights say so, and nothing else is known of them.
+pub(crate) fn made_by(report: &Report) -> Option<Finding> {
+    let made = report.made.as_ref()?;
+    let place = made.places.first()?.clone();
+    let material = Material { name: made.vendor.clone(), version: String::new(), licenses: Vec::new() };
+    let like = Origin { material, file: base_name(place.innermost()).to_owned(), member: None };
+    let Made { files, copyrights, of_files, bytes, .. } = *made;
+    let signs = vec![Sign::MadeBy { vendor: made.vendor.clone(), files, copyrights, of_files, bytes }];
+    Some(Finding::Suspected { place, like, signs })
 }
 
 /// Whether the same was found at this place already, of a file of the same name under the same terms.
@@ -209,6 +221,68 @@ fn is_listed(file: &str, terms: &Terms) -> bool {
 
 type Judged<'r> = (Effect, Code, Evidence, Option<&'r Terms>);
 
+/// Judges a finding for each product that has it, with the releases of the product: each has terms of its own, and a
+/// grant is about one of them.
+fn judge_each<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec<(Judged<'r>, Vec<Material>)> {
+    let products = products(finding);
+    if products.len() < 2 {
+        let owners = products.into_iter().next().map(|(_, owners)| owners).unwrap_or_default();
+        return judge(name, finding, rules, open).into_iter().map(|judged| (judged, owners.clone())).collect();
+    }
+    let mut judged = Vec::new();
+    for (origin, owners) in &products {
+        let others = products.iter().map(|(other, _)| other).filter(|other| *other != origin);
+        let Some(of) = under_another_name(finding, origin, others) else { continue };
+        judged.extend(judge(name, &of, rules, open).into_iter().map(|one| (one, owners.clone())));
+    }
+    judged
+}
+
+/// Whose a finding is, product by product: the original's first, each with the packages of it. Packages of one product
+/// for several versions of CUDA differ in their last word.
+fn products(finding: &Finding) -> Vec<(Origin, Vec<Material>)> {
+    let Some(origin) = finding.origin() else { return Vec::new() };
+    let mut products = vec![(origin.clone(), vec![origin.material.clone()])];
+    for other in finding.kin().into_iter().flat_map(|kin| &kin.shared_by) {
+        products.push((other.clone(), vec![other.material.clone()]));
+    }
+    let Finding::Copy { releases, .. } = finding else { return products };
+    for release in releases {
+        let version = release.versions.last().cloned().unwrap_or_default();
+        let owner = Material { name: release.package.clone(), version, licenses: origin.material.licenses.clone() };
+        let same = |(_, owners): &&mut (Origin, Vec<Material>)| {
+            owners.iter().any(|one| product(&one.name) == product(&owner.name))
+        };
+        match products.iter_mut().find(same) {
+            Some((_, owners)) => owners.push(owner),
+            None => products.push((Origin { material: owner.clone(), ..origin.clone() }, vec![owner])),
+        }
+    }
+    products
+}
+
+/// The same finding, as one of another product that has the file or the code.
+fn under_another_name<'f>(
+    finding: &Finding,
+    origin: &Origin,
+    others: impl Iterator<Item = &'f Origin>,
+) -> Option<Finding> {
+    let mut finding = finding.clone();
+    match &mut finding {
+        Finding::Copy { original, .. } => original.clone_from(origin),
+        Finding::ModifiedCopy { original, kin, .. } | Finding::StaticCode { archive: original, kin, .. } => {
+            if original != origin {
+                // Which releases fit is known of the first one alone.
+                (kin.equal, kin.release_unknown) = (Vec::new(), false);
+            }
+            original.clone_from(origin);
+            kin.shared_by = others.cloned().collect();
+        }
+        _ => return None,
+    }
+    Some(finding)
+}
+
 fn judge<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec<Judged<'r>> {
     let policy = &rules.policy().findings;
     let evidence = Evidence::of(name, finding);
@@ -219,6 +293,7 @@ fn judge<'r>(name: &str, finding: &Finding, rules: &'r Rules, open: bool) -> Vec
     let (treatment, note, permit, origin) = match finding {
         Finding::Dynamic { .. } => return vec![(Effect::Note, Code::AuditLinksDynamically, evidence, None)],
         Finding::Stub { .. } => return vec![(Effect::Note, Code::AuditStub, evidence, None)],
+        Finding::Maker { .. } => return vec![(Effect::Note, Code::AuditMaker, evidence, None)],
         // What was not read may hold anything, also where the path is withheld for what it declares.
         Finding::NotFullyAudited { .. } => {
             return vec![(effect(policy.not_fully_audited), Code::AuditIncomplete, evidence, None)];

@@ -68,7 +68,7 @@ pub mod shipped {
     pub const SUGGESTED_LICENSES: &str = include_str!("../../../policies/suggested-licenses.toml");
 
     /// Terms by id.
-    pub const TERMS: [(&str, &str); 10] = [
+    pub const TERMS: [(&str, &str); 11] = [
         ("cuda-toolkit", include_str!("../../../policies/terms/cuda-toolkit.toml")),
         ("cudnn", include_str!("../../../policies/terms/cudnn.toml")),
         ("tensorrt", include_str!("../../../policies/terms/tensorrt.toml")),
@@ -79,5 +79,6 @@ pub mod shipped {
         ("nccl", include_str!("../../../policies/terms/nccl.toml")),
         ("intel-simplified", include_str!("../../../policies/terms/intel-simplified.toml")),
         ("intel-compiler-runtime", include_str!("../../../policies/terms/intel-compiler-runtime.toml")),
+        ("microsoft-visual-cpp-runtime", include_str!("../../../policies/terms/microsoft-visual-cpp-runtime.toml")),
     ];
 }

@@ -211,6 +211,7 @@ fn ways(reason: &Reason) -> Vec<Way> {
         | Code::AuditCudartStatic
         | Code::AuditDeviceCode
         | Code::AuditStub
+        | Code::AuditMaker
         | Code::AuditLinksDynamically
         | Code::AuditClean => Vec::new(),
     }

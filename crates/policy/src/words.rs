@@ -2,7 +2,7 @@
 
 use crate::terms::Terms;
 use crate::{Code, Evidence};
-use narthex_audit::{DriverSign, Section, Sign};
+use narthex_audit::{DriverSign, Release, Section, Sign};
 
 /// How sure a finding is, by its kind; `None` for kinds of a later version.
 pub fn certainty(kind: &str) -> Option<&'static str> {
@@ -13,7 +13,7 @@ pub fn certainty(kind: &str) -> Option<&'static str> {
         "device-code" => "certain: code for GPUs or names of kernels are those of the vendor",
         "suspected" => "suspected: the version is not known",
         "driver" => "by its name",
-        "dynamic" | "stub" => "an explanation, no suspicion",
+        "dynamic" | "stub" | "maker" => "an explanation, no suspicion",
         "not-audited" => "not known",
         _ => return None,
     })
@@ -28,6 +28,22 @@ impl Evidence {
             lines.push(format!("{sure}rule `{kind}`"));
         }
         lines.extend(self.clause.as_ref().map(|clause| format!("clause: {clause}")));
+        let release = |one: &Release| format!("{} {} ({})", one.package, some(&one.versions, most), one.platform);
+        lines.extend(self.releases.iter().take(most).map(|one| format!("the same file: {}", release(one))));
+        if self.releases.len() > most {
+            lines.push(format!("… and releases of {} more", counted((self.releases.len() - most) as u64, "package")));
+        }
+        if !self.shared_by.is_empty() {
+            let others = self.shared_by.iter().take(most).map(|one| format!("the same code: {one}"));
+            lines.extend(others);
+            lines.push("these products share it, so that the strictest of their terms decide".to_owned());
+        }
+        if self.release_unknown {
+            lines.push("the exact release is not known; the nearest one is named".to_owned());
+        }
+        if !self.equal.is_empty() {
+            lines.push(format!("releases that fit as well: {}", some(&self.equal, most)));
+        }
         if !self.same_sections.is_empty() {
             lines.push(format!("the same: {}", some(&self.same_sections, most)));
         }
@@ -102,6 +118,20 @@ fn sign(sign: &Sign) -> String {
         Sign::VersionInfo { company, product } => {
             format!("names {company:?} as its company and {product:?} as its product")
         }
+        Sign::Maker { company, product } if product.is_empty() => format!("names {company:?} as its company"),
+        Sign::Maker { company, product } => format!("names {company:?} as its company and {product:?} as its product"),
+        Sign::MadeBy { vendor, files, copyrights, of_files, bytes: (bytes, all) } => format!(
+            "belongs to a package whose name says that {vendor} made it; so do {files} of {of_files} programs and libraries, by \
+             their names or copyrights ({copyrights} by copyright), with {}",
+            share(*bytes, *all, "code and data")
+        ),
+        Sign::Name { name, by } => {
+            let by = match by {
+                DriverSign::FileName => "is called",
+                DriverSign::Soname => "has the SONAME",
+            };
+            format!("{by} {name:?}, as only the vendor's file is, and nothing in it says what else it is")
+        }
     }
 }
 
@@ -131,6 +161,16 @@ pub(crate) fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) 
             ),
             None => code.as_str().to_owned(),
         },
+        Code::TermsModified if first.changes.iter().any(narthex_audit::Change::is_other_build) => format!(
+            "{place} is another build of {original} of {package}, and no original that is known; the {title} allows \
+             unmodified files only ({clause}){more}"
+        ),
+        Code::TermsModified if !first.shared_by.is_empty() => format!(
+            "{place} holds code that {original} of {package} shares with {}{}; the {title}, the strictest terms that could \
+             apply, allows unmodified files only ({clause}){more}",
+            shared(first),
+            done(first)
+        ),
         Code::TermsModified => format!(
             "{place} is a modified copy of {original} of {package}{}; the {title} allows unmodified files only ({clause}){more}",
             done(first)
@@ -157,11 +197,28 @@ pub(crate) fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) 
             )
         }
         Code::AuditCopy => format!("{place} is a copy of {original} of {package}{more}"),
+        Code::AuditModifiedCopy if !first.shared_by.is_empty() => {
+            let shared = shared(first);
+            format!("{place} holds code that {original} of {package} shares with {shared}{}{more}", done(first))
+        }
         Code::AuditModifiedCopy => {
             format!("{place} is a modified copy of {original} of {package}{}{more}", done(first))
         }
         Code::AuditStaticCode | Code::AuditCudartStatic | Code::AuditDeviceCode => {
             format!("{}{more}", included(first, original, package))
+        }
+        Code::AuditSuspected if says_itself(first) => {
+            let signs: Vec<String> = first.signs.iter().map(short_sign).collect();
+            format!(
+                "{place} {}; nothing else is known of it, so that no terms can be asked{more}",
+                signs.join(", and ")
+            )
+        }
+        Code::AuditMaker => {
+            let noted = |word: &str| first.notes.iter().find_map(|note| note.strip_prefix(word));
+            let product = noted("product: ").map(|product| format!(", and {product} as its product"));
+            let company = noted("company: ").unwrap_or("?");
+            format!("{place} names {company} as its company{}{more}", product.unwrap_or_default())
         }
         Code::AuditSuspected => {
             let signs: Vec<String> = first.signs.iter().map(short_sign).collect();
@@ -202,6 +259,16 @@ pub(crate) fn message(code: Code, evidence: &[Evidence], terms: Option<&Terms>) 
     }
 }
 
+/// The others that have the same code, by the names of their files.
+fn shared(evidence: &Evidence) -> String {
+    let name = |one: &String| match one.rsplit_once(" of ") {
+        Some((file, package)) => format!("{} of {package}", base_name(file)),
+        None => one.clone(),
+    };
+    let names: Vec<String> = evidence.shared_by.iter().map(name).collect();
+    some(&names, 3)
+}
+
 /// What of an original is part of a file.
 fn included(evidence: &Evidence, original: &str, package: &str) -> String {
     let place = &evidence.place;
@@ -217,7 +284,20 @@ fn included(evidence: &Evidence, original: &str, package: &str) -> String {
     }
     let found: u32 = evidence.members.iter().map(|m| m.functions_found).sum();
     let known: u32 = evidence.members.iter().map(|m| m.functions_known).sum();
+    if !evidence.shared_by.is_empty() {
+        let functions = counted(found, "function");
+        return format!(
+            "{place} contains code that {original} of {package} shares with {} ({functions})",
+            shared(evidence)
+        );
+    }
     format!("{place} contains {found} of {known} functions of {original} of {package}")
+}
+
+/// Whether all that is known is what a file or a package says of itself.
+fn says_itself(evidence: &Evidence) -> bool {
+    let itself = |sign: &Sign| matches!(sign, Sign::Maker { .. } | Sign::MadeBy { .. });
+    !evidence.signs.is_empty() && evidence.signs.iter().all(itself)
 }
 
 /// A sign without its examples, which stand in the evidence.
@@ -225,7 +305,7 @@ fn short_sign(known: &Sign) -> String {
     match known.clone() {
         Sign::Strings { found, known, .. } => sign(&Sign::Strings { found, known, examples: Vec::new() }),
         Sign::Interface { found, .. } => sign(&Sign::Interface { found, examples: Vec::new() }),
-        Sign::VersionInfo { .. } => sign(known),
+        Sign::VersionInfo { .. } | Sign::Maker { .. } | Sign::MadeBy { .. } | Sign::Name { .. } => sign(known),
     }
 }
 
@@ -263,7 +343,13 @@ fn not_listed(evidence: &[Evidence], terms: &Terms) -> String {
         0 | 1 => String::new(),
         n => format!(", nor {}", counted(n as u64 - 1, "more file")),
     };
-    format!("the {} does not list {place}{what}{more}", terms.title())
+    let shared = match example {
+        Some(evidence) if !evidence.shared_by.is_empty() => {
+            format!(", code of which is also in {}; the strictest terms decide", shared(evidence))
+        }
+        _ => String::new(),
+    };
+    format!("the {} does not list {place}{what}{shared}{more}", terms.title())
 }
 
 pub(crate) fn base_name(path: &str) -> &str {

@@ -1,7 +1,7 @@
 //! Questions about one path of a very large catalog, and what the walker adds to an evaluation.
 
 use super::folder;
-use super::measure::{peak, take_turns};
+use super::measure::{peak, processor_turns, take_turns};
 use crate::machine::{output, root, write};
 use crate::{Failure, Outcome, say};
 use std::fmt::Write as _;
@@ -68,9 +68,11 @@ pub(super) fn walker(program: &Path, page: &mut String) -> Outcome {
     write(&file, &format!("import {} {{ size = {PACKAGES}; }}\n", set.display()))?;
     let text = fs::read_to_string(root().join("crates/nix/src/walker.nix"))
         .map_err(|error| Failure::new(format!("the walker: {error}")))?;
-    let request = format!(r#"{{"root":{{"file":"{}"}},"mark":"@","paths":1000000}}"#, file.display());
+    let request = format!(r#"{{\"root\":{{\"file\":\"{}\"}},\"mark\":\"@\"}}"#, file.display()).replace('"', "\\\"");
+    let all = format!("builtins.toJSON (map (name: [ name ]) (builtins.attrNames (import {})))", file.display());
+    let text = format!("let w = ({text}) {{ request = \"{request}\"; }}; in w.run (w.piece w.start ({all}))");
     let mut walker = Command::new("nix-instantiate");
-    walker.args(["--eval", "--read-write-mode", "-E", &text, "--argstr", "request", &request]);
+    walker.args(["--eval", "--read-write-mode", "-E", &text]);
     let mut plain = Command::new("nix-instantiate");
     plain.arg(&file);
     let mut eval = Command::new(program);
@@ -90,5 +92,36 @@ pub(super) fn walker(program: &Path, page: &mut String) -> Outcome {
         of_eval.first,
         of_eval.first / of_eval.second
     );
+    Ok(())
+}
+
+/// Sets of which some attributes fail, against `nix-instantiate` of the others: processor time of the whole commands.
+pub(super) fn failing(program: &Path, page: &mut String) -> Outcome {
+    let set = root().join("crates/nix/tests/data/failing.nix");
+    for share in [5, 30] {
+        let file = |name: &str, more: &str| -> Outcome<PathBuf> {
+            let file = folder().join(name);
+            let text = format!(
+                "import {} {{ size = 9000; weight = 800; jobs = 1800; share = {share}; {more}}}\n",
+                set.display()
+            );
+            write(&file, &text)?;
+            Ok(file)
+        };
+        let (all, good) = (file("failing.nix", "")?, file("good.nix", "good = true; ")?);
+        let mut eval = Command::new("sh");
+        eval.args(["-c", "\"$@\" || [ $? = 1 ]", "sh"]).arg(program).args(["eval", "--format", "json"]).arg(&all);
+        let mut plain = Command::new("nix-instantiate");
+        plain.arg(&good);
+        let turns = processor_turns(TURNS, &mut eval, &mut plain)?;
+        let _ = writeln!(
+            page,
+            "| `narthex eval` of 1,800 attributes of which {share} % fail ({:.2} s of processor time), against `nix-instantiate` of \
+             the others ({:.2} s) | {:.2} × | ≤ 1.5 |",
+            turns.first,
+            turns.second,
+            turns.first / turns.second
+        );
+    }
     Ok(())
 }

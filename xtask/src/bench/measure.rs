@@ -52,6 +52,32 @@ pub(super) fn take_turns(turns: usize, first: &mut Command, second: &mut Command
     Ok(best)
 }
 
+/// The same for processor time, of what the commands start as well.
+pub(super) fn processor_turns(turns: usize, first: &mut Command, second: &mut Command) -> Outcome<Turns> {
+    let mut best = Turns { first: f64::MAX, second: f64::MAX };
+    for turn in 0..=turns {
+        let (one, other) = (processor_seconds(first)?, processor_seconds(second)?);
+        if turn > 0 {
+            best = Turns { first: best.first.min(one), second: best.second.min(other) };
+        }
+    }
+    Ok(best)
+}
+
+fn processor_seconds(command: &mut Command) -> Outcome<f64> {
+    let file = target().join("bench/processor");
+    let mut timed = Command::new("/usr/bin/time");
+    timed.args(["-f", "%U %S", "-o"]).arg(&file).arg(command.get_program()).args(command.get_args());
+    seconds(&mut timed)?;
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    let line = text.lines().last().unwrap_or_default();
+    let parts: Vec<f64> = line.split_whitespace().filter_map(|part| part.parse().ok()).collect();
+    match parts.as_slice() {
+        [user, system] => Ok(user + system),
+        _ => Err(Failure::new(format!("the processor time of {command:?} is not known"))),
+    }
+}
+
 fn seconds(command: &mut Command) -> Outcome<f64> {
     let since = Instant::now();
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();

@@ -1,6 +1,6 @@
 //! `cargo xtask bench plan`: how long a plan takes from lines of text, and how that grows.
 
-use super::catalog::{million, walker};
+use super::catalog::{failing, million, walker};
 use super::folder;
 use super::measure::{peak, take_turns};
 use crate::machine::{cargo, install, needed, root, run, target, write};
@@ -53,6 +53,7 @@ pub(crate) fn plan() -> Outcome {
     let _ = writeln!(page, "| 10,000 derivations of the same shape | {:.3} s | |", turns.second);
     let _ = writeln!(page, "| growth from 10,000 to 1,000,000, against a straight line | {growth:.2} | ≤ 1.2 |");
     walker(&program, &mut page)?;
+    failing(&program, &mut page)?;
     let file = folder().join("benchmarks-plan.md");
     // Making the catalog takes minutes, and may be stopped.
     write(&file, &page)?;

@@ -5,12 +5,12 @@
 //! not to its end is a gap, as it would be for a file. The work for marks that lead nowhere is in proportion to the bytes
 //! that are searched; a file that has more of them is a gap.
 
-use super::compressed::Pieces;
+use super::compressed::{Pieces, window};
 use super::encoded::{self, Encoded};
-use super::entropy;
 use super::extent::extent;
 use super::marks::{Candidate, Shape, What, candidates};
 use super::{Gap, Kind, Place, Walk, unsupported, zip};
+use super::{bare, entropy};
 use flate2::{Decompress, FlushDecompress, Status};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -37,6 +37,28 @@ enum Came {
 impl Walk<'_> {
     /// Searches a range of the bytes.
     pub(super) fn carve(&mut self, place: &Place, bytes: &[u8], range: Range<usize>) {
+        self.carve_between(place, bytes, range, Vec::new(), true);
+    }
+
+    /// Searches an archive that could not be read to its end.
+    pub(super) fn carve_broken(&mut self, place: &Place, bytes: &[u8]) {
+        self.carve_between(place, bytes, 1..bytes.len().max(1), Vec::new(), false);
+    }
+
+    /// Searches what lies between, before and behind the parts that were read.
+    pub(super) fn carve_rest(&mut self, place: &Place, bytes: &[u8], read: Vec<Range<usize>>) {
+        self.carve_between(place, bytes, 0..bytes.len(), read, true);
+    }
+
+    /// Searches between the parts that were read; `unmarked` is whether also for data that has no mark.
+    fn carve_between(
+        &mut self,
+        place: &Place,
+        bytes: &[u8],
+        range: Range<usize>,
+        read: Vec<Range<usize>>,
+        unmarked: bool,
+    ) {
         if range.len() < SHORTEST || !self.visitor.carves() {
             return;
         }
@@ -46,12 +68,37 @@ impl Walk<'_> {
         let room = (!self.is_doubtful).then(|| std::mem::replace(&mut self.room, room));
         let outer = self.outer;
         self.outer.get_or_insert(place.members.len());
-        let mut read: Vec<Range<usize>> = Vec::new();
-        if let Err(gap) = self.search(place, bytes, range.clone(), &mut read) {
-            self.gap(place.clone(), gap);
+        let mut read = entropy::merged(read);
+        // What came perhaps by chance has marks if it is anything.
+        let unmarked = unmarked && !self.is_doubtful;
+        for (number, part) in gaps(range.clone(), &read).into_iter().enumerate() {
+            let mut found = Vec::new();
+            if unmarked && number < bare::STRETCHES {
+                match self.lz4_at(place, bytes, part.clone()) {
+                    Ok(true) => {
+                        read.push(part);
+                        continue;
+                    }
+                    Ok(false) => {}
+                    Err(gap) => self.gap(place.clone(), gap),
+                }
+            }
+            let result = self.search(place, bytes, part, &mut found);
+            read.extend(found);
+            if let Err(gap) = result {
+                self.gap(place.clone(), gap);
+                break;
+            }
+        }
+        read = entropy::merged(read);
+        if unmarked {
+            let left = gaps(range.clone(), &read);
+            if let Err(gap) = self.bare(place, bytes, left, &mut read) {
+                self.gap(place.clone(), gap);
+            }
         }
         (self.room, self.outer) = (room.unwrap_or(self.room), outer);
-        if let Some(size) = entropy::opaque(bytes, range, &read) {
+        if let Some(size) = entropy::opaque(bytes, range, read) {
             self.visitor.opaque(place, size);
         }
     }
@@ -119,9 +166,10 @@ impl Walk<'_> {
                 let mut steps = 0;
                 let found = extent(bytes, start, shape, &mut steps);
                 self.spend(steps)?;
-                // A binary that begins the bytes is what they are themselves.
-                let is_binary = matches!(shape, Shape::Elf | Shape::Pe | Shape::MachO);
-                let Some(found) = found.filter(|found| found.start > 0 || !is_binary) else { return Ok(Came::Nothing) };
+                // A binary or an image that begins the bytes is what they are themselves.
+                let Some(found) = found.filter(|found| found.start > 0 || !is_whole(shape)) else {
+                    return Ok(Came::Nothing);
+                };
                 if is_deep {
                     return Err(Gap::TooDeep(self.limits.depth));
                 }
@@ -142,7 +190,10 @@ impl Walk<'_> {
                 self.packed(place, bytes, start, kind)
             }
             What::Entry => self.entry(place, bytes, start),
-            What::Device => Ok(crate::fatbin::container_end(bytes, start).map_or(Came::Nothing, Came::Read)),
+            What::Device => match crate::fatbin::container_end(bytes, start) {
+                Some(end) => Ok(Came::Read(end)),
+                None => self.device(place, bytes, start),
+            },
             What::NotOpened(kind) => {
                 self.gap(place.member(named(kind)), unsupported(kind));
                 Ok(Came::Part)
@@ -156,6 +207,27 @@ impl Walk<'_> {
                 }
             },
         }
+    }
+
+    /// Looks into what a container of device code holds compressed that is no device code.
+    fn device(&mut self, place: &Place, bytes: &[u8], start: usize) -> Result<Came, Gap> {
+        let most = |walk: &Self| walk.limits.memory.saturating_sub(walk.live).min(walk.bytes_left);
+        let mut came = Came::Nothing;
+        let mut number = 0;
+        while let Some(content) = crate::fatbin::foreign(bytes, start, &mut number, most(self)) {
+            if place.members.len() >= self.limits.depth {
+                return Err(Gap::TooDeep(self.limits.depth));
+            }
+            self.count()?;
+            let Some(content) = content else { return Err(Gap::TooMuchMemory(self.limits.memory)) };
+            self.bytes_left = self.bytes_left.saturating_sub(content.len() as u64);
+            self.live += content.len() as u64;
+            self.spent.peak = self.spent.peak.max(self.live);
+            self.blob(&place.member(format!("entry of device code at {start:#x}")), &content, Some(Kind::Carved));
+            self.release(content);
+            came = Came::Part;
+        }
+        Ok(came)
     }
 
     /// Whether deflated data is such for a while, or to its end.
@@ -174,6 +246,7 @@ impl Walk<'_> {
 
     /// Unpacks what begins here.
     fn packed(&mut self, place: &Place, bytes: &[u8], start: usize, kind: Kind) -> Result<Came, Gap> {
+        self.window = window(&bytes[start..], kind);
         let mut pieces = Pieces::new(&bytes[start..], kind);
         let (content, gap) = self.read(&mut pieces);
         let end = start + pieces.end();
@@ -185,8 +258,8 @@ impl Walk<'_> {
         }
         let is_broken = gap.is_some() && !is_bound;
         let is_doubtful = is_broken && !is_telling(&bytes[start..], kind);
-        // Chance repeats itself: in what came of it perhaps, its like is nothing.
-        if is_doubtful && self.is_doubtful {
+        // Chance repeats itself: in what came of it perhaps, its like is nothing unless something stands in it.
+        if is_doubtful && self.is_doubtful && !encoded::has_mark(&content) {
             self.release(content);
             return Ok(Came::Nothing);
         }
@@ -229,8 +302,14 @@ impl Walk<'_> {
             return Err(Gap::TooDeep(self.limits.depth));
         }
         let begin = start + local.data;
-        let stated = local.packed.and_then(|size| bytes.get(begin..begin.checked_add(size)?));
+        let mut stated = local.packed.and_then(|size| bytes.get(begin..begin.checked_add(size)?));
         if local.method == rawzip::CompressionMethod::STORE {
+            if local.packed.is_none() {
+                let rest = bytes.get(begin..).unwrap_or_default();
+                let length = zip::stored(rest);
+                self.spend(length.unwrap_or(rest.len()) as u64 / 8)?;
+                stated = length.and_then(|length| rest.get(..length));
+            }
             let Some(content) = stated else { return Ok(Came::Nothing) };
             self.member(&outer, local.name, content, Kind::Zip)?;
             return Ok(Came::Read(begin + content.len()));
@@ -306,10 +385,29 @@ impl Walk<'_> {
     }
 }
 
+/// What of a range lies in none of some parts that are in order, as far as it is worth a look.
+fn gaps(range: Range<usize>, parts: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut at = range.start;
+    let mut found = Vec::new();
+    for part in parts {
+        found.push(at..part.start.min(range.end));
+        at = at.max(part.end);
+    }
+    found.push(at..range.end);
+    found.retain(|gap| gap.start + SHORTEST <= gap.end);
+    found
+}
+
 /// Whether a place is in one of some ranges that are in order.
 fn is_in(ranges: &[Range<usize>], at: usize) -> bool {
     let behind = ranges.partition_point(|range| range.start <= at);
     ranges[..behind].last().is_some_and(|range| range.contains(&at))
+}
+
+/// Whether all of a file is what its beginning says it is.
+fn is_whole(shape: Shape) -> bool {
+    use Shape::{Disk, Elf, Erofs, Ext, Fat, Iso, MachO, Pe, Qcow2};
+    matches!(shape, Disk | Elf | Erofs | Ext | Fat | Iso | MachO | Pe | Qcow2)
 }
 
 fn name(shape: Shape) -> &'static str {
@@ -323,6 +421,12 @@ fn name(shape: Shape) -> &'static str {
         Shape::SevenZip => "7z",
         Shape::Squashfs => "squashfs",
         Shape::Tar => "tar",
+        Shape::Disk => "disk image",
+        Shape::Erofs => "erofs",
+        Shape::Ext => "ext",
+        Shape::Fat => "FAT",
+        Shape::Iso => "ISO 9660",
+        Shape::Qcow2 => "qcow2",
     }
 }
 

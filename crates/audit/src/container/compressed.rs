@@ -1,6 +1,6 @@
 //! Compressed files, which hold one member.
 
-use super::{DECODER_MEMORY, Kind, Walk, broken, lz4};
+use super::{DECODER_MEMORY, Kind, Walk, broken, little, lz4};
 use crate::finding::{Gap, Place};
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
@@ -12,6 +12,7 @@ const ENDINGS: [&str; 8] = [".gz", ".zst", ".xz", ".bz2", ".lzma", ".lz4", ".lz"
 impl Walk<'_> {
     /// Shows what was compressed, under the name that the file has without its ending.
     pub(super) fn compressed(&mut self, place: &Place, bytes: &[u8], kind: Kind) -> Result<(), Gap> {
+        self.window = window(bytes, kind);
         match decoder(bytes, kind)? {
             Some(reader) => self.unpacked(place, without_ending(place), reader, kind),
             None => Ok(()),
@@ -24,6 +25,44 @@ pub(super) fn without_ending(place: &Place) -> String {
     let name = place.innermost();
     let name = name.rsplit('/').next().unwrap_or(name);
     ENDINGS.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name).to_owned()
+}
+
+/// How much of what it unpacked the reader of such data keeps, as its beginning says. What would be too much is refused by the
+/// reader itself.
+pub(super) fn window(bytes: &[u8], kind: Kind) -> u64 {
+    let of = |bits: u8| (2 | u64::from(bits & 1)) << (bits / 2 + 11);
+    let stated = match kind {
+        Kind::Zstd => zstd_window(bytes),
+        // The filter of the first block and its one property.
+        Kind::Xz => {
+            let header = bytes.get(12..).unwrap_or_default();
+            let header = &header[..header.len().min(64)];
+            let filter = memchr::memmem::find(header, b"\x21\x01");
+            filter.and_then(|at| header.get(at + 2)).filter(|bits| **bits <= 40).map(|bits| of(*bits))
+        }
+        Kind::Lzma => little::<4>(bytes, 1),
+        Kind::Lzip => bytes.get(5).map(|size| 1 << (size & 0x1f)),
+        Kind::Bzip2 => Some(4 << 20),
+        _ => Some(1 << 16),
+    };
+    stated.filter(|size| *size <= DECODER_MEMORY).unwrap_or(0)
+}
+
+fn zstd_window(bytes: &[u8]) -> Option<u64> {
+    let flags = bytes.get(4)?;
+    if flags & 0x20 == 0 {
+        let (log, eighths) = (bytes.get(5)? >> 3, u64::from(bytes.get(5)? & 7));
+        return Some((1 << (log + 10)) + (1 << (log + 7)) * eighths);
+    }
+    // Without a window of its own, all of the content is it.
+    let at = 5 + [0, 1, 2, 4][usize::from(flags & 3)];
+    match flags >> 6 {
+        0 => little::<1>(bytes, at),
+        1 => little::<2>(bytes, at),
+        2 => little::<4>(bytes, at),
+        _ => little::<8>(bytes, at),
+    }
+    .map(|size| size.min(128 << 20))
 }
 
 /// What reads such data, and all of it if several pieces stand one after the other.

@@ -26,15 +26,19 @@ const SAMPLE: usize = 1024;
 /// The sum of squared deviations, in units of what is expected, is 255 ± 23 for random bytes. Deflated data has up to 400, and
 /// machine code some thousand. Less than 150 is more even than chance: tables that have each value as often as any other.
 const RANDOM: Range<u64> = 150..400;
+/// Below this much bytes are worth a try: what unpacks to nothing is left as it was, and small files compress less evenly.
+const PACKED: u64 = 1200;
 
 /// The bytes of the range that look random and that nothing accounts for; `read` are the parts that were read.
-pub(crate) fn opaque(bytes: &[u8], range: Range<usize>, read: &[Range<usize>]) -> Option<Opaque> {
+pub(crate) fn opaque(bytes: &[u8], range: Range<usize>, read: Vec<Range<usize>>) -> Option<Opaque> {
     if (range.len() as u64) < LEAST {
         return None;
     }
     let media = if range.start == 0 { media(bytes).min(range.end) } else { range.start };
+    let read = merged(read);
     let is_read = |part: &Range<usize>| {
-        part.start < media || read.iter().any(|read| read.start < part.end && part.start < read.end)
+        let next = read.partition_point(|read| read.end <= part.start);
+        part.start < media || read.get(next).is_some_and(|read| read.start < part.end)
     };
     let looks = |at: usize| {
         let part = at..(at + STRETCH).min(range.end);
@@ -54,12 +58,36 @@ pub(crate) fn opaque(bytes: &[u8], range: Range<usize>, read: &[Range<usize>]) -
     (total >= LEAST).then_some(Opaque { bytes: total })
 }
 
+/// The same bytes in ranges that are in order and apart from each other.
+pub(crate) fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_by_key(|range| range.start);
+    let mut all: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match all.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => all.push(range),
+        }
+    }
+    all
+}
+
+/// Whether bytes look compressed wherever one looks, and are no picture or the like.
+pub(crate) fn looks_packed(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.len().checked_sub(SAMPLE) else { return false };
+    let is_even = |at: &usize| deviation(&bytes[*at..at + SAMPLE]) < PACKED;
+    [last / 8, last / 2, last - last / 8].iter().all(is_even) && media(bytes) == 0
+}
+
 fn is_random(sample: &[u8]) -> bool {
+    RANDOM.contains(&deviation(sample))
+}
+
+fn deviation(sample: &[u8]) -> u64 {
     let mut counts = [0u64; 256];
     sample.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
     let squares: u64 = counts.iter().map(|count| count * count).sum();
     // 256 / n times the sum of squares, less n.
-    RANDOM.contains(&(squares * 256 / SAMPLE as u64 - SAMPLE as u64))
+    squares * 256 / SAMPLE as u64 - SAMPLE as u64
 }
 
 /// How far the bytes are a picture, a sound, a film, a font or a printed page.
@@ -138,7 +166,7 @@ mod tests {
     #[test]
     fn only_large_stretches_without_a_pattern_are_told_of() {
         let check = |what: &str, bytes: &[u8], read: &[Range<usize>], expected: Option<u64>| {
-            let found = opaque(bytes, 0..bytes.len(), read).map(|opaque| opaque.bytes);
+            let found = opaque(bytes, 0..bytes.len(), read.to_vec()).map(|opaque| opaque.bytes);
             assert_eq!(found, expected, "{what}");
         };
         let random = noise(1, 512 << 10);
@@ -153,7 +181,7 @@ mod tests {
         let numbers: Vec<u8> = (0..200_000u32).flat_map(|n| (n as f32).sqrt().to_le_bytes()).collect();
         check("numbers", &numbers, &[], None);
         let behind = [text.as_slice(), &random].concat();
-        assert!(opaque(&behind, 0..behind.len(), &[]).is_some());
+        assert!(opaque(&behind, 0..behind.len(), vec![]).is_some());
     }
 
     #[test]
@@ -166,13 +194,13 @@ mod tests {
         let riff = [b"RIFF".as_slice(), &size.to_le_bytes(), &random].concat();
         let film = [b"\0\0\0\x10ftypisom\0\0\0\0".as_slice(), &(size + 8).to_be_bytes(), b"mdat", &random].concat();
         for (what, bytes) in [("png", png), ("jpeg", jpeg), ("riff", riff), ("film", film)] {
-            assert_eq!(opaque(&bytes, 0..bytes.len(), &[]), None, "{what}");
+            assert_eq!(opaque(&bytes, 0..bytes.len(), vec![]), None, "{what}");
             // What stands behind is none of it.
             let more = [bytes.as_slice(), &random].concat();
-            assert!(opaque(&more, 0..more.len(), &[]).is_some(), "{what}");
+            assert!(opaque(&more, 0..more.len(), vec![]).is_some(), "{what}");
         }
         // The first bytes alone make no picture.
         let fake = [b"\x89PNG\r\n\x1a\n".as_slice(), &random].concat();
-        assert!(opaque(&fake, 0..fake.len(), &[]).is_some());
+        assert!(opaque(&fake, 0..fake.len(), vec![]).is_some());
     }
 }

@@ -24,10 +24,18 @@ pub(super) fn extent(bytes: &[u8], start: usize, shape: Shape, steps: &mut u64) 
         Shape::SevenZip => Some(size(32 + little::<8>(rest, 12)?.checked_add(little::<8>(rest, 20)?)?).min(rest.len())),
         Shape::Squashfs => Some(size(little::<8>(rest, 40)?).clamp(96, rest.len().max(96))),
         Shape::Tar => tar(rest, steps),
+        Shape::Disk | Shape::Erofs | Shape::Ext | Shape::Fat | Shape::Iso | Shape::Qcow2 => {
+            *steps += 64;
+            // What was cut off is for its reader to say.
+            Some(size(super::image::length(rest, shape)?).min(rest.len()))
+        }
         Shape::Pe => None,
     }?;
     (length <= rest.len()).then_some(start..start + length)
 }
+
+/// An object whose sections hold less is a template.
+const CONTENT: usize = 512;
 
 fn size(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
@@ -48,7 +56,7 @@ fn elf(bytes: &[u8], steps: &mut u64) -> Option<usize> {
         (long(0x1c, 0x20), short(0x2a, 0x36)?, segments, if wide { 56 } else { 32 }, [0x4, 0x8], [0x10, 0x20]),
         (long(0x20, 0x28), short(0x2e, 0x3a)?, sections, if wide { 64 } else { 40 }, [0x10, 0x18], [0x14, 0x20]),
     ];
-    let mut end = None;
+    let (mut end, mut content) = (None, 0);
     for (number, (table, entry, count, expected, offsets, sizes)) in tables.into_iter().enumerate() {
         let table_end = table.checked_add(expected * count).filter(|end| *end <= bytes.len());
         let Some(table_end) = table_end.filter(|_| count > 0 && entry == expected && table >= 52) else { continue };
@@ -59,10 +67,16 @@ fn elf(bytes: &[u8], steps: &mut u64) -> Option<usize> {
             let field = |[narrow_at, wide_at]: [usize; 2]| long(at + narrow_at, at + wide_at);
             // Sections of zeros take no room in the file.
             if number == 0 || super::number::<4>(bytes, at + 4, big) != Some(8) {
-                last = last.max(field(offsets).checked_add(field(sizes))?);
+                let part_end = field(offsets).checked_add(field(sizes))?;
+                last = last.max(part_end);
+                // Code and data that are there; tables of names and symbols are in templates as well.
+                let is_content = number == 1 && super::number::<4>(bytes, at + 4, big) == Some(1);
+                content += if is_content && part_end <= bytes.len() { field(sizes) } else { 0 };
             }
         }
-        if last > bytes.len() && !(is_linked && number == 0 && begins_in(bytes, table, wide, big)) {
+        // Of an object that is cut off, or that says so, what is there is looked at; a template has nothing.
+        let is_object = number == 1 && content >= CONTENT;
+        if last > bytes.len() && !is_object && !(is_linked && number == 0 && begins_in(bytes, table, wide, big)) {
             continue;
         }
         end = end.max(Some(last.min(bytes.len())));

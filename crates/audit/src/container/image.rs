@@ -1,8 +1,9 @@
-//! Images of disks and file systems, which are told by fields at fixed places and are not opened.
+//! Images of disks and file systems, which are told by fields at fixed places. Some are opened (`disk`).
 //!
 //! A mark of two or four bytes alone is none: other fields have to fit, since what is recognized is withheld.
 
-use super::{little, number};
+use super::marks::Shape;
+use super::{Kind, little, number};
 
 /// Marks that no other file has at that place.
 const MARKS: [(usize, &[u8], &str); 22] = [
@@ -57,6 +58,19 @@ pub(super) fn name(bytes: &[u8]) -> Option<&'static str> {
     checks.iter().find(|(is, _)| *is).map(|(_, name)| *name)
 }
 
+/// As what an image is opened, if it is.
+pub(super) fn opened(name: &str) -> Option<Kind> {
+    Some(match name {
+        "ext2, ext3 or ext4" => Kind::Ext,
+        "FAT" => Kind::Fat,
+        "ISO 9660" => Kind::Iso,
+        "erofs" => Kind::Erofs,
+        "qcow2" => Kind::Qcow2,
+        "disk image (GPT)" | "disk image (MBR)" => Kind::Partitions,
+        _ => return None,
+    })
+}
+
 /// The superblock at 1,024: magic, sizes of blocks, and a state that the tools write.
 fn is_ext(bytes: &[u8]) -> bool {
     let field = |at: usize| little::<4>(bytes, 0x400 + at);
@@ -65,6 +79,48 @@ fn is_ext(bytes: &[u8]) -> bool {
         && field(0).is_some_and(|inodes| inodes > 0)
         && field(4).is_some_and(|blocks| blocks > 0)
         && little::<2>(bytes, 0x43a).is_some_and(|state| state <= 7)
+}
+
+/// The same inside other bytes, where chance has more room: the first of the superblocks, with groups that are possible.
+pub(super) fn begins_ext(bytes: &[u8]) -> bool {
+    let field = |at: usize| little::<4>(bytes, 0x400 + at).unwrap_or(0);
+    is_ext(bytes)
+        && field(0x4c) <= 1
+        && little::<2>(bytes, 0x45a) == Some(0)
+        && (1..=8 << (10 + field(0x18))).contains(&field(0x20))
+        && field(0x28) > 0
+        && field(0x28) <= field(0)
+        && field(0x14) <= 1
+}
+
+/// A boot sector behind which the first table of clusters begins as it does everywhere.
+pub(super) fn begins_fat(bytes: &[u8]) -> bool {
+    let short = |at| little::<2>(bytes, at).unwrap_or(0) as usize;
+    let table = bytes.get(short(11) * short(14)..).unwrap_or_default();
+    is_fat(bytes) && table.starts_with(&[bytes[21], 0xff, 0xff])
+}
+
+/// How long an image says that it is.
+pub(super) fn length(bytes: &[u8], shape: Shape) -> Option<u64> {
+    let field = |at: usize| little::<4>(bytes, at);
+    match shape {
+        Shape::Disk => little::<8>(bytes, 0x220)?.checked_add(1)?.checked_mul(512),
+        Shape::Erofs => field(0x424)?.checked_shl(u32::from(*bytes.get(0x40c)?)),
+        Shape::Ext => {
+            let high = if field(0x460)? & 0x80 != 0 { field(0x550)? } else { 0 };
+            (high << 32 | field(0x404)?).checked_mul(1 << (10 + field(0x418)?.min(6)))
+        }
+        Shape::Fat => {
+            let sectors = match little::<2>(bytes, 19)? {
+                0 => field(32)?,
+                sectors => sectors,
+            };
+            Some(sectors * little::<2>(bytes, 11)?)
+        }
+        Shape::Iso => Some(field(0x8050)? * 2048),
+        Shape::Qcow2 => Some(bytes.len() as u64),
+        _ => None,
+    }
 }
 
 fn is_xfs(bytes: &[u8]) -> bool {
@@ -78,7 +134,7 @@ fn is_f2fs(bytes: &[u8]) -> bool {
         && little::<4>(bytes, 0x40c).is_some_and(|log| log <= 3)
 }
 
-fn is_erofs(bytes: &[u8]) -> bool {
+pub(super) fn is_erofs(bytes: &[u8]) -> bool {
     // The size of a block as a power of two, and the one folder that has a number here.
     little::<4>(bytes, 0x400) == Some(0xe0f5_e1e2) && bytes.get(0x40c).is_some_and(|log| (9..=16).contains(log))
 }
@@ -201,8 +257,6 @@ mod tests {
             ("UBI", ubi),
             ("UBIFS", image(&[(0, b"\x31\x18\x10\x06"), (20, b"\x06")])),
             ("JFFS2", image(&[(0, b"\x85\x19\x03\x20\x0c\0\0\0\xb1\xb0\x1e\xe4")])),
-            ("disk image (MBR)", image(&[(446, b"\x80\0\0\0\x83\0\0\0\x01\0\0\0\x20\0\0\0"), (510, b"\x55\xaa")])),
-            ("disk image (GPT)", image(&[(0x200, b"EFI PART")])),
             ("btrfs", image(&[(0x10040, b"_BHRfS_M")])),
             ("NTFS", image(&[(3, b"NTFS    ")])),
             ("LUKS", image(&[(0, b"LUKS\xba\xbe\0\x02")])),
@@ -213,9 +267,23 @@ mod tests {
             ("Android sparse image", image(&[(0, b"\x3a\xff\x26\xed\x01\0\0\0")])),
             ("cramfs", image(&[(0, b"\x45\x3d\xcd\x28"), (16, b"Compressed ROMFS")])),
         ];
+        // Tables of partitions that are sound are read, and here there is nothing in them.
+        for (kind, fields) in [
+            ("disk image (MBR)", [(446, b"\x80\0\0\0\x83\0\0\0\x01\0\0\0\x20\0\0\0".as_slice()), (510, b"\x55\xaa")]),
+            ("disk image (GPT)", [(0x200, b"EFI PART".as_slice()), (0, b"\0")]),
+        ] {
+            assert_eq!(name(&image(&fields)), Some(kind));
+            assert_eq!(opened(kind), Some(Kind::Partitions));
+        }
         for (kind, bytes) in cases {
             let seen = see("x", &bytes, Limits::default());
-            assert_eq!(seen.gaps, [("x".to_owned(), Gap::UnsupportedArchive(kind.to_owned()))]);
+            let [(place, gap)] = seen.gaps.as_slice() else { panic!("{kind}: {:?}", seen.gaps) };
+            assert_eq!(place, "x", "{kind}");
+            // What is opened has nothing here but its mark, and is damaged or has what its reader does not know.
+            match opened(kind) {
+                None => assert_eq!(*gap, Gap::UnsupportedArchive(kind.to_owned())),
+                Some(_) => assert!(matches!(gap, Gap::UnsupportedArchive(_) | Gap::BrokenArchive(_)), "{kind}: {gap}"),
+            }
         }
         // What lies in an image in one piece is seen all the same.
         let library = crate::made::library(&[(".rodata", false, b"a message of the vendor".repeat(20))]);

@@ -3,7 +3,7 @@
 //! A mark is a hint and no more. What stands around it has to fit as well, and what is told here from a few
 //! bytes is still to be read. Nothing is unpacked here.
 
-use super::image::crc32;
+use super::image::{self, crc32};
 use super::{Kind, cpio, encoded, little, number};
 use aho_corasick::packed::Searcher;
 use memchr::memmem;
@@ -39,6 +39,12 @@ pub(super) enum Shape {
     SevenZip,
     Squashfs,
     Tar,
+    Disk,
+    Erofs,
+    Ext,
+    Fat,
+    Iso,
+    Qcow2,
 }
 
 /// Something that may begin here.
@@ -52,7 +58,7 @@ use What::{Device, Entry, NotOpened, Packed, Slice, Text};
 use encoded::Form::{Base64, Yenc};
 
 /// A mark, how far behind the beginning it stands, and what begins there.
-const MARKS: [(&[u8], usize, What); 47] = [
+const MARKS: [(&[u8], usize, What); 52] = [
     (b"\x7fELF", 0, Slice(Shape::Elf)),
     (b"PE\0\0", 0, Slice(Shape::Pe)),
     (b"\xcf\xfa\xed\xfe", 0, Slice(Shape::MachO)),
@@ -79,8 +85,13 @@ const MARKS: [(&[u8], usize, What); 47] = [
     (b"\x50\xed\x55\xba", 0, Device),
     (b"Rar!\x1a\x07", 0, NotOpened("rar")),
     (b"MSCF\0\0\0\0", 0, NotOpened("cab")),
-    (b"CD001\x01", 0x8001, NotOpened("ISO 9660")),
-    (b"EFI PART", 0x200, NotOpened("disk image (GPT)")),
+    (b"CD001\x01", 0x8001, Slice(Shape::Iso)),
+    (b"EFI PART", 0x200, Slice(Shape::Disk)),
+    (b"\xe2\xe1\xf5\xe0", 0x400, Slice(Shape::Erofs)),
+    (b"FAT12   ", 54, Slice(Shape::Fat)),
+    (b"FAT16   ", 54, Slice(Shape::Fat)),
+    (b"FAT32   ", 82, Slice(Shape::Fat)),
+    (b"QFI\xfb\0\0\0", 0, Slice(Shape::Qcow2)),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 0, NotOpened("OLE")),
     (b"\xef\xbe\xad\xdeNullsoftInst", 4, NotOpened("NSIS installer")),
     (b"MEI\x0c\x0b\x0a\x0b\x0e", 0, NotOpened("encrypted PyInstaller")),
@@ -112,6 +123,8 @@ static SEARCHER: LazyLock<Searcher> =
 static ZLIB: LazyLock<[memmem::Finder<'static>; 4]> =
     LazyLock::new(|| [b"\x78\x9c", b"\x78\xda", b"\x78\x01", b"\x78\x5e"].map(memmem::Finder::new));
 
+static EXT: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\x53\xef"));
+
 /// Whatever may begin at a mark in the range, in the order of where it begins.
 pub(super) fn candidates(bytes: &[u8], range: Range<usize>) -> Vec<Candidate> {
     let mut found = Vec::new();
@@ -135,6 +148,13 @@ pub(super) fn candidates(bytes: &[u8], range: Range<usize>) -> Vec<Candidate> {
                 found.push(Candidate { start, what: Packed(Kind::Zlib) });
             }
         }
+    }
+    // The mark of ext2 to ext4 has two bytes as well.
+    let mut at = range.start;
+    while let Some(hit) = EXT.find(&bytes[at..end]) {
+        let start = (at + hit).checked_sub(0x438);
+        at += hit + 1;
+        found.extend(start.and_then(|start| fits(bytes, start, Slice(Shape::Ext))));
     }
     found.sort_by_key(|candidate| candidate.start);
     found
@@ -160,6 +180,17 @@ fn fits(bytes: &[u8], start: usize, what: What) -> Option<Candidate> {
             let (size, log) = (little::<4>(rest, 12)?, little::<2>(rest, 22)?);
             let version = little::<4>(rest, 28)? == 4;
             candidate(version && (12..=20).contains(&log) && size == 1 << log)
+        }
+        // The kind of the first descriptor, and the size of a sector in both orders.
+        Slice(Shape::Iso) => {
+            candidate(rest.get(0x8000) == Some(&1) && rest.get(0x8080..0x8084) == Some(b"\0\x08\x08\0"))
+        }
+        Slice(Shape::Disk) => candidate(rest.get(0x208..0x210) == Some(b"\0\0\x01\0\x5c\0\0\0")),
+        Slice(Shape::Erofs) => candidate(image::is_erofs(rest)),
+        Slice(Shape::Ext) => candidate(image::begins_ext(rest)),
+        Slice(Shape::Fat) => candidate(image::begins_fat(rest)),
+        Slice(Shape::Qcow2) => {
+            candidate(rest.get(7).is_some_and(|version| matches!(version, 2 | 3)) && rest.len() > 104)
         }
         Slice(Shape::Tar) => candidate(super::recognize::begins_as_old_tar(rest)),
         Packed(kind) => candidate(begins_as_packed(rest, kind)),
@@ -273,9 +304,6 @@ fn is_unopened(bytes: &[u8], start: usize, kind: &str) -> bool {
                 && field(8) as usize <= rest.len()
                 && (36..field(8)).contains(&field(16))
         }
-        // The kind of the first descriptor, and the size of a sector in both orders.
-        "ISO 9660" => rest.get(0x8000) == Some(&1) && rest.get(0x8080..0x8084) == Some(b"\0\x08\x08\0"),
-        "disk image (GPT)" => rest.get(0x208..0x210) == Some(b"\0\0\x01\0\x5c\0\0\0"),
         "OLE" => rest.get(28..30) == Some(b"\xfe\xff") && matches!(rest.get(30..32), Some(b"\x09\0" | b"\x0c\0")),
         "NSIS installer" => {
             let (header, all) = (field(20), field(24));

@@ -6,9 +6,11 @@
 //! be read before is still seen. No size that an archive declares is trusted. Bytes that no archive
 //! accounts for are searched for the marks of archives and binaries at any offset (`carve.rs`).
 
+mod bare;
 mod carve;
 mod compressed;
 mod cpio;
+mod disk;
 mod elf;
 mod encoded;
 mod entropy;
@@ -94,11 +96,19 @@ pub(crate) enum Kind {
     /// No archive: found by its mark inside something else.
     Carved,
     Cpio,
+    Erofs,
+    /// ext2, ext3 and ext4.
+    Ext,
+    Fat,
     Gzip,
+    Iso,
     Lz4,
     Lzip,
     Lzma,
     Nar,
+    /// A disk with a table of partitions.
+    Partitions,
+    Qcow2,
     Rpm,
     SevenZip,
     Squashfs,
@@ -130,6 +140,7 @@ pub(crate) fn walk(place: Place, bytes: &[u8], limits: Limits, visitor: &mut dyn
         bytes_left: limits.total_bytes,
         members_left: limits.members,
         live: 0,
+        window: 0,
         spent: Spent::default(),
         inflate: None,
         room: 0,
@@ -151,6 +162,8 @@ struct Walk<'v> {
     members_left: usize,
     /// Bytes of unpacked members that are in memory now.
     live: u64,
+    /// Bytes that the decoder which is read next keeps beside what it unpacks.
+    window: u64,
     spent: Spent,
     /// Tries beginnings of deflated data; kept, since there are many.
     inflate: Option<flate2::Decompress>,
@@ -211,6 +224,9 @@ impl Walk<'_> {
             Kind::AppImage => self.appimage(place, bytes),
             Kind::Ar => self.ar(place, bytes),
             Kind::Cpio => self.cpio(place, bytes),
+            Kind::Erofs | Kind::Ext | Kind::Fat | Kind::Iso | Kind::Partitions | Kind::Qcow2 => {
+                self.disk(place, bytes, kind)
+            }
             Kind::Nar => self.nar(place, bytes),
             Kind::Rpm => self.rpm(place, bytes),
             Kind::SevenZip => self.sevenz(place, bytes),
@@ -228,7 +244,12 @@ impl Walk<'_> {
             | Kind::Zstd => self.compressed(place, bytes, kind),
         };
         if let Err(gap) = result {
+            // What could not be read as an archive is searched as other bytes are; images are by their reader.
+            let goes_on = matches!(gap, Gap::BrokenArchive(_)) && !is_image(kind);
             self.gap(place.clone(), gap);
+            if goes_on {
+                self.carve_broken(place, bytes);
+            }
         }
     }
 
@@ -282,7 +303,10 @@ impl Walk<'_> {
 
     /// Reads as far as the bounds allow. Whoever has the content gives it back to [`Walk::release`].
     fn read(&mut self, reader: impl Read) -> (Vec<u8>, Option<Gap>) {
-        let memory = self.limits.memory.saturating_sub(self.live);
+        let window = std::mem::take(&mut self.window);
+        let Some(memory) = self.limits.memory.checked_sub(self.live + window) else {
+            return (Vec::new(), Some(Gap::TooMuchMemory(self.limits.memory)));
+        };
         let limit = self.limits.member_bytes.min(self.bytes_left).min(memory);
         let mut content = Vec::new();
         let mut gap = reader.take(limit.saturating_add(1)).read_to_end(&mut content).err().map(broken);
@@ -299,13 +323,17 @@ impl Walk<'_> {
         content.shrink_to(content.len() + content.len() / 8);
         self.bytes_left -= content.len() as u64;
         self.live += content.len() as u64;
-        self.spent.peak = self.spent.peak.max(self.live);
+        self.spent.peak = self.spent.peak.max(self.live + window);
         (content, gap)
     }
 
     fn release(&mut self, content: Vec<u8>) {
         self.live -= content.len() as u64;
     }
+}
+
+fn is_image(kind: Kind) -> bool {
+    matches!(kind, Kind::Erofs | Kind::Ext | Kind::Fat | Kind::Iso | Kind::Partitions | Kind::Qcow2)
 }
 
 fn broken(error: impl std::fmt::Display) -> Gap {

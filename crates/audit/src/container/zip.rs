@@ -3,7 +3,7 @@
 //! Every entry of the directory is opened, also those whose name another entry has; what it does not name is searched for.
 
 use super::image::crc32;
-use super::{DECODER_MEMORY, Kind, Walk, broken, little, shown_name, unsupported};
+use super::{DECODER_MEMORY, Kind, Walk, broken, compressed, little, shown_name, unsupported};
 use crate::finding::{Gap, Place};
 use liblzma::{bufread::XzDecoder, stream::Stream};
 use memchr::memmem;
@@ -13,20 +13,30 @@ use std::ops::Range;
 
 impl Walk<'_> {
     pub(super) fn zip(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
-        let archive = ZipArchive::from_slice(bytes).map_err(broken)?;
+        let archive = match ZipArchive::from_slice(bytes) {
+            Ok(archive) => archive,
+            // Without a directory each entry still says itself what it is.
+            Err(error) => {
+                self.carve(place, bytes, 0..bytes.len());
+                return Err(broken(error));
+            }
+        };
         if is_one_of_several(bytes, archive.eocd_offset() as usize) {
             return Err(unsupported("multi-disk zip"));
         }
         let mut read = Vec::new();
-        self.entries(place, bytes, &archive, &mut read)?;
-        // Entries that the directory does not name, and whatever else stands between those that it does.
+        let whole = self.entries(place, bytes, &archive, &mut read);
+        if whole.as_ref().is_err_and(|gap| !matches!(gap, Gap::BrokenArchive(_) | Gap::UnsupportedArchive(_))) {
+            return whole;
+        }
+        // What the directory leaves out for damage is searched for as well. Entries that the directory does not name, and whatever else stands between those that it does.
         read.sort_by_key(|range: &Range<usize>| range.start);
         let mut at = 0;
         for range in read.into_iter().chain(std::iter::once(bytes.len()..bytes.len())) {
             self.carve(place, bytes, at..range.start.max(at));
             at = at.max(range.end);
         }
-        Ok(())
+        whole
     }
 
     /// Shows the entries of the directory, and says where they lie.
@@ -73,6 +83,7 @@ impl Walk<'_> {
             }
             let reader = decoder(header.compression_method(), entry.data(), header.uncompressed_size_hint())?;
             let name = shown_name(header.file_path().as_ref());
+            self.window = window(header.compression_method(), entry.data());
             self.unpacked(place, name, entry.verifying_reader(reader), Kind::Zip)?;
         }
     }
@@ -134,6 +145,16 @@ pub(super) fn local(bytes: &[u8]) -> Option<Local> {
     Some(Local { name: shown_name(name), method, encrypted: flags & 1 != 0, packed, unpacked, data })
 }
 
+/// How much is stored where only what stands behind it says so: it has to agree with where it stands.
+pub(super) fn stored(rest: &[u8]) -> Option<usize> {
+    const DESCRIPTOR: &[u8] = b"PK\x07\x08";
+    memmem::find_iter(rest, DESCRIPTOR).find(|at| {
+        let is_short = little::<4>(rest, at + 8) == Some(*at as u64) && little::<4>(rest, at + 12) == Some(*at as u64);
+        let is_long = || little::<8>(rest, at + 8) == Some(*at as u64);
+        is_short || is_long()
+    })
+}
+
 pub(super) fn decoder(method: Method, data: &[u8], size: u64) -> Result<Box<dyn Read + '_>, Gap> {
     Ok(match method {
         Method::STORE => Box::new(data),
@@ -147,6 +168,18 @@ pub(super) fn decoder(method: Method, data: &[u8], size: u64) -> Result<Box<dyn 
         Method::LZMA => lzma(data, size)?,
         other => return Err(unsupported(&format!("zip (method {other})"))),
     })
+}
+
+/// How much of what it unpacked the reader of an entry keeps.
+fn window(method: Method, data: &[u8]) -> u64 {
+    match method {
+        Method::XZ => compressed::window(data, Kind::Xz),
+        Method::ZSTD => compressed::window(data, Kind::Zstd),
+        Method::BZIP2 => compressed::window(data, Kind::Bzip2),
+        // Four bytes are before the properties.
+        Method::LZMA => compressed::window(data.get(4..).unwrap_or_default(), Kind::Lzma),
+        _ => compressed::window(data, Kind::Zlib),
+    }
 }
 
 /// LZMA stands in a zip behind a version and the length of its properties, and without the size that
@@ -249,6 +282,31 @@ mod tests {
         assert!(gap(&other).contains("read to its end"), "{}", gap(&other));
         other.truncate(other.len() - 1);
         assert!(!gap(&other).is_empty());
+    }
+
+    /// Each entry says what it is as well: without the end record, or behind one that is damaged, they are found by that.
+    #[test]
+    fn without_its_end_the_entries_are_read_by_their_headers() {
+        let content = noise(3000);
+        let packed = {
+            let mut deflated = flate2::read::DeflateEncoder::new(content.as_slice(), flate2::Compression::fast());
+            let mut bytes = Vec::new();
+            deflated.read_to_end(&mut bytes).unwrap();
+            bytes
+        };
+        let whole = raw(&[("a.bin", Method::STORE, &content, &content), ("b.bin", Method::DEFLATE, &packed, &content)]);
+        let see_names = |bytes: &[u8]| {
+            let seen = see("x.zip", bytes, Limits::default());
+            let names: Vec<&str> = seen.blobs.iter().filter_map(|name| name.rsplit('!').next()).skip(1).collect();
+            (names.join(" "), seen.gaps.len())
+        };
+        assert_eq!(see_names(&whole), ("a.bin b.bin".to_owned(), 0));
+        assert_eq!(see_names(&whole[..whole.len() - 22]), ("a.bin b.bin".to_owned(), 1), "no end record");
+        let mut wrong = whole.clone();
+        let at = memmem::find(&wrong, b"PK\x01\x02").unwrap();
+        wrong[at + 42] = 0xee;
+        let (names, gaps) = see_names(&wrong);
+        assert!(names.contains("a.bin") && names.contains("b.bin") && gaps > 0, "{names} {gaps}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::anchor::{AnchorIndex, Filter};
 use crate::links::filter_of;
 use crate::passages;
 use crate::prints::SectionPrint;
+use crate::records::{Recorded, Records};
 use crate::strings::{Families, family};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::OnceLock;
@@ -14,6 +15,8 @@ use std::sync::OnceLock;
 #[derive(Debug, Default)]
 pub struct Corpus {
     layers: Vec<Layer>,
+    /// Hashes of published releases.
+    records: Option<Records>,
     /// How many of the first layers were learned here; for each of them, the voice of each material.
     learned: Vec<Vec<u32>>,
     /// The number of each layer's first function; and of all functions at the end.
@@ -149,8 +152,25 @@ impl Corpus {
             file_sizes,
             section_sizes,
             numbers: OnceLock::new(),
+            records: None,
             layers,
         }
+    }
+
+    /// The same corpus with the records of published releases.
+    #[must_use]
+    pub fn with_records(self, records: Option<Records>) -> Self {
+        Self { records, ..self }
+    }
+
+    /// Hashes of published releases, where there are any.
+    pub fn records(&self) -> Option<&Records> {
+        self.records.as_ref()
+    }
+
+    /// Published releases that have a file as it is: one answer for each license.
+    pub(crate) fn recorded(&self, bytes: &[u8]) -> Vec<Recorded> {
+        self.records.as_ref().map_or_else(Vec::new, |records| records.find(bytes))
     }
 
     /// Names the content: the same layers in the same order have the same id.
@@ -158,6 +178,9 @@ impl Corpus {
         let mut hasher = blake3::Hasher::new();
         for layer in &self.layers {
             hasher.update(layer.id());
+        }
+        if let Some(records) = &self.records {
+            hasher.update(records.id());
         }
         hasher.finalize().to_hex()[..32].to_owned()
     }
@@ -292,6 +315,21 @@ impl Corpus {
     /// The originals that share the most bytes in distinctive sections, one of each voice; the one that shares the most
     /// of all comes first. What the sections are called in the copy does not matter.
     pub(crate) fn closest(&self, sections: &[SectionPrint]) -> Vec<FileRef> {
+        let mut heard = BTreeSet::new();
+        let voice = |file: &FileRef| self.voice(OriginalRef { layer: file.layer, original: file.print.original });
+        self.all_sharing(sections).filter(|file| heard.insert(voice(file))).collect()
+    }
+
+    /// Other files of the voice of one that share bytes in distinctive sections, those that share the most.
+    pub(crate) fn sharing(&self, sections: &[SectionPrint], one: &FileRef) -> Vec<FileRef> {
+        const MOST: usize = 64;
+        let voice = |file: &FileRef| self.voice(OriginalRef { layer: file.layer, original: file.print.original });
+        let of = voice(one);
+        let others = self.all_sharing(sections).filter(|file| voice(file) == of);
+        others.filter(|file| (file.layer, &file.print) != (one.layer, &one.print)).take(MOST).collect()
+    }
+
+    fn all_sharing(&self, sections: &[SectionPrint]) -> impl Iterator<Item = FileRef> {
         let mut shared: BTreeMap<(u32, u32), u64> = BTreeMap::new();
         for section in sections {
             for (number, layer) in self.layers.iter().enumerate() {
@@ -304,14 +342,8 @@ impl Corpus {
         }
         let mut sharing: Vec<((u32, u32), u64)> = shared.into_iter().collect();
         sharing.sort_by_key(|(at, bytes)| (std::cmp::Reverse(*bytes), *at));
-        let (mut heard, mut closest) = (BTreeSet::new(), Vec::new());
-        for ((layer, row), _) in sharing {
-            let Some(print) = self.layers[layer as usize].file(row) else { continue };
-            if heard.insert(self.voice(OriginalRef { layer, original: print.original })) {
-                closest.push(FileRef { layer, print });
-            }
-        }
-        closest
+        let file = |((layer, row), _)| Some(FileRef { layer, print: self.layers[layer as usize].file(row)? });
+        sharing.into_iter().filter_map(file)
     }
 
     fn files_in(&self, part: Part, hash: u64, at: usize) -> impl Iterator<Item = FileRef> {
@@ -396,6 +428,12 @@ impl Corpus {
     pub(crate) fn member(&self, layer: u32, member: u32) -> (OriginalRef, &str, u32) {
         let member = &self.layers[layer as usize].meta.members[member as usize];
         (OriginalRef { layer, original: member.original }, &member.name, member.functions)
+    }
+
+    /// The names of an archive's members.
+    pub(crate) fn members_of(&self, archive: OriginalRef) -> impl Iterator<Item = &str> {
+        let members = self.layers.get(archive.layer as usize).map_or(&[][..], |layer| &layer.meta.members);
+        members.iter().filter(move |member| member.original == archive.original).map(|member| member.name.as_str())
     }
 
     /// The material of an original; `None` for a number that means nothing.

@@ -194,10 +194,52 @@ pub(crate) fn container_end(bytes: &[u8], at: usize) -> Option<usize> {
     let (Ok(container), end) = container_at(bytes, at)? else { return None };
     let is_device = |entry: &Entry<'_>| match (entry.kind, entry.compression) {
         (EntryKind::Cubin, Compression::None) => looks_like_cubin(entry.payload),
-        (EntryKind::Ptx | EntryKind::Cubin, _) => true,
+        (EntryKind::Ptx, Compression::None) => looks_like_ptx(entry.payload),
+        (EntryKind::Ptx | EntryKind::Cubin, _) => begins_as_device(entry),
         (EntryKind::Other(_), _) => false,
     };
     container.entries.iter().all(is_device).then_some(end)
+}
+
+/// Whether a compressed entry unpacks to device code, as far as its beginning tells.
+fn begins_as_device(entry: &Entry<'_>) -> bool {
+    let begin = unpacked(entry, BEGINNING);
+    begin.is_some_and(|bytes| looks_like_cubin(&bytes) || looks_like_ptx(&bytes))
+}
+
+/// So many bytes of a compressed entry, or all.
+fn unpacked(entry: &Entry<'_>, until: usize) -> Option<Vec<u8>> {
+    let (mut bytes, mut decoder) = (Vec::new(), None);
+    let most = usize::try_from(entry.unpacked).unwrap_or(usize::MAX).max(1);
+    let result = match entry.compression {
+        Compression::Zstd => {
+            zstd_frame(entry.payload, &mut decoder).and_then(|mut frame| frame.fill(&mut bytes, until, most))
+        }
+        Compression::None | Compression::Lz4 => lz4::Block::new(entry.payload).fill(&mut bytes, until, most),
+    };
+    // What was unpacked before something broke is there all the same.
+    (result.is_ok() || !bytes.is_empty()).then_some(bytes)
+}
+
+/// The content of the next compressed entry that is no device code, of the container at a magic number; nothing inside where it
+/// would be more than `most`. `number` is the first entry that was not looked at yet.
+pub(crate) fn foreign(bytes: &[u8], at: usize, number: &mut usize, most: u64) -> Option<Option<Vec<u8>>> {
+    let container = match container_at(bytes, at)?.0 {
+        Ok(container) => container,
+        Err(broken) => broken.read,
+    };
+    let next = container
+        .entries
+        .iter()
+        .enumerate()
+        .skip(*number)
+        .find(|(_, entry)| !matches!(entry.compression, Compression::None) && !begins_as_device(entry));
+    let (found, entry) = next?;
+    *number = found + 1;
+    if entry.unpacked > most {
+        return Some(None);
+    }
+    Some(Some(unpacked(entry, usize::MAX).unwrap_or_default()))
 }
 
 /// The container at a magic number and where it ends or, where it is broken, its last whole entry ends.

@@ -47,6 +47,10 @@ pub(crate) async fn run(common: &Common, command: &CorpusCommand) -> Result<Exit
                 if size == 1 { "1 byte".to_owned() } else { format!("{size} bytes") }
             ));
         }
+        CorpusCommand::PackRecords { lines, file } => {
+            let size = narthex_farm::pack_into(lines, file)?;
+            render::note(&format!("{}: {}", file.display(), render::count(size as usize, "byte")));
+        }
         CorpusCommand::Import { file } => {
             let state = settings::state(common.state.as_deref())?;
             let new = narthex_farm::import_corpus(&state, file)?;
@@ -72,7 +76,8 @@ async fn add(common: &Common, args: &CorpusAddArgs) -> Result<(), CommandError> 
         let material = Material { name, version, licenses: args.licenses.clone() };
         let package = material.package();
         let shown = path.display();
-        let addition = Addition { material, free: args.free, free_members: args.free_members.clone() };
+        let (free_members, open_interface) = (args.free_members.clone(), args.open_interface);
+        let addition = Addition { material, free: args.free, free_members, open_interface };
         match narthex_farm::add_to_corpus(&state, path, &addition, args.shipped.choice())? {
             None => render::note(&format!("{shown} was learned before")),
             Some(learned) => {

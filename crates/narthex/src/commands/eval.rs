@@ -2,6 +2,7 @@
 
 use super::{Common, set};
 use crate::cli::{EvalArgs, Evaluator, Format};
+use crate::ending::Last;
 use crate::error::{CommandError, Kind};
 use crate::render::{self, Progress};
 use crate::settings;
@@ -10,7 +11,7 @@ use narthex_farm::PackageSetError;
 use narthex_nix::{EvalOptions, read_graph};
 use std::process::ExitCode;
 
-/// Exit code 1 says that an attribute failed; what did not fail is shown all the same.
+/// Exit code 1 says that an attribute failed; what did not fail is shown all the same, also where a signal ends it.
 pub(crate) async fn run(common: &Common, args: &EvalArgs) -> Result<ExitCode, CommandError> {
     let Some(expression) = &args.expression else {
         render::out(&narthex_nix::apply_function());
@@ -26,7 +27,8 @@ pub(crate) async fn run(common: &Common, args: &EvalArgs) -> Result<ExitCode, Co
     let progress = Progress::start();
     let sink = |event| progress.show(event);
     sink(Event::Evaluating { expression: expression.to_string() });
-    let evaluation = nix.evaluate(&expression, &args.attrs, &options, &sink).await;
+    let mut last = Last::listen();
+    let evaluation = nix.evaluate_until(&expression, &args.attrs, &options, &sink, last.told()).await;
     progress.finish();
     let evaluation = evaluation?;
     set::found(&expression, &evaluation.jobs, &evaluation.errors, &evaluation.not_searched)?;
@@ -38,5 +40,8 @@ pub(crate) async fn run(common: &Common, args: &EvalArgs) -> Result<ExitCode, Co
         Format::Json => render::eval_json(&evaluation, &graph),
     }
     render::eval_warnings(&evaluation);
+    if let Some(code) = last.code() {
+        return Ok(ExitCode::from(code));
+    }
     Ok(ExitCode::from(if evaluation.errors.is_empty() { 0 } else { Kind::Failed.code() }))
 }

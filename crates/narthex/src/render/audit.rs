@@ -11,7 +11,7 @@ pub(crate) use sarif::audit_sarif;
 pub(crate) use table::audit_table;
 
 use super::text::{count, indent, visible};
-use narthex_audit::{Finding, FunctionHit, Place, Report};
+use narthex_audit::{Finding, FunctionHit, Place, Report, Sign};
 use narthex_policy::Evidence;
 use std::path::PathBuf;
 
@@ -75,12 +75,20 @@ fn sentence(finding: &Finding) -> String {
     };
     match finding {
         Finding::Copy { .. } => format!("is a copy of {}", of()),
+        Finding::StaticCode { .. } | Finding::ModifiedCopy { .. } if is_shared(finding) => {
+            format!("contains code that several products share, such as {}", of())
+        }
+        Finding::ModifiedCopy { .. } if finding.is_other_build() => format!("is another build of {}", of()),
         Finding::ModifiedCopy { .. } => format!("is a modified copy of {}", of()),
         Finding::StaticCode { .. } => {
             let (found, known) = functions(finding).unwrap_or_default();
             format!("contains {found} of {known} functions of {}", of())
         }
         Finding::DeviceCode { .. } => format!("contains device code of {}", of()),
+        Finding::Suspected { signs, .. } if signs.iter().any(|sign| matches!(sign, Sign::Maker { .. })) => {
+            "says itself that a vendor made it".to_owned()
+        }
+        Finding::Maker { company, .. } => format!("names {company} as its company"),
         Finding::Suspected { .. } => format!("looks like another version of {}", of()),
         Finding::Driver { library, .. } => format!("is {library} of a GPU driver"),
         Finding::Dynamic { needed, opens, .. } => match (needed.as_slice(), opens.as_slice()) {
@@ -93,6 +101,11 @@ fn sentence(finding: &Finding) -> String {
         }
         Finding::NotFullyAudited { .. } => "was not read to its end".to_owned(),
     }
+}
+
+/// Whether it cannot be told which of several products the code is from.
+fn is_shared(finding: &Finding) -> bool {
+    finding.kin().is_some_and(|kin| !kin.shared_by.is_empty())
 }
 
 /// Functions found, and of how many: for static code.

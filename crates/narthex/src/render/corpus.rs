@@ -36,6 +36,13 @@ pub(crate) fn corpus_table(all: &Corpus, own: &Corpus) {
     } else {
         text = columns(&rows, &[1, 2, 3, 4], None).join("\n") + "\n";
     }
+    if let Some((files, releases)) = all.records().map(narthex_audit::Records::size) {
+        text.push_str(&format!(
+            "{} of {} are known by their hashes as well\n",
+            count(files, "file"),
+            count(releases, "published release")
+        ));
+    }
     let free: Vec<&str> = all.subtracted().collect();
     text.push_str(&format!(
         "{}; of them is left alone what is in {} of free software\n",

@@ -1,9 +1,10 @@
 //! What `plan --diff` shows: what another policy changes, in groups or one JSON object a derivation.
 
+use super::failed::text as errors;
 use super::json::{errors as json_errors, line};
 use super::out;
 use super::plan::{EXAMPLES, Member, holes, keep_first, push, shortened};
-use super::table::{errors, short};
+use super::table::short;
 use super::text::{columns, count, terminal_width};
 use narthex_closure::Node;
 use narthex_farm::{Change, Plan, PlanDiff};

@@ -1,7 +1,7 @@
 //! What a package set says of its derivations: the output of `eval`.
 
 use super::text::{columns, count, terminal_width};
-use super::{json, out, table};
+use super::{failed, json, out};
 use narthex_closure::{Derivation, Graph, StorePath};
 use narthex_farm::Diagnostic;
 use narthex_license::{Class, Expr, LicenseFacts};
@@ -121,7 +121,7 @@ pub(crate) fn eval_table(evaluation: &Evaluation, graph: &Graph) {
     out(&text(evaluation, graph, terminal_width()));
 }
 
-/// How many jobs and derivations stand under each license.
+/// What failed, then how many jobs and derivations stand under each license: the end is what is still to be seen of much.
 fn text(evaluation: &Evaluation, graph: &Graph, width: Option<usize>) -> String {
     let mut rows = rows(evaluation, graph);
     rows.dedup_by_key(|row| row.path);
@@ -139,7 +139,11 @@ fn text(evaluation: &Evaluation, graph: &Graph, width: Option<usize>) -> String 
         vec![jobs.to_string(), derivations.to_string(), class.to_string(), license]
     };
     let lines: Vec<Vec<String>> = std::iter::once(heading).chain(counts.into_iter().map(line)).collect();
-    let mut text = columns(&lines, &[0, 1], width).join("\n");
+    let mut text = failed::text(&evaluation.errors).trim_start_matches('\n').to_owned();
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(&columns(&lines, &[0, 1], width).join("\n"));
     let jobs = rows.iter().filter(|row| row.attr.is_some()).count();
     let attributes = count(evaluation.jobs.len(), "attribute");
     text.push_str(&format!("\n\n{}, {} of them jobs of {attributes}", count(rows.len(), "derivation"), jobs));
@@ -147,7 +151,6 @@ fn text(evaluation: &Evaluation, graph: &Graph, width: Option<usize>) -> String 
         text.push_str(&format!("; {} failed", count(evaluation.errors.len(), "attribute")));
     }
     text.push('\n');
-    text.push_str(&table::errors(&evaluation.errors));
     text
 }
 

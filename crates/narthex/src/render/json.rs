@@ -53,8 +53,8 @@ pub(super) fn record_value(record: &Record) -> Value {
 }
 
 pub(super) fn errors(failed: &[EvalError]) {
-    for error in failed {
-        line(&json!({"attr": error.attr, "error": {"kind": "evaluation", "message": error.message}}));
+    for value in super::failed::lines(failed) {
+        line(&value);
     }
 }
 

@@ -6,6 +6,7 @@ mod costs;
 mod diff;
 mod eval;
 mod explain;
+mod failed;
 mod json;
 mod plan;
 mod policy;

@@ -1,7 +1,8 @@
 //! What `plan` shows: everything of a small set, groups of a large one, one JSON object a derivation.
 
+use super::failed::text as errors;
 use super::json::errors as json_errors;
-use super::table::{cut_note, deciding, errors, short};
+use super::table::{cut_note, deciding, short};
 use super::text::{columns, count, terminal_width};
 use super::{out, out_json, warning, warnings};
 use narthex_closure::Node;

@@ -1,7 +1,8 @@
 //! What `narthex policy review` shows: what is undecided, and what is decided in numbers.
 
+use super::failed::text as errors;
 use super::json::{errors as json_errors, line};
-use super::table::{errors, short, verdict};
+use super::table::{short, verdict};
 use super::text::{columns, count, terminal_width, visible};
 use super::{out, warning};
 use narthex_farm::{Plan, Review, Undecided, Unknown};

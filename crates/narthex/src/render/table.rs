@@ -1,11 +1,11 @@
 //! The tables of `run` and `plan`.
 
+use super::failed::text as errors;
 use super::out;
-use super::text::{columns, count, indent, quote, size, terminal_width, visible};
+use super::text::{columns, count, quote, size, terminal_width};
 use crate::hints;
 use narthex_closure::StorePath;
 use narthex_farm::{Counts, FailureKind, Row, RunReport};
-use narthex_nix::EvalError;
 use narthex_policy::text::bounded;
 use narthex_policy::{Reason, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,15 +112,6 @@ fn holes(holes: &BTreeMap<StorePath, BTreeSet<StorePath>>) -> String {
     text
 }
 
-pub(super) fn errors(errors: &[EvalError]) -> String {
-    let mut text = String::new();
-    for error in errors {
-        text.push_str(&format!("\n`{}` does not evaluate:\n", visible(&error.attr)));
-        text.push_str(&indent(&error.message, "  "));
-    }
-    text
-}
-
 /// A name that leaves room for the reason; the whole one is in the JSON.
 pub(super) fn short(name: &str) -> String {
     const ROOM: usize = 44;
@@ -171,7 +162,7 @@ mod tests {
     use narthex_cache::Record;
     use narthex_closure::NarHash;
     use narthex_farm::BuildFailure;
-    use narthex_nix::Cause;
+    use narthex_nix::{Cause, EvalError};
     use narthex_policy::{Code, Effect, Source};
 
     fn row(name: &str, attr: Option<&str>, verdict: Verdict, code: Code, message: &str) -> Row {

@@ -14,6 +14,7 @@ mod edge;
 mod escapes;
 mod eval;
 mod example;
+mod failing;
 mod failures;
 mod from;
 mod gate;

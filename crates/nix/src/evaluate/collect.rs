@@ -1,6 +1,7 @@
 //! Gathers what processes say into one evaluation, whatever the order in which it comes.
 
 use super::process::Answer;
+use super::reason::Reason;
 use super::{AttrPath, DerivationFacts, EvalError, Evaluation, Job};
 use narthex_closure::{StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
@@ -54,6 +55,8 @@ const DEEPEST: usize = 12;
 /// What is known so far.
 pub(super) struct Collected<'a> {
     named: BTreeSet<AttrPath>,
+    /// What is known to be there, and nothing was said about.
+    waiting: BTreeSet<AttrPath>,
     /// Whether every set is searched.
     recursive: bool,
     jobs: Vec<Job>,
@@ -70,8 +73,10 @@ pub(super) struct Collected<'a> {
 impl<'a> Collected<'a> {
     pub(super) fn new(named: Vec<AttrPath>, recursive: bool, mut pace: Pace<'a>) -> Self {
         pace.known = named.len();
+        let named: BTreeSet<AttrPath> = named.into_iter().collect();
         Self {
-            named: named.into_iter().collect(),
+            waiting: named.clone(),
+            named,
             recursive,
             jobs: Vec::new(),
             errors: Vec::new(),
@@ -82,13 +87,24 @@ impl<'a> Collected<'a> {
         }
     }
 
-    /// There are more attributes to come.
-    pub(super) fn know(&mut self, more: usize) {
-        self.pace.known += more;
+    /// These are still to come.
+    pub(super) fn expect(&mut self, paths: &[AttrPath]) {
+        self.pace.known += paths.len();
+        self.waiting.extend(paths.iter().cloned());
     }
 
-    pub(super) fn error(&mut self, path: &AttrPath, message: String) {
-        self.errors.push(EvalError { attr: shown(path), message });
+    /// Nothing more comes. What nothing was said about has failed: who reads the rest has to know that it is not all.
+    pub(super) fn stopped(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let message = "not evaluated: the evaluation was told to stop";
+        for path in if waiting.is_empty() { BTreeSet::from([Vec::new()]) } else { waiting } {
+            self.error(&path, Reason { message: message.to_owned(), position: None });
+        }
+    }
+
+    pub(super) fn error(&mut self, path: &AttrPath, reason: Reason) {
+        self.errors.push(EvalError { attr: shown(path), message: reason.to_string() });
+        self.waiting.remove(path);
         self.pace.errors += 1;
         self.pace.step();
     }
@@ -98,6 +114,7 @@ impl<'a> Collected<'a> {
     pub(super) fn path(&mut self, answer: Answer, facts: Vec<(String, String)>) -> Vec<AttrPath> {
         let path = answer.attr_path;
         let named = self.named.contains(&path);
+        self.waiting.remove(&path);
         for (derivation, facts) in facts {
             if let Some(derivation) = parse_store_path(&derivation) {
                 self.facts.entry(derivation).or_default().insert(facts);
@@ -122,7 +139,7 @@ impl<'a> Collected<'a> {
             ("set", _) if answer.recurse || (named && !answer.names.is_empty()) => {
                 let names = answer.names.into_iter().filter(|name| name != "recurseForDerivations");
                 let members: Vec<AttrPath> = names.map(|name| path.iter().cloned().chain([name]).collect()).collect();
-                self.pace.known += members.len();
+                self.expect(&members);
                 self.pace.step();
                 return members;
             }
@@ -135,7 +152,7 @@ impl<'a> Collected<'a> {
             _ => None,
         };
         match message {
-            Some(message) => self.error(&path, message.to_owned()),
+            Some(message) => self.error(&path, Reason { message: message.to_owned(), position: None }),
             None => self.pace.step(),
         }
         Vec::new()

@@ -3,15 +3,17 @@
 //! It tells the `meta` of jobs only, so it gets the walker as the function that it applies to each job. A function knows
 //! nothing of the jobs before it: what many jobs are made of is told with each of them, and read here once.
 
-use super::collect::{Collected, Pace};
+use super::collect::Collected;
 use super::process::{Answer, walker_text};
-use super::{AttrPath, EvalOptions, Evaluation};
+use super::reason::Reason;
+use super::{AttrPath, EvalOptions};
 use crate::NixError;
 use crate::child::Running;
 use crate::command::{error_message, not_run};
 use crate::expression::Root;
 use serde::Deserialize;
 use serde_json::json;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -44,8 +46,8 @@ pub(super) async fn evaluate(
     program: &str,
     named: &[AttrPath],
     options: &EvalOptions,
-    pace: Pace<'_>,
-) -> Result<Evaluation, NixError> {
+    collected: &RefCell<Collected<'_>>,
+) -> Result<(), NixError> {
     let mut request = json!({
         "root": root.request, "mark": "", "select": true, "paths": 0, "recursive": options.recursive,
     });
@@ -64,7 +66,6 @@ pub(super) async fn evaluate(
     };
 
     let mut words = Vec::new();
-    let mut collected = Collected::new(Vec::new(), options.recursive, pace);
     let read = async {
         let mut failed = false;
         let mut lines = BufReader::with_capacity(256 * 1024, stdout);
@@ -72,7 +73,7 @@ pub(super) async fn evaluate(
         while lines.read_until(b'\n', &mut line).await.map_err(not_run)? > 0 {
             if !line.trim_ascii().is_empty() {
                 let said = serde_json::from_slice(&line).map_err(|error| unexpected(error.to_string()))?;
-                failed |= take(said, &mut collected);
+                failed |= take(said, &mut collected.borrow_mut());
             }
             line.clear();
         }
@@ -88,14 +89,14 @@ pub(super) async fn evaluate(
         let message = error_message(&String::from_utf8_lossy(&words));
         return Err(NixError::Failed { command: format!("evaluating {} with {program}", root.shown), message });
     }
-    Ok(collected.evaluation())
+    Ok(())
 }
 
 /// Takes a line; whether it is about an attribute that failed.
 fn take(line: Line, collected: &mut Collected<'_>) -> bool {
     let path = line.attr_path.unwrap_or_else(|| attr_names(&line.attr));
     if let Some(error) = line.error {
-        collected.error(&path, error_message(&error));
+        collected.error(&path, Reason::read(&error));
         return true;
     }
     let (facts, output_name) = line.extra_value.map(|extra| (extra.facts, extra.output_name)).unwrap_or_default();

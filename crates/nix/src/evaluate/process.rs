@@ -1,5 +1,10 @@
-//! One process that evaluates: reads its answers line by line while it works, and ends it when it takes too much
-//! memory or time.
+//! One process that evaluates, is asked questions, and keeps what it evaluated between them: `nix repl`, which reads
+//! lines from its standard input and goes on behind errors. Its answers are read line by line while it works, and it is
+//! ended when it takes too much memory or time.
+//!
+//! Everything that counts comes by stderr, where the answers of the walker and the errors of Nix stand in the order in which
+//! they happened. What the prompt prints is thrown away. Questions end with a number that the walker says when it comes
+//! to it; only the walker knows the mark that answers begin with, and no line after the first one has it.
 //!
 //! Time is that of the processor, so that a busy machine changes no result. What an evaluation waits for, such as the build
 //! of something that it imports, is bounded by Nix's own settings, and here by so much that only what hangs gets there.
@@ -8,26 +13,24 @@
 //! a limit of that (as `ulimit -v` sets it) would end processes that need little.
 
 use super::AttrPath;
+use super::reason::last_words;
+use super::watch::Watch;
 use crate::NixError;
 use crate::child::Running;
-use crate::command::{error_message, not_run};
+use crate::command::not_run;
 use crate::expression::Root;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStderr, ChildStdin};
 
 const WALKER: &str = include_str!("../walker.nix");
-
-/// How often a process is looked at. In this time an evaluation can take some hundred megabytes.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// How long a process may say nothing, whatever it waits for.
-const LONGEST_WAIT: Duration = Duration::from_hours(6);
 
 /// What Nix says at the end is kept; what a package set says by `trace` before that is not.
 const LAST_WORDS: usize = 256 * 1024;
@@ -37,8 +40,6 @@ const LAST_WORDS: usize = 256 * 1024;
 pub(super) struct Bounds {
     pub(super) memory: u64,
     pub(super) time: Duration,
-    /// Whether every set is searched.
-    pub(super) recursive: bool,
 }
 
 /// What a process says while it works.
@@ -50,13 +51,17 @@ pub(super) enum Line {
     /// A derivation and its facts as JSON, to which the next path belongs.
     Facts(String, String),
     Path(Answer),
+    /// Where an attribute is defined.
+    Place(String),
+    /// The question with this number is done with.
+    End(u64),
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Listed {
     pub(super) kind: String,
-    #[serde(default)]
     pub(super) names: Vec<String>,
+    pub(super) pure: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,10 +82,9 @@ pub(super) struct Answer {
     pub(super) output_name: Option<String>,
 }
 
-/// How a process ended.
+/// How a process ended before its time.
 #[derive(Debug)]
 pub(super) enum End {
-    Done,
     /// Nix said why.
     Failed(String),
     /// It took more memory than it may.
@@ -93,111 +97,278 @@ pub(super) enum End {
     Signal(i32),
 }
 
-/// What a process is asked.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Question<'a> {
-    /// The root; and everything in it, where it has no more attributes than this.
-    Root(usize),
-    Paths(&'a [AttrPath]),
-    /// One path, without asking wrappers what they were made from.
-    Plain(&'a AttrPath),
-    /// Why a path throws.
-    Tell(&'a AttrPath),
-}
-
-/// The command line arguments by which the walker is asked something; also for other tools.
-pub(super) fn walker(request: &Value) -> [String; 5] {
-    ["-E", WALKER, "--argstr", "request", &request.to_string()].map(str::to_owned)
-}
+/// The prompt keeps a place for whatever is ever assigned, and has 32,768 of them.
+const ASSIGNMENTS: usize = 16_000;
 
 /// The walker as one expression, with a request or without.
 pub(super) fn walker_text(request: Option<&Value>) -> String {
     match request {
         None => format!("({WALKER}) {{ }}"),
-        // A string of JSON is one of Nix as well, but for `${`.
-        Some(request) => {
-            let text = json!(request.to_string()).to_string().replace("${", "\\${");
-            format!("({WALKER}) {{ request = {text}; }}")
+        Some(request) => format!("({WALKER}) {{ request = {}; }}", text(&request.to_string())),
+    }
+}
+
+/// A string of JSON is one of Nix as well, but for `${`.
+fn text(text: &str) -> String {
+    json!(text).to_string().replace("${", "\\${")
+}
+
+/// About as long are the lines of the walker that the prompt gets.
+const LINE: usize = 600;
+
+/// The walker without its comments, on a few lines. Newer versions show the lines around each place on the way to an error,
+/// so these are not long; and the prompt reads all that it has anew with each line, so they are not many.
+fn bare_walker() -> String {
+    let mut bare = String::new();
+    let mut length = 0;
+    for line in WALKER.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if !bare.is_empty() {
+            bare.push(if length < LINE { ' ' } else { '\n' });
+            length = if length < LINE { length + 1 } else { 0 };
+        }
+        bare.push_str(line);
+        length += line.len();
+    }
+    bare
+}
+
+/// What is asked of a process: a line for the prompt.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Question<'a> {
+    /// What the root is.
+    Open,
+    /// The next attributes.
+    Piece(&'a [AttrPath]),
+    /// The same, of which the first is asked less.
+    Plain(&'a [AttrPath]),
+    /// Those behind so many of the piece that was asked for last, and behind the one that failed.
+    Rest(usize),
+    /// Those behind so many, of which the first is asked less.
+    Again(usize),
+    /// Where an attribute is defined.
+    Place(&'a [String]),
+}
+
+impl Question<'_> {
+    /// The lines of the prompt.
+    fn lines(self) -> String {
+        match self.piece("r") {
+            Some(piece) => format!("r = {piece}\nw.run r\n"),
+            None => format!("{}\n", self.asked()),
+        }
+    }
+
+    /// The same as one expression, for a process that is asked nothing else.
+    fn expression(self) -> String {
+        match self.piece("w.start") {
+            Some(piece) => format!("builtins.seq w.open (w.run ({piece}))"),
+            None => self.asked(),
+        }
+    }
+
+    /// The piece of work that it asks for, after the one before.
+    fn piece(self, before: &str) -> Option<String> {
+        let json = |paths: &[AttrPath]| text(&json!(paths).to_string());
+        Some(match self {
+            Self::Open | Self::Place(_) => return None,
+            Self::Piece(paths) => format!("w.piece {before} {}", json(paths)),
+            Self::Plain(paths) => format!("w.again (w.piece {before} {}) 0", json(paths)),
+            Self::Rest(done) => format!("w.rest {before} {done}"),
+            Self::Again(done) => format!("w.again {before} {done}"),
+        })
+    }
+
+    fn asked(self) -> String {
+        match self {
+            Self::Place(path) => format!("w.place {}", text(&json!(path).to_string())),
+            _ => "w.open".to_owned(),
         }
     }
 }
 
-/// Asks a process of its own, and gives what it says to `hear`.
-pub(super) async fn ask(
-    root: &Root,
-    question: Question<'_>,
-    bounds: Bounds,
-    mut hear: impl FnMut(Line) -> Result<(), NixError>,
-) -> Result<End, NixError> {
-    // Nothing that is evaluated can know this, so nothing can pretend to be an answer.
-    let mark = format!("narthex-{:016x}", RandomState::new().hash_one(0));
-    let mut request = json!({ "root": root.request, "mark": mark, "recursive": bounds.recursive });
-    match question {
-        Question::Root(at_once) => request["paths"] = json!(at_once),
-        Question::Paths(paths) => request["paths"] = json!(paths),
-        Question::Plain(path) => {
-            request["paths"] = json!([path]);
-            request["origins"] = json!(false);
-        }
-        Question::Tell(path) => {
-            request["paths"] = json!([path]);
-            request["tell"] = json!(true);
-        }
-    }
-    let mut command = root.nix.command("nix-instantiate");
-    command.args(["--eval", "--read-write-mode"]).args(walker(&request));
-    command.stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = Running::start(&mut command).map_err(|error| not_run("nix-instantiate".to_owned(), error))?;
-    let process = child.id();
-    let Some(stderr) = child.stderr() else { return Err(unexpected("it has no stderr".to_owned())) };
-    let failed = |source| NixError::NotRun { program: "nix-instantiate".to_owned(), source };
+/// How a process took a question.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// It is done with it. What Nix said after the last answer, if it said anything.
+    All(String),
+    /// It took it for the beginning of a question, since a file ends too early, and did not say which.
+    Unfinished,
+    /// It is no more.
+    Ended(End),
+}
 
-    let mut reader = BufReader::with_capacity(256 * 1024, stderr);
-    let mut line = Vec::new();
-    let mut words = Vec::new();
-    let (mut heard_at, mut used) = (Instant::now(), Duration::ZERO);
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    loop {
-        tokio::select! {
-            // A line that is read in part stays in `line` when the other branch is taken.
-            read = reader.read_until(b'\n', &mut line) => {
-                if read.map_err(failed)? == 0 && line.is_empty() {
-                    break;
-                }
-                if let Some(said) = read_line(&line, &mark)? {
-                    if !matches!(said, Line::Facts(..) | Line::Origin) {
-                        (heard_at, used) = (Instant::now(), time_used(process));
+/// A process that evaluates.
+pub(super) struct Process {
+    child: Running,
+    watch: Watch,
+    /// Nothing for one that is asked once.
+    stdin: Option<ChildStdin>,
+    stderr: BufReader<ChildStderr>,
+    mark: String,
+    /// What was read of a line.
+    line: Vec<u8>,
+    /// What it gets before it is asked for the first time.
+    first: String,
+    /// Where it may keep what is typed, until it is there.
+    scratch: Option<tempfile::TempDir>,
+    asked: u64,
+    assigned: usize,
+    /// Attributes that it is done with.
+    pub(super) done: usize,
+}
+
+impl Process {
+    /// Starts one that is asked by [`Process::ask`].
+    pub(super) fn start(root: &Root, recursive: bool) -> Result<Self, NixError> {
+        let failed = |error| not_run("nix".to_owned(), error);
+        let mut command = root.nix.new_command("repl");
+        // The prompt does not go by the setting, and would load what its user likes to have at hand.
+        for (name, value) in [("pure-eval", if root.pure { "true" } else { "false" }), ("repl-overlays", "")] {
+            command.args(["--option", name, value]);
+        }
+        let scratch = if keeps_history() { None } else { Some(tempfile::tempdir().map_err(failed)?) };
+        if let Some(scratch) = &scratch {
+            command.env("XDG_DATA_HOME", scratch.path()).env("NIX_DATA_HOME", scratch.path());
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = Running::start_asked(&mut command).map_err(failed)?;
+        let mark = new_mark();
+        // The request is a line of its own: errors show the lines around their place.
+        let request = text(&request(root, &mark, recursive).to_string());
+        // Nix 2.34 goes on with no assignment on another line, and with `:a` it does.
+        let walker = bare_walker();
+        let first = format!("q = {request}\n:a {{ w = ({walker}) {{ request = q; }}; }}\nr = w.start\n");
+        Self::new(child, mark, first, scratch)
+    }
+
+    /// Starts one that answers one question, where the prompt does not evaluate in the same way.
+    pub(super) fn start_once(root: &Root, recursive: bool, question: Question<'_>) -> Result<Self, NixError> {
+        let mark = new_mark();
+        let request = request(root, &mark, recursive);
+        let expression = format!("let w = {}; in {}", walker_text(Some(&request)), question.expression());
+        let mut command = root.nix.command("nix-instantiate");
+        command.args(["--eval", "--read-write-mode", "-E", &expression]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = Running::start(&mut command).map_err(|error| not_run("nix-instantiate".to_owned(), error))?;
+        Self::new(child, mark, String::new(), None)
+    }
+
+    fn new(
+        mut child: Running,
+        mark: String,
+        first: String,
+        scratch: Option<tempfile::TempDir>,
+    ) -> Result<Self, NixError> {
+        let stdin = child.stdin();
+        let Some(stderr) = child.stderr() else { return Err(unexpected("it has no stderr".to_owned())) };
+        let stderr = BufReader::with_capacity(256 * 1024, stderr);
+        let watch = Watch::new(child.id());
+        Ok(Self { child, watch, stdin, stderr, mark, line: Vec::new(), first, scratch, asked: 0, assigned: 0, done: 0 })
+    }
+
+    /// Whether another one has to take its place before it is asked for more.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.stdin.is_none() || self.assigned > ASSIGNMENTS
+    }
+
+    /// Asks, and gives what it says to `hear`.
+    pub(super) async fn ask(
+        &mut self,
+        question: Question<'_>,
+        bounds: Bounds,
+        mut hear: impl FnMut(Line) -> Result<(), NixError>,
+    ) -> Result<Said, NixError> {
+        self.asked += 2;
+        self.assigned += usize::from(!matches!(question, Question::Open | Question::Place(_)));
+        let mut lines = std::mem::take(&mut self.first);
+        if self.stdin.is_some() {
+            // A file that ends too early is to Nix 2.8 as if the question itself did, and it waits for more of it. What is no
+            // expression in any way ends that.
+            lines.push_str(&format!("{}w.end {}\n)\nw.end {}\n", question.lines(), self.asked, self.asked + 1));
+        }
+        let failed = |source| NixError::NotRun { program: "nix".to_owned(), source };
+        let mut unsent = lines.as_bytes();
+        let mut words = Vec::new();
+        let mut answer = None;
+        self.watch.answered();
+        loop {
+            tokio::select! {
+                // A line that is read in part stays in `line` when another branch is taken.
+                read = self.stderr.read_until(b'\n', &mut self.line) => {
+                    if read.map_err(failed)? == 0 && self.line.is_empty() {
+                        break;
                     }
-                    hear(said)?;
-                } else {
-                    words.extend_from_slice(&line);
-                    if words.len() > 2 * LAST_WORDS {
-                        words.drain(..words.len() - LAST_WORDS);
+                    match read_line(&self.line, &self.mark)? {
+                        Some(Line::End(number)) if number == self.asked => answer = Some(last_words(&words)),
+                        Some(Line::End(number)) if number == self.asked + 1 => {
+                            self.line.clear();
+                            self.scratch = None;
+                            return Ok(answer.map_or(Said::Unfinished, Said::All));
+                        }
+                        Some(Line::End(number)) => return Err(unexpected(format!("an end of question {number}"))),
+                        Some(said) => {
+                            if !matches!(said, Line::Facts(..) | Line::Origin) {
+                                self.watch.answered();
+                                words.clear();
+                            }
+                            hear(said)?;
+                        }
+                        None => {
+                            words.extend_from_slice(&self.line);
+                            if words.len() > 2 * LAST_WORDS {
+                                words.drain(..words.len() - LAST_WORDS);
+                            }
+                        }
+                    }
+                    self.line.clear();
+                }
+                written = send(&mut self.stdin, unsent), if !unsent.is_empty() => unsent = &unsent[written..],
+                () = self.watch.due() => {
+                    if let Some(end) = self.watch.look(bounds) {
+                        self.child.kill().await.map_err(failed)?;
+                        return Ok(Said::Ended(end));
                     }
                 }
-                line.clear();
-            }
-            _ = look.tick() => {
-                let end = if resident(process) > bounds.memory {
-                    End::Memory
-                } else if time_used(process).saturating_sub(used) > bounds.time {
-                    End::Time
-                } else if heard_at.elapsed() > LONGEST_WAIT {
-                    End::Waiting
-                } else {
-                    continue;
-                };
-                child.kill().await.map_err(failed)?;
-                return Ok(end);
             }
         }
+        let status = self.child.wait().await.map_err(failed)?;
+        Ok(match status.signal() {
+            _ if status.success() && self.stdin.is_none() => Said::All(String::new()),
+            Some(signal) => Said::Ended(End::Signal(signal)),
+            None => Said::Ended(End::Failed(last_words(&words))),
+        })
     }
-    let status = child.wait().await.map_err(failed)?;
-    Ok(match status.signal() {
-        _ if status.success() => End::Done,
-        Some(signal) => End::Signal(signal),
-        None => End::Failed(error_message(&String::from_utf8_lossy(&words))),
-    })
+
+    /// Ends it between two questions, when nothing is under way. At its own end the prompt would write down what was typed.
+    pub(super) async fn finish(mut self) -> Result<(), NixError> {
+        self.child.kill().await.map_err(|source| NixError::NotRun { program: "nix".to_owned(), source })
+    }
+}
+
+/// Writes a part of it, and says how much. One that has ended says so by itself, and takes everything.
+async fn send(stdin: &mut Option<ChildStdin>, text: &[u8]) -> usize {
+    match stdin {
+        Some(stdin) => stdin.write(text).await.unwrap_or(text.len()),
+        None => text.len(),
+    }
+}
+
+/// Nothing that is evaluated can know this, so nothing can pretend to be an answer.
+fn new_mark() -> String {
+    format!("narthex-{:016x}{:016x}", RandomState::new().hash_one(0), RandomState::new().hash_one(1))
+}
+
+fn request(root: &Root, mark: &str, recursive: bool) -> Value {
+    json!({ "root": root.request, "mark": mark, "recursive": recursive })
+}
+
+/// Whether there is a folder in which the prompt keeps what was typed. It makes one where there is none, and fails where
+/// it cannot; it writes when it ends by itself.
+fn keeps_history() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || set("HOME").map(|home| home.join(".local/share"));
+    let folder = set("XDG_DATA_HOME").or_else(home).map(|folder| folder.join("nix"));
+    set("NIX_DATA_HOME").is_none_or(|folder| folder.is_dir()) && folder.is_some_and(|folder| folder.is_dir())
 }
 
 fn read_line(line: &[u8], mark: &str) -> Result<Option<Line>, NixError> {
@@ -209,6 +380,8 @@ fn read_line(line: &[u8], mark: &str) -> Result<Option<Line>, NixError> {
     let wrong = |error: serde_json::Error| unexpected(error.to_string());
     Ok(Some(match kind {
         "origin" => Line::Origin,
+        "end" => Line::End(rest.parse().map_err(|_| unexpected("an end of nothing".to_owned()))?),
+        "place" => Line::Place(serde_json::from_str(rest).map_err(wrong)?),
         "root" => Line::Root(serde_json::from_str(rest).map_err(wrong)?),
         "path" => Line::Path(serde_json::from_str(rest).map_err(wrong)?),
         "facts" => match rest.split_once(' ') {
@@ -219,31 +392,8 @@ fn read_line(line: &[u8], mark: &str) -> Result<Option<Line>, NixError> {
     }))
 }
 
-/// Bytes of memory that a process has; zero for one that has ended.
-fn resident(process: Option<u32>) -> u64 {
-    let status = process.and_then(|id| std::fs::read_to_string(format!("/proc/{id}/status")).ok()).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
-}
-
-/// How long the processor has worked for a process, all its threads together; nothing for one that has ended.
-fn time_used(process: Option<u32>) -> Duration {
-    let stat = process.and_then(|id| std::fs::read_to_string(format!("/proc/{id}/stat")).ok()).unwrap_or_default();
-    let ticks = ticks_used(&stat).unwrap_or(0);
-    Duration::from_millis(ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second().max(1))
-}
-
-/// The fields `utime` and `stime` of proc_pid_stat(5), which are the twelfth and the thirteenth behind the name. A name may
-/// have spaces and parentheses in it.
-fn ticks_used(stat: &str) -> Option<u64> {
-    let (_, behind) = stat.rsplit_once(')')?;
-    let mut fields = behind.split_whitespace().skip(11).map(|field| field.parse::<u64>().ok());
-    fields.next()??.checked_add(fields.next()??)
-}
-
 pub(super) fn unexpected(why: String) -> NixError {
-    NixError::Unexpected { command: "nix-instantiate --eval".to_owned(), why }
+    NixError::Unexpected { command: "nix repl".to_owned(), why }
 }
 
 #[cfg(test)]
@@ -251,11 +401,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_the_processor_is_read_behind_any_name() {
-        let check = |stat: &str, expected: Option<u64>| assert_eq!(ticks_used(stat), expected, "{stat}");
-        check("12 (nix) S 1 12 12 0 -1 4194304 100 0 0 0 7 5 0 0 20 0 1 0 100 1 1", Some(12));
-        check("12 (a) b (c)) R 1 12 12 0 -1 4194304 100 0 0 0 700 50 9 9 20 0 1 0 100 1 1", Some(750));
-        check("12 (nix) S 1 12", None);
-        check("", None);
+    fn the_walker_without_comments_is_the_same_expression() {
+        let bare = bare_walker();
+        assert!(bare.starts_with("{ request ? null }:"), "{bare}");
+        assert!(bare.ends_with("inherit open start piece rest again run end place; }"), "{bare}");
+        assert!(bare.lines().all(|line| line.len() < LINE + 200), "{bare}");
+        assert!(bare.lines().count() <= bare.len() / LINE + 1);
+        // A comment behind something else would take the rest of a line with it, and a text of several lines would change.
+        assert!(!bare.contains('#') && !bare.contains("''"), "{bare}");
+    }
+
+    #[test]
+    fn questions_are_lines() {
+        let paths = [vec!["a".to_owned(), "b.c\n${d}\"".to_owned()]];
+        let piece = Question::Piece(&paths).lines();
+        assert_eq!(piece, "r = w.piece r \"[[\\\"a\\\",\\\"b.c\\\\n\\${d}\\\\\\\"\\\"]]\"\nw.run r\n");
+        assert_eq!(Question::Rest(3).lines(), "r = w.rest r 3\nw.run r\n");
+        assert_eq!(Question::Again(0).lines(), "r = w.again r 0\nw.run r\n");
+        assert_eq!(Question::Open.lines(), "w.open\n");
+        assert!(
+            Question::Plain(&paths).expression().starts_with("builtins.seq w.open (w.run (w.again (w.piece w.start ")
+        );
+    }
+
+    #[test]
+    fn only_lines_with_the_mark_are_answers() {
+        let read = |line: &str| read_line(line.as_bytes(), "narthex-1").map(|line| format!("{line:?}"));
+        assert_eq!(read("trace: narthex-2 end 7\n").unwrap(), "None");
+        assert_eq!(read("50 %\rtrace: narthex-1 end 7\n").unwrap(), "Some(End(7))");
+        assert_eq!(read("trace: narthex-1 place \"/a:1:2\"\n").unwrap(), "Some(Place(\"/a:1:2\"))");
+        for wrong in ["narthex-1 end", "narthex-1 what", "narthex-1 path {", "narthex-1 facts /nix/store/x"] {
+            read(wrong).unwrap_err();
+        }
     }
 }

@@ -1,24 +1,26 @@
 //! What is still to be evaluated, and in which pieces workers take it.
 //!
-//! Every process evaluates the root and what all packages share anew, so pieces are large at first and get smaller
-//! towards the end, where they keep the workers equally busy. It starts nothing and knows no Nix.
+//! A worker keeps its process from piece to piece, so pieces may be small; they are neighbors, since neighbors have much
+//! in common. A further process evaluates the root and what all packages share anew, so it is only begun for many
+//! attributes. It starts nothing and knows no Nix.
 
 use super::AttrPath;
 use std::collections::VecDeque;
 
-/// One command line argument may have 128 KiB; attribute paths go in with room to spare.
-const REQUEST_BYTES: usize = 96 * 1024;
+/// Bytes of one question: where a process is asked once, it is an argument, and those may have 128 KiB.
+const REQUEST_BYTES: usize = 64 * 1024;
 
-/// Fewer attributes than this are not worth a process of their own while others are at work.
-pub(super) const FEWEST: usize = 64;
+/// Fewer attributes than this are not worth a process of their own while there is another.
+const FEWEST: usize = 64;
 
-/// A piece of work for one process.
+/// A piece has no more, so that what it keeps of each of its attributes is not much.
+const MOST: usize = 256;
+
+/// A piece of work.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Work {
     /// Evaluate these, in their order.
     Attributes(Vec<AttrPath>),
-    /// Find out why this one throws.
-    Reason(AttrPath),
     /// Evaluate this one without asking wrappers what they were made from.
     Plain(AttrPath),
 }
@@ -37,11 +39,10 @@ pub(super) enum Next {
 pub(super) struct Queue {
     workers: usize,
     todo: VecDeque<AttrPath>,
-    /// Members of sets that were found meanwhile; they wait until they are enough for a process.
-    found: Vec<AttrPath>,
-    reasons: Vec<AttrPath>,
     plain: Vec<AttrPath>,
     at_work: usize,
+    /// Processes that are there.
+    processes: usize,
 }
 
 impl Queue {
@@ -49,26 +50,39 @@ impl Queue {
         Self { workers, todo: todo.into(), ..Self::default() }
     }
 
-    pub(super) fn take(&mut self) -> Next {
-        if self.found.len() >= FEWEST || (self.at_work == 0 && self.todo.is_empty()) {
-            self.todo.extend(self.found.drain(..));
+    /// Gives a piece of work. A worker without a process gets one only where that is worth a process.
+    pub(super) fn take(&mut self, has_process: bool) -> Next {
+        let left = self.left();
+        if left == 0 && self.at_work == 0 {
+            return Next::End;
         }
-        let work = if !self.todo.is_empty() {
-            Work::Attributes(self.piece())
-        } else if let Some(path) = self.reasons.pop() {
-            Work::Reason(path)
-        } else if let Some(path) = self.plain.pop() {
-            Work::Plain(path)
-        } else {
-            return if self.at_work == 0 { Next::End } else { Next::Wait };
-        };
+        if left == 0 || (!has_process && self.processes > 0 && left < FEWEST) {
+            return Next::Wait;
+        }
         self.at_work += 1;
-        Next::Work(work)
+        Next::Work(match self.plain.pop() {
+            Some(path) => Work::Plain(path),
+            None => Work::Attributes(self.piece()),
+        })
     }
 
-    /// Somebody is at work on what is not in the queue yet.
-    pub(super) fn begin(&mut self) {
-        self.at_work += 1;
+    /// Whether everything is done.
+    pub(super) fn is_done(&self) -> bool {
+        self.left() == 0 && self.at_work == 0
+    }
+
+    fn left(&self) -> usize {
+        self.todo.len() + self.plain.len()
+    }
+
+    /// A process was begun.
+    pub(super) fn begun(&mut self) {
+        self.processes += 1;
+    }
+
+    /// A process is no more.
+    pub(super) fn ended(&mut self) {
+        self.processes -= 1;
     }
 
     /// A piece is done with; the rest of it is still to be done, and its first attribute goes first again.
@@ -79,12 +93,11 @@ impl Queue {
         }
     }
 
-    pub(super) fn found(&mut self, paths: impl IntoIterator<Item = AttrPath>) {
-        self.found.extend(paths);
-    }
-
-    pub(super) fn ask_why(&mut self, path: AttrPath) {
-        self.reasons.push(path);
+    /// Members of a set that was found; they come next, since they are evaluated with what is there of their set.
+    pub(super) fn found(&mut self, paths: Vec<AttrPath>) {
+        for path in paths.into_iter().rev() {
+            self.todo.push_front(path);
+        }
     }
 
     pub(super) fn ask_plainly(&mut self, path: AttrPath) {
@@ -93,7 +106,7 @@ impl Queue {
 
     fn piece(&mut self) -> Vec<AttrPath> {
         let left = self.todo.len();
-        let wanted = if self.workers < 2 { left } else { (left / (2 * self.workers)).max(FEWEST) };
+        let wanted = if self.workers < 2 { MOST } else { (left / (2 * self.workers)).clamp(FEWEST, MOST) };
         let mut room = REQUEST_BYTES;
         let mut piece = Vec::new();
         while let Some(path) = self.todo.front().filter(|_| piece.len() < wanted) {
@@ -120,7 +133,7 @@ mod tests {
         let mut queue = Queue::new(workers, paths(count));
         let mut seen = Vec::new();
         let mut sizes = Vec::new();
-        while let Next::Work(Work::Attributes(piece)) = queue.take() {
+        while let Next::Work(Work::Attributes(piece)) = queue.take(true) {
             sizes.push(piece.len());
             seen.extend(piece);
         }
@@ -130,7 +143,7 @@ mod tests {
 
     #[test]
     fn pieces_get_smaller_and_are_never_tiny() {
-        assert_eq!(sizes(1, 1000), [1000]);
+        assert_eq!(sizes(1, 1000), [256, 256, 256, 232]);
         assert_eq!(sizes(2, 10), [10]);
         assert_eq!(sizes(2, 1000), [250, 187, 140, 105, 79, 64, 64, 64, 47]);
         assert_eq!(sizes(8, 100), [64, 36]);
@@ -139,30 +152,39 @@ mod tests {
 
     #[test]
     fn pieces_fit_a_command_line() {
-        let mut queue = Queue::new(1, (0..20_000).map(|n| vec![format!("\"quoted\"-{n}")]).collect());
+        let mut queue = Queue::new(1, (0..2_000).map(|n| vec![format!("\"quoted\"-{n}{}", "x".repeat(900))]).collect());
         let mut seen = 0;
-        while let Next::Work(Work::Attributes(piece)) = queue.take() {
+        while let Next::Work(Work::Attributes(piece)) = queue.take(true) {
             assert!(serde_json::json!(piece).to_string().len() < 100 * 1024);
             seen += piece.len();
         }
-        assert_eq!(seen, 20_000);
+        assert_eq!(seen, 2_000);
     }
 
     #[test]
-    fn what_is_found_waits_for_company_and_what_is_left_comes_first() {
+    fn what_is_found_and_what_is_left_comes_first() {
         let mut queue = Queue::new(2, paths(3));
-        assert!(matches!(queue.take(), Next::Work(Work::Attributes(piece)) if piece.len() == 3));
+        assert!(matches!(queue.take(true), Next::Work(Work::Attributes(piece)) if piece.len() == 3));
         queue.found(vec![vec!["set".to_owned(), "member".to_owned()]]);
-        queue.ask_why(vec!["throws".to_owned()]);
-        assert_eq!(queue.take(), Next::Work(Work::Reason(vec!["throws".to_owned()])));
-        assert_eq!(queue.take(), Next::Wait);
+        queue.ask_plainly(vec!["trap".to_owned()]);
+        assert_eq!(queue.take(true), Next::Work(Work::Plain(vec!["trap".to_owned()])));
         queue.done(&paths(3)[1..]);
-        let Next::Work(Work::Attributes(piece)) = queue.take() else { panic!("there is work") };
-        assert_eq!(piece, paths(3)[1..]);
+        let Next::Work(Work::Attributes(piece)) = queue.take(true) else { panic!("there is work") };
+        assert_eq!(piece, [&paths(3)[1..], &[vec!["set".to_owned(), "member".to_owned()]]].concat());
+        assert_eq!(queue.take(true), Next::Wait);
         queue.done(&[]);
         queue.done(&[]);
-        assert!(matches!(queue.take(), Next::Work(Work::Attributes(piece)) if piece[0].len() == 2));
-        queue.done(&[]);
-        assert_eq!(queue.take(), Next::End);
+        assert_eq!(queue.take(true), Next::End);
+    }
+
+    #[test]
+    fn few_attributes_are_not_worth_another_process() {
+        let mut queue = Queue::new(2, paths(FEWEST + 10));
+        queue.begun();
+        let Next::Work(Work::Attributes(piece)) = queue.take(true) else { panic!("there is work") };
+        assert_eq!((piece.len(), queue.take(false)), (FEWEST, Next::Wait));
+        // The process of the other one is no more.
+        queue.ended();
+        assert!(matches!(queue.take(false), Next::Work(Work::Attributes(piece)) if piece.len() == 10));
     }
 }

@@ -5,7 +5,8 @@
 # faults: adds an attribute for every way in which evaluating one can go wrong
 # traps:  adds attributes that evaluate, and do not where one asks more of them than Nix does
 # heavy:  adds attributes that need gigabytes, or that never end
-{ size ? 300, faults ? false, traps ? false, heavy ? false, system ? "x86_64-linux" }:
+# weight: adds so much work to each package; 800 make it take as long as one of nixpkgs
+{ size ? 300, weight ? 0, faults ? false, traps ? false, heavy ? false, system ? "x86_64-linux" }:
 
 let
   lib = import ./lib.nix;
@@ -87,6 +88,12 @@ let
   }) size);
   packageName = n: "package-${toString n}";
   all = with licenses; [ mit asl20 gpl3Plus bsd3 [ mit asl20 ] unfreeRedistributable mit bsd3 "BSD-3-Clause" ];
+  # Sets that are merged and texts that are put together: what evaluating nixpkgs consists of.
+  weigh = n: if weight == 0 then { checkPhase = ""; } else {
+    checkPhase =
+      let flags = lib.foldl' (known: k: known // { "flag-${toString (mod (n + k) 23)}" = "--check=${toString (n + k)}"; }) { } (genList (k: k) weight);
+      in lib.concatStringsSep " " (map (flag: flags.${flag}) (lib.attrNames flags));
+  };
   package = n: { stdenv, fetchurl, hello, pkgsFinal }:
     let
       pick = k: pkgsFinal.${packageName (mod (n * (7 + k * 13) + k * k * 31) n)};
@@ -102,6 +109,7 @@ let
       configureFlags = genList (k: "--with-feature-${toString k}=${toString (mod (n + k) 3)}") 12;
       buildPhase = "make -j$NIX_BUILD_CORES VERSION=${toString n}";
       installPhase = "make install PREFIX=$out";
+      inherit (weigh n) checkPhase;
     } // (if mod n 11 == 3 then { } else {
       meta = {
         description = "Package number ${toString n}";

@@ -9,6 +9,7 @@ mod flake;
 use narthex_event::Event;
 use narthex_nix::{EvalOptions, Evaluation, Expression, Nix, NixError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A Nix store below a folder, whose paths are called as everywhere, and a place for files.
 struct World {
@@ -56,7 +57,8 @@ fn data(name: &str) -> PathBuf {
 }
 
 fn workers(workers: usize) -> EvalOptions {
-    EvalOptions { workers, ..EvalOptions::default() }
+    // All of them from the beginning.
+    EvalOptions { workers, patience: Duration::ZERO, ..EvalOptions::default() }
 }
 
 /// The attributes of the jobs.

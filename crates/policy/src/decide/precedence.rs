@@ -45,7 +45,7 @@ fn origin(file: &str) -> Origin {
 }
 
 pub(super) fn ptxas() -> Finding {
-    Finding::Copy { place: place("bin/x"), original: origin("bin/ptxas") }
+    Finding::Copy { place: place("bin/x"), original: origin("bin/ptxas"), releases: Vec::new() }
 }
 
 fn suspected() -> Finding {

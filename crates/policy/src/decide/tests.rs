@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{Date, Policy, shipped};
-use narthex_audit::{DriverSign, Finding, Gap, Material, MemberHits, Origin, Place, Section, Sign};
+use narthex_audit::{DriverSign, Finding, Gap, Kin, Material, MemberHits, Origin, Place, Section, Sign};
 use serde_json::json;
 
 pub(crate) fn rules(strict: bool) -> Rules {
@@ -31,7 +31,7 @@ fn origin(file: &str, license: &str) -> Origin {
 }
 
 pub(crate) fn copy(file: &str) -> Finding {
-    Finding::Copy { place: place("bin/x"), original: origin(file, "nvidiaCuda") }
+    Finding::Copy { place: place("bin/x"), original: origin(file, "nvidiaCuda"), releases: Vec::new() }
 }
 
 fn modified(file: &str) -> Finding {
@@ -41,6 +41,7 @@ fn modified(file: &str) -> Finding {
         same: vec![".text".to_owned()],
         changed: vec![Section { name: ".dynstr".to_owned(), original: Some(1), found: Some(2) }],
         changes: vec![],
+        kin: Kin::default(),
     }
 }
 
@@ -52,6 +53,7 @@ pub(crate) fn statically(archive: &str) -> Finding {
         bytes_found: 900,
         code_bytes: 1000,
         ranges: vec![(0, 900)],
+        kin: Kin::default(),
     }
 }
 
@@ -66,6 +68,7 @@ fn device(file: &str, license: &str) -> Finding {
         kernels_found: 4,
         kernels: 5,
         examples: vec!["gemm".to_owned()],
+        kin: Kin::default(),
     }
 }
 
@@ -156,7 +159,7 @@ fn the_table() {
     check("mit", vec![copy("libcudart.so.12"), copy("bin/ptxas")], false, Withhold, Code::TermsFileNotListed);
     // A license text is nobody's secret.
     check("mit", vec![copy("License.txt")], false, Publish, Code::LicenseFree);
-    let foreign = Finding::Copy { place: place("lib/y"), original: origin("liby.so", "unfree") };
+    let foreign = Finding::Copy { place: place("lib/y"), original: origin("liby.so", "unfree"), releases: Vec::new() };
     check("mit", vec![foreign], false, Withhold, Code::TermsMissing);
 }
 
@@ -289,7 +292,8 @@ fn a_vendors_files_by_themselves_are_no_application() {
 /// Material under two licenses is permitted only where the terms of both are known.
 #[test]
 fn the_conditions_of_all_terms_travel_along() {
-    let mkl = |file| Finding::Copy { place: place(file), original: origin("libmkl_rt.so.2", "issl") };
+    let mkl =
+        |file| Finding::Copy { place: place(file), original: origin("libmkl_rt.so.2", "issl"), releases: Vec::new() };
     let findings = vec![copy("libcudart.so.12"), mkl("lib/a"), mkl("lib/b"), copy("libcublas.so.12")];
     let decision = decide_output(json!("mit"), findings, &["bin/x", "bin/app", "lib/a", "lib/b"], false);
     assert_eq!(decision.reasons()[0].code, Code::TermsPermitCopy, "{decision:?}");
@@ -316,7 +320,7 @@ fn the_conditions_of_terms_with_one_name_travel_along() {
     };
     let policy = Policy::parse(shipped::DEFAULT_POLICY).unwrap();
     let rules = Rules::new(policy, vec![terms("issl", "one"), terms("nvidiaCuda", "two")], Date::of_unix_time(0));
-    let mkl = Finding::Copy { place: place("lib/a"), original: origin("libmkl_rt.so.2", "issl") };
+    let mkl = Finding::Copy { place: place("lib/a"), original: origin("libmkl_rt.so.2", "issl"), releases: Vec::new() };
     let decision = decide_under(json!("mit"), vec![mkl, copy("x"), copy("y")], &["bin/x", "lib/a"], &rules);
     let conditions: Vec<&[String]> =
         decision.reasons()[0].evidence.iter().map(|one| one.conditions.as_slice()).collect();
@@ -327,7 +331,7 @@ fn the_conditions_of_terms_with_one_name_travel_along() {
 fn terms_answer_for_all_licenses_of_the_material() {
     let mut material = origin("libcudart.so.12", "nvidiaCuda");
     material.material.licenses.push("unfree".to_owned());
-    let found = Finding::Copy { place: place("lib/x"), original: material };
+    let found = Finding::Copy { place: place("lib/x"), original: material, releases: Vec::new() };
     check("mit", vec![found], false, Verdict::Withhold, Code::TermsMissing);
 }
 
@@ -336,7 +340,11 @@ fn terms_answer_for_all_licenses_of_the_material() {
 fn every_owner_has_to_permit() {
     let of = |package: &str, license: &str, file: &str| {
         let material = Material::of_package(package, vec![license.to_owned()]);
-        Finding::Copy { place: place("lib/x"), original: Origin { material, file: file.to_owned(), member: None } }
+        Finding::Copy {
+            place: place("lib/x"),
+            original: Origin { material, file: file.to_owned(), member: None },
+            releases: Vec::new(),
+        }
     };
     let false_owner = of("nccl-2.27.3", "unfreeRedistributable", "lib/libnccl.so.2");
     let runtime = of("nvidia-cuda-runtime-12.9.79", "nvidiaCuda", "lib/libcudart.so.12");
@@ -487,7 +495,11 @@ fn a_license_text_that_is_not_known_is_reported() {
 fn shipped_terms_answer_for_products_by_name() {
     let from = |package: &str, license: &str, file: &str| {
         let material = Material::of_package(package, vec![license.to_owned()]);
-        Finding::Copy { place: place("lib/x"), original: Origin { material, file: file.to_owned(), member: None } }
+        Finding::Copy {
+            place: place("lib/x"),
+            original: Origin { material, file: file.to_owned(), member: None },
+            releases: Vec::new(),
+        }
     };
     let check = |package: &str, license: &str, file: &str, verdict, code| {
         let decision = decide_output(json!("mit"), vec![from(package, license, file)], &["lib/x", "bin/app"], false);

@@ -193,6 +193,9 @@ fn what_each_product_may_pass_on() {
             "mkl_cblas.h",
             "i_malloc.h",
             "mkl-static-lp64-seq.pc",
+            "libippi.a",
+            "libippcore.so.12",
+            "ippi.h",
         ],
         &["libiomp5.so", "libtbb.so.12", "libtbbmalloc.so.2", "libblas.so"],
     );
@@ -223,7 +226,21 @@ fn what_each_product_may_pass_on() {
             "icx-lto.so",
         ],
     );
-    for id in ["cudnn", "tensorrt", "cutensor", "cusparselt", "cudss", "nvcomp", "intel-compiler-runtime"] {
+    check(
+        "microsoft-visual-cpp-runtime",
+        &["vcruntime140.dll", "vcruntime140_1.dll", "msvcp140_2.dll", "vcomp140.dll", "mfc140u.dll"],
+        &["vcruntime140d.dll", "msvcp140d.dll", "msvcp140_3.dll", "mfc140ud.dll", "ucrtbase.dll", "d3dcompiler_47.dll"],
+    );
+    for id in [
+        "cudnn",
+        "tensorrt",
+        "cutensor",
+        "cusparselt",
+        "cudss",
+        "nvcomp",
+        "intel-compiler-runtime",
+        "microsoft-visual-cpp-runtime",
+    ] {
         let terms = shipped_terms(id);
         assert!(terms.forbids_modification().is_some() && terms.forbids_standalone().is_some(), "{id}");
     }
@@ -263,6 +280,9 @@ fn which_product_a_name_belongs_to() {
     check("mkl-static", Some("intel-simplified"));
     check("intel-openmp", Some("intel-compiler-runtime"));
     check("intel-cmplr-lib-rt", Some("intel-compiler-runtime"));
+    check("intel-libirc", Some("intel-compiler-runtime"));
+    check("ipp-static", Some("intel-simplified"));
+    check("msvc-runtime", Some("microsoft-visual-cpp-runtime"));
     // The toolkit's packages are told by their licenses.
     for name in
         ["cuda12.9-cuda_cudart", "nvidia-cublas-cu12", "cudnn-frontend", "nccl-tests", "mkl-dnn", "python3.12-mkl"]

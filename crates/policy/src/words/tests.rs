@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::shipped;
-use narthex_audit::{Change, Finding, Gap, Material, MemberHits, Origin, Place};
+use narthex_audit::{Change, Finding, Gap, Kin, Material, MemberHits, Origin, Place};
 
 fn place(file: &str) -> Place {
     Place { file: file.to_owned(), members: vec![] }
@@ -24,6 +24,7 @@ fn findings() -> Vec<(Code, Finding)> {
         same: names(&[".text"]),
         changed: vec![Section { name: ".dynstr".to_owned(), original: Some(1), found: Some(2) }],
         changes,
+        kin: Kin::default(),
     };
     let statically = |archive: &str| Finding::StaticCode {
         place: place("bin/x"),
@@ -34,6 +35,7 @@ fn findings() -> Vec<(Code, Finding)> {
         bytes_found: 1_234_567,
         code_bytes: 2_000_000,
         ranges: vec![(0x1000, 0x1900), (0x2000, 0x2100), (0x3000, 0x3010)],
+        kin: Kin::default(),
     };
     let device = |entries_found, kernels_found| Finding::DeviceCode {
         place: Place { file: "x.whl".to_owned(), members: names(&["x/lib.so"]) },
@@ -45,11 +47,23 @@ fn findings() -> Vec<(Code, Finding)> {
         kernels_found,
         kernels: 40,
         examples: names(&["gemm_a", "gemm_b", "gemm_c"]),
+        kin: Kin::default(),
     };
     let suspected = |signs| Finding::Suspected { place: place("lib/y.so"), like: origin("lib/libcudart.so.12"), signs };
     let strings = Sign::Strings { found: 120, known: 179, examples: names(&["bad \"string\"\u{1b}"]) };
     let interface = Sign::Interface { found: 1, examples: names(&["cudaMalloc"]) };
     let version_info = Sign::VersionInfo { company: "NVIDIA Corporation".to_owned(), product: "CUDA".to_owned() };
+    let maker = Sign::Maker { company: "NVIDIA Corporation".to_owned(), product: "New".to_owned() };
+    let (vendor, bytes) = ("NVIDIA".to_owned(), (900, 1000));
+    let made_by = Sign::MadeBy { vendor, files: 3, copyrights: 1, of_files: 4, bytes };
+    let shared = |mut finding: Finding| {
+        if let Finding::StaticCode { kin, .. } | Finding::ModifiedCopy { kin, .. } = &mut finding {
+            kin.shared_by = vec![origin("lib/libirc.a"), origin("lib/libipps.a")];
+            kin.equal = vec![origin("lib/libmkl_core.a")];
+            kin.release_unknown = true;
+        }
+        finding
+    };
     let driver = |sign| Finding::Driver { place: place("lib/z.so"), library: "libcuda.so.1".to_owned(), sign };
     let dynamic = |needed: &[&str], opens: &[&str]| Finding::Dynamic {
         place: place("bin/x"),
@@ -59,7 +73,10 @@ fn findings() -> Vec<(Code, Finding)> {
         opens: names(opens),
     };
     vec![
-        (Code::AuditCopy, Finding::Copy { place: place("lib/x.so"), original: origin("lib/libcudart.so.12") }),
+        (
+            Code::AuditCopy,
+            Finding::Copy { place: place("lib/x.so"), original: origin("lib/libcudart.so.12"), releases: Vec::new() },
+        ),
         (Code::AuditModifiedCopy, modified(vec![])),
         (Code::AuditModifiedCopy, modified(vec![Change::OtherCode { sections: names(&[".text"]) }])),
         (Code::TermsModified, modified(vec![Change::Truncated { bytes: 12 }, Change::Padded { bytes: 3 }])),
@@ -67,12 +84,26 @@ fn findings() -> Vec<(Code, Finding)> {
         (Code::TermsPermitInclusion, statically("lib/libcudart_static.a")),
         (Code::AuditCudartStatic, statically("lib/libcudart_static.a")),
         (Code::AuditStaticCode, statically("lib/libcublas_static.a")),
+        (Code::AuditStaticCode, shared(statically("lib/libmkl_core.a"))),
+        (Code::TermsFileNotListed, shared(statically("lib/libmkl_core.a"))),
+        (Code::TermsModified, shared(modified(vec![]))),
         (Code::AuditDeviceCode, device(224, 0)),
         (Code::TermsPermitInclusion, device(224, 30)),
         (Code::TermsMissing, device(0, 30)),
         (Code::PolicyVendorCode, device(0, 30)),
         (Code::AuditSuspected, suspected(vec![strings, interface])),
         (Code::AuditSuspected, suspected(vec![version_info])),
+        (Code::AuditSuspected, suspected(vec![maker])),
+        (Code::AuditSuspected, suspected(vec![made_by])),
+        (
+            Code::AuditMaker,
+            Finding::Maker {
+                place: place("bin/x.dll"),
+                company: "Example GmbH".to_owned(),
+                product: Some("Example".to_owned()),
+                version: Some("1.2".to_owned()),
+            },
+        ),
         (Code::AuditDriver, driver(DriverSign::FileName)),
         (Code::AuditDriver, driver(DriverSign::Soname)),
         (

@@ -52,9 +52,14 @@ impl Alphabet {
         Some(self.table[usize::from(letter)]).filter(|value| *value != NO)
     }
 
+    /// Whether a letter is one of the alphabet, or stands for a group of zeros.
+    fn has(&self, letter: u8) -> bool {
+        self.value(letter).is_some() || self.zeros == Some(letter)
+    }
+
     /// Whether the first line is long enough, or one of a dump.
     fn begins(&self, rest: &[u8]) -> bool {
-        let count = rest.iter().take(LINE).take_while(|letter| self.value(**letter).is_some()).count();
+        let count = rest.iter().take(LINE).take_while(|letter| self.has(**letter)).count();
         count == LINE || self.radix() == 16 && matches!(count, 2 | 4 | 8 | 16)
     }
 
@@ -313,6 +318,14 @@ impl Reading {
     }
 }
 
+/// Whether a long line follows on the same line, behind no more than a few signs: what stands before it belongs to a program.
+fn is_prefix(rest: &[u8], alphabet: &Alphabet) -> bool {
+    const SIGNS: usize = 8;
+    let signs = rest.iter().take(SIGNS).take_while(|byte| !alphabet.has(**byte) && !matches!(byte, b'\n' | b'\r'));
+    let line = &rest[signs.count()..];
+    line.len() >= LINE && line[..LINE].iter().all(|byte| alphabet.has(*byte))
+}
+
 /// Where the next line of a text begins: behind an end of line that is written or stands there, quotes, blanks, or the words
 /// that stand before each line. It is long, or as long as the first one, or it is the last one.
 fn next_line(bytes: &[u8], from: usize, alphabet: &Alphabet, first: usize, frame: &mut Frame) -> Option<usize> {
@@ -324,7 +337,7 @@ fn next_line(bytes: &[u8], from: usize, alphabet: &Alphabet, first: usize, frame
             (at, is_broken) = (at + 2, true);
             continue;
         }
-        if alphabet.value(byte).is_none() && Some(byte) != alphabet.zeros {
+        if !alphabet.has(byte) {
             // Padding ends a text.
             if byte == b'=' && at == 0 {
                 return None;
@@ -334,8 +347,7 @@ fn next_line(bytes: &[u8], from: usize, alphabet: &Alphabet, first: usize, frame
             at += 1;
             continue;
         }
-        let count =
-            rest[at..].iter().take(LINE.max(first.min(LINE) + 1)).take_while(|byte| alphabet.value(**byte).is_some());
+        let count = rest[at..].iter().take(LINE.max(first.min(LINE) + 1)).take_while(|byte| alphabet.has(**byte));
         let count = count.count();
         let is_sign = count == 1 && !byte.is_ascii_alphanumeric();
         if count >= LINE.min(first) && (first >= LINE || count == first) && !is_sign {
@@ -344,11 +356,12 @@ fn next_line(bytes: &[u8], from: usize, alphabet: &Alphabet, first: usize, frame
         // What is left of a text, with whatever ends it.
         let ends = rest.get(at + count).is_none_or(|next| !next.is_ascii_alphanumeric() && !b":.(_-".contains(next));
         let has_letter = rest[at..at + count].iter().any(u8::is_ascii_alphanumeric);
-        if is_broken && frame.has(words) && has_letter && !is_sign && ends && count < first {
+        // Words that stand before every line do so before this one as well, and before a whole line none is the rest of a text.
+        let is_due = frame.is_before(words) || first >= LINE && is_prefix(&rest[at + count..], alphabet);
+        if is_broken && frame.has(words) && has_letter && !is_sign && ends && count < first && !is_due {
             return Some(from + at);
         }
-        // What stands for zeros is no letter.
-        let word = &rest[at..at + count.max(1)];
+        let word = &rest[at..at + count];
         word.iter().for_each(|byte| words.add(*byte));
         at += word.len();
     }

@@ -239,6 +239,11 @@ impl Frame {
         words.0 == 0 || self.0 == Some(words.0)
     }
 
+    /// Whether the words that stand before each line are still to come.
+    fn is_before(&self, words: Words) -> bool {
+        words.0 == 0 && self.0.is_some()
+    }
+
     /// Whether what stands there joins two lines. The first words that do are those that all have.
     fn joins(&mut self, words: Words) -> bool {
         words.0 == 0 || *self.0.get_or_insert(words.0) == words.0
@@ -256,12 +261,20 @@ fn hex(byte: u8) -> Option<u8> {
 
 /// Whether something stands in these bytes that has a mark, or they are themselves a text. What was read in an alphabet that
 /// nearly all of a text is in is otherwise nothing.
-fn is_something(content: &[u8]) -> bool {
+pub(super) fn is_something(content: &[u8]) -> bool {
     use super::Kind;
     use super::marks::{What, candidates};
     let is_weak = |what| what == What::Packed(Kind::Zlib);
     candidates(content, 0..content.len().min(1 << 20)).iter().any(|found| found.start < 16 || !is_weak(found.what))
         || content.iter().take(512).all(|byte| CLASSES[usize::from(*byte)] != 1 && byte.is_ascii())
+}
+
+/// Whether a mark stands in these bytes that is no chance, as those of two or three bytes are.
+pub(super) fn has_mark(content: &[u8]) -> bool {
+    use super::Kind::{Gzip, Lzma, Zlib};
+    use super::marks::{What, candidates};
+    let is_weak = |what| matches!(what, What::Packed(Gzip | Lzma | Zlib) | What::Text(_));
+    candidates(content, 0..content.len()).iter().any(|found| !is_weak(found.what))
 }
 
 /// The number that these digits are.

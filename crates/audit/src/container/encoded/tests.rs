@@ -89,6 +89,12 @@ fn quoted(bytes: &[u8]) -> String {
     bytes.chunks(25).map(|line| line.iter().map(letter).collect::<String>() + "=\n").collect()
 }
 
+/// As Python and PDF write it, with a letter for four zeros.
+fn a85(bytes: &[u8]) -> String {
+    let group = |part: &[u8]| if part == [0; 4] { "z".to_owned() } else { grouped(part, ASCII85, (5, 4)) };
+    bytes.chunks(4).map(group).collect()
+}
+
 /// All forms of some bytes, each as a text in which it stands.
 fn forms(bytes: &[u8]) -> Vec<(&'static str, String)> {
     let hex = grouped(bytes, HEX, (2, 1));
@@ -124,12 +130,20 @@ fn forms(bytes: &[u8]) -> Vec<(&'static str, String)> {
         ("base 64 for URLs", format!("x = \"{}\"", grouped(bytes, URL, (4, 3)))),
         ("base 64 joined in Go", in_lines(&base64, 64, "\t\"", "\" +\n")),
         ("base 64 in JSON with ends of lines", format!("{{\"a\": \"{}\"}}", in_lines(&base64, 64, "", "\\n"))),
+        ("base 64 in literals of Python", format!("data = (\n{})\n", in_lines(&base64, 60, "    b'", "'\n"))),
+        (
+            "base 64 that JavaScript joins",
+            format!("var x=\"\";\n{}eval(x);\n", in_lines(&base64, 57, "x+=\"", "\";\n")),
+        ),
         ("base 64 in YAML", format!("data: |\n{}", in_lines(&base64, 64, "    ", "\n"))),
         ("base 64 in echo", in_lines(&base64, 64, "echo ", " >> file.b64\r\n")),
         ("base 32", in_lines(&grouped(bytes, BASE32, (8, 5)), 72, "", "\n")),
         ("base 32 in small letters", format!("data='{}'", grouped(bytes, BASE32, (8, 5)).to_lowercase())),
         ("base 32 with hex", format!("data='{}'", grouped(bytes, BASE32HEX, (8, 5)))),
         ("ascii 85", format!("<~{}~>", in_lines(&grouped(bytes, ASCII85, (5, 4)), 76, "", "\n"))),
+        ("ascii 85 in one line", a85(bytes)),
+        ("ascii 85 in one line with its ends", format!("<~{}~>\n", a85(bytes))),
+        ("ascii 85 in lines", in_lines(&a85(bytes), 76, "", "\n")),
         ("Z85", format!("const data = \"{}\";", grouped(bytes, Z85, (5, 4)))),
         ("base 85 of Python", format!("data = b'{}'\n", grouped(bytes, PYTHON85, (5, 4)))),
         (

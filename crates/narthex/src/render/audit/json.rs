@@ -9,9 +9,29 @@ pub(crate) fn audit_json(audited: &Audited) {
     for finding in &audited.report.findings {
         out_json(&format!("{}\n", line(audited, finding)));
     }
+    if audited.report.made.is_some() {
+        out_json(&format!("{}\n", made(audited)));
+    }
     for hit in &audited.hits {
         out_json(&format!("{}\n", function(audited, hit)));
     }
+}
+
+/// Who made most of a path, as it says itself: no finding, since only what is declared free is suspected for it.
+fn made(audited: &Audited) -> Value {
+    let made = &audited.report.made;
+    let places = made.iter().flat_map(|made| &made.places);
+    json!({
+        "path": audited.path.display().to_string(),
+        "file": [audited.name()],
+        "kind": "made-by",
+        "vendor": made.as_ref().map(|made| &made.vendor),
+        "files": made.as_ref().map(|made| made.files),
+        "copyrights": made.as_ref().map(|made| made.copyrights),
+        "ofFiles": made.as_ref().map(|made| made.of_files),
+        "bytes": made.as_ref().map(|made| made.bytes),
+        "places": places.map(ToString::to_string).collect::<Vec<_>>(),
+    })
 }
 
 /// A function of `--explain`: an object of a kind of its own.
@@ -81,7 +101,10 @@ fn detail(finding: &Finding) -> Value {
             Finding::StaticCode { .. } => "archive",
             Finding::Suspected { .. } => "like",
             Finding::Stub { .. } => "library",
-            Finding::Driver { .. } | Finding::Dynamic { .. } | Finding::NotFullyAudited { .. } => "",
+            Finding::Driver { .. }
+            | Finding::Dynamic { .. }
+            | Finding::Maker { .. }
+            | Finding::NotFullyAudited { .. } => "",
         };
         fields.retain(|name, _| !["kind", "place", "changes", origin].contains(&name.as_str()));
     }

@@ -7,7 +7,7 @@ use narthex_audit::Finding;
 use serde_json::{Value, json};
 
 /// A kind of finding: its name, what it says, its level, and its page. The order is that of their strength.
-const RULES: [(&str, &str, &str, &str); 9] = [
+const RULES: [(&str, &str, &str, &str); 10] = [
     ("copy", "A file is a vendor's file, byte for byte.", "error", "audit-copy"),
     ("modified-copy", "A file is a changed copy of a vendor's file.", "error", "audit-modified-copy"),
     ("static", "A binary contains functions of a vendor's static archive.", "error", "audit-static-code"),
@@ -21,6 +21,7 @@ const RULES: [(&str, &str, &str, &str); 9] = [
     ("driver", "A file is a library of a GPU driver.", "error", "audit-driver"),
     ("not-audited", "Something could not be read to its end.", "warning", "audit-incomplete"),
     ("stub", "A binary defines a vendor's interface by stubs and has none of its code.", "note", "audit-stub"),
+    ("maker", "A PE file names the company that made it.", "note", "audit-maker"),
     ("dynamic", "A binary links or opens shared libraries.", "note", "audit-links-dynamically"),
 ];
 

@@ -14,7 +14,7 @@ pub(crate) fn audit_table(audited: &Audited, another: bool, all: bool) {
     out(&format!("{between}{}", text(audited, all)));
 }
 
-/// What is restricted first, then what was not read, then stubs; links are counted only.
+/// What is restricted first, then what was not read, then stubs and who made what; links are counted only.
 pub(super) fn text(audited: &Audited, all: bool) -> String {
     let of = |wanted: fn(&Finding) -> bool| {
         audited.report.findings.iter().filter(|finding| wanted(finding)).collect::<Vec<_>>()
@@ -22,6 +22,7 @@ pub(super) fn text(audited: &Audited, all: bool) -> String {
     let restricted = of(|finding| finding.is_restricted() && !matches!(finding, Finding::NotFullyAudited { .. }));
     let gaps = of(|finding| matches!(finding, Finding::NotFullyAudited { .. }));
     let stubs = of(|finding| matches!(finding, Finding::Stub { .. }));
+    let makers = of(|finding| matches!(finding, Finding::Maker { .. }));
     let dynamic = of(|finding| matches!(finding, Finding::Dynamic { .. }));
 
     let files = count(audited.report.files.len(), "file");
@@ -43,7 +44,7 @@ pub(super) fn text(audited: &Audited, all: bool) -> String {
         number => text.push_str(&format!("; {number} files link shared libraries")),
     }
     text.push('\n');
-    for group in groups(restricted.into_iter().chain(gaps).chain(stubs), all) {
+    for group in groups(restricted.into_iter().chain(gaps).chain(stubs).chain(makers), all) {
         let Some((first, others)) = group.split_first() else { continue };
         let is_many = group.len() > SHOWN;
         for finding in std::iter::once(first).chain(others.iter().filter(|_| !is_many)) {
@@ -59,6 +60,14 @@ pub(super) fn text(audited: &Audited, all: bool) -> String {
             let file = Place { file: audited.place(first).file, members: Vec::new() };
             text.push_str(&entry(&format!("the same is said of {} others in {file}:", others.len()), &places));
         }
+    }
+    if let Some(made) = &audited.report.made {
+        let (vendor, files, all) = (&made.vendor, made.files, made.of_files);
+        let sentence =
+            format!("{}: its name says that {vendor} made it, and so do {files} of {all} files", audited.name());
+        let copyrights = format!("{} state its copyright", count(made.copyrights as usize, "file"));
+        let places = made.places.iter().take(SHOWN).map(ToString::to_string);
+        text.push_str(&entry(&sentence, &std::iter::once(copyrights).chain(places).collect::<Vec<_>>()));
     }
     text
 }

@@ -1,7 +1,7 @@
 //! Every kind of finding in every form.
 
 use super::*;
-use narthex_audit::{Change, DriverSign, Gap, Material, MemberHits, Origin, Section, Sign};
+use narthex_audit::{Change, DriverSign, Gap, Kin, Material, MemberHits, Origin, Section, Sign};
 use std::collections::BTreeSet;
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -38,9 +38,15 @@ fn findings() -> Vec<Finding> {
             bytes_found: 900,
             code_bytes: 1200,
             ranges: vec![(0x1000, 0x1300), (0x2000, 0x2010)],
+            kin: Kin {
+                shared_by: vec![origin("lib/libculibos.a")],
+                equal: vec![origin("lib/libcudart_static.a")],
+                release_unknown: true,
+            },
         },
         Finding::Copy {
             place: place("share/a {b} c.whl", &["lib/libcudart.so.12"]),
+            releases: Vec::new(),
             original: Origin { member: Some("x.o".to_owned()), ..origin("lib/libcudart.so.12") },
         },
         Finding::ModifiedCopy {
@@ -52,6 +58,7 @@ fn findings() -> Vec<Finding> {
                 Change::Runpath { from: vec![], to: names(&["$ORIGIN"]) },
                 Change::OtherCode { sections: names(&[".init"]) },
             ],
+            kin: Kin::default(),
         },
         Finding::DeviceCode {
             place: place("lib/gpu.so", &[]),
@@ -63,6 +70,7 @@ fn findings() -> Vec<Finding> {
             kernels_found: 4,
             kernels: 5,
             examples: names(&["gemm"]),
+            kin: Kin::default(),
         },
         Finding::Suspected {
             place: place("lib/like.so", &[]),
@@ -73,6 +81,12 @@ fn findings() -> Vec<Finding> {
             place: place("lib/libcuda.so.1", &[]),
             library: "libcuda.so.1".to_owned(),
             sign: DriverSign::FileName,
+        },
+        Finding::Maker {
+            place: place("bin/tool.exe", &[]),
+            company: "Example GmbH".to_owned(),
+            product: Some("Tool".to_owned()),
+            version: None,
         },
         Finding::Stub {
             place: place("lib/stubs.so", &[]),
@@ -105,6 +119,7 @@ fn what_is_said_of_many_members_is_said_once() {
     let copy = |file: &str, member: u32| Finding::Copy {
         place: place(file, &[&format!("{member}.o")]),
         original: Origin { member: Some(format!("{member}.o")), ..origin("lib/libcudart_static.a") },
+        releases: Vec::new(),
     };
     let gap = |member: u32| Finding::NotFullyAudited {
         place: place("b.zip", &[&format!("{member}.7z")]),
@@ -168,7 +183,7 @@ fn a_sarif_document() {
         let rule = result["ruleId"].as_str().unwrap();
         assert_eq!(rules[result["ruleIndex"].as_u64().unwrap() as usize], rule);
         let level = match rule {
-            "dynamic" | "stub" => "note",
+            "dynamic" | "stub" | "maker" => "note",
             "suspected" | "not-audited" => "warning",
             _ => "error",
         };
