@@ -205,7 +205,12 @@ impl Settlement {
             Standing::Declared(_) | Standing::Original(..) => of_class(settlement.class(node)),
             // As what is declared of the packages that are made from it.
             Standing::Source => {
-                let declared = settlement.users.of(node).filter_map(|user| settlement.declared(user));
+                // Whichever derivation fetches the same bytes.
+                let others =
+                    inventory.graph.output_paths(node).filter_map(|path| settlement.together.get(&path)).flatten();
+                let fetchers = std::iter::once(&node).chain(others);
+                let users = fetchers.flat_map(|fetcher| settlement.users.of(*fetcher));
+                let declared = users.filter_map(|user| settlement.declared(user));
                 let is_closed = |facts: u32| of_class(settlement.classes[facts as usize]) == Taint::NotFree;
                 if declared.into_iter().any(is_closed) { Taint::NotFree } else { Taint::Clean }
             }

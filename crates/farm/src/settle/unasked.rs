@@ -97,6 +97,13 @@ fn hooks_and_environments_carry_nothing_in() {
         check(name, &["opened"], &[], Code::LicenseUnknown);
         check(name, &["twice"], &[line("twice", &["opened"], asked(&[], None))], Code::LicenseUnknown);
     }
+    // The same bytes, fetched by another derivation.
+    let again = fetched("wheel").replace(&drv("wheel"), "/nix/store/11111111111111111111111111111111-again.drv");
+    let opened = line("unwrapped", &["wheel"], asked(&[], None));
+    let opened = opened.replace(&drv("wheel"), "/nix/store/11111111111111111111111111111111-again.drv");
+    for name in ["x-hook", "stdenv-x"] {
+        check(name, &["unwrapped"], &[again.clone(), opened.clone()], Code::LicenseUnknown);
+    }
     // What unpacks an archive of which nobody declares anything, and no package that is not free uses.
     let archive = [fetched("archive"), line("unpacked", &["archive"], asked(&[], None))];
     check("x-hook", &["unpacked"], &archive, Code::LicenseUnknown);

@@ -169,6 +169,8 @@ struct Independent {
     by_name: BTreeMap<String, Vec<String>>,
     /// What has a derivation among its inputs.
     built_with: BTreeMap<String, Vec<String>>,
+    /// What makes an output.
+    makers: BTreeMap<String, Vec<String>>,
 }
 
 impl Independent {
@@ -197,6 +199,7 @@ impl Independent {
             environments: Vec::new(),
             by_name: BTreeMap::new(),
             built_with: BTreeMap::new(),
+            makers: BTreeMap::new(),
         };
         let (mut by_name, mut built_with) =
             (BTreeMap::<String, Vec<String>>::new(), BTreeMap::<String, Vec<String>>::new());
@@ -206,7 +209,11 @@ impl Independent {
                 built_with.entry(input).or_default().push(path.clone());
             }
         }
-        (this.by_name, this.built_with) = (by_name, built_with);
+        let mut makers = BTreeMap::<String, Vec<String>>::new();
+        for path in this.derivations.keys() {
+            this.made(path).for_each(|output| makers.entry(output.to_owned()).or_default().push(path.clone()));
+        }
+        (this.by_name, this.built_with, this.makers) = (by_name, built_with, makers);
         this.declare(&levels);
         this.find_tools();
         let is_environment = |path: &&String| {
@@ -347,7 +354,9 @@ impl Independent {
         let what = match self.declared.get(path) {
             Some(level) => (What::Declared(*level), of_level(*level)),
             None if self.is_fixed(path) => {
-                let levels = self.built_with.get(path).into_iter().flatten().filter_map(|user| self.declared.get(user));
+                let fetchers = self.made(path).filter_map(|output| self.makers.get(output)).flatten();
+                let users = fetchers.filter_map(|fetcher| self.built_with.get(fetcher)).flatten();
+                let levels = users.filter_map(|user| self.declared.get(user));
                 (What::Source, if levels.into_iter().any(|level| of_level(*level) == 2) { 2 } else { 0 })
             }
             None => match self.original(path, packages, &of) {
