@@ -94,15 +94,20 @@ impl Running {
     /// Waits for its end.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await;
-        if started().ending {
-            std::future::pending::<()>().await;
-        }
+        unless_ending().await;
         status
     }
 
     /// Ends it at once.
     pub(crate) async fn kill(&mut self) -> io::Result<()> {
         self.child.kill().await
+    }
+}
+
+/// Waits for ever once the processes are being ended: what they say from then on is no result.
+pub(crate) async fn unless_ending() {
+    if started().ending {
+        std::future::pending::<()>().await;
     }
 }
 

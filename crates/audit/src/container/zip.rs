@@ -13,8 +13,15 @@ use std::ops::Range;
 
 impl Walk<'_> {
     pub(super) fn zip(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
-        // Without a directory each entry still says itself what it is, and is searched for.
-        let archive = ZipArchive::from_slice(bytes).map_err(broken)?;
+        let archive = match ZipArchive::from_slice(bytes) {
+            Ok(archive) => archive,
+            // Without a directory each entry still says itself what it is, the first one too.
+            Err(error) => {
+                self.gap(place.clone(), broken(error));
+                self.carve(place, bytes, 0..bytes.len());
+                return Ok(());
+            }
+        };
         if is_one_of_several(bytes, archive.eocd_offset() as usize) {
             return Err(unsupported("multi-disk zip"));
         }

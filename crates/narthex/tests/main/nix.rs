@@ -4,7 +4,7 @@
 use crate::world::{Running, Said, Store, World, listening, success};
 use serde_json::Value;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub(crate) const VERSIONS: [&str; 3] = ["2.8", "2.26", "2.34"];
 

@@ -16,7 +16,7 @@ use super::AttrPath;
 use super::reason::last_words;
 use super::watch::Watch;
 use crate::NixError;
-use crate::child::Running;
+use crate::child::{Running, unless_ending};
 use crate::command::not_run;
 use crate::expression::Root;
 use serde::Deserialize;
@@ -303,6 +303,7 @@ impl Process {
             tokio::select! {
                 // A line that is read in part stays in `line` when another branch is taken.
                 read = self.stderr.read_until(b'\n', &mut self.line) => {
+                    unless_ending().await;
                     if read.map_err(failed)? == 0 && self.line.is_empty() {
                         break;
                     }

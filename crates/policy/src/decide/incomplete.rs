@@ -2,6 +2,7 @@
 
 use super::tests::{copy, decide_output, facts, path, rules, rules_of};
 use super::*;
+use crate::shipped;
 use narthex_audit::{Gap, Place};
 use serde_json::json;
 
