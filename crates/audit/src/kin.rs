@@ -30,6 +30,9 @@ impl Kin {
     }
 }
 
+/// The archive of a product of which most was found: how many bytes, and which one.
+type Most = (u64, std::cmp::Reverse<OriginalRef>);
+
 /// Others that a finding lists of a kind.
 const LISTED: usize = 32;
 
@@ -173,7 +176,7 @@ fn shared_by(
         return Vec::new();
     }
     // Of each product the archive that shares most of it.
-    let mut products: BTreeMap<(&str, &[String]), (u64, std::cmp::Reverse<OriginalRef>)> = BTreeMap::new();
+    let mut products: BTreeMap<(&str, &[String]), Most> = BTreeMap::new();
     for (other, bytes) in sharing.into_iter().filter(|(_, bytes)| *bytes > 0) {
         let Some(material) = corpus.material(other) else { continue };
         let best =

@@ -123,7 +123,7 @@ fn restricted(company: &str, info: &VersionInfo, managed: bool) -> Option<&'stat
     let company = plain(company);
     let company = company.trim_start_matches("copyright").trim_start_matches([' ', '(', 'c', ')']);
     let is = |name: &&str| company.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
-    let vendor = VENDORS.iter().find(|vendor| vendor.companies.iter().any(|name| is(&name)))?;
+    let vendor = VENDORS.iter().find(|vendor| vendor.companies.iter().any(&is))?;
     let product = plain(info.product.as_deref().unwrap_or_default());
     let name = plain(info.original_name.as_deref().unwrap_or_default());
     let is_net = product.trim_start_matches("microsoft ").starts_with(".net") && !product.contains("framework");

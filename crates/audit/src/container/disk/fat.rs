@@ -148,7 +148,8 @@ impl<'a> Image<'a> {
         let place = usize::try_from(cluster).ok().and_then(|cluster| cluster.checked_mul(self.bits));
         let place = place.and_then(|bit| self.table.checked_add(bit / 8)).ok_or_else(damaged)?;
         let value = match self.bits {
-            12 => little::<2>(self.bytes, place).map(|pair| if cluster % 2 == 0 { pair & 0xfff } else { pair >> 4 }),
+            12 => little::<2>(self.bytes, place)
+                .map(|pair| if cluster.is_multiple_of(2) { pair & 0xfff } else { pair >> 4 }),
             16 => little::<2>(self.bytes, place),
             _ => little::<4>(self.bytes, place).map(|value| value & 0xfff_ffff),
         };
