@@ -193,7 +193,7 @@ fn sizes(audit: &Audit, inputs: &Inputs, page: &mut String) -> Outcome {
         .sum();
     let _ = writeln!(
         page,
-        "\n## Size and memory\n\n| what | figure | goal |\n| --- | --- | --- |\n| shipped files, compressed | {:.1} MB | ≤ 15 \
+        "\n## Size and memory\n\n| what | figure | goal |\n| --- | --- | --- |\n| shipped files, compressed | {:.1} MB | ≤ 25 \
          MB |\n| the corpus as one mapped file | {:.1} MB for {all} functions, device code and all; {:.1} MB for 120,000 \
          functions | ≤ 20 MB |",
         shipped as f64 / 1e6,
