@@ -93,6 +93,15 @@ pub(super) fn begins_ext(bytes: &[u8]) -> bool {
         && field(0x14) <= 1
 }
 
+/// The first fields of a disk of QEMU's that it would open: programs that write such disks have the mark alone.
+pub(super) fn begins_qcow2(bytes: &[u8]) -> bool {
+    let field = |at| number::<4>(bytes, at, true);
+    let Some(log @ 9..=21) = field(20) else { return false };
+    // Where the first table is: at the beginning of a piece.
+    let table = number::<8>(bytes, 40, true).is_some_and(|at| at != 0 && at.trailing_zeros() >= log as u32);
+    table && matches!(field(4), Some(2 | 3)) && matches!(field(32), Some(0..=2))
+}
+
 /// A boot sector behind which the first table of clusters begins as it does everywhere.
 pub(super) fn begins_fat(bytes: &[u8]) -> bool {
     let short = |at| little::<2>(bytes, at).unwrap_or(0) as usize;

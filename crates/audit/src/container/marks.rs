@@ -189,9 +189,7 @@ fn fits(bytes: &[u8], start: usize, what: What) -> Option<Candidate> {
         Slice(Shape::Erofs) => candidate(image::is_erofs(rest)),
         Slice(Shape::Ext) => candidate(image::begins_ext(rest)),
         Slice(Shape::Fat) => candidate(image::begins_fat(rest)),
-        Slice(Shape::Qcow2) => {
-            candidate(rest.get(7).is_some_and(|version| matches!(version, 2 | 3)) && rest.len() > 104)
-        }
+        Slice(Shape::Qcow2) => candidate(image::begins_qcow2(rest)),
         Slice(Shape::Tar) => candidate(super::recognize::begins_as_old_tar(rest)),
         Packed(kind) => candidate(begins_as_packed(rest, kind)),
         Entry => candidate(super::zip::local(rest).is_some()),

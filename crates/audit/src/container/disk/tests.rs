@@ -272,3 +272,15 @@ proptest! {
         prop_assert_eq!(see("x", &bytes, limits), seen);
     }
 }
+
+/// A program that writes such disks has their mark, and texts behind it.
+#[test]
+fn a_mark_alone_is_no_disk() {
+    let program = |begin: &[u8]| [&[0; 1000], begin, &[0; 9000]].concat();
+    let mark = b"QFI\xfb\0\0\0\x02\0\0\x80\x49\0\0\0\0The file %s does not exist and no size was specified.";
+    assert_eq!(see("program", &program(mark), Limits::default()).gaps, []);
+    for name in ["plain.qcow2", "deflate.qcow2", "zstd.qcow2"] {
+        let seen = see("program", &program(&image(name)), Limits::default());
+        assert!(seen.contents.contains(&b"hello world\n".to_vec()), "{name}");
+    }
+}
