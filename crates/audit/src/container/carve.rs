@@ -11,6 +11,7 @@ use super::extent::extent;
 use super::marks::{Candidate, Shape, What, candidates};
 use super::{Gap, Kind, Place, Walk, unsupported, zip};
 use super::{bare, entropy};
+use crate::ranges;
 use flate2::{Decompress, FlushDecompress, Status};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -211,15 +212,14 @@ impl Walk<'_> {
 
     /// Looks into what a container of device code holds compressed that is no device code.
     fn device(&mut self, place: &Place, bytes: &[u8], start: usize) -> Result<Came, Gap> {
-        let most = |walk: &Self| walk.limits.memory.saturating_sub(walk.live).min(walk.bytes_left);
         let mut came = Came::Nothing;
-        let mut number = 0;
-        while let Some(content) = crate::fatbin::foreign(bytes, start, &mut number, most(self)) {
+        for entry in crate::fatbin::foreign(bytes, start) {
             if place.members.len() >= self.limits.depth {
                 return Err(Gap::TooDeep(self.limits.depth));
             }
             self.count()?;
-            let Some(content) = content else { return Err(Gap::TooMuchMemory(self.limits.memory)) };
+            let most = self.limits.memory.saturating_sub(self.live).min(self.bytes_left);
+            let content = crate::fatbin::content(&entry, most).ok_or(Gap::TooMuchMemory(self.limits.memory))?;
             self.bytes_left = self.bytes_left.saturating_sub(content.len() as u64);
             self.live += content.len() as u64;
             self.spent.peak = self.spent.peak.max(self.live);
@@ -387,15 +387,10 @@ impl Walk<'_> {
 
 /// What of a range lies in none of some parts that are in order, as far as it is worth a look.
 fn gaps(range: Range<usize>, parts: &[Range<usize>]) -> Vec<Range<usize>> {
-    let mut at = range.start;
-    let mut found = Vec::new();
-    for part in parts {
-        found.push(at..part.start.min(range.end));
-        at = at.max(part.end);
-    }
-    found.push(at..range.end);
-    found.retain(|gap| gap.start + SHORTEST <= gap.end);
-    found
+    let ends = |range: &Range<usize>| (range.start as u64, range.end as u64);
+    let parts: Vec<ranges::Range> = parts.iter().map(ends).collect();
+    let left = ranges::without(&[ends(&range)], &parts).into_iter().map(|(from, to)| from as usize..to as usize);
+    left.filter(|gap| gap.len() >= SHORTEST).collect()
 }
 
 /// Whether a place is in one of some ranges that are in order.

@@ -5,6 +5,7 @@
 //! this is not: policy asks for it only where something withheld was at hand when the bytes were made.
 
 use super::{little, number};
+use crate::ranges::merge;
 use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -59,16 +60,9 @@ pub(crate) fn opaque(bytes: &[u8], range: Range<usize>, read: Vec<Range<usize>>)
 }
 
 /// The same bytes in ranges that are in order and apart from each other.
-pub(crate) fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    ranges.sort_by_key(|range| range.start);
-    let mut all: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        match all.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => all.push(range),
-        }
-    }
-    all
+pub(crate) fn merged(ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let ends = ranges.into_iter().map(|range| (range.start as u64, range.end as u64)).collect();
+    merge(ends, 0).into_iter().map(|(from, to)| from as usize..to as usize).collect()
 }
 
 /// Whether bytes look compressed wherever one looks, and are no picture or the like.

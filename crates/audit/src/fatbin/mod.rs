@@ -221,25 +221,16 @@ fn unpacked(entry: &Entry<'_>, until: usize) -> Option<Vec<u8>> {
     (result.is_ok() || !bytes.is_empty()).then_some(bytes)
 }
 
-/// The content of the next compressed entry that is no device code, of the container at a magic number; nothing inside where it
-/// would be more than `most`. `number` is the first entry that was not looked at yet.
-pub(crate) fn foreign(bytes: &[u8], at: usize, number: &mut usize, most: u64) -> Option<Option<Vec<u8>>> {
-    let container = match container_at(bytes, at)?.0 {
-        Ok(container) => container,
-        Err(broken) => broken.read,
-    };
-    let next = container
-        .entries
-        .iter()
-        .enumerate()
-        .skip(*number)
-        .find(|(_, entry)| !matches!(entry.compression, Compression::None) && !begins_as_device(entry));
-    let (found, entry) = next?;
-    *number = found + 1;
-    if entry.unpacked > most {
-        return Some(None);
-    }
-    Some(Some(unpacked(entry, usize::MAX).unwrap_or_default()))
+/// The compressed entries that are no device code, of the container at a magic number.
+pub(crate) fn foreign(bytes: &[u8], at: usize) -> impl Iterator<Item = Entry<'_>> {
+    let container = container_at(bytes, at).map(|(read, _)| read.unwrap_or_else(|broken| broken.read));
+    let entries = container.into_iter().flat_map(|container| container.entries);
+    entries.filter(|entry| !matches!(entry.compression, Compression::None) && !begins_as_device(entry))
+}
+
+/// What a compressed entry unpacks to; nothing where it would be more than `most`.
+pub(crate) fn content(entry: &Entry<'_>, most: u64) -> Option<Vec<u8>> {
+    (entry.unpacked <= most).then(|| unpacked(entry, usize::MAX).unwrap_or_default())
 }
 
 /// The container at a magic number and where it ends or, where it is broken, its last whole entry ends.

@@ -35,9 +35,10 @@ struct Entry {
 
 /// How a tree is written.
 #[derive(Clone, Copy)]
-struct Tree {
+struct Tree<'l> {
     block: usize,
     is_joliet: bool,
+    ledger: &'l Ledger,
 }
 
 impl Walk<'_> {
@@ -55,7 +56,7 @@ impl Walk<'_> {
                         continue;
                     }
                     let is_joliet = descriptor[0] == 2 && matches!(&descriptor[88..91], b"%/@" | b"%/C" | b"%/E");
-                    let tree = Tree { block, is_joliet };
+                    let tree = Tree { block, is_joliet, ledger };
                     match tree.entry(bytes, &descriptor[156..190]) {
                         Some(root) => trees.push((tree, root.range)),
                         None => first.add(broken("its root is damaged")),
@@ -131,9 +132,9 @@ fn no_pieces(bytes: &[u8]) -> Pieces {
     Pieces::new(u64::MAX, bytes.len() / SECTOR + 16)
 }
 
-impl Tree {
+impl Tree<'_> {
     /// The entries of a folder; nothing, once, where it is damaged. None goes over the end of a sector.
-    fn entries<'a>(self, bytes: &'a [u8], listing: &'a [u8]) -> impl Iterator<Item = Option<Entry>> + 'a {
+    fn entries(self, bytes: &[u8], listing: &[u8]) -> impl Iterator<Item = Option<Entry>> {
         let mut at = 0;
         std::iter::from_fn(move || {
             while at < listing.len() {
@@ -194,7 +195,10 @@ impl Tree {
                         let value = |at: usize| little::<4>(field, at).map(|value| value as usize);
                         next = (|| {
                             let begin = value(4)?.checked_mul(self.block)?.checked_add(value(12)?)?;
-                            bytes.get(begin..begin.checked_add(value(20)?)?)
+                            let area = begin..begin.checked_add(value(20)?.min(SECTOR))?;
+                            // Many entries may go on in the same area.
+                            self.ledger.take(area.clone()).ok()?;
+                            bytes.get(area)
                         })();
                     }
                     _ => {}

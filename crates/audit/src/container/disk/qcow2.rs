@@ -62,7 +62,7 @@ impl Walk<'_> {
             Image { bytes, ledger, log, is_zstd, table: long(40)?, size: long(24)?, at: 0, piece: Vec::new(), left: 0 };
         // What is read needs the end of its disk, even if nothing is there; it is left out where the disk is too large for that.
         if image.size > self.limits.member_bytes.min(self.limits.memory.saturating_sub(self.live)) {
-            image.size = image.used(get(36)?);
+            image.size = image.used(get(36)?).map_err(broken)?;
         }
         self.file(place, b"disk", image, Kind::Qcow2, &mut first)?;
         first.result()
@@ -71,16 +71,23 @@ impl Walk<'_> {
 
 impl Image<'_> {
     /// How long the disk is without what lies nowhere at its end.
-    fn used(&self, rows: u64) -> u64 {
+    fn used(&self, rows: u64) -> io::Result<u64> {
         let per_row = 1u64 << (self.log - 3);
-        let rows = rows.min(self.bytes.len() as u64 / 8);
-        let last = (0..rows).rev().find_map(|row| {
-            let table = field::<8>(self.bytes, self.table.checked_add(8 * row)?)? & PLACE;
-            let is_used =
-                |at: &u64| table != 0 && field::<8>(self.bytes, table + 8 * at).is_some_and(|entry| entry > 1);
-            (0..per_row).rev().find(is_used).map(|at| row * per_row + at)
-        });
-        last.map_or(0, |last| (last + 1) << self.log).min(self.size)
+        for row in (0..rows.min(self.bytes.len() as u64 / 8)).rev() {
+            self.ledger.take(0..64)?;
+            let entry = self.table.checked_add(8 * row).and_then(|at| field::<8>(self.bytes, at));
+            let table = entry.unwrap_or(0) & PLACE;
+            if table == 0 {
+                continue;
+            }
+            // All rows may have the same table.
+            self.ledger.take(0..8 * per_row as usize)?;
+            let is_used = |at: &u64| field::<8>(self.bytes, table + 8 * at).is_some_and(|entry| entry > 1);
+            if let Some(at) = (0..per_row).rev().find(is_used) {
+                return Ok(((row * per_row + at + 1) << self.log).min(self.size));
+            }
+        }
+        Ok(0)
     }
 
     /// The next piece of the disk.

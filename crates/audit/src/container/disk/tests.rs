@@ -284,3 +284,51 @@ fn a_mark_alone_is_no_disk() {
         assert!(seen.contents.contains(&b"hello world\n".to_vec()), "{name}");
     }
 }
+
+/// Tables that are looked at again and again are work in proportion to the image, whoever names them how often.
+#[test]
+fn tables_that_stand_in_many_places_are_gaps() {
+    let circles = |name: &str, bytes: &[u8]| {
+        let gaps = see(name, bytes, Limits::default()).gaps;
+        assert!(gaps.iter().any(|(_, gap)| gap.to_string().contains("round in circles")), "{name}: {gaps:?}");
+    };
+    // A disk that is too large for its end to be read, all rows of which have one table with nothing in it.
+    let (piece, mut disk) = (1usize << 21, vec![0u8; 3 << 21]);
+    let put = |bytes: &mut [u8], at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(&mut disk, 0, b"QFI\xfb\0\0\0\x02");
+    put(&mut disk, 20, &21u32.to_be_bytes());
+    put(&mut disk, 24, &(1u64 << 60).to_be_bytes());
+    put(&mut disk, 36, &u32::MAX.to_be_bytes());
+    put(&mut disk, 40, &(piece as u64).to_be_bytes());
+    for row in disk[piece..2 * piece].chunks_exact_mut(8) {
+        row.copy_from_slice(&(2 * piece as u64).to_be_bytes());
+    }
+    circles("qcow2", &disk);
+
+    // A folder whose entries all go on in one area, which goes on in itself.
+    const SECTOR: usize = 2048;
+    let (area, folder, sectors) = (18, 19, 2000);
+    let mut iso = vec![0u8; (folder + sectors) * SECTOR];
+    let goes_on =
+        [b"CE\x1c\x01".as_slice(), &(area as u32).to_le_bytes(), &[0; 12], &2048u32.to_le_bytes(), &[0; 4]].concat();
+    let record = |begin: usize, size: usize, flags: u8, name: u8, more: &[u8]| {
+        let mut record = vec![0; 34];
+        put(&mut record, 2, &(begin as u32).to_le_bytes());
+        put(&mut record, 10, &(size as u32).to_le_bytes());
+        (record[25], record[32], record[33]) = (flags, 1, name);
+        record.extend(more);
+        record[0] = record.len() as u8;
+        record
+    };
+    put(&mut iso, 16 * SECTOR, b"\x01CD001\x01");
+    put(&mut iso, 16 * SECTOR + 128, &(SECTOR as u16).to_le_bytes());
+    put(&mut iso, 16 * SECTOR + 156, &record(folder, sectors * SECTOR, 2, 0, &[]));
+    put(&mut iso, 17 * SECTOR, b"\xffCD001\x01");
+    let fields = [b"XX\x04\x01".repeat((SECTOR - goes_on.len()) / 4), goes_on.clone()].concat();
+    put(&mut iso, area * SECTOR, &fields);
+    let entry = record(0, 0, 0, b'a', &goes_on);
+    for sector in iso[folder * SECTOR..].chunks_exact_mut(SECTOR) {
+        put(sector, 0, &entry.repeat(SECTOR / entry.len()));
+    }
+    circles("iso", &iso);
+}
