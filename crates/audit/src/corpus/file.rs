@@ -20,7 +20,7 @@ pub(crate) const VERSION: u32 = 4;
 /// had been learned: the same material has more to give now.
 const BEFORE: u32 = 3;
 const PARTS_BEFORE: usize = Part::Free as usize + 1;
-const HEADER: usize = 8 + 4 + 8 + 32;
+pub(crate) const HEADER: usize = 8 + 4 + 8 + 32;
 
 /// The parts of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,19 +210,13 @@ fn function_row(row: &[u8]) -> FunctionRow {
 }
 
 fn open(bytes: &[u8]) -> Result<([Range<usize>; PARTS], Meta), CorpusError> {
-    if bytes.len() < HEADER || &bytes[..8] != MAGIC {
-        return Err(CorpusError::NotACorpus);
-    }
-    let found = u32_at(bytes, 8);
+    let found = version_of(bytes, MAGIC)?;
     let count = match found {
         VERSION => PARTS,
         BEFORE => PARTS_BEFORE,
         _ => return Err(CorpusError::Version { found }),
     };
-    let body = &bytes[HEADER..];
-    if u64_at(bytes, 12) != body.len() as u64 || blake3::hash(body).as_bytes() != &bytes[20..HEADER] {
-        return Err(CorpusError::Checksum);
-    }
+    let body = body_of(bytes)?;
     if body.len() < count * 8 {
         return Err(CorpusError::Content);
     }
@@ -266,13 +260,30 @@ pub(crate) fn write(meta: &Meta, details: Vec<u8>, tables: [Vec<u8>; PARTS - 2])
 
 /// Puts the header before a body.
 pub(crate) fn sign(body: &[u8]) -> Vec<u8> {
+    sealed(MAGIC, VERSION, body)
+}
+
+/// A body behind a header: a mark, a version, and the body's length and BLAKE3.
+pub(crate) fn sealed(magic: &[u8; 8], version: u32, body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + body.len());
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(magic);
+    bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
     bytes.extend_from_slice(blake3::hash(body).as_bytes());
     bytes.extend_from_slice(body);
     bytes
+}
+
+/// The version that a header with this mark names.
+pub(crate) fn version_of(bytes: &[u8], magic: &[u8; 8]) -> Result<u32, CorpusError> {
+    if bytes.len() < HEADER || &bytes[..8] != magic { Err(CorpusError::NotACorpus) } else { Ok(u32_at(bytes, 8)) }
+}
+
+/// The body behind a header, if it is whole.
+pub(crate) fn body_of(bytes: &[u8]) -> Result<&[u8], CorpusError> {
+    let body = &bytes[HEADER..];
+    let is_whole = u64_at(bytes, 12) == body.len() as u64 && blake3::hash(body).as_bytes() == &bytes[20..HEADER];
+    if is_whole { Ok(body) } else { Err(CorpusError::Checksum) }
 }
 
 /// Rows of one width, sorted by their first column.

@@ -16,7 +16,7 @@
 mod names;
 mod pack;
 
-use crate::corpus::{CorpusError, Material, Origin, u32_at, u64_at};
+use crate::corpus::{CorpusError, HEADER, Material, Origin, body_of, sealed, u32_at, u64_at, version_of};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -27,7 +27,6 @@ pub use pack::{PackError, pack_records};
 
 const MAGIC: &[u8; 8] = b"NARTHEXR";
 const VERSION: u32 = 1;
-const HEADER: usize = 8 + 4 + 8 + 32;
 
 /// Groups of equal releases that one finding names; there are rarely more than ten.
 const GROUPS: usize = 64;
@@ -231,16 +230,11 @@ fn key_of(hash: &[u8]) -> u64 {
 }
 
 fn open(bytes: &[u8]) -> Result<[Range<usize>; PARTS], CorpusError> {
-    if bytes.len() < HEADER || &bytes[..8] != MAGIC {
-        return Err(CorpusError::NotACorpus);
+    let found = version_of(bytes, MAGIC)?;
+    if found != VERSION {
+        return Err(CorpusError::Version { found });
     }
-    if u32_at(bytes, 8) != VERSION {
-        return Err(CorpusError::Version { found: u32_at(bytes, 8) });
-    }
-    let body = &bytes[HEADER..];
-    if u64_at(bytes, 12) != body.len() as u64 || blake3::hash(body).as_bytes() != &bytes[20..HEADER] {
-        return Err(CorpusError::Checksum);
-    }
+    let body = body_of(bytes)?;
     let mut parts: [Range<usize>; PARTS] = std::array::from_fn(|_| 0..0);
     let mut start = HEADER + PARTS * 8;
     if bytes.len() < start {
@@ -258,13 +252,7 @@ fn open(bytes: &[u8]) -> Result<[Range<usize>; PARTS], CorpusError> {
 
 /// Puts the header before a body.
 pub(crate) fn sign(body: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER + body.len());
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(blake3::hash(body).as_bytes());
-    bytes.extend_from_slice(body);
-    bytes
+    sealed(MAGIC, VERSION, body)
 }
 
 /// Numbers in seven bits a byte, the lowest first.
