@@ -1,6 +1,6 @@
 //! The audit of one output.
 
-use crate::container::{Limits, Spent, walk};
+use crate::container::{Limits, Spent, is_archive, walk_with};
 use crate::corpus::Corpus;
 use crate::finding::{Finding, Gap, Place};
 use crate::makers::{self, Looked, Made};
@@ -9,7 +9,7 @@ use crate::scan::{Scan, without_what_is_inside};
 use crate::texts::{LicenseText, TextHash, is_license_text};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 
 /// One regular file of an output.
 #[derive(Debug)]
@@ -144,8 +144,8 @@ pub fn audit(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits) -> Report
 /// Looks for the corpus's material in some files of an output, all files of which share a budget. `name` is what the output is
 /// called: where it is itself a file, that is the file's name.
 ///
-/// Files are read beside each other as long as each takes little memory and work. Those that take more are read
-/// again, one after the other: what they unpack to is in memory once, however many threads and outputs there are.
+/// Files are read beside each other as long as each takes little room and work. Archives that take more are read one after
+/// the other, and their members beside each other: what they unpack to is there once, however many outputs there are.
 pub fn audit_part(
     files: &[AuditFile<'_>],
     name: &str,
@@ -153,36 +153,69 @@ pub fn audit_part(
     limits: Limits,
     budget: &mut Budget,
 ) -> AuditPart {
-    let mut parts: Vec<(AuditPart, Spent)> = files
+    let few = files.len() < FEW;
+    let parts: Vec<Option<(AuditPart, Spent)>> = files
         .par_iter()
         .map(|file| {
-            let size = if let Contents::Bytes(bytes) = file.contents { bytes.len() as u64 } else { 0 };
-            look(file, name, corpus, limits.beside_others(size))
+            let size = file.size();
+            let waits = size >= if few { WAITS_OF_FEW } else { WAITS } && file.is_archive();
+            (!waits).then(|| look(file, name, corpus, limits.beside_others(size), false))
         })
         .collect();
-    for (file, part) in files.iter().zip(&mut parts).filter(|(_, (_, spent))| spent.bounded) {
-        let limits = Limits {
+    let mut all = AuditPart::default();
+    for (file, part) in files.iter().zip(parts) {
+        let usual = limits.beside_others(file.size());
+        // Where there is room for anything, nothing has to be tried with less at first.
+        let is_ample = budget.bytes >= limits.total_bytes && budget.members >= limits.members;
+        let first = match part {
+            None if is_ample => None,
+            None => Some(look(file, name, corpus, usual, false)),
+            part => part,
+        };
+        if let Some((part, Spent { bounded: false, .. })) = first {
+            all.merge(part);
+            continue;
+        }
+        let left = Limits {
             total_bytes: limits.total_bytes.min(budget.bytes),
             members: limits.members.min(budget.members),
             ..limits
         };
-        *part = alone(|| look(file, name, corpus, limits));
-        budget.bytes -= part.1.bytes.min(budget.bytes);
-        budget.members -= part.1.members.min(budget.members);
+        let (part, spent) = alone(|| look(file, name, corpus, left, true));
+        if first.is_some() || spent.exceeds(&usual) {
+            budget.bytes -= spent.bytes.min(budget.bytes);
+            budget.members -= spent.members.min(budget.members);
+        }
+        all.merge(part);
     }
-    let mut all = AuditPart::default();
-    parts.into_iter().for_each(|(part, _)| all.merge(part));
     all
 }
 
-fn look(file: &AuditFile<'_>, name: &str, corpus: &Corpus, limits: Limits) -> (AuditPart, Spent) {
+/// Archives from this size on wait for their turn, since most of them would not be done before.
+const WAITS: u64 = 12 << 20;
+/// The same where there are so few files that they would not keep all threads busy.
+const WAITS_OF_FEW: u64 = 256 << 10;
+const FEW: usize = 4;
+
+impl AuditFile<'_> {
+    fn size(&self) -> u64 {
+        if let Contents::Bytes(bytes) = self.contents { bytes.len() as u64 } else { 0 }
+    }
+
+    /// Whether it is an archive whose members are found however much room there is.
+    fn is_archive(&self) -> bool {
+        matches!(self.contents, Contents::Bytes(bytes) if is_archive(bytes))
+    }
+}
+
+fn look(file: &AuditFile<'_>, name: &str, corpus: &Corpus, limits: Limits, beside: bool) -> (AuditPart, Spent) {
     let place = Place { file: file.path.clone(), members: Vec::new() };
     let (mut part, mut spent) = (AuditPart::default(), Spent::default());
     part.report.files.push(file.path.clone());
     match &file.contents {
         Contents::Bytes(bytes) => {
             let mut scan = Scan::new(corpus, name);
-            spent = walk(place, bytes, limits, &mut scan);
+            spent = walk_with(place, bytes, limits, beside, &mut scan);
             part.pool = scan.pool;
             part.report.findings = scan.findings;
             without_what_is_inside(&mut part.report.findings);
@@ -200,17 +233,26 @@ fn look(file: &AuditFile<'_>, name: &str, corpus: &Corpus, limits: Limits) -> (A
     (part, spent)
 }
 
-/// Does something while nobody else of this process does such a thing.
+/// Does something with all threads while nobody else of this process does such a thing.
 ///
-/// This is one thread that everybody waits for. A lock would not do: whoever holds it works with rayon, which may
-/// give the same thread another file meanwhile that waits for the same lock.
+/// Whoever waits here takes no other work of its threads meanwhile, which might wait for the same lock: the work is done by
+/// threads of its own, whose stacks have room for what they take while they wait, and its end is a message.
 fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    static ALONE: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
-    let pool = ALONE.get_or_init(|| rayon::ThreadPoolBuilder::new().num_threads(1).stack_size(16 << 20).build().ok());
-    match pool {
-        Some(pool) => pool.install(work),
-        None => work(),
-    }
+    static TURN: Mutex<()> = Mutex::new(());
+    static POOL: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
+    let pool = POOL.get_or_init(|| rayon::ThreadPoolBuilder::new().stack_size(64 << 20).build().ok());
+    let Some(pool) = pool else { return work() };
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let done = pool.in_place_scope(|scope| {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        scope.spawn(move |_| {
+            // Nobody else has the other end before it was received.
+            let _ = sender.send(work());
+        });
+        receiver.recv()
+    });
+    // Where the work panicked, the scope did so as well.
+    done.unwrap_or_else(|_| unreachable!("the scope ends with what the work gave"))
 }
 
 /// A license text that can be read; one that cannot is a gap already.
