@@ -312,4 +312,134 @@ mod tests {
         assert!(text.is_of_a_file());
         assert_eq!((text.texts.len(), text.texts[0].place.file.as_str()), (1, ""));
     }
+
+    fn zip(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut archive = rawzip::ZipArchiveWriter::new(Vec::new());
+        for (name, content) in members {
+            let method = rawzip::CompressionMethod::DEFLATE;
+            let path = rawzip::path::EntryPath::verbatim(name.as_bytes());
+            let (mut entry, config) = archive.new_file(path).compression_method(method).start().unwrap();
+            let mut writer = config.wrap(flate2::write::DeflateEncoder::new(&mut entry, flate2::Compression::fast()));
+            writer.write_all(content).unwrap();
+            let (encoder, descriptor) = writer.finish().unwrap();
+            encoder.finish().unwrap();
+            entry.finish(descriptor).unwrap();
+        }
+        archive.finish().unwrap()
+    }
+
+    fn ar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut archive = b"!<arch>\n".to_vec();
+        for (name, content) in members {
+            let name = format!("{name}/");
+            archive.extend(format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 644, content.len()).bytes());
+            archive.extend(content);
+            archive.resize(archive.len().next_multiple_of(2), b'\n');
+        }
+        archive
+    }
+
+    fn tar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, content) in members {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, name, content.as_slice()).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    /// Many members: copies, code that is nobody's, nested archives, damage, and a few that take much.
+    fn mixed(original: &[u8], packed: fn(&[(String, Vec<u8>)]) -> Vec<u8>, depth: usize) -> Vec<u8> {
+        let gzip = |content: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(content).unwrap();
+            encoder.finish().unwrap()
+        };
+        let members: Vec<(String, Vec<u8>)> = (0..200u32)
+            .map(|number| {
+                let content = match number % 10 {
+                    0 => original.to_vec(),
+                    1 => crate::made::library(&[(".text", true, crate::made::noise(number.into(), 3000))]),
+                    2 => gzip(&original[..original.len() - 100])[..900].to_vec(),
+                    3 if depth > 0 && number % 50 == 3 => mixed(original, packed, depth - 1),
+                    4 if number == 104 => bomb(9 << 20),
+                    5 => gzip(original),
+                    6 if number % 50 == 6 => crate::made::noise(number.into(), 300_000),
+                    7 => [b"text ".as_slice(), original, b" text"].concat(),
+                    8 if number == 158 => vec![0; 2 << 20],
+                    _ => format!("{number} ").repeat(200).into_bytes(),
+                };
+                (format!("m{number}"), content)
+            })
+            .collect();
+        let mut archive = packed(&members);
+        if depth == 0 {
+            // Something in the middle is damaged.
+            let at = archive.len() / 2;
+            archive[at..at + 40].fill(0xa5);
+        }
+        archive
+    }
+
+    /// However many threads there are, and however tight the bounds, the report and what was spent are the same.
+    #[test]
+    fn threads_change_nothing() {
+        let original = crate::made::library(&[(".text", true, crate::made::noise(77, 9000))]);
+        let mut prints = crate::Fingerprints::default();
+        let source = crate::Source::new("sha256:v", "v", crate::Material::of_package("vendor", Vec::new()));
+        let file = AuditFile { path: "lib/libv.so".to_owned(), contents: Contents::Bytes(&original) };
+        crate::learn(&mut prints, &source, &[file], Limits::default());
+        let corpus = prints.to_corpus();
+        let kinds: [(&str, fn(&[(String, Vec<u8>)]) -> Vec<u8>); 3] = [("zip", zip), ("ar", ar), ("tar", tar)];
+        let usual = Limits::default();
+        let bounds = [
+            usual,
+            Limits { total_bytes: 1 << 20, ..usual },
+            Limits { total_bytes: 5 << 20, ..usual },
+            Limits { members: 150, ..usual },
+            Limits { members: 555, ..usual },
+            Limits { memory: 600_000, ..usual },
+            Limits { memory: 4 << 20, ..usual },
+            Limits { member_bytes: 200_000, ..usual },
+            Limits { depth: 2, ..usual },
+        ];
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(64 << 20).build().unwrap();
+        let pools = [pool(2), pool(8)];
+        let mut findings = 0;
+        for (kind, packed) in kinds {
+            let bytes = mixed(&original, packed, 1);
+            let file = AuditFile { path: format!("x.{kind}"), contents: Contents::Bytes(&bytes) };
+            for limits in bounds {
+                let seen = |beside| {
+                    let (part, spent) = look(&file, "x", &corpus, limits, beside);
+                    (part.looked.len(), part.finish(&corpus), spent)
+                };
+                let in_order = seen(false);
+                findings += in_order.1.findings.len();
+                for pool in &pools {
+                    assert_eq!(pool.install(|| seen(true)), in_order, "{kind} {limits:?}");
+                }
+            }
+        }
+        assert!(findings > 1000, "{findings}");
+    }
+
+    /// What has to wait for its turn gives the same report as what is read beside others.
+    #[test]
+    fn files_that_wait_are_read_as_others_are() {
+        let original = crate::made::library(&[(".text", true, crate::made::noise(78, 9000))]);
+        let archive = mixed(&original, zip, 1);
+        assert!(archive.len() as u64 > WAITS_OF_FEW);
+        let corpus = Corpus::new(Vec::new());
+        let file = |path: &str| AuditFile { path: path.to_owned(), contents: Contents::Bytes(&archive) };
+        let of = |files: &[AuditFile<'_>]| {
+            let mut report = audit(files, &corpus, Limits::default());
+            report.findings.retain(|finding| finding.place().file == "a");
+            report.findings
+        };
+        let found = of(&[file("a")]);
+        assert!(!found.is_empty());
+        assert_eq!(of(&["a", "b", "c", "d"].map(file)), found);
+    }
 }

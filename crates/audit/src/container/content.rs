@@ -203,3 +203,6 @@ impl Deref for Content {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
