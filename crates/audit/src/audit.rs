@@ -159,7 +159,9 @@ pub fn audit_part(
         .map(|file| {
             let size = file.size();
             let waits = size >= if few { WAITS_OF_FEW } else { WAITS } && file.is_archive();
-            (!waits).then(|| look(file, name, corpus, limits.beside_others(size), false))
+            // A single file is looked at by these threads as well, and not by the caller's, who would wait at every fork.
+            let look = || rayon::scope(|_| look(file, name, corpus, limits.beside_others(size), false));
+            (!waits).then(look)
         })
         .collect();
     let mut all = AuditPart::default();
@@ -240,7 +242,7 @@ fn look(file: &AuditFile<'_>, name: &str, corpus: &Corpus, limits: Limits, besid
 fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     static TURN: Mutex<()> = Mutex::new(());
     static POOL: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
-    let pool = POOL.get_or_init(|| rayon::ThreadPoolBuilder::new().stack_size(64 << 20).build().ok());
+    let pool = POOL.get_or_init(|| rayon::ThreadPoolBuilder::new().stack_size(32 << 20).build().ok());
     let Some(pool) = pool else { return work() };
     let (sender, receiver) = mpsc::sync_channel(1);
     let done = pool.in_place_scope(|scope| {

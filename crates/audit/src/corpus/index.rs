@@ -8,7 +8,8 @@ use crate::passages;
 use crate::prints::SectionPrint;
 use crate::records::{Recorded, Records};
 use crate::strings::{Families, family};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 /// Fingerprints of restricted material, ready for a scan.
@@ -121,7 +122,7 @@ impl Corpus {
         let filters =
             || [Part::Entries, Part::Kernels, Part::Interface, Part::Chunks].map(|part| filter_of(&layers, part));
         let counts = || {
-            let mut counts = HashMap::new();
+            let mut counts: HashMap<OriginalRef, u32> = HashMap::default();
             for (layer, number) in layers.iter().zip(0..) {
                 for row in layer.table(Part::Chunks).rows().filter(|row| !free.contains(&u64_at(row, 0))) {
                     *counts.entry(OriginalRef { layer: number, original: u32_at(row, 8) }).or_default() += 1;
@@ -413,7 +414,7 @@ impl Corpus {
     /// The numbers of functions with this hash, one for each layer that has it. Only learning asks for them.
     pub(crate) fn functions_with(&self, hash: u64) -> &[u32] {
         let numbers = self.numbers.get_or_init(|| {
-            let mut numbers: HashMap<u64, Vec<u32>> = HashMap::new();
+            let mut numbers: HashMap<u64, Vec<u32>> = HashMap::default();
             for (layer, first) in self.layers.iter().zip(&self.first_function) {
                 for (function, number) in layer.functions().zip(*first..) {
                     numbers.entry(function.hash).or_default().push(number);
