@@ -1,6 +1,6 @@
 //! The audit of one output.
 
-use crate::container::{Limits, Spent, is_archive, walk_with};
+use crate::container::{Limits, Spent, waits, walk_with};
 use crate::corpus::Corpus;
 use crate::finding::{Finding, Gap, Place};
 use crate::makers::{self, Looked, Made};
@@ -62,6 +62,13 @@ impl Report {
     /// Whether the output is itself a file, so that its own name is one that scanners may have gone by.
     pub fn is_of_a_file(&self) -> bool {
         self.files.iter().any(String::is_empty)
+    }
+
+    /// Whether something could not be read here and now, for want of rights or of room: another try may show more.
+    pub fn has_unreadable(&self) -> bool {
+        let is_unreadable =
+            |finding: &Finding| matches!(finding, Finding::NotFullyAudited { gap: Gap::Unreadable(_), .. });
+        self.findings.iter().any(is_unreadable)
     }
 
     /// The same report for a build that could read what is withheld: what nobody can look into counts as not audited.
@@ -158,7 +165,7 @@ pub fn audit_part(
         .par_iter()
         .map(|file| {
             let size = file.size();
-            let waits = size >= if few { WAITS_OF_FEW } else { WAITS } && file.is_archive();
+            let waits = file.waits(if few { WAITS_OF_FEW } else { WAITS });
             // A single file is looked at by these threads as well, and not by the caller's, who would wait at every fork.
             let look = || rayon::scope(|_| look(file, name, corpus, limits.beside_others(size), false));
             (!waits).then(look)
@@ -204,9 +211,9 @@ impl AuditFile<'_> {
         if let Contents::Bytes(bytes) = self.contents { bytes.len() as u64 } else { 0 }
     }
 
-    /// Whether it is an archive whose members are found however much room there is.
-    fn is_archive(&self) -> bool {
-        matches!(self.contents, Contents::Bytes(bytes) if is_archive(bytes))
+    /// Whether it is an archive that is large enough to wait for its turn.
+    fn waits(&self, least: u64) -> bool {
+        self.size() >= least && matches!(self.contents, Contents::Bytes(bytes) if waits(bytes))
     }
 }
 

@@ -67,7 +67,8 @@ pub fn fuzz_container(bytes: &[u8]) {
         }
         fn gap(&mut self, _: Place, _: Gap) {}
     }
-    let limits = Limits { depth: 4, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 1000, memory: 4 << 20, spill: None };
+    let limits =
+        Limits { depth: 4, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 1000, memory: 4 << 20, spill: None };
     container::walk(Place { file: "input".to_owned(), members: Vec::new() }, bytes, limits, &mut Nobody);
 }
 

@@ -289,10 +289,11 @@ fn contents(
     let linked = subject.binary.as_ref().filter(|_| own.is_none());
     let texts = || (messages(&stretches, layout.end, corpus), passages::Seen::look(&parts, corpus));
     let linked = || linked.map(|file| (links::interfaces(file, subject.bytes.len(), corpus), opened(subject, file)));
-    let (functions::Found { hits, chunks, ended_early, .. }, ((device, linked), (mut seen, mut seen_passages))) = rayon::join(
-        || functions::look(&stretches, corpus),
-        || rayon::join(|| rayon::join(|| device::look(containers, &parts, corpus), linked), texts),
-    );
+    let (functions::Found { hits, chunks, ended_early, .. }, ((device, linked), (mut seen, mut seen_passages))) =
+        rayon::join(
+            || functions::look(&stretches, corpus),
+            || rayon::join(|| rayon::join(|| device::look(containers, &parts, corpus), linked), texts),
+        );
     if ended_early {
         found.push(Finding::NotFullyAudited { place: place.clone(), gap: Gap::TooManyCandidates });
     }

@@ -4,8 +4,8 @@ use crate::bytes::{BATCH, with_files};
 use crate::learn::all_unchanged;
 use crate::lost;
 use narthex_audit::{
-    Corpus, CorpusError, Fingerprints, Layer, Learned, Material, PackError, Place, Records, Source, learn,
-    learn_free, pack_records,
+    Corpus, CorpusError, Fingerprints, Layer, Learned, Material, PackError, Place, Records, Source, learn, learn_free,
+    pack_records,
 };
 use narthex_cache::{Catalog, CatalogError, State, StateError};
 use narthex_nix::{Tree, open_file};

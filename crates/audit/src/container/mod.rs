@@ -37,8 +37,8 @@ use beside::Queue;
 use content::Content;
 pub use content::{OpenSpill, Spill, Spilled};
 pub(crate) use entropy::Opaque;
-pub(crate) use recognize::is_archive;
 use recognize::{Recognized, recognize};
+pub(crate) use recognize::{is_archive, waits};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io::Read;
@@ -63,7 +63,14 @@ pub struct Limits {
 impl Default for Limits {
     /// 8 archives deep, members up to 2 GiB, 16 GiB and a million members for one file, 3 GiB of it at once.
     fn default() -> Self {
-        Self { depth: 8, member_bytes: 2 << 30, total_bytes: 16 << 30, members: 1_000_000, memory: 3 << 30, spill: None }
+        Self {
+            depth: 8,
+            member_bytes: 2 << 30,
+            total_bytes: 16 << 30,
+            members: 1_000_000,
+            memory: 3 << 30,
+            spill: None,
+        }
     }
 }
 
@@ -102,6 +109,8 @@ impl Spent {
 
 /// Compressed data says itself how much memory its reader needs; `xz -9` says 65 MiB.
 const DECODER_MEMORY: u64 = 256 << 20;
+/// Windows up to this size count for nothing.
+const SMALL_WINDOW: u64 = 1 << 20;
 
 /// The kinds of archive that are opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,13 +174,7 @@ pub(crate) fn walk(place: Place, bytes: &[u8], limits: Limits, visitor: &mut dyn
 }
 
 /// The same; `beside` is whether members are looked at beside each other, which shows nothing else.
-pub(crate) fn walk_with(
-    place: Place,
-    bytes: &[u8],
-    limits: Limits,
-    beside: bool,
-    visitor: &mut dyn Visitor,
-) -> Spent {
+pub(crate) fn walk_with(place: Place, bytes: &[u8], limits: Limits, beside: bool, visitor: &mut dyn Visitor) -> Spent {
     let mut walk = Walk {
         limits,
         bytes_left: limits.total_bytes,
@@ -330,9 +333,8 @@ impl Walk<'_> {
         kind: Kind,
         list: impl FnOnce(&mut Self, &mut Lying<'_, 'b>) -> Result<(), Gap>,
     ) -> Result<(), Gap> {
-        let show = |walk: &mut Walk<'_>, (name, content): &(String, &'b [u8])| {
-            walk.member(place, name.clone(), content, kind)
-        };
+        let show =
+            |walk: &mut Walk<'_>, (name, content): &(String, &'b [u8])| walk.member(place, name.clone(), content, kind);
         let mut queue = Queue::new(&show);
         let end = list(self, &mut queue);
         // What was queued before an error is shown all the same, and ends the archive first where it has one itself.
@@ -388,8 +390,8 @@ impl Walk<'_> {
             return (nothing(), Some(Gap::TooMuchMemory(self.limits.memory)));
         };
         // Decoders that want much are read one after the other.
-        let held = content::Held::usual(window);
-        if held.is_none() && self.is_beside {
+        let held = (window > SMALL_WINDOW).then(|| content::Held::usual(window));
+        if matches!(held, Some(None)) && self.is_beside {
             return (nothing(), Some(Gap::TooMuchMemory(self.limits.memory)));
         }
         let limit = self.limits.member_bytes.min(self.bytes_left).min(memory);
