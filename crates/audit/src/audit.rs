@@ -358,8 +358,10 @@ mod tests {
         builder.into_inner().unwrap()
     }
 
+    type Packed = fn(&[(String, Vec<u8>)]) -> Vec<u8>;
+
     /// Many members: copies, code that is nobody's, nested archives, damage, and a few that take much.
-    fn mixed(original: &[u8], packed: fn(&[(String, Vec<u8>)]) -> Vec<u8>, depth: usize) -> Vec<u8> {
+    fn mixed(original: &[u8], packed: Packed, depth: usize) -> Vec<u8> {
         let gzip = |content: &[u8]| {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(content).unwrap();
@@ -400,7 +402,7 @@ mod tests {
         let file = AuditFile { path: "lib/libv.so".to_owned(), contents: Contents::Bytes(&original) };
         crate::learn(&mut prints, &source, &[file], Limits::default());
         let corpus = prints.to_corpus();
-        let kinds: [(&str, fn(&[(String, Vec<u8>)]) -> Vec<u8>); 3] = [("zip", zip), ("ar", ar), ("tar", tar)];
+        let kinds: [(&str, Packed); 3] = [("zip", zip), ("ar", ar), ("tar", tar)];
         let usual = Limits::default();
         let bounds = [
             usual,
