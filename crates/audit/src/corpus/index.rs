@@ -204,7 +204,7 @@ impl Corpus {
 
     /// Free software that was subtracted: names and versions.
     pub fn subtracted(&self) -> impl Iterator<Item = &str> {
-        self.layers.iter().flat_map(|layer| layer.meta.free.iter().map(String::as_str))
+        self.layers.iter().flat_map(|layer| layer.names().free.iter().map(String::as_str))
     }
 
     /// What it knows, material by material.
@@ -228,7 +228,7 @@ impl Corpus {
             }
             for row in layer.functions() {
                 let (_, owners) = read_details(layer, row.details);
-                if let Some(member) = owners.first().and_then(|owner| layer.meta.members.get(*owner as usize)) {
+                if let Some(member) = owners.first().and_then(|owner| layer.names().members.get(*owner as usize)) {
                     count(member.original, |one| one.functions += 1);
                 }
             }
@@ -407,7 +407,7 @@ impl Corpus {
     pub(crate) fn owners(&self, number: u32, function: &FunctionRow) -> (u32, Vec<u32>) {
         let (number, layer, _) = self.layer_of(number);
         let mut owners = read_details(layer, function.details).1;
-        owners.retain(|owner| (*owner as usize) < layer.meta.members.len());
+        owners.retain(|owner| (*owner as usize) < layer.names().members.len());
         (number, owners)
     }
 
@@ -427,13 +427,13 @@ impl Corpus {
 
     /// A member of an archive: its archive, its name, and how many functions it has.
     pub(crate) fn member(&self, layer: u32, member: u32) -> (OriginalRef, &str, u32) {
-        let member = &self.layers[layer as usize].meta.members[member as usize];
+        let member = &self.layers[layer as usize].names().members[member as usize];
         (OriginalRef { layer, original: member.original }, &member.name, member.functions)
     }
 
     /// The names of an archive's members.
     pub(crate) fn members_of(&self, archive: OriginalRef) -> impl Iterator<Item = &str> {
-        let members = self.layers.get(archive.layer as usize).map_or(&[][..], |layer| &layer.meta.members);
+        let members = self.layers.get(archive.layer as usize).map_or(&[][..], |layer| &layer.names().members);
         members.iter().filter(move |member| member.original == archive.original).map(|member| member.name.as_str())
     }
 

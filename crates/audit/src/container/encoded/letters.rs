@@ -207,7 +207,9 @@ pub(super) fn read(look: &Look<'_>) -> Result<Encoded, usize> {
 /// `barren`, a text in it would be too short.
 fn decode(bytes: &[u8], start: usize, most: usize, barren: &mut [usize; ALPHABETS.len()]) -> Result<Encoded, usize> {
     let mut best: Option<(Reading, &Alphabet)> = None;
-    for (number, alphabet) in ALPHABETS.iter().enumerate() {
+    // Most words of a text are too short for any but the first, which dumps are written in.
+    let is_short = bytes[start..].iter().take(LINE).take_while(|byte| byte.is_ascii_graphic()).count() < LINE;
+    for (number, alphabet) in ALPHABETS.iter().enumerate().take(if is_short { 1 } else { ALPHABETS.len() }) {
         if best.as_ref().is_some_and(|(_, found)| found.radix() < alphabet.radix()) {
             break;
         }
