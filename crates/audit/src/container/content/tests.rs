@@ -1,3 +1,5 @@
+//! Where content lies, and what is said when there is no room.
+
 use super::super::tests::{gzipped, see, tarred};
 use super::super::{Kind, Limits, Place, Visitor, walk};
 use super::*;
