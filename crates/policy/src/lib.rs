@@ -35,7 +35,7 @@ mod words;
 pub use application::is_supplier;
 pub use code::{Code, Source};
 pub use date::{Date, NoDate};
-pub use decide::{Lost, Provenance, SourceUser, Subject, decide, decide_again, decide_source_again, forecast};
+pub use decide::{Lost, Provenance, SourceUser, Subject, decide, decide_again, decide_source_again, forecast, in_part};
 pub use decision::{Decision, Effect, Permit, Reason, Verdict};
 pub use edit::{EditError, Edited, Entry, NewAnswer, answer};
 pub use evidence::{Coverage, Device, Evidence, Stubs, TermsName};

@@ -58,7 +58,7 @@ fn data(name: &str) -> PathBuf {
 
 fn workers(workers: usize) -> EvalOptions {
     // All of them from the beginning.
-    EvalOptions { workers, patience: Duration::ZERO, ..EvalOptions::default() }
+    EvalOptions { workers, spread: 0, ..EvalOptions::default() }
 }
 
 /// The attributes of the jobs.
