@@ -7,7 +7,7 @@
 //! builder takes as arguments), `generatedText`, `reached` (whether an evaluation came across its value) and `extraValue`: `facts`, as the
 //! walker writes them where `--apply` carried it (derivations, each with its facts behind a space), or `license` and
 //! `provenance` of this derivation alone, and `madeFrom`, the derivation of the package that a wrapper or a variant was made
-//! from; and `last`, which is false in all lines of `narthex eval` but the very last. All others are passed over. `narthex eval --format json` writes such lines. Pure: text in, values out; who has
+//! from; and `last`, which is false in all lines of `narthex eval` but for one behind them. All others are passed over. `narthex eval --format json` writes such lines. Pure: text in, values out; who has
 //! files or pipes opens them.
 
 use crate::inventory::{Filling, Inventory, Traits};
@@ -113,7 +113,13 @@ impl Lines {
         let line = LineSeed(&mut self.filling).deserialize(&mut json)?;
         json.end()?;
         self.goes_on |= line.is_last == Some(false);
-        self.ends |= line.is_last == Some(true);
+        if line.is_last == Some(true) {
+            self.ends = true;
+            if line.derivation.is_none() && line.error.is_none() {
+                self.filling.builder.forget();
+                return Ok(());
+            }
+        }
         let attr = line.attr_path.map(|path| AttrPath::new(path).to_string());
         let attr = attr.or_else(|| line.attr.map(|text| one_spelling(&text)));
         let attr = attr.map(|attr| bounded(attr, LINE));

@@ -52,9 +52,8 @@ impl Lacking {
         infos: &BTreeMap<StorePath, PathInfo>,
     ) -> Result<Self, CatalogError> {
         let records = cache.catalog().among(infos.keys()).await?.into_iter();
-        let is_same = |(path, record): &(StorePath, Record)| {
-            infos.get(path).is_some_and(|info| info.nar_hash == record.nar_hash)
-        };
+        let is_same =
+            |(path, record): &(StorePath, Record)| infos.get(path).is_some_and(|info| info.nar_hash == record.nar_hash);
         let known = records.filter(is_same).map(|(path, record)| (path, (record.verdict, record.reasons)));
         self.before = Some(known.collect());
         Ok(self)

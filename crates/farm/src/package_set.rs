@@ -151,8 +151,19 @@ impl PackageSet {
         }
         let attrs = jobs.iter().rev().map(|job| (job.derivation.clone(), job.attr.clone())).collect();
         let no_scripts = no_scripts(&graph);
-        let mut set =
-            Self { jobs, errors, not_searched, is_part, graph, facts, attrs, names, scope, no_scripts, ..Self::default() };
+        let mut set = Self {
+            jobs,
+            errors,
+            not_searched,
+            is_part,
+            graph,
+            facts,
+            attrs,
+            names,
+            scope,
+            no_scripts,
+            ..Self::default()
+        };
         set.settled = settled(&Inventory::of_set(&set));
         Ok(set)
     }

@@ -157,6 +157,19 @@ pub enum Evaluator {
 
 type AttrPath = Vec<String>;
 
+/// After so many attributes it is asked why some of them failed. The first steps are smaller.
+const STEP: usize = 16;
+
+/// What a piece of work is asked for next.
+enum Step {
+    First,
+    Next,
+    /// Behind so many that are done, and the one behind them.
+    Rest(usize),
+    /// The one behind so many once more.
+    Again(usize),
+}
+
 impl Nix {
     /// Evaluates an expression; with `attrs`, only those attributes of it.
     ///
@@ -344,11 +357,11 @@ impl Walk<'_, '_> {
                     continue;
                 }
                 Next::Work(Work::Attributes(paths)) => {
-                    self.evaluate(&mut process, &paths, Question::Piece(&paths)).await?
+                    self.evaluate(&mut process, &paths, |paths, count| Question::Piece(paths, count)).await?
                 }
                 Next::Work(Work::Plain(path)) => {
                     let paths = std::slice::from_ref(&path);
-                    self.evaluate(&mut process, paths, Question::Plain(paths)).await?
+                    self.evaluate(&mut process, paths, |paths, _| Question::Plain(paths)).await?
                 }
             };
             self.queue.borrow_mut().done(&rest);
@@ -372,21 +385,39 @@ impl Walk<'_, '_> {
         &self,
         process: &mut Option<Process>,
         all: &[AttrPath],
-        mut question: Question<'_>,
+        question: fn(&[AttrPath], usize) -> Question<'_>,
     ) -> Result<Vec<AttrPath>, NixError> {
         if process.is_none() && !self.is_asked_once.get() {
             *process = self.start().await?.0;
         }
         if self.is_asked_once.get() {
-            *process = Some(Process::start_once(self.root, self.recursive, question)?);
+            *process = Some(Process::start_once(self.root, self.recursive, question(all, all.len()))?);
             self.queue.borrow_mut().begun();
         }
-        let mut failed = Failed::default();
-        let mut from = 0;
-        let rest = loop {
+        let is_asked_once = self.is_asked_once.get();
+        // The number of the first that is left, and of those behind which nothing was asked for yet.
+        let (mut first, mut from) = (0, 0);
+        let mut step = if is_asked_once { all.len() } else { 1 };
+        let mut next = Step::First;
+        loop {
+            let count = step.min(all.len() - from);
+            let question = match next {
+                Step::First => question(all, count),
+                Step::Next => Question::Next(from - first, count),
+                Step::Rest(done) => Question::Rest(done, count),
+                Step::Again(done) => Question::Again(done, count),
+            };
+            first = if matches!(next, Step::Next) { first } else { from };
             let Some(asked) = process.as_mut() else { return Err(self.failure("no process evaluates it".to_owned())) };
-            let mut heard = Heard::default();
-            let said = asked.ask(question, self.bounds, |line| self.hear(line, &mut heard)).await?;
+            let (mut heard, mut failed) = (Heard::default(), Failed::default());
+            let said = asked
+                .ask(question, self.bounds, |line| {
+                    if let (Line::Caught, Some(path)) = (&line, all.get(from + heard.paths)) {
+                        self.collected.borrow_mut().fails(path);
+                    }
+                    self.hear(line, &mut heard)
+                })
+                .await?;
             let (done, alone) = (heard.paths, asked.done == 0 && heard.paths == 0);
             asked.done += done;
             failed.caught.extend(heard.caught.iter().map(|number| from + number));
@@ -394,36 +425,40 @@ impl Walk<'_, '_> {
                 Said::Ended(end) => {
                     drop(process.take());
                     self.queue.borrow_mut().ended();
-                    break self.after(&all[from..], &heard, end, alone).await?;
+                    let rest = self.after(&all[from..], &heard, end, alone).await?;
+                    let again = self.reasons(process, all, failed).await?;
+                    // What ended the process goes first, so that it has the next one for itself.
+                    return Ok(rest.iter().cloned().chain(again).collect());
                 }
                 Said::All(words) => Some(words),
                 Said::Unfinished => None,
             };
-            let Some(at_fault) = all.get(from + done) else { break &[] };
-            if heard.at_origin {
+            let at_fault = all.get(from + done).filter(|_| done < count);
+            next = match at_fault {
                 // Nobody else would have looked there.
-                question = Question::Again(done);
-                from += done;
-                continue;
-            }
-            match words {
-                Some(words) => failed.told.push((from + done, self.reason(&words, at_fault).await?)),
-                None => {
-                    let reason = self.reason_apart(at_fault).await?;
-                    self.collected.borrow_mut().error(at_fault, reason);
+                Some(_) if heard.at_origin => Step::Again(from + done - first),
+                Some(at_fault) => {
+                    match words {
+                        Some(words) => failed.told.push((from + done, self.reason(&words, at_fault).await?)),
+                        None => {
+                            let reason = self.reason_apart(at_fault).await?;
+                            self.collected.borrow_mut().error(at_fault, reason);
+                        }
+                    }
+                    asked.done += 1;
+                    Step::Rest(from + done - first)
                 }
+                None => Step::Next,
+            };
+            from += done + usize::from(matches!(next, Step::Rest(_)));
+            let again = self.reasons(process, all, failed).await?;
+            // Also where nothing is left behind a failure: the next piece goes on behind the last that was done.
+            let is_done = from == all.len() && matches!(next, Step::Next);
+            if is_done || !again.is_empty() || process.as_ref().is_none_or(Process::is_used_up) {
+                return Ok(all[from..].iter().cloned().chain(again).collect());
             }
-            asked.done += 1;
-            from += done + 1;
-            if asked.is_used_up() {
-                break &all[from..];
-            }
-            // Also where nothing is left: the next piece goes on behind the last that was done.
-            question = Question::Rest(done);
-        };
-        let again = self.reasons(process, all, failed).await?;
-        // What ended a process goes first, so that it has the next one for itself.
-        Ok(rest.iter().cloned().chain(again).collect())
+            step = (2 * step).min(STEP);
+        }
     }
 
     /// Puts down the end of a process to the attribute that it was at; gives what is to be done by another.

@@ -12,12 +12,13 @@
 #   w.open                                 says what the root is
 #   r = w.piece w.start "PATHS"            a piece of work: attribute paths, as a JSON list of lists of names
 #   w.run r                                evaluates the paths of the piece in their order
+#   w.to r 4 2                             evaluates two of them, of which four come before
 #   w.why r 3                              evaluates the path with this number, so that Nix says why it fails
 #   w.place r 3                            says where the attribute with this number is defined
 #   w.end 7                                says `end 7`, so that whoever reads knows that the line before is done
 #
-# Most failures are caught, which costs nothing and tells no reason; those are asked for afterwards, all at once, one line each.
-# Where `w.run r` ends with an error that cannot be caught, `r = w.rest r K` is the piece behind the K paths that were done and
+# Most failures are caught, which costs nothing and tells no reason; those are asked for afterwards, several at once, one line each.
+# Where `w.to r N M` ends with an error that cannot be caught, `r = w.rest r K` is the piece behind the K paths that were done and
 # the one that failed, and `r = w.again r K` the same beginning with the one that failed, which is then asked less: see
 # `origin`. `r = w.piece r "PATHS"` is the next piece, which knows what those before it met. The numbers of paths count from
 # the beginning of the piece that was asked for last.
@@ -506,6 +507,7 @@ let
   piece = before: json: chain (elemAt before.states (length before.states - 1)) (fromJSON json) 0 false;
   rest = before: done: chain (elemAt before.states done) before.paths (before.first + done + 1) false;
   again = before: done: chain (elemAt before.states done) before.paths (before.first + done) true;
+  to = all: done: count: foldl' (_: n: seq (elemAt all.states n) null) null (genList (n: done + n + 1) count);
   run = all: foldl' (_: state: seq state null) null all.states;
   end = number: say "end" number null;
 
@@ -570,4 +572,4 @@ if request == null then
 else if question.select or false then
   (if isList question.paths then selected question.paths else searchable [ ] false root)
 else
-  { inherit open start piece rest again run why end place; }
+  { inherit open start piece rest again run to why end place; }

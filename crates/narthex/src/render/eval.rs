@@ -100,13 +100,12 @@ fn rows<'a>(evaluation: &'a Evaluation, graph: &'a Graph) -> Vec<Row<'a>> {
 
 /// Lines as they become known: with each job one for what it is made of and that has none, and one for itself. A derivation
 /// has a further line where a later job says more of it, or is the same. Attributes that failed come last, since each says how
-/// many fail alike. The very last line says so: whoever reads what was cut off knows.
+/// many fail alike. All lines say that they are not the last but for one behind them: whoever reads what was cut off knows.
 #[derive(Default)]
 pub(crate) struct EvalLines {
     graph: Graph,
     facts: BTreeMap<StorePath, DerivationFacts>,
     written: BTreeSet<StorePath>,
-    held: Option<Value>,
     /// What is to be written at once.
     text: String,
     error: Option<GraphError>,
@@ -152,14 +151,8 @@ impl EvalLines {
         Ok(())
     }
 
-    fn line(&mut self, value: Value) {
-        if let Some(before) = self.held.replace(value) {
-            self.write(before, false);
-        }
-    }
-
-    fn write(&mut self, mut line: Value, last: bool) {
-        line["last"] = last.into();
+    fn line(&mut self, mut line: Value) {
+        line["last"] = false.into();
         self.text.push_str(&line.to_string());
         self.text.push('\n');
     }
@@ -169,8 +162,8 @@ impl EvalLines {
         failed::lines(errors).into_iter().for_each(|line| self.line(line));
         // After a file that cannot be read, the lines are not all.
         let is_whole = self.error.is_none();
-        if let Some(line) = self.held.take() {
-            self.write(line, is_whole);
+        if is_whole {
+            self.text.push_str("{\"last\":true}\n");
         }
         self.flush();
         self.error.map_or(Ok(()), Err)

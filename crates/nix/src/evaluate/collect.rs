@@ -71,6 +71,8 @@ pub(super) struct Collected<'a> {
     order: Order,
     /// What nobody waited for.
     late: Vec<Found>,
+    /// What failed, and nobody knows yet why.
+    failing: BTreeSet<AttrPath>,
     known: Teller<'a>,
     pace: Pace<'a>,
 }
@@ -95,6 +97,7 @@ impl<'a> Collected<'a> {
             not_searched: Vec::new(),
             order,
             late: Vec::new(),
+            failing: BTreeSet::new(),
             known,
             pace,
         }
@@ -110,10 +113,20 @@ impl<'a> Collected<'a> {
     /// Nothing more comes. What nothing was said about has failed: who reads the rest has to know that it is not all.
     pub(super) fn stopped(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
-        let message = "not evaluated: the evaluation was told to stop";
         for path in if waiting.is_empty() { BTreeSet::from([Vec::new()]) } else { waiting } {
+            let message = if self.failing.contains(&path) {
+                "it failed, and the evaluation was told to stop before it was known why"
+            } else {
+                "not evaluated: the evaluation was told to stop"
+            };
             self.error(&path, Reason { message: message.to_owned(), position: None });
         }
+    }
+
+    /// It is no job, and why is not known yet.
+    pub(super) fn fails(&mut self, path: &AttrPath) {
+        self.failing.insert(path.clone());
+        self.found(path, None, Vec::new());
     }
 
     pub(super) fn error(&mut self, path: &AttrPath, reason: Reason) {
@@ -180,7 +193,8 @@ impl<'a> Collected<'a> {
 
     /// Takes what an attribute came to, and tells what is known now in the order of the attributes.
     fn found(&mut self, path: &AttrPath, job: Option<Job>, facts: Vec<(String, String)>) {
-        self.late.extend(self.order.known(path, Found { job, facts }));
+        let late = self.order.known(path, Found { job, facts });
+        self.late.extend(late.filter(|found| found.job.is_some() || !found.facts.is_empty()));
         while let Some(found) = self.order.next() {
             self.tell(found);
         }

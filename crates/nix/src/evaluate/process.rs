@@ -155,14 +155,16 @@ fn bare_walker() -> String {
 pub(super) enum Question<'a> {
     /// What the root is.
     Open,
-    /// The next attributes.
-    Piece(&'a [AttrPath]),
-    /// The same, of which the first is asked less.
+    /// So many of the next attributes.
+    Piece(&'a [AttrPath], usize),
+    /// One, which is asked less.
     Plain(&'a [AttrPath]),
-    /// Those behind so many of the piece that was asked for last, and behind the one that failed.
-    Rest(usize),
-    /// Those behind so many, of which the first is asked less.
-    Again(usize),
+    /// Behind so many of the attributes that are left, so many more.
+    Next(usize, usize),
+    /// So many behind those that are done, and behind the one that failed: these are what is left from here on.
+    Rest(usize, usize),
+    /// So many behind those that are done, of which the first is asked less: these are what is left from here on.
+    Again(usize, usize),
     /// Why those with these numbers of the piece that was asked for last fail, and where the others are defined.
     Reasons(&'a [usize], &'a [usize]),
     /// Why this one fails, of a process that is asked nothing else.
@@ -176,9 +178,15 @@ impl Question<'_> {
             let line = |word: &str, number: &usize| format!("w.{word} r {number}\n");
             return whys.iter().map(|n| line("why", n)).chain(places.iter().map(|n| line("place", n))).collect();
         }
-        match self.piece("r") {
-            Some(piece) => format!("r = {piece}\nw.run r\n"),
-            None => "w.open\n".to_owned(),
+        let (done, count) = match self {
+            Self::Piece(_, count) | Self::Rest(_, count) | Self::Again(_, count) => (0, count),
+            Self::Next(done, count) => (done, count),
+            _ => (0, 1),
+        };
+        match (self, self.piece("r")) {
+            (_, Some(piece)) => format!("r = {piece}\nw.to r {done} {count}\n"),
+            (Self::Next(..), None) => format!("w.to r {done} {count}\n"),
+            (_, None) => "w.open\n".to_owned(),
         }
     }
 
@@ -195,12 +203,12 @@ impl Question<'_> {
     fn piece(self, before: &str) -> Option<String> {
         let json = |paths: &[AttrPath]| text(&json!(paths).to_string());
         Some(match self {
-            Self::Open | Self::Reasons(..) => return None,
+            Self::Open | Self::Reasons(..) | Self::Next(..) => return None,
             Self::Reason(path) => format!("w.piece {before} {}", json(std::slice::from_ref(path))),
-            Self::Piece(paths) => format!("w.piece {before} {}", json(paths)),
+            Self::Piece(paths, _) => format!("w.piece {before} {}", json(paths)),
             Self::Plain(paths) => format!("w.again (w.piece {before} {}) 0", json(paths)),
-            Self::Rest(done) => format!("w.rest {before} {done}"),
-            Self::Again(done) => format!("w.again {before} {done}"),
+            Self::Rest(done, _) => format!("w.rest {before} {done}"),
+            Self::Again(done, _) => format!("w.again {before} {done}"),
         })
     }
 }
@@ -298,7 +306,7 @@ impl Process {
         mut hear: impl FnMut(Line) -> Result<(), NixError>,
     ) -> Result<Said, NixError> {
         self.asked += 2;
-        self.assigned += usize::from(!matches!(question, Question::Open | Question::Reasons(..)));
+        self.assigned += usize::from(!matches!(question, Question::Open | Question::Reasons(..) | Question::Next(..)));
         let mut lines = std::mem::take(&mut self.first);
         if self.stdin.is_some() {
             // A file that ends too early is to Nix 2.8 as if the question itself did, and it waits for more of it. What is no
@@ -435,7 +443,7 @@ mod tests {
     fn the_walker_without_comments_is_the_same_expression() {
         let bare = bare_walker();
         assert!(bare.starts_with("{ request ? null }:"), "{bare}");
-        assert!(bare.ends_with("inherit open start piece rest again run why end place; }"), "{bare}");
+        assert!(bare.ends_with("inherit open start piece rest again run to why end place; }"), "{bare}");
         assert!(bare.lines().all(|line| line.len() < LINE + 200), "{bare}");
         assert!(bare.lines().count() <= bare.len() / LINE + 1);
         // A comment behind something else would take the rest of a line with it, and a text of several lines would change.
@@ -445,14 +453,18 @@ mod tests {
     #[test]
     fn questions_are_lines() {
         let paths = [vec!["a".to_owned(), "b.c\n${d}\"".to_owned()]];
-        let piece = Question::Piece(&paths).lines();
-        assert_eq!(piece, "r = w.piece r \"[[\\\"a\\\",\\\"b.c\\\\n\\${d}\\\\\\\"\\\"]]\"\nw.run r\n");
-        assert_eq!(Question::Rest(3).lines(), "r = w.rest r 3\nw.run r\n");
-        assert_eq!(Question::Again(0).lines(), "r = w.again r 0\nw.run r\n");
+        let piece = Question::Piece(&paths, 1).lines();
+        assert_eq!(piece, "r = w.piece r \"[[\\\"a\\\",\\\"b.c\\\\n\\${d}\\\\\\\"\\\"]]\"\nw.to r 0 1\n");
+        assert_eq!(Question::Rest(3, 2).lines(), "r = w.rest r 3\nw.to r 0 2\n");
+        assert_eq!(Question::Again(0, 1).lines(), "r = w.again r 0\nw.to r 0 1\n");
+        assert_eq!(Question::Next(4, 2).lines(), "w.to r 4 2\n");
         assert_eq!(Question::Open.lines(), "w.open\n");
         assert_eq!(Question::Reasons(&[3, 7], &[5]).lines(), "w.why r 3\nw.why r 7\nw.place r 5\n");
         let reason = Question::Reason(&paths[0]).expression();
-        assert!(reason.starts_with("builtins.seq w.open (w.why (w.piece w.start ") && reason.ends_with(") 0)"), "{reason}");
+        assert!(
+            reason.starts_with("builtins.seq w.open (w.why (w.piece w.start ") && reason.ends_with(") 0)"),
+            "{reason}"
+        );
         assert!(
             Question::Plain(&paths).expression().starts_with("builtins.seq w.open (w.run (w.again (w.piece w.start ")
         );
