@@ -13,7 +13,7 @@
 use crate::inventory::{Filling, Inventory, Traits};
 use narthex_closure::{AttrPath, FlatError, Graph, Node, StorePath, parse_store_path};
 use narthex_license::text::{LINE, MESSAGE, bounded};
-use narthex_nix::EvalError;
+use narthex_nix::{EvalError, without_advice};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -124,7 +124,8 @@ impl Lines {
         let attr = attr.or_else(|| line.attr.map(|text| one_spelling(&text)));
         let attr = attr.map(|attr| bounded(attr, LINE));
         if let Some(message) = line.error {
-            let message = bounded(message.strip_prefix("error: ").unwrap_or(&message), MESSAGE);
+            let message = without_advice(message.strip_prefix("error: ").unwrap_or(&message));
+            let message = bounded(message, MESSAGE);
             self.filling.builder.forget();
             self.filling.errors.push(EvalError { attr: attr.unwrap_or_default(), message });
             return Ok(());

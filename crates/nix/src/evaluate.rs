@@ -28,6 +28,7 @@ use narthex_license::LicenseFacts;
 use process::{Bounds, End, Line, Process, Question, Said};
 use queue::{Next, Queue, Work};
 use reason::Reason;
+pub use reason::without_advice;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -40,7 +40,7 @@ pub use decision::{Decision, Effect, Permit, Reason, Verdict};
 pub use edit::{EditError, Edited, Entry, NewAnswer, answer};
 pub use evidence::{Coverage, Device, Evidence, Stubs, TermsName};
 pub use extend::{FindText, PolicyText};
-pub use matcher::{Case, names_package};
+pub use matcher::{Case, names_license, names_package};
 pub use policy::{Action, Policy, Rules, Treatment};
 pub use read::Mistake;
 pub use remedy::{By, Obstacle, Way, asked_then, obstacles};
