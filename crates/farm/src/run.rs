@@ -170,7 +170,9 @@ pub async fn run(
         sink(Event::Warning { message: diagnostic.to_string() });
     }
     let set = set.put_right(rules);
-    for entry in set.idle_entries(rules) {
+    // Of a part, most entries are about nothing.
+    let idle = if set.is_part { Vec::new() } else { set.idle_entries(rules) };
+    for entry in idle {
         sink(Event::Warning { message: format!("the policy `{}`: {entry}", rules.policy().name()) });
     }
 
