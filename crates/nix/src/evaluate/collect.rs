@@ -261,8 +261,13 @@ fn merged(said: &[Value]) -> LicenseFacts {
     let declares = |value: &&Value| value["declared"] != Value::Bool(false);
     let declaring = said.iter().any(|value| declares(&value));
     let counts = said.iter().filter(|value| !declaring || declares(value));
-    let merged = counts.map(LicenseFacts::from_json).reduce(LicenseFacts::merge);
-    merged.unwrap_or_else(|| LicenseFacts::from_json(&Value::Null))
+    let mut facts: Vec<LicenseFacts> = counts.map(LicenseFacts::from_json).collect();
+    let position = facts.iter().find_map(|facts| facts.position.clone());
+    // By what they come to, as whoever reads lines does.
+    facts.sort_by_cached_key(|facts| facts.license.to_json().to_string());
+    let merged = facts.into_iter().reduce(LicenseFacts::merge);
+    let merged = merged.unwrap_or_else(|| LicenseFacts::from_json(&Value::Null));
+    LicenseFacts { position: position.or_else(|| merged.position.clone()), ..merged }
 }
 
 /// The package that the values were made from, where those that say one say the same, and none declares anything.

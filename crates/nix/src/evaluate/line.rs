@@ -75,7 +75,9 @@ mod tests {
         }
         assert_eq!(lines, ["one\n", "longer\n", "rest"]);
         let mut words = BufReader::with_capacity(4, b"0123\n456789".as_slice());
-        assert_eq!(last(&mut words, 3).await.unwrap(), b"789");
+        assert_eq!(last(&mut words, 3).await.unwrap(), b"456789");
+        let mut more = BufReader::with_capacity(4, b"0123\n4567890".as_slice());
+        assert_eq!(last(&mut more, 3).await.unwrap(), b"890");
     }
 
     #[tokio::test]

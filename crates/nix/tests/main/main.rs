@@ -9,7 +9,6 @@ mod flake;
 use narthex_event::Event;
 use narthex_nix::{EvalOptions, Evaluation, Expression, Nix, NixError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// A Nix store below a folder, whose paths are called as everywhere, and a place for files.
 struct World {

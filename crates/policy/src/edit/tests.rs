@@ -306,11 +306,15 @@ fn a_license_value_that_is_answered_is_named() {
     assert!(matches!(check(grant, &["issl"], Entry::FromVendor), Err(EditError::Decided { .. })));
     // One that has ended, and one that is about some packages only, answer for no license; nor does a narrower one.
     for (text, beside) in [
-        (about("license = [\"unfree*\"]", "2026-01-01"), 0),
-        (about("license = [\"unfree*\"]\npackage = [\"x\"]", "2999-01-01"), 0),
+        (about("license = [\"unf*\"]", "2026-01-01"), 0),
+        (about("license = [\"unf*\"]\npackage = [\"x\"]", "2999-01-01"), 0),
         (about("license = [\"unfreeRedistributable\"]", "2999-01-01"), 1),
     ] {
         let edited = check(&text, &["unfree*"], Entry::FromVendor).unwrap();
         assert_eq!(edited.beside.len(), beside, "{text}");
     }
+    // One that has ended and says the very same is named, too.
+    let error = check(&about("license = [\"unfree*\"]", "2026-01-01"), &["unfree*"], Entry::FromVendor).unwrap_err();
+    let EditError::After(mistakes) = error else { panic!("{error}") };
+    assert!(mistakes[0].message.contains("about license unfree* as well"), "{mistakes:?}");
 }
