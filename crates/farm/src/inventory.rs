@@ -88,6 +88,17 @@ impl Inventory {
         &self.jobs
     }
 
+    /// The licenses that are declared: what policies call them, and how they are shown.
+    pub fn licenses(&self) -> BTreeMap<String, String> {
+        let all = self.facts.iter().flat_map(|facts| facts.license.licenses());
+        all.map(|license| (license.key().to_owned(), license.to_string())).collect()
+    }
+
+    /// Texts that are declared and name no license that is known.
+    pub fn unknown_licenses(&self) -> BTreeSet<String> {
+        self.facts.iter().flat_map(|facts| facts.license.unknown_names()).map(|name| name.to_string()).collect()
+    }
+
     /// Attributes that did not evaluate, in their order.
     pub fn errors(&self) -> &[EvalError] {
         &self.errors

@@ -7,13 +7,13 @@
 //! builder takes as arguments), `generatedText`, `reached` (whether an evaluation came across its value) and `extraValue`: `facts`, as the
 //! walker writes them where `--apply` carried it (derivations, each with its facts behind a space), or `license` and
 //! `provenance` of this derivation alone, and `madeFrom`, the derivation of the package that a wrapper or a variant was made
-//! from. All others are passed over. `narthex eval --format json` writes such lines. Pure: text in, values out; who has
+//! from; and `last`, which is false in all lines of `narthex eval` but for one behind them. All others are passed over. `narthex eval --format json` writes such lines. Pure: text in, values out; who has
 //! files or pipes opens them.
 
 use crate::inventory::{Filling, Inventory, Traits};
 use narthex_closure::{AttrPath, FlatError, Graph, Node, StorePath, parse_store_path};
 use narthex_license::text::{LINE, MESSAGE, bounded};
-use narthex_nix::EvalError;
+use narthex_nix::{EvalError, without_advice};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -40,6 +40,9 @@ pub enum LineError {
 pub struct Lines {
     filling: Filling,
     read: usize,
+    /// Whether lines said that they are not the last, and whether one said that it is.
+    goes_on: bool,
+    ends: bool,
 }
 
 /// An attribute as it is spelled everywhere; a text that is no attribute path stays as it is.
@@ -62,6 +65,14 @@ impl Lines {
         }
         self.read += 1;
         result
+    }
+
+    /// Whether the stream that was read last was cut off: lines of it said that more come, and none that it is the last. The
+    /// next line begins another stream.
+    pub fn was_cut(&mut self) -> bool {
+        let was_cut = self.goes_on && !self.ends;
+        (self.goes_on, self.ends) = (false, false);
+        was_cut
     }
 
     /// How many lines there were that are not empty.
@@ -101,11 +112,20 @@ impl Lines {
         let mut json = serde_json::Deserializer::from_str(text);
         let line = LineSeed(&mut self.filling).deserialize(&mut json)?;
         json.end()?;
+        self.goes_on |= line.is_last == Some(false);
+        if line.is_last == Some(true) {
+            self.ends = true;
+            if line.derivation.is_none() && line.error.is_none() {
+                self.filling.builder.forget();
+                return Ok(());
+            }
+        }
         let attr = line.attr_path.map(|path| AttrPath::new(path).to_string());
         let attr = attr.or_else(|| line.attr.map(|text| one_spelling(&text)));
         let attr = attr.map(|attr| bounded(attr, LINE));
         if let Some(message) = line.error {
-            let message = bounded(message.strip_prefix("error: ").unwrap_or(&message), MESSAGE);
+            let message = without_advice(message.strip_prefix("error: ").unwrap_or(&message));
+            let message = bounded(message, MESSAGE);
             self.filling.builder.forget();
             self.filling.errors.push(EvalError { attr: attr.unwrap_or_default(), message });
             return Ok(());
@@ -245,6 +265,7 @@ struct Line<'a> {
     main_sources: Option<Vec<String>>,
     build_scripts: Option<Vec<String>>,
     is_extra_malformed: bool,
+    is_last: Option<bool>,
     traits: Traits,
 }
 
@@ -267,6 +288,7 @@ enum Key {
     FixedOutput,
     PreferLocalBuild,
     AllowSubstitutes,
+    Last,
     #[serde(other)]
     Other,
 }
@@ -321,6 +343,8 @@ impl<'de> Visitor<'de> for LineSeed<'_> {
                     Some(false) => line.traits.add(Traits::UNREACHED),
                     None => {}
                 },
+                // Anybody may call anything so; only what is written with `eval` counts.
+                Key::Last => line.is_last = serde_json::from_str(map.next_value::<&RawValue>()?.get()).ok(),
                 Key::GeneratedText if map.next_value::<Option<bool>>()? == Some(true) => {
                     line.traits.add(Traits::GENERATED_TEXT);
                 }

@@ -9,7 +9,7 @@ use narthex_cache::{Cache, Catalog, CatalogError, PublishError, Record};
 use narthex_closure::StorePath;
 use narthex_event::{Event, Sink};
 use narthex_nix::PathInfo;
-use narthex_policy::{Code, Reason, Verdict};
+use narthex_policy::{Code, Decision, Reason, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What stands before a package of which nothing but the name is known; else it is the hash of a NAR or of files.
@@ -22,6 +22,8 @@ pub(crate) struct Lacking {
     materials: Option<String>,
     earlier: BTreeMap<StorePath, (Verdict, Vec<Reason>)>,
     same_policy: bool,
+    /// What was decided about the same bytes, where only a part of the set was evaluated.
+    before: Option<BTreeMap<StorePath, (Verdict, Vec<Reason>)>>,
 }
 
 impl Lacking {
@@ -29,6 +31,32 @@ impl Lacking {
     pub(crate) fn of(&self, path: &StorePath) -> Option<narthex_policy::Lost<'_>> {
         let earlier = self.earlier.get(path).map(|(verdict, reasons)| (*verdict, reasons.as_slice(), self.same_policy));
         Some(narthex_policy::Lost { materials: self.materials.as_deref()?, earlier })
+    }
+
+    /// What holds of a decision where only a part of the set was evaluated.
+    pub(crate) fn in_part(
+        &self,
+        decision: Decision,
+        is_silent: bool,
+        again: impl FnOnce(&[Reason]) -> Decision,
+    ) -> Decision {
+        let Some(before) = &self.before else { return decision };
+        let earlier = before.get(decision.path()).map(|(verdict, reasons)| (*verdict, reasons.as_slice()));
+        narthex_policy::in_part(decision, earlier, is_silent && self.materials.is_none(), again)
+    }
+
+    /// Knows what was decided about the same bytes while the whole set was known.
+    pub(crate) async fn and_the_rest_of_the_set(
+        mut self,
+        cache: &Cache,
+        infos: &BTreeMap<StorePath, PathInfo>,
+    ) -> Result<Self, CatalogError> {
+        let records = cache.catalog().among(infos.keys()).await?.into_iter();
+        let is_same =
+            |(path, record): &(StorePath, Record)| infos.get(path).is_some_and(|info| info.nar_hash == record.nar_hash);
+        let known = records.filter(is_same).map(|(path, record)| (path, (record.verdict, record.reasons)));
+        self.before = Some(known.collect());
+        Ok(self)
     }
 
     /// Looks for what the corpus lacks; where it does, for earlier decisions about exactly these bytes.
@@ -58,7 +86,7 @@ impl Lacking {
                 None => {}
             }
         }
-        Ok(Self { materials: Some(materials), earlier, same_policy })
+        Ok(Self { materials: Some(materials), earlier, same_policy, before: None })
     }
 }
 

@@ -34,7 +34,9 @@ pub struct PackageSet {
     pub errors: Vec<EvalError>,
     /// Attributes that are sets and were not searched for jobs.
     pub not_searched: Vec<String>,
-    /// Everything that the expression describes.
+    /// Whether nothing but the jobs was evaluated, and what they reach: what the rest of the expression would say is not known.
+    pub is_part: bool,
+    /// Everything that the expression describes, or as much of it as was evaluated.
     pub graph: Graph,
     facts: BTreeMap<StorePath, DerivationFacts>,
     /// Derivation → attribute of the first job that it is.
@@ -88,7 +90,8 @@ impl PackageSet {
     ///
     /// With `attrs`, only those are jobs; the rest of the expression is evaluated all the same, since it
     /// tells what else is made from a source and which material is restricted. A gate that looked at
-    /// one package alone would take a vendor's file for that package's own.
+    /// one package alone would take a vendor's file for that package's own. With `only`, the rest is left out, and the set
+    /// says that it is a part.
     ///
     /// # Errors
     /// When the expression does not evaluate; single attributes that fail are listed instead.
@@ -96,14 +99,16 @@ impl PackageSet {
         nix: &Nix,
         expression: &Expression,
         attrs: &[String],
+        only: bool,
         options: &EvalOptions,
         sink: Sink<'_>,
     ) -> Result<Self, PackageSetError> {
+        let is_part = only && !attrs.is_empty();
         sink(Event::Evaluating { expression: expression.to_string() });
         let mut evaluation = nix.evaluate(expression, attrs, options, sink).await?;
         let mut others = Vec::new();
         let mut names: BTreeMap<StorePath, Vec<String>> = BTreeMap::new();
-        if !attrs.is_empty() {
+        if !(attrs.is_empty() || is_part) {
             let whole = nix.evaluate(expression, &[], options, sink).await?;
             for job in whole.jobs {
                 names.entry(job.derivation.clone()).or_default().push(job.attr);
@@ -146,8 +151,19 @@ impl PackageSet {
         }
         let attrs = jobs.iter().rev().map(|job| (job.derivation.clone(), job.attr.clone())).collect();
         let no_scripts = no_scripts(&graph);
-        let mut set =
-            Self { jobs, errors, not_searched, graph, facts, attrs, names, scope, no_scripts, ..Self::default() };
+        let mut set = Self {
+            jobs,
+            errors,
+            not_searched,
+            is_part,
+            graph,
+            facts,
+            attrs,
+            names,
+            scope,
+            no_scripts,
+            ..Self::default()
+        };
         set.settled = settled(&Inventory::of_set(&set));
         Ok(set)
     }

@@ -16,11 +16,12 @@ use narthex_audit::{Report, SCANNER_VERSION};
 use narthex_cache::{Build, Cache, Catalog, CatalogError, PathMeta, PublishError, Record, State, StateError};
 use narthex_closure::{StorePath, holes, references_first};
 use narthex_event::{Event, Sink};
+use narthex_license::LicenseFacts;
 use narthex_license::text::{self, LINE};
 use narthex_nix::{
     BuildOutcome, BuildTime, Dump, EvalError, EvalOptions, Expression, Job, Nix, NixError, PathInfo, Target,
 };
-use narthex_policy::{Decision, Rules, Subject, Verdict, decide};
+use narthex_policy::{Code, Decision, Effect, Provenance, Reason, Rules, Subject, Verdict, decide, decide_again};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,6 +49,11 @@ pub enum RunError {
     /// A policy has to be named.
     #[error("{0}")]
     Policy(#[from] PolicyNotNamed),
+    /// A part of a set says too little of what another policy changes.
+    #[error(
+        "`--only` cannot publish with another policy than before: what the rest of the package set says under it is not known"
+    )]
+    OnlyWithOtherPolicy,
 }
 
 impl From<ChoiceError> for RunError {
@@ -95,6 +101,8 @@ pub struct RunReport {
     pub not_searched: Vec<String>,
     /// Attributes that did not evaluate.
     pub errors: Vec<EvalError>,
+    /// What is not known, as only a part of the set was evaluated.
+    pub not_known: Option<&'static str>,
     /// Jobs that did not build.
     pub failures: Vec<BuildFailure>,
     /// Withheld paths that published ones refer to, with those.
@@ -116,6 +124,9 @@ pub struct RunRequest<'a> {
     pub expression: &'a Expression,
     /// The attributes that are jobs; all of them where there are none.
     pub attrs: &'a [String],
+    /// Whether nothing but these attributes is evaluated, and what they reach. Then nothing is published that was not published
+    /// before.
+    pub only: bool,
     /// What evaluating may take.
     pub options: &'a EvalOptions,
     /// The time, in seconds since 1970.
@@ -139,21 +150,29 @@ pub async fn run(
     request: &RunRequest<'_>,
     sink: Sink<'_>,
 ) -> Result<RunReport, RunError> {
-    let RunRequest { expression, attrs, options, now, policy } = *request;
+    let RunRequest { expression, attrs, only, options, now, policy } = *request;
     let _lock = state.lock()?;
     // Read first: a broken corpus should not cost a build.
     let mut own = own(state)?;
     let cache = Cache::open(state).await?;
     let choice = Choice::of(&cache, rules, policy).await?;
+    if only && (choice.is_other() || choice.is_forgotten()) {
+        return Err(RunError::OnlyWithOtherPolicy);
+    }
     cache.recover().await?;
-    let set = PackageSet::evaluate(nix, expression, attrs, options, sink).await?;
+    let set = PackageSet::evaluate(nix, expression, attrs, only, options, sink).await?;
     let inventory = Inventory::of_set(&set);
-    keep_facts(cache.catalog(), &inventory, now).await?;
+    if !set.is_part {
+        // What a part says is less than what is known of the whole.
+        keep_facts(cache.catalog(), &inventory, now).await?;
+    }
     for diagnostic in inventory.diagnostics() {
         sink(Event::Warning { message: diagnostic.to_string() });
     }
     let set = set.put_right(rules);
-    for entry in set.idle_entries(rules) {
+    // Of a part, most entries are about nothing.
+    let idle = if set.is_part { Vec::new() } else { set.idle_entries(rules) };
+    for entry in idle {
         sink(Event::Warning { message: format!("the policy `{}`: {entry}", rules.policy().name()) });
     }
 
@@ -182,7 +201,10 @@ pub async fn run(
         lost::recall(&cache, &own).await?;
     }
     lost::note_learned(cache.catalog(), &own, &materials, &known).await?;
-    let lacking = Lacking::find(&cache, &corpus, &infos, !choice.is_other(), sink).await?;
+    let mut lacking = Lacking::find(&cache, &corpus, &infos, !choice.is_other(), sink).await?;
+    if set.is_part {
+        lacking = lacking.and_the_rest_of_the_set(&cache, &infos).await?;
+    }
     let (reports, audited) = audit_all(&cache, &corpus, &infos, sink).await?;
     let recognized = recognize_all(cache.catalog(), rules, &roles, &infos).await?;
     let decide =
@@ -192,6 +214,7 @@ pub async fn run(
     let mut report = RunReport {
         jobs: set.jobs.clone(),
         not_searched: set.not_searched.clone(),
+        not_known: set.is_part.then_some(PART),
         errors: set.errors.clone(),
         failures: failures(&set, &outcome, &|derivation| is_built(&set, derivation, &infos)),
         public_keys: cache.public_keys(),
@@ -228,6 +251,12 @@ pub async fn run(
     state.fresh_roots()?;
     Ok(report)
 }
+
+/// What a part of a set cannot tell.
+const PART: &str = "only the named attributes were evaluated, and what they reach. Not known is what else is made from their sources, \
+                    what other attributes declare of the same bytes, which vendors' files they name, and which packages hooks and other \
+                    builds belong to. So nothing is published that was not published before; `narthex run` without `--only` decides \
+                    about the rest";
 
 /// Everything that the jobs are made of and that is valid now, with what it refers to.
 async fn valid_paths(
@@ -404,9 +433,19 @@ fn decide_all(
                 lost: lacking.of(path),
                 read_withheld: read_withheld.contains(path),
             };
-            decide(&subject, rules)
+            let is_silent = match &subject.provenance {
+                Provenance::Output(facts) => facts.is_none_or(LicenseFacts::is_silent),
+                _ => false,
+            };
+            let again = |earlier: &[Reason]| match subject.report {
+                Some(report) => decide_again(path, (&subject.case, None), info.nar_hash, earlier, report, rules),
+                None => decide(&subject, rules),
+            };
+            lacking.in_part(decide(&subject, rules), is_silent, again)
         };
-        if decision.verdict() == Verdict::Withhold {
+        // What is only withheld since too little is known says nothing against its sources.
+        let is_only_unknown = |reason: &Reason| reason.effect != Effect::Withhold || reason.code == Code::SetIncomplete;
+        if decision.verdict() == Verdict::Withhold && !decision.reasons().iter().all(is_only_unknown) {
             withheld.extend(set.graph.producer(path).map(|p| p.derivation.clone()));
         }
         decisions.insert(path.clone(), decision);

@@ -175,6 +175,11 @@ pub(crate) struct SetArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
 
+    /// Evaluate nothing but the named attributes and what they reach, instead of the whole expression. What the rest would say
+    /// is not known then, so nothing is published that was not published before.
+    #[arg(long, requires = "attrs")]
+    pub(crate) only: bool,
+
     /// The policy: a file, or the name of a shipped one; without it, `default`, unless the cache is published with another one.
     /// Then it has to be named.
     #[arg(long, value_name = "POLICY")]
@@ -191,7 +196,8 @@ pub(crate) struct SetArgs {
 /// What evaluating may take.
 #[derive(Debug, Args)]
 pub(crate) struct LimitArgs {
-    /// Processes that evaluate at once; without it, one, and one more after each minute, up to one for each core.
+    /// Processes that evaluate at once; without it, one, and one more for each 8,000 attributes that wait, up to one for each
+    /// core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) workers: Option<u16>,
 
@@ -214,7 +220,7 @@ impl LimitArgs {
         narthex_nix::EvalOptions {
             workers: self.workers.map_or(usual.workers, usize::from),
             // Whoever names a number wants as many, also where they do some things twice.
-            patience: if self.workers.is_some() { std::time::Duration::ZERO } else { usual.patience },
+            spread: if self.workers.is_some() { 0 } else { usual.spread },
             max_memory: self.max_memory,
             timeout: std::time::Duration::from_secs(self.timeout),
             evaluator: usual.evaluator,

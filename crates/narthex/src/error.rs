@@ -90,8 +90,9 @@ fn kind_of(error: &(dyn Error + 'static)) -> Kind {
         let wrong_url = matches!(error.downcast_ref(), Some(SourceError::Url { .. }));
         let wrong_key = matches!(error.downcast_ref(), Some(ClientError::Key { .. }));
         let no_policy = error.downcast_ref::<PolicyNotNamed>().is_some();
+        let other_policy = matches!(error.downcast_ref(), Some(RunError::OnlyWithOtherPolicy));
         let no_expression = matches!(error.downcast_ref(), Some(NixError::NoDefault { .. }));
-        if wrong_url || wrong_key || no_policy || no_expression {
+        if wrong_url || wrong_key || no_policy || other_policy || no_expression {
             return Kind::Usage;
         }
         next = error.source();
@@ -147,6 +148,8 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
                         .to_owned()
                 }
             })
+        } else if let Some(RunError::OnlyWithOtherPolicy) = error.downcast_ref() {
+            Some("run it without --only once, or name the policy that the cache is published with".to_owned())
         } else if let Some(ReportError::Undecided { .. }) = error.downcast_ref() {
             Some("`narthex run` decides; the state folder may be another one: see --state".to_owned())
         } else if let Some(error) = error.downcast_ref::<CatalogError>() {

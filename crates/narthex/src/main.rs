@@ -30,7 +30,12 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { error::Kind::Usage.code() } else { 0 });
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Whoever only waits for Nix needs no other thread to be woken by it, thousands of times in a second.
+    let mut builder = match cli.command {
+        cli::Command::Eval(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             render::error(&error::CommandError::failed("the program cannot start its threads").caused_by(&error));

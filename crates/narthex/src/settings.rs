@@ -55,9 +55,7 @@ pub(crate) fn certificates() -> Option<PathBuf> {
 /// Finds Nix and gives it the options of the command line.
 pub(crate) async fn nix(options: &[String]) -> Result<Nix, CommandError> {
     let pairs = options.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
-    let nix = Nix::detect(pairs.collect()).await?;
-    nix.require_files().await?;
-    Ok(nix)
+    Ok(Nix::detect_with_files(pairs.collect()).await?)
 }
 
 /// An expression: a file, which must be there before Nix is asked, or a flake reference, which is Nix's to read.

@@ -62,6 +62,13 @@ pub enum NixError {
     },
 }
 
+/// What a Nix tells of itself. The setting `pure-eval` itself is no help: the newer commands have a default of their own for it.
+const WHAT_IT_IS: &str =
+    "${builtins.nixVersion} ${if builtins ? currentTime then \"impure\" else \"pure\"} ${builtins.storeDir}";
+
+/// A few bytes for the store, always the same ones.
+const SOMETHING: &str = "builtins.toFile \"narthex-was-here\" \"This store can be written to.\"";
+
 /// A Nix installation, and the options that every command gets.
 #[derive(Clone, Debug)]
 pub struct Nix {
@@ -98,10 +105,34 @@ impl Nix {
     /// not `/nix/store`.
     pub async fn detect(options: Vec<(String, String)>) -> Result<Self, NixError> {
         let mut nix = Self { options, version: String::new(), pure: false, settings: Arc::default() };
-        // The setting itself is no help: the newer commands have a default of their own for it.
-        let told = nix
-            .evaluate_text("\"${builtins.nixVersion} ${if builtins ? currentTime then \"impure\" else \"pure\"} ${builtins.storeDir}\"")
-            .await?;
+        let told = nix.evaluate_text(&format!("\"{WHAT_IT_IS}\"")).await?;
+        nix.is_told(&told)?;
+        Ok(nix)
+    }
+
+    /// The same for whoever needs its store: see [`Nix::require_files`].
+    ///
+    /// # Errors
+    /// As these two.
+    pub async fn detect_with_files(options: Vec<(String, String)>) -> Result<Self, NixError> {
+        let mut nix = Self { options, version: String::new(), pure: false, settings: Arc::default() };
+        // Both in one process, since nearly always all is well.
+        let told = match nix.evaluate_text(&format!("\"${{{SOMETHING}}} {WHAT_IT_IS}\"")).await {
+            Ok(told) => told,
+            Err(_) => {
+                let nix = Self::detect(nix.options).await?;
+                nix.require_files().await?;
+                return Ok(nix);
+            }
+        };
+        let (written, told) = told.split_once(' ').unwrap_or_default();
+        nix.is_told(told)?;
+        nix.require_file(written).await?;
+        Ok(nix)
+    }
+
+    fn is_told(&mut self, told: &str) -> Result<(), NixError> {
+        let nix = self;
         let mut words = told.splitn(3, ' ');
         nix.version = words.next().unwrap_or("unknown").to_owned();
         nix.pure = words.next() == Some("pure");
@@ -109,7 +140,7 @@ impl Nix {
         if found != "/nix/store" {
             return Err(NixError::OtherStore { found });
         }
-        Ok(nix)
+        Ok(())
     }
 
     /// Makes sure that the store can be written to and that its files are where its paths say. Whoever only evaluates
@@ -122,8 +153,12 @@ impl Nix {
         if lies_elsewhere(&store) {
             return Err(NixError::Elsewhere { store });
         }
-        let written = self.write_something().await?;
-        if !std::path::Path::new(&written).exists() {
+        self.require_file(&self.write_something().await?).await
+    }
+
+    async fn require_file(&self, written: &str) -> Result<(), NixError> {
+        let store = self.setting("store").await?;
+        if lies_elsewhere(&store) || !std::path::Path::new(written).exists() {
             return Err(NixError::Elsewhere { store });
         }
         Ok(())
@@ -132,7 +167,7 @@ impl Nix {
     /// Has Nix write a few bytes to its store, always the same ones. It tells whether the store is there, can be written
     /// to, and where its files are.
     pub(crate) async fn write_something(&self) -> Result<String, NixError> {
-        self.evaluate_text("builtins.toFile \"narthex-was-here\" \"This store can be written to.\"").await
+        self.evaluate_text(SOMETHING).await
     }
 
     /// The version, for instance `2.26.3`.

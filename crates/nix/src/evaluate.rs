@@ -9,15 +9,18 @@
 
 mod collect;
 mod eval_jobs;
+mod failures;
+mod line;
+mod order;
 mod process;
 mod queue;
 mod reason;
 mod watch;
 
-use crate::cause::Cause;
 use crate::expression::Root;
 use crate::{Expression, Nix, NixError};
 use collect::{Collected, Pace};
+use failures::Failed;
 use futures_util::future::try_join_all;
 use narthex_closure::StorePath;
 use narthex_event::Sink;
@@ -25,12 +28,13 @@ use narthex_license::LicenseFacts;
 use process::{Bounds, End, Line, Process, Question, Said};
 use queue::{Next, Queue, Work};
 use reason::Reason;
+pub use reason::without_advice;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::future::pending;
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// One attribute that is a derivation.
@@ -101,13 +105,24 @@ impl Evaluation {
     }
 }
 
+/// What an attribute made known, beside what those before it did.
+#[derive(Debug)]
+pub struct Known<'a> {
+    /// The job that it is.
+    pub job: Option<&'a Job>,
+    /// What it says of derivations and nobody said before.
+    pub said: BTreeMap<StorePath, DerivationFacts>,
+    /// All that is known of these by now.
+    pub facts: BTreeMap<StorePath, DerivationFacts>,
+}
+
 /// How to evaluate.
 #[derive(Clone, Debug)]
 pub struct EvalOptions {
     /// Processes at once.
     pub workers: usize,
-    /// How long those that are there work before one more joins them. Each evaluates anew what all packages share.
-    pub patience: Duration,
+    /// So many attributes have to wait for each process that joins the first one. Each evaluates anew what all packages share.
+    pub spread: usize,
     /// Memory that one process may have, in MiB.
     pub max_memory: u64,
     /// How long one attribute may compute: time of the processor, so that a busy machine changes nothing.
@@ -122,7 +137,7 @@ impl Default for EvalOptions {
     fn default() -> Self {
         Self {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
-            patience: Duration::from_secs(60),
+            spread: 8_000,
             max_memory: 4096,
             timeout: Duration::from_secs(600),
             evaluator: Evaluator::Nix,
@@ -143,6 +158,19 @@ pub enum Evaluator {
 
 type AttrPath = Vec<String>;
 
+/// After so many attributes it is asked why some of them failed. The first steps are smaller.
+const STEP: usize = 16;
+
+/// What a piece of work is asked for next.
+enum Step {
+    First,
+    Next,
+    /// Behind so many that are done, and the one behind them.
+    Rest(usize),
+    /// The one behind so many once more.
+    Again(usize),
+}
+
 impl Nix {
     /// Evaluates an expression; with `attrs`, only those attributes of it.
     ///
@@ -157,11 +185,12 @@ impl Nix {
         options: &EvalOptions,
         sink: Sink<'_>,
     ) -> Result<Evaluation, NixError> {
-        self.evaluate_until(expression, attrs, options, sink, pending()).await
+        self.evaluate_until(expression, attrs, options, (sink, &|_| {}), pending()).await
     }
 
     /// The same until `stop` is there. What is known then is the result, in which attributes that were not evaluated have
-    /// failed.
+    /// failed. Whoever listens beside the sink is told what is known as soon as it is, in the order of the attributes, which does
+    /// not depend on the number of processes.
     ///
     /// # Errors
     /// When the expression itself does not evaluate.
@@ -170,7 +199,7 @@ impl Nix {
         expression: &Expression,
         attrs: &[String],
         options: &EvalOptions,
-        sink: Sink<'_>,
+        (sink, known): (Sink<'_>, &dyn Fn(Known<'_>)),
         stop: impl Future<Output = ()>,
     ) -> Result<Evaluation, NixError> {
         let mut stop = pin!(stop);
@@ -180,7 +209,7 @@ impl Nix {
             opened = Root::open(self, expression) => Some(opened?),
         };
         let Some(root) = opened else {
-            let mut collected = Collected::new(Vec::new(), false, Pace::new(sink));
+            let mut collected = Collected::new(Vec::new(), false, known, Pace::new(sink));
             collected.stopped();
             return Ok(collected.evaluation());
         };
@@ -194,7 +223,7 @@ impl Nix {
         let named: Vec<AttrPath> = attrs.iter().map(names).collect::<Result<_, _>>()?;
         // `nix-eval-jobs` is given what was named, and finds nothing else.
         let expected = if options.evaluator == Evaluator::Nix { named.clone() } else { Vec::new() };
-        let collected = RefCell::new(Collected::new(expected, options.recursive, Pace::new(sink)));
+        let collected = RefCell::new(Collected::new(expected, options.recursive, known, Pace::new(sink)));
         let bounds = Bounds { memory: options.max_memory * 1024 * 1024, time: options.timeout };
         let workers = options.workers.max(1);
         let mut is_stopped = false;
@@ -209,8 +238,7 @@ impl Nix {
                     root: &root,
                     bounds,
                     recursive: options.recursive,
-                    patience: options.patience,
-                    began: Instant::now(),
+                    spread: options.spread,
                     is_asked_once: Cell::new(false),
                     collected: &collected,
                     queue: RefCell::new(Queue::new(workers, named.clone())),
@@ -237,8 +265,7 @@ struct Walk<'a, 's> {
     root: &'a Root,
     bounds: Bounds,
     recursive: bool,
-    patience: Duration,
-    began: Instant,
+    spread: usize,
     /// Whether the prompt does not evaluate as it should, so that processes are asked once each.
     is_asked_once: Cell<bool>,
     collected: &'a RefCell<Collected<'s>>,
@@ -251,12 +278,12 @@ struct Walk<'a, 's> {
 struct Heard {
     /// How many attributes it is done with.
     paths: usize,
+    /// Which of them failed, and nothing was said of why.
+    caught: Vec<usize>,
     /// Derivations and their facts, which belong to the next attribute. They do not count if it does not get there.
     facts: Vec<(String, String)>,
     /// Whether the last thing that it did was to look at what a wrapper was made from.
     at_origin: bool,
-    /// Where the attribute that was asked about is defined.
-    place: Option<String>,
     root: Option<process::Listed>,
 }
 
@@ -265,15 +292,11 @@ impl Walk<'_, '_> {
     async fn all(&self, lists: bool, workers: usize) -> Result<(), NixError> {
         let first = if lists { self.list().await? } else { None };
         let worker = async |number: usize, process: Option<Process>| -> Result<(), NixError> {
-            let patience = self.patience * u32::try_from(number).unwrap_or(u32::MAX);
-            while self.began.elapsed() < patience {
+            while self.queue.borrow().left() < self.spread.saturating_mul(number) {
                 if self.queue.borrow().is_done() {
                     return Ok(());
                 }
-                tokio::select! {
-                    () = tokio::time::sleep(patience.saturating_sub(self.began.elapsed())) => {}
-                    () = self.changed.notified() => {}
-                }
+                self.changed.notified().await;
             }
             self.work(process).await
         };
@@ -290,7 +313,7 @@ impl Walk<'_, '_> {
             "set" => root.names.into_iter().map(|name| vec![name]).collect(),
             _ => return Err(self.failure("it is neither a derivation nor a set of them".to_owned())),
         };
-        self.collected.borrow_mut().expect(&paths);
+        self.collected.borrow_mut().expect(None, &paths);
         self.queue.borrow_mut().found(paths);
         Ok(process)
     }
@@ -320,7 +343,7 @@ impl Walk<'_, '_> {
                 Ok((process, root))
             }
             (_, Said::All(words)) => Err(self.failure(Reason::read(&words).message)),
-            (_, Said::Unfinished) => Err(self.failure(self.reason_apart(Question::Open).await?.message)),
+            (_, Said::Unfinished) => Err(self.failure(self.told_apart(Question::Open).await?.message)),
             (_, Said::Ended(end)) => Err(self.failed(end)),
         }
     }
@@ -335,11 +358,11 @@ impl Walk<'_, '_> {
                     continue;
                 }
                 Next::Work(Work::Attributes(paths)) => {
-                    self.evaluate(&mut process, &paths, Question::Piece(&paths)).await?.to_vec()
+                    self.evaluate(&mut process, &paths, |paths, count| Question::Piece(paths, count)).await?
                 }
                 Next::Work(Work::Plain(path)) => {
                     let paths = std::slice::from_ref(&path);
-                    self.evaluate(&mut process, paths, Question::Plain(paths)).await?.to_vec()
+                    self.evaluate(&mut process, paths, |paths, _| Question::Plain(paths)).await?
                 }
             };
             self.queue.borrow_mut().done(&rest);
@@ -359,95 +382,84 @@ impl Walk<'_, '_> {
     }
 
     /// Evaluates attributes, and gives back those that it did not get to because the process ended.
-    async fn evaluate<'p>(
+    async fn evaluate(
         &self,
         process: &mut Option<Process>,
-        mut paths: &'p [AttrPath],
-        mut question: Question<'_>,
-    ) -> Result<&'p [AttrPath], NixError> {
+        all: &[AttrPath],
+        question: fn(&[AttrPath], usize) -> Question<'_>,
+    ) -> Result<Vec<AttrPath>, NixError> {
         if process.is_none() && !self.is_asked_once.get() {
             *process = self.start().await?.0;
         }
         if self.is_asked_once.get() {
-            *process = Some(Process::start_once(self.root, self.recursive, question)?);
+            *process = Some(Process::start_once(self.root, self.recursive, question(all, all.len()))?);
             self.queue.borrow_mut().begun();
         }
-        let Some(asked) = process.as_mut() else { return Err(self.failure("no process evaluates it".to_owned())) };
+        let is_asked_once = self.is_asked_once.get();
+        // The number of the first that is left, and of those behind which nothing was asked for yet.
+        let (mut first, mut from) = (0, 0);
+        let mut step = if is_asked_once { all.len() } else { 1 };
+        let mut next = Step::First;
         loop {
-            let mut heard = Heard::default();
-            let said = asked.ask(question, self.bounds, |line| self.hear(line, &mut heard)).await?;
+            let count = step.min(all.len() - from);
+            let question = match next {
+                Step::First => question(all, count),
+                Step::Next => Question::Next(from - first, count),
+                Step::Rest(done) => Question::Rest(done, count),
+                Step::Again(done) => Question::Again(done, count),
+            };
+            first = if matches!(next, Step::Next) { first } else { from };
+            let Some(asked) = process.as_mut() else { return Err(self.failure("no process evaluates it".to_owned())) };
+            let (mut heard, mut failed) = (Heard::default(), Failed::default());
+            let said = asked
+                .ask(question, self.bounds, |line| {
+                    if let (Line::Caught, Some(path)) = (&line, all.get(from + heard.paths)) {
+                        self.collected.borrow_mut().fails(path);
+                    }
+                    self.hear(line, &mut heard)
+                })
+                .await?;
             let (done, alone) = (heard.paths, asked.done == 0 && heard.paths == 0);
             asked.done += done;
+            failed.caught.extend(heard.caught.iter().map(|number| from + number));
             let words = match said {
                 Said::Ended(end) => {
                     drop(process.take());
                     self.queue.borrow_mut().ended();
-                    return self.after(paths, &heard, end, alone).await;
+                    let rest = self.after(&all[from..], &heard, end, alone).await?;
+                    let again = self.reasons(process, all, failed).await?;
+                    // What ended the process goes first, so that it has the next one for itself.
+                    return Ok(rest.iter().cloned().chain(again).collect());
                 }
                 Said::All(words) => Some(words),
                 Said::Unfinished => None,
             };
-            let Some(at_fault) = paths.get(done) else { return Ok(&[]) };
-            if heard.at_origin {
+            let at_fault = all.get(from + done).filter(|_| done < count);
+            next = match at_fault {
                 // Nobody else would have looked there.
-                question = Question::Again(done);
-                paths = &paths[done..];
-                continue;
-            }
-            let reason = match words {
-                Some(words) => self.reason(asked, at_fault, &words).await?,
-                None => self.reason_apart(Question::Piece(std::slice::from_ref(at_fault))).await?,
+                Some(_) if heard.at_origin => Step::Again(from + done - first),
+                Some(at_fault) => {
+                    match words {
+                        Some(words) => failed.told.push((from + done, self.reason(&words, at_fault).await?)),
+                        None => {
+                            let reason = self.reason_apart(at_fault).await?;
+                            self.collected.borrow_mut().error(at_fault, reason);
+                        }
+                    }
+                    asked.done += 1;
+                    Step::Rest(from + done - first)
+                }
+                None => Step::Next,
             };
-            self.collected.borrow_mut().error(at_fault, reason);
-            asked.done += 1;
-            paths = &paths[done + 1..];
-            if asked.is_used_up() {
-                return Ok(paths);
+            from += done + usize::from(matches!(next, Step::Rest(_)));
+            let again = self.reasons(process, all, failed).await?;
+            // Also where nothing is left behind a failure: the next piece goes on behind the last that was done.
+            let is_done = from == all.len() && matches!(next, Step::Next);
+            if is_done || !again.is_empty() || process.as_ref().is_none_or(Process::is_used_up) {
+                return Ok(all[from..].iter().cloned().chain(again).collect());
             }
-            // Also where nothing is left: the next piece goes on behind the last that was done.
-            question = Question::Rest(done);
+            step = (2 * step).min(STEP);
         }
-    }
-
-    /// What Nix said of an attribute, and where it is.
-    async fn reason(&self, asked: &mut Process, path: &AttrPath, words: &str) -> Result<Reason, NixError> {
-        if words.trim().is_empty() {
-            return Err(process::unexpected(format!("nothing about `{}`", path.join("."))));
-        }
-        let mut reason = Reason::read(words);
-        self.check(&reason.message).await?;
-        if reason.position.is_none() {
-            let mut heard = Heard::default();
-            // Where that fails as well, nothing is known.
-            if let Said::All(_) =
-                asked.ask(Question::Place(path), self.bounds, |line| self.hear(line, &mut heard)).await?
-            {
-                reason.position = heard.place;
-            }
-        }
-        Ok(reason)
-    }
-
-    /// The same from a process of its own, where the one that was asked does not tell.
-    async fn reason_apart(&self, question: Question<'_>) -> Result<Reason, NixError> {
-        let mut process = Process::start_once(self.root, self.recursive, question)?;
-        let reason = match process.ask(question, self.bounds, |_| Ok(())).await? {
-            Said::Ended(end) => self.reason_of(end),
-            Said::All(_) | Said::Unfinished => {
-                Reason { message: "it failed once and not the second time".to_owned(), position: None }
-            }
-        };
-        self.check(&reason.message).await?;
-        Ok(reason)
-    }
-
-    /// It may be no fault of the attribute: then nothing can be evaluated, and that is said once. A package may say such
-    /// words as well, so the store itself is asked.
-    async fn check(&self, message: &str) -> Result<(), NixError> {
-        if Cause::of(message).is_about_everything() {
-            self.root.nix.write_something().await?;
-        }
-        Ok(())
     }
 
     /// Puts down the end of a process to the attribute that it was at; gives what is to be done by another.
@@ -477,9 +489,13 @@ impl Walk<'_, '_> {
     fn hear(&self, line: Line, heard: &mut Heard) -> Result<(), NixError> {
         heard.at_origin = matches!(line, Line::Origin);
         match line {
-            Line::Origin | Line::End(_) => {}
+            Line::Origin | Line::End(_) | Line::At(..) | Line::Place(_) => {}
             Line::Root(root) => heard.root = Some(root),
-            Line::Place(place) => heard.place = Some(place),
+            Line::Caught => {
+                heard.caught.push(heard.paths);
+                heard.paths += 1;
+                heard.facts.clear();
+            }
             Line::Facts(derivation, facts) => heard.facts.push((derivation, facts)),
             Line::Path(answer) => {
                 heard.paths += 1;
@@ -490,17 +506,6 @@ impl Walk<'_, '_> {
             }
         }
         Ok(())
-    }
-
-    fn reason_of(&self, end: End) -> Reason {
-        let message = match end {
-            End::Failed(words) => return Reason::read(&words),
-            End::Memory => format!("it needs more than {} MiB of memory", self.bounds.memory / (1024 * 1024)),
-            End::Time => format!("it takes longer than {} s of computing", self.bounds.time.as_secs()),
-            End::Waiting => "it waits for something that does not come".to_owned(),
-            End::Signal(signal) => format!("Nix was ended by signal {signal} while evaluating it"),
-        };
-        Reason { message, position: None }
     }
 
     fn failed(&self, end: End) -> NixError {

@@ -34,18 +34,30 @@ pub enum GraphError {
 /// When one of the files is gone or is no derivation.
 pub fn read_graph(roots: impl IntoIterator<Item = StorePath>) -> Result<Graph, GraphError> {
     let mut graph = Graph::default();
-    let mut todo: Vec<StorePath> = roots.into_iter().collect();
-    let mut seen: BTreeSet<StorePath> = todo.iter().cloned().collect();
+    read_more(&mut graph, roots)?;
+    Ok(graph)
+}
+
+/// Adds these derivations to a graph, and all that they depend on and that is not in it; gives those that are new in it.
+///
+/// # Errors
+/// When one of the files is gone or is no derivation. Then the graph lacks some that others depend on.
+pub fn read_more(
+    graph: &mut Graph,
+    roots: impl IntoIterator<Item = StorePath>,
+) -> Result<BTreeSet<StorePath>, GraphError> {
+    let mut todo: Vec<StorePath> = roots.into_iter().filter(|path| graph.get(path).is_none()).collect();
+    let mut new: BTreeSet<StorePath> = todo.iter().cloned().collect();
     while let Some(path) = todo.pop() {
         let derivation = read(&path)?;
         for input in derivation.inputs.keys() {
-            if seen.insert(input.clone()) {
+            if graph.get(input).is_none() && new.insert(input.clone()) {
                 todo.push(input.clone());
             }
         }
         graph.insert(path, derivation);
     }
-    Ok(graph)
+    Ok(new)
 }
 
 /// Reads these derivations and all that they depend on, as far as their files are there and sound, except for those

@@ -29,9 +29,11 @@ pub use cause::Cause;
 pub use child::end_processes;
 pub use command::{Nix, NixError, Settings};
 pub use dump::Dump;
-pub use evaluate::{DerivationFacts, EvalError, EvalOptions, Evaluation, Evaluator, Job, apply_function};
+pub use evaluate::{
+    DerivationFacts, EvalError, EvalOptions, Evaluation, Evaluator, Job, Known, apply_function, without_advice,
+};
 pub use expression::Expression;
-pub use graph::{GraphError, read_graph, read_inputs, read_present};
+pub use graph::{GraphError, read_graph, read_inputs, read_more, read_present};
 pub use info::PathInfo;
 pub use map::Mapped;
 pub use open_files::raise_open_files;

@@ -12,12 +12,16 @@
 #   w.open                                 says what the root is
 #   r = w.piece w.start "PATHS"            a piece of work: attribute paths, as a JSON list of lists of names
 #   w.run r                                evaluates the paths of the piece in their order
+#   w.to r 4 2                             evaluates two of them, of which four come before
+#   w.why r 3                              evaluates the path with this number, so that Nix says why it fails
+#   w.place r 3                            says where the attribute with this number is defined
 #   w.end 7                                says `end 7`, so that whoever reads knows that the line before is done
 #
-# Where `w.run r` ends with an error, `r = w.rest r K` is the piece behind the K paths that were done and the one that
-# failed, and `r = w.again r K` the same beginning with the one that failed, which is then asked less: see `origin`.
-# `r = w.piece r "PATHS"` is the next piece, which knows what those before it met. `w.place "PATH"` says where an
-# attribute is defined.
+# Most failures are caught, which costs nothing and tells no reason; those are asked for afterwards, several at once, one line each.
+# Where `w.to r N M` ends with an error that cannot be caught, `r = w.rest r K` is the piece behind the K paths that were done and
+# the one that failed, and `r = w.again r K` the same beginning with the one that failed, which is then asked less: see
+# `origin`. `r = w.piece r "PATHS"` is the next piece, which knows what those before it met. The numbers of paths count from
+# the beginning of the piece that was asked for last.
 #
 # JSON is { "root": ROOT, "mark": TEXT }. ROOT is { "file": PATH } with an absolute path to a Nix file or to a folder with a
 # `default.nix`, or { "flake": REFERENCE, "fragment": ["a", "b"], "system": SYSTEM }. The empty path is the root.
@@ -40,6 +44,8 @@
 #                                   set: names, recurse: whether it wants to be searched for jobs, as the root does and
 #                                   what has `recurseForDerivations = true`, as for `nix-env` and Hydra; refuses: whether
 #                                   it says that it does not. A list is a set of which the names are numbers
+#   MARK caught null              the next path failed, with an error that can be caught
+#   MARK at NUMBER                what follows is about this path, also what Nix says
 #   MARK place "FILE:LINE:COLUMN" where an attribute is defined, if that is known
 #   MARK end NUMBER               the lines before are done
 #
@@ -59,7 +65,7 @@
 # - It does not judge. Which licenses may be passed on is decided elsewhere, from what is written down here.
 # - It does not find inputs that a derivation names in its text only ("${tool}/bin/x"), since a string carries no
 #   `meta`. The `.drv` files list those too. A derivation that is there, but not here, has no license we know of.
-# - It does not catch what keeps an attribute from being a job: `tryEval` would drop the message.
+# - It does not say why an attribute is no job: `tryEval` drops the message. Nix says it, when it is asked with `why`.
 # - It uses nothing that Nix 2.8 does not have, and no nixpkgs.
 { request ? null }:
 
@@ -477,11 +483,15 @@ let
   # Each state is what was met after one path more; `states` begins with what was met before, and is only evaluated as
   # far as somebody looks, so that a path that fails does not take with it what was met before it.
   chain = before: paths: first: again: rec {
-    inherit paths first;
+    inherit paths first before;
     states = genList
-      (n: if n == 0 then before else visit (!(again && n == 1)) (elemAt states (n - 1)) (elemAt paths (first + n - 1)))
+      (n: if n == 0 then before else attempt (!(again && n == 1)) (elemAt states (n - 1)) (elemAt paths (first + n - 1)))
       (length paths - first + 1);
   };
+
+  attempt = origins: met: attrPath:
+    let result = tryEval (visit origins met attrPath);
+    in if result.success then result.value else say "caught" null met;
 
   open =
     let kind = kindOf { found = true; value = root; inList = false; };
@@ -497,18 +507,25 @@ let
   piece = before: json: chain (elemAt before.states (length before.states - 1)) (fromJSON json) 0 false;
   rest = before: done: chain (elemAt before.states done) before.paths (before.first + done + 1) false;
   again = before: done: chain (elemAt before.states done) before.paths (before.first + done) true;
+  to = all: done: count: foldl' (_: n: seq (elemAt all.states n) null) null (genList (n: done + n + 1) count);
   run = all: foldl' (_: state: seq state null) null all.states;
   end = number: say "end" number null;
 
-  place = json:
+  # What is said after the number is about this path, also what Nix says of it. What lies around the attribute may fail as
+  # well, and then that is why.
+  place = all: number:
     let
-      path = fromJSON json;
+      path = elemAt all.paths number;
       names = genList (elemAt path) (length path - 1);
       around = resolve names;
       position = unsafeGetAttrPos (elemAt path (length path - 1)) around.value;
     in
-    if path == [ ] || !around.found || !isAttrs around.value || position == null then null
-    else say "place" "${position.file}:${toString position.line}:${toString position.column}" null;
+    seq (say "at" number null) (
+      if path == [ ] || !around.found || !isAttrs around.value || position == null then null
+      else say "place" "${position.file}:${toString position.line}:${toString position.column}" null
+    );
+
+  why = all: number: seq (place all number) (seq (visit true all.before (elemAt all.paths number)) null);
 
   ## For other tools
 
@@ -555,4 +572,4 @@ if request == null then
 else if question.select or false then
   (if isList question.paths then selected question.paths else searchable [ ] false root)
 else
-  { inherit open start piece rest again run end place; }
+  { inherit open start piece rest again run to why end place; }

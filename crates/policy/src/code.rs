@@ -74,6 +74,7 @@ codes! {
     AuditIncomplete = "audit-incomplete", Audit;
     AuditMissing = "audit-missing", Audit;
     CorpusIncomplete = "corpus-incomplete", Audit;
+    SetIncomplete = "set-incomplete", Declared;
     PolicyGrant = "policy-grant", Policy;
     PolicyException = "policy-exception", Policy;
     TermsPermitInclusion = "terms-permit-inclusion", Terms;

@@ -230,6 +230,33 @@ fn without_lost(lost: &Lost<'_>, reasons: &mut Vec<Reason>) {
     }
 }
 
+/// What holds of a decision for which only a part of the package set was evaluated. Other attributes may declare more of the
+/// same bytes, be made from the same source, or name vendors' files. So nothing is published that was not published under the
+/// same policy before, when the whole set was known. `earlier` is what was decided then about the same bytes. Where the part
+/// declares nothing (`is_silent`), that may be for what it lacks, and what was declared before holds: see [`decide_again`].
+#[must_use]
+pub fn in_part(
+    decision: Decision,
+    earlier: Option<(Verdict, &[Reason])>,
+    is_silent: bool,
+    again: impl FnOnce(&[Reason]) -> Decision,
+) -> Decision {
+    match earlier {
+        Some((Verdict::Publish, earlier)) => {
+            let is_unknown = decision.reasons().first().is_some_and(|reason| reason.code == Code::LicenseUnknown);
+            if is_silent && is_unknown { again(earlier) } else { decision }
+        }
+        _ if decision.verdict() == Verdict::Publish => {
+            let message = "only a part of the package set was evaluated (`--only`): other attributes may declare more of it, be made from \
+                           it, or name vendors' files that it holds; and it was not published when the whole set was known";
+            let reason = Reason::new(Code::SetIncomplete, Effect::Withhold, message.to_owned(), Vec::new());
+            let reasons = decision.reasons().iter().cloned().chain([reason]).collect();
+            Decision::new(decision.path().clone(), decision.nar_hash(), reasons)
+        }
+        _ => decision,
+    }
+}
+
 /// Whether a reason says that a vendor's material is there.
 fn accuses(reason: &Reason) -> bool {
     let harmless = [

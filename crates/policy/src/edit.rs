@@ -116,6 +116,13 @@ pub fn answer(policy: &PolicyText, find: FindText<'_>, new: &NewAnswer<'_>, toda
             return Err(EditError::Decided { package: package.clone(), by: answered.by });
         }
     }
+    if !matches!(new.entry, Entry::Means(_)) {
+        for license in new.licenses {
+            if let Some(by) = covering(before.policy(), license, today) {
+                return Err(EditError::Decided { package: format!("the license value {license}"), by });
+            }
+        }
+    }
     if let Some(until) = new.until.filter(|until| *until < today) {
         return Err(EditError::Over(until));
     }
@@ -146,17 +153,32 @@ pub fn answer(policy: &PolicyText, find: FindText<'_>, new: &NewAnswer<'_>, toda
             return Err(EditError::StillWithheld { package: package.clone(), by: review.shown() });
         }
     }
-    Ok(Edited { text: edited, entry: shown(list, entry), beside: beside(before.policy(), new.packages) })
+    Ok(Edited { text: edited, entry: shown(list, entry), beside: beside(before.policy(), new) })
 }
 
-/// Entries with patterns that new ones cover: `cuda_*` covers `cuda_nvcc`.
-fn beside(policy: &Policy, packages: &[String]) -> Vec<String> {
+/// The entry that answers, for as long as it holds, for everything that a pattern of license values is about.
+fn covering(policy: &Policy, license: &str, today: Date) -> Option<String> {
+    let is_covered = |patterns: Vec<(&str, &Patterns)>| {
+        matches!(patterns.as_slice(), [("license", known)]
+            if known.texts().iter().any(|known| known == license || glob_matches(known, license)))
+    };
+    let reviews = policy.reviews.iter().map(|one| (one.shown(), one.about.patterns().collect(), &one.warrant));
+    let grants = policy.grants.iter().map(|one| (one.shown(), one.patterns().collect(), &one.warrant));
+    let mut all = reviews.chain(grants).filter(|(_, _, warrant)| warrant.holds_on(today));
+    all.find_map(|(shown, patterns, _)| is_covered(patterns).then_some(shown))
+}
+
+/// Entries with patterns that new ones cover: `cuda_*` covers `cuda_nvcc`, and `unfree*` covers `unfreeRedistributable`.
+fn beside(policy: &Policy, new: &NewAnswer<'_>) -> Vec<String> {
     let reviews = policy.reviews.iter().map(|review| (review.shown(), review.about.patterns().collect::<Vec<_>>()));
     let grants = policy.grants.iter().map(|grant| (grant.shown(), grant.patterns().collect()));
-    let covers = |text: &String| packages.iter().any(|new| new != text && glob_matches(new, text));
-    let of_packages =
-        |(field, patterns): &(&str, &Patterns)| *field == "package" && patterns.texts().iter().any(covers);
-    let all = reviews.chain(grants).filter(|(_, patterns)| patterns.iter().any(of_packages));
+    let covers = |news: &[String], text: &String| news.iter().any(|new| new != text && glob_matches(new, text));
+    let is_beside = |(field, patterns): &(&str, &Patterns)| match *field {
+        "package" => patterns.texts().iter().any(|text| covers(new.packages, text)),
+        "license" => patterns.texts().iter().any(|text| covers(new.licenses, text)),
+        _ => false,
+    };
+    let all = reviews.chain(grants).filter(|(_, patterns)| patterns.iter().any(is_beside));
     all.map(|(shown, _)| shown).collect()
 }
 

@@ -323,6 +323,11 @@ pub fn names_package(pattern: &str, package: &str) -> bool {
     glob_matches(pattern, package) || glob_matches(pattern, bare_name(package))
 }
 
+/// Whether a pattern of license values is about one.
+pub fn names_license(pattern: &str, license: &str) -> bool {
+    glob_matches(pattern, license)
+}
+
 pub(crate) fn glob_matches(pattern: &str, text: &str) -> bool {
     Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(text))
 }

@@ -196,6 +196,9 @@ fn ways(reason: &Reason) -> Vec<Way> {
             way(By::Operator, "let the corpus learn again what it lacks: run the package sets that have it"),
             way(By::Operator, "say with `narthex corpus remove` that it need not be known any more"),
         ],
+        Code::SetIncomplete => {
+            vec![way(By::Operator, "evaluate the whole package set: `narthex run` without `--only`")]
+        }
         // These never forbid.
         Code::PolicyGrant
         | Code::PolicyException

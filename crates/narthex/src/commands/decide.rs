@@ -7,12 +7,12 @@ use crate::render;
 use crate::settings;
 use narthex_cache::Catalog;
 use narthex_closure::StorePath;
-use narthex_farm::{Plan, PlanDiff, Recognized, recognize};
+use narthex_farm::{Inventory, Plan, PlanDiff, Recognized, recognize};
 use narthex_license::Class;
 use narthex_policy::{
-    EditError, Entry, NewAnswer, Policy, PolicyText, Provenance, Rules, answer, names_package, shipped,
+    EditError, Entry, NewAnswer, Policy, PolicyText, Provenance, Rules, answer, names_license, names_package, shipped,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -38,11 +38,10 @@ pub(crate) async fn run(common: &Common, args: &DecideArgs) -> Result<ExitCode, 
     };
     let edited = answer(&policy, &mut settings::extended, &new, settings::today());
     let edited = edited.map_err(|error| refused(&name, error))?;
-    if !args.from.is_empty() {
-        preview(args, &policy, &edited.text)?;
-    }
+    let about_nothing = if args.from.is_empty() { Vec::new() } else { preview(args, &policy, &edited.text)? };
     if args.dry_run {
         render::out(&edited.entry);
+        render::warnings(about_nothing);
         render::note(&format!("nothing was written into {name}"));
         return Ok(ExitCode::SUCCESS);
     }
@@ -51,6 +50,7 @@ pub(crate) async fn run(common: &Common, args: &DecideArgs) -> Result<ExitCode, 
     })?;
     render::out(&edited.entry);
     let beside = |entry| format!("{entry} speaks of some of these as well; where one withholds, that one holds");
+    render::warnings(about_nothing);
     render::warnings(edited.beside.iter().map(beside).collect());
     render::warnings(never_listed(common, args, &edited.text, &policy.called).await?);
     Ok(ExitCode::SUCCESS)
@@ -80,15 +80,51 @@ fn entry(args: &DecideArgs) -> Result<Entry<'_>, CommandError> {
 }
 
 /// Shows what the entry changes in a set, by licenses alone.
-fn preview(args: &DecideArgs, policy: &PolicyText, edited: &str) -> Result<(), CommandError> {
+fn preview(args: &DecideArgs, policy: &PolicyText, edited: &str) -> Result<Vec<String>, CommandError> {
     let (inventory, _) = from::read(&args.from)?;
+    let said = about_nothing(args, &inventory);
     let before = settings::rules_of(&args.policy, policy)?;
     let after = settings::rules_of(&args.policy, &PolicyText { text: edited.to_owned(), ..policy.clone() })?;
     let (was, is) = (inventory.clone().put_right(&before), inventory.put_right(&after));
     let (was, is) = (Plan::new(&was, &before, None), Plan::new(&is, &after, None));
     render::preview_table(&PlanDiff::new(&was, &is));
-    Ok(())
+    Ok(said)
 }
+
+/// Patterns that are about nothing in a set, and what may be meant: an entry with such a pattern changes nothing, and nobody
+/// would see that.
+fn about_nothing(args: &DecideArgs, inventory: &Inventory) -> Vec<String> {
+    let graph = inventory.graph();
+    let names: BTreeSet<&str> = graph.nodes().map(|node| graph.name(node)).collect();
+    let mut said = Vec::new();
+    let meant = |all: Vec<String>| match all.len() {
+        0 => String::new(),
+        _ => format!("; is it {}?", all.into_iter().take(MEANT).collect::<Vec<_>>().join(" or ")),
+    };
+    for package in args.packages.iter().filter(|package| !names.iter().any(|name| names_package(package, name))) {
+        let alike = names.iter().filter(|name| name.contains(package.as_str())).map(|name| (*name).to_owned());
+        said.push(format!("nothing in the set is called {package}{}", meant(alike.collect())));
+    }
+    if args.means.is_some() {
+        let texts = inventory.unknown_licenses();
+        for text in args.licenses.iter().filter(|text| !texts.contains(*text)) {
+            let alike = texts.iter().filter(|known| known.eq_ignore_ascii_case(text)).cloned();
+            said.push(format!("nothing in the set has the license text {text}{}", meant(alike.collect())));
+        }
+        return said;
+    }
+    let licenses = inventory.licenses();
+    for license in args.licenses.iter().filter(|pattern| !licenses.keys().any(|key| names_license(pattern, key))) {
+        let is_alike =
+            |(key, shown): &(&String, &String)| *shown == license || key.eq_ignore_ascii_case(license.as_str());
+        let alike = licenses.iter().filter(is_alike).map(|(key, _)| key.clone());
+        said.push(format!("no license in the set is called {license} in policies{}", meant(alike.collect())));
+    }
+    said
+}
+
+/// So many names are proposed.
+const MEANT: usize = 3;
 
 /// Packages that `policy review` never lists, as far as the state knows: the entry says nothing then.
 async fn never_listed(

@@ -4,11 +4,12 @@ use super::{Common, set};
 use crate::cli::{EvalArgs, Evaluator, Format};
 use crate::ending::Last;
 use crate::error::{CommandError, Kind};
-use crate::render::{self, Progress};
+use crate::render::{self, EvalLines, Progress};
 use crate::settings;
 use narthex_event::Event;
 use narthex_farm::PackageSetError;
-use narthex_nix::{EvalOptions, read_graph};
+use narthex_nix::{EvalOptions, Known, read_graph};
+use std::cell::RefCell;
 use std::process::ExitCode;
 
 /// Exit code 1 says that an attribute failed; what did not fail is shown all the same, also where a signal ends it.
@@ -28,16 +29,24 @@ pub(crate) async fn run(common: &Common, args: &EvalArgs) -> Result<ExitCode, Co
     let sink = |event| progress.show(event);
     sink(Event::Evaluating { expression: expression.to_string() });
     let mut last = Last::listen();
-    let evaluation = nix.evaluate_until(&expression, &args.attrs, &options, &sink, last.told()).await;
+    let lines = RefCell::new(EvalLines::default());
+    let is_json = args.format == Format::Json;
+    let known = |known: Known<'_>| {
+        if is_json {
+            lines.borrow_mut().known(known);
+        }
+    };
+    let evaluation = nix.evaluate_until(&expression, &args.attrs, &options, (&sink, &known), last.told()).await;
     progress.finish();
     let evaluation = evaluation?;
     set::found(&expression, &evaluation.jobs, &evaluation.errors, &evaluation.not_searched)?;
-    // Derivations that are named in a text only have no facts; they are there all the same.
-    let jobs = evaluation.jobs.iter().map(|job| job.derivation.clone());
-    let graph = read_graph(jobs).map_err(PackageSetError::from)?;
     match args.format {
-        Format::Table => render::eval_table(&evaluation, &graph),
-        Format::Json => render::eval_json(&evaluation, &graph),
+        Format::Table => {
+            // Derivations that are named in a text only have no facts; they are there all the same.
+            let jobs = evaluation.jobs.iter().map(|job| job.derivation.clone());
+            render::eval_table(&evaluation, &read_graph(jobs).map_err(PackageSetError::from)?);
+        }
+        Format::Json => lines.into_inner().finish(&evaluation.errors).map_err(PackageSetError::from)?,
     }
     render::eval_warnings(&evaluation);
     if let Some(code) = last.code() {

@@ -44,6 +44,12 @@ pub(crate) fn read(files: &[PathBuf]) -> Result<(Inventory, bool), CommandError>
             scope.spawn(move || pieces(input, &sender));
             understand(&receiver, &mut lines, &mut number, &mut complain);
         });
+        if lines.was_cut() {
+            complain(
+                None,
+                "it was cut off: the line is missing with which `narthex eval` ends. What else is missing is not known",
+            );
+        }
         if number == 0 {
             complain(None, "it is empty: did what should have written it fail?");
         }

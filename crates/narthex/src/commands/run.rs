@@ -21,6 +21,7 @@ pub(crate) async fn run(common: &Common, args: &SetArgs) -> Result<ExitCode, Com
     let request = RunRequest {
         expression: &expression,
         attrs,
+        only: args.only,
         options: &options,
         now: settings::now(),
         policy: policy.as_deref(),

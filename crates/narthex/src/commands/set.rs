@@ -35,7 +35,7 @@ pub(crate) async fn read(common: &Common, wanted: &SetOrLines) -> Result<Read, C
     let nix = settings::nix(&common.options).await?;
     let progress = Progress::start();
     let (attrs, options) = (&wanted.attrs, wanted.limits.options());
-    let set = PackageSet::evaluate(&nix, &expression, attrs, &options, &|event| progress.show(event)).await;
+    let set = PackageSet::evaluate(&nix, &expression, attrs, false, &options, &|event| progress.show(event)).await;
     progress.finish();
     let set = set?;
     found(&expression, &set.jobs, &set.errors, &set.not_searched)?;

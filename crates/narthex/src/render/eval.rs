@@ -1,11 +1,11 @@
 //! What a package set says of its derivations: the output of `eval`.
 
 use super::text::{columns, count, terminal_width};
-use super::{failed, json, out};
+use super::{failed, out, out_json};
 use narthex_closure::{Derivation, Graph, StorePath};
 use narthex_farm::Diagnostic;
 use narthex_license::{Class, Expr, LicenseFacts};
-use narthex_nix::{DerivationFacts, Evaluation};
+use narthex_nix::{DerivationFacts, EvalError, Evaluation, GraphError, Known, read_more};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +18,8 @@ struct Row<'a> {
     facts: Option<&'a LicenseFacts>,
     made_from: Option<&'a StorePath>,
     derivation: Option<&'a Derivation>,
+    /// What a line says that no line before it said.
+    new: Option<&'a LicenseFacts>,
 }
 
 impl Row<'_> {
@@ -45,7 +47,7 @@ impl Row<'_> {
             value["attr"] = attr.into();
         }
         let mut extra = serde_json::Map::new();
-        if let Some(facts) = self.facts.filter(|facts| !facts.is_silent()) {
+        if let Some(facts) = self.new.filter(|facts| !facts.is_silent()) {
             extra.insert("license".to_owned(), facts.license.to_json());
             extra.insert("provenance".to_owned(), json!(facts.provenance));
         }
@@ -81,11 +83,12 @@ fn rows<'a>(evaluation: &'a Evaluation, graph: &'a Graph) -> Vec<Row<'a>> {
     let mut known: BTreeMap<&StorePath, Row<'a>> = BTreeMap::new();
     for (path, derivation) in graph.iter() {
         let (name, derivation) = (derivation.name.as_str(), Some(derivation));
-        known.insert(path, Row { path, name, attr: None, facts: None, made_from: None, derivation });
+        known.insert(path, Row { path, name, attr: None, facts: None, made_from: None, derivation, new: None });
     }
     for (path, said) in &evaluation.facts {
         let (name, facts, derivation) = (said.name.as_str(), Some(&said.facts), graph.get(path));
-        known.insert(path, Row { path, name, attr: None, facts, made_from: said.made_from.as_ref(), derivation });
+        let made_from = said.made_from.as_ref();
+        known.insert(path, Row { path, name, attr: None, facts, made_from, derivation, new: facts });
     }
     let each = |row: Row<'a>| {
         let named: Vec<Row<'a>> =
@@ -95,12 +98,76 @@ fn rows<'a>(evaluation: &'a Evaluation, graph: &'a Graph) -> Vec<Row<'a>> {
     known.into_values().flat_map(each).collect()
 }
 
-/// First a line for each derivation and attribute, then one for each attribute that failed.
-pub(crate) fn eval_json(evaluation: &Evaluation, graph: &Graph) {
-    for row in rows(evaluation, graph) {
-        json::line(&row.value());
+/// Lines as they become known: with each job one for what it is made of and that has none, and one for itself. A derivation
+/// has a further line where a later job says more of it, or is the same. Attributes that failed come last, since each says how
+/// many fail alike. All lines say that they are not the last but for one behind them: whoever reads what was cut off knows.
+#[derive(Default)]
+pub(crate) struct EvalLines {
+    graph: Graph,
+    facts: BTreeMap<StorePath, DerivationFacts>,
+    written: BTreeSet<StorePath>,
+    /// What is to be written at once.
+    text: String,
+    error: Option<GraphError>,
+}
+
+impl EvalLines {
+    pub(crate) fn known(&mut self, known: Known<'_>) {
+        if self.error.is_none() {
+            self.error = self.add(known).err();
+            self.flush();
+        }
     }
-    json::errors(&evaluation.errors);
+
+    fn flush(&mut self) {
+        if !self.text.is_empty() {
+            out_json(&std::mem::take(&mut self.text));
+        }
+    }
+
+    fn add(&mut self, known: Known<'_>) -> Result<(), GraphError> {
+        let job = known.job.map(|job| job.derivation.clone());
+        let mut paths = read_more(&mut self.graph, job.clone())?;
+        paths.extend(known.said.keys().cloned());
+        paths.extend(job.clone());
+        self.facts.extend(known.facts);
+        for path in paths {
+            let (derivation, all) = (self.graph.get(&path), self.facts.get(&path));
+            let is_first = !self.written.contains(&path);
+            let said = if is_first { all } else { known.said.get(&path) };
+            let row = Row {
+                path: &path,
+                name: derivation.map_or_else(|| all.map_or(path.name(), |all| &all.name), |known| &known.name),
+                attr: known.job.filter(|job| job.derivation == path).map(|job| job.attr.as_str()),
+                facts: all.map(|all| &all.facts),
+                made_from: said.and_then(|said| said.made_from.as_ref()),
+                derivation,
+                new: said.map(|said| &said.facts),
+            };
+            let value = row.value();
+            self.written.insert(path);
+            self.line(value);
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, mut line: Value) {
+        line["last"] = false.into();
+        self.text.push_str(&line.to_string());
+        self.text.push('\n');
+    }
+
+    /// Ends with the attributes that failed.
+    pub(crate) fn finish(mut self, errors: &[EvalError]) -> Result<(), GraphError> {
+        failed::lines(errors).into_iter().for_each(|line| self.line(line));
+        // After a file that cannot be read, the lines are not all.
+        let is_whole = self.error.is_none();
+        if is_whole {
+            self.text.push_str("{\"last\":true}\n");
+        }
+        self.flush();
+        self.error.map_or(Ok(()), Err)
+    }
 }
 
 /// Licenses that are none, by attribute or derivation, and strings that name none that is known.

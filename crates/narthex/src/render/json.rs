@@ -6,10 +6,13 @@ use narthex_farm::RunReport;
 use narthex_nix::EvalError;
 use serde_json::{Value, json};
 
-/// First a line for each decided path, then one for each failure.
+/// First a line for each decided path, then one where only a part of the set was evaluated, then one for each failure.
 pub(crate) fn run_json(report: &RunReport) {
     for row in &report.rows {
         record_json(&row.record, row.file_size);
+    }
+    if let Some(not_known) = report.not_known {
+        line(&json!({ "part": true, "notKnown": not_known }));
     }
     errors(&report.errors);
     for failure in &report.failures {

@@ -23,7 +23,7 @@ pub(crate) use audit::{Audited, audit_explained, audit_json, audit_sarif, audit_
 pub(crate) use corpus::{corpus_json, corpus_table};
 pub(crate) use costs::{costs_json, costs_table};
 pub(crate) use diff::{diff_json, diff_table, preview_table};
-pub(crate) use eval::{eval_json, eval_table, eval_warnings};
+pub(crate) use eval::{EvalLines, eval_table, eval_warnings};
 pub(crate) use explain::{why, why_json};
 pub(crate) use json::run_json;
 pub(crate) use plan::{plan_json, plan_table, plan_warnings};

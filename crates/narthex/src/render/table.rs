@@ -79,6 +79,10 @@ fn summary(report: &RunReport) -> String {
         count(of(Verdict::Withhold).count(), "path"),
         size(nar_bytes(Verdict::Withhold)),
     );
+    if let Some(not_known) = report.not_known {
+        text.push_str(not_known);
+        text.push('\n');
+    }
     if let Some(before) = &report.earlier_policy {
         text.push_str(&format!("decided under the policy `{}`; before, under `{before}`\n", report.policy));
     }
@@ -216,10 +220,13 @@ mod tests {
             counts: Counts { built: 2, audited: 3, uploaded: 2, withdrawn: 1, signed: 1 },
             policy: "default".to_owned(),
             earlier_policy: Some("strict".to_owned()),
+            not_known: None,
             public_keys: vec![],
         };
         insta::assert_snapshot!(run_text(&report, None));
         let again = RunReport { counts: Counts::default(), ..report };
         assert!(run_text(&again, None).contains("nothing was new: nothing built, audited or uploaded"));
+        let part = RunReport { not_known: Some("the rest is not known"), ..again };
+        assert!(run_text(&part, None).contains("\nthe rest is not known\n"));
     }
 }

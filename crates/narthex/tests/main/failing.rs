@@ -3,6 +3,7 @@
 
 use crate::world::{Said, World, repository};
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -116,6 +117,15 @@ fn what_is_known_is_there_when_a_signal_ends_it() {
             let mut command = world.enter(&store, &state, &arguments);
             let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             let folder = world.folder("store");
+            // What is known is written before anything else is, also where what comes next never ends.
+            let mut early = String::new();
+            if format == "json" {
+                let mut lines = BufReader::new(child.stdout.take().unwrap());
+                while !early.contains("third") {
+                    assert_ne!(lines.read_line(&mut early).unwrap(), 0, "{nix}: {early}");
+                }
+                child.stdout = Some(lines.into_inner());
+            }
             // Until all that was said is read: what is written to a process wakes it.
             while !(has_marker(&folder) && is_idle(child.id()) && is_idle(child.id())) {
                 assert_eq!(child.try_wait().unwrap(), None, "{nix}: it ended by itself");
@@ -133,7 +143,13 @@ fn what_is_known_is_there_when_a_signal_ends_it() {
                 );
                 continue;
             }
-            let rows = said.rows();
+            let rows = Said { out: early.clone() + &said.out, ..said }.rows();
+            // A reader of what is there until now is told that it is not all, and reads it.
+            std::fs::write(world.extra().join("early"), &early).unwrap();
+            let plan = world.narthex(&store, &state, &["plan", "--from", "/extra/early"]).expect(1);
+            assert!(plan.err.contains("/extra/early: it was cut off"), "{nix}: {}", plan.err);
+            assert!(plan.out.contains("first") && plan.out.contains("third"), "{nix}: {}", plan.out);
+            assert_eq!(rows.last().unwrap(), &serde_json::json!({ "last": true }), "{nix}");
             let of =
                 |attr: &str| rows.iter().find(|row| row["attr"] == attr).unwrap_or_else(|| panic!("{nix}: no {attr}"));
             assert_eq!((&of("a")["name"], &of("c")["name"]), (&"first".into(), &"third".into()), "{nix}");

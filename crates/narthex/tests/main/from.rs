@@ -49,6 +49,30 @@ fn whole_and_compressed() {
     assert!(said.err.contains("nothing is called nobody there"), "{}", said.err);
 }
 
+/// Lines of `narthex eval` say that more come, until one says that none does; lines of others say nothing of it.
+#[test]
+fn lines_that_were_cut_off() {
+    let (free, closed) = (FREE.replacen('{', "{\"last\":false,", 1), CLOSED.replacen('{', "{\"last\":false,", 1));
+    let whole = plan(&["--from", "-"], text(&[&free, &closed, "{\"last\":true}"]).as_bytes()).expect(0);
+    assert_eq!(whole.out, plan(&["--from", "-"], text(&[FREE, CLOSED]).as_bytes()).expect(0).out);
+    let cut = plan(&["--from", "-"], text(&[&free, &closed]).as_bytes()).expect(1);
+    assert!(cut.err.contains("standard input: it was cut off: the line is missing"), "{}", cut.err);
+    assert_eq!(cut.out, whole.out);
+    // Each of several files has an end of its own.
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["a", "b"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    std::fs::write(&files[0], text(&[&free])).unwrap();
+    std::fs::write(&files[1], text(&[&closed, "{\"last\":true}"])).unwrap();
+    let said = plan(&["--from", &files[0], "--from", &files[1]], b"").expect(1);
+    assert!(said.err.contains(&format!("{}: it was cut off", files[0])), "{}", said.err);
+    assert!(!said.err.contains(&format!("{}: it was", files[1])), "{}", said.err);
+    // What says neither is no line still, whatever else it calls itself.
+    for line in ["{\"last\":false}", "{\"last\":\"true\"}", "{}"] {
+        let said = plan(&["--from", "-"], text(&[FREE, CLOSED, line]).as_bytes()).expect(1);
+        assert!(said.err.contains("neither `drvPath` nor `error`"), "{line}: {}", said.err);
+    }
+}
+
 /// Who holds back a change until somebody has answered must not be told that all is well because nothing was read, or
 /// because nobody takes the answer.
 #[test]

@@ -436,3 +436,56 @@ fn modes_do_not_depend_on_the_umask() {
         }
     }
 }
+
+/// `--only` looks at a part, and publishes nothing that the whole might withhold; and it takes nothing back for what it does not
+/// know.
+#[test]
+fn a_part_of_a_set_publishes_nothing_new() {
+    let attack = Attack::new();
+    let only = |state: &str, set: &str, attr: &str, more: &[&str]| {
+        attack.run(state, set, &[&["--only", "-A", attr], more].concat())
+    };
+    let old = "old = text \"old\" licenses.mit \"old\"; one = text \"one\" licenses.mit \"one\";";
+    let whole = set(&format!("inherit vendor; {old}"));
+    // The copy is known by an attribute that is not evaluated, and `one` is declared otherwise by another one.
+    let after = set(&format!(
+        "inherit vendor; {old} copy = text \"copy\" licenses.mit \"{SECRET}\"; new = text \"new\" licenses.mit \"new\"; \
+         other = text \"new\" licenses.mit \"new\" // {{ meta.license = unfree; }}; bad = abort \"nobody asked\";"
+    ));
+    for attr in ["old", "copy", "new"] {
+        let said = only("fresh", &after, attr, &[]).expect(0);
+        is(&said.rows(), attr, "withhold", "set-incomplete");
+        assert!(said.rows().iter().any(|row| row["part"] == true), "{}", said.out);
+        assert!(!said.out.contains("\"verdict\":\"publish\""), "{}", said.out);
+    }
+    is(&only("fresh", &after, "vendor", &[]).expect(0).rows(), "vendor", "withhold", "license-restricted");
+
+    let published = attack.run("state", &whole, &[]).expect(0).rows();
+    is(&published, "old", "publish", "license-free");
+    let said = only("state", &after, "old", &[]).expect(0).rows();
+    is(&said, "old", "publish", "license-free");
+    for before in published.iter().filter(|row| row["verdict"] == "publish") {
+        let now = said.iter().find(|row| row["path"] == before["path"]);
+        assert!(now.is_none_or(|now| now["verdict"] == "publish"), "{before:#}");
+        assert!(is_there(&attack, text(before, "path")), "{before:#}");
+    }
+    for attr in ["copy", "new"] {
+        let rows = only("state", &after, attr, &[]).expect(0).rows();
+        let row = row(&rows, attr, "out");
+        assert_eq!(text(row, "verdict"), "withhold", "{row:#}");
+        assert!(!is_there(&attack, text(row, "path")));
+    }
+    // What a part says is not what the set says: a later run knows of the stricter license.
+    let all = attack.run("state", &after, &[]).expect(1).rows();
+    is(&all, "new", "withhold", "license-restricted");
+    is(&all, "old", "publish", "license-free");
+    // What a rule forbids goes, and another policy is not taken on by a part.
+    policy(&attack, "mine.toml", &withholding("old"));
+    let refused = only("state", &after, "old", &["--policy", "/extra/mine.toml"]).expect(2);
+    in_order(
+        &refused,
+        &["`--only` cannot publish with another policy than before", "hint: run it without --only once"],
+    );
+    assert!(is_there(&attack, text(row(&all, "old", "out"), "path")));
+    attack.run("state", &after, &["--only"]).expect(2);
+}

@@ -425,6 +425,26 @@ fn a_license_value_is_decided_with_a_preview() {
     assert!(said.out.contains("publish → withhold            1           1  license-redistributable"), "{}", said.out);
     assert!(said.out.contains("[[reviews]]\nlicense = [\"unfree*\"]\nanswer = \"from-vendor\"\n"), "{}", said.out);
     place.review(&[]).expect(0);
+    // What is answered already is not answered twice.
+    let again = ["--license", "unfreeRedistributable", "--answer", "from-vendor", "--from", "lines"];
+    let said = place.decide(&[&again, &MINE[..]].concat()).expect(2);
+    assert!(said.err.contains("the license value unfreeRedistributable is decided already, by"), "{}", said.err);
+    // What is about nothing is told, with what may be meant: a license as it is shown, a text, a part of a name.
+    let shown = "LicenseRef-unfreeRedistributable";
+    for (what, expected) in [
+        (
+            &["--license", shown, "--answer", "from-vendor"][..],
+            "no license in the set is called LicenseRef-unfreeRedistributable in policies; is it unfreeRedistributable?",
+        ),
+        (&["--license", "nowhere", "--answer", "from-vendor"], "no license in the set is called nowhere in policies\n"),
+        (&["--license", "gpl", "--means", "MIT"], "nothing in the set has the license text gpl; is it GPL?"),
+        (&["stea", "--answer", "from-vendor"], "nothing in the set is called stea; is it steam-1.0?"),
+    ] {
+        let until: &[&str] = if what.contains(&"--means") { &[] } else { &["--until", "2999-01-01"] };
+        let rest = ["--reason", "x", "--responsible", "y", "--policy", "mine.toml", "--from", "lines", "--dry-run"];
+        let said = place.narthex(&[&["policy", "decide"], what, &rest, until].concat()).expect(0);
+        assert!(said.err.contains(expected), "{expected}: {}", said.err);
+    }
     for wrong in [
         &["--license", "x", "steam"][..],
         &["--means", "MIT"],

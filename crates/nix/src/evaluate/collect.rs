@@ -1,8 +1,9 @@
 //! Gathers what processes say into one evaluation, whatever the order in which it comes.
 
+use super::order::{Found, Order};
 use super::process::Answer;
 use super::reason::Reason;
-use super::{AttrPath, DerivationFacts, EvalError, Evaluation, Job};
+use super::{AttrPath, DerivationFacts, EvalError, Evaluation, Job, Known};
 use narthex_closure::{StorePath, parse_store_path};
 use narthex_event::{Event, Sink};
 use narthex_license::LicenseFacts;
@@ -67,12 +68,23 @@ pub(super) struct Collected<'a> {
     sets: BTreeMap<AttrPath, Vec<String>>,
     /// Sets that do not say whether they are to be searched.
     not_searched: Vec<String>,
+    order: Order,
+    /// What nobody waited for.
+    late: Vec<Found>,
+    /// What failed, and nobody knows yet why.
+    failing: BTreeSet<AttrPath>,
+    known: Teller<'a>,
     pace: Pace<'a>,
 }
 
+/// Is told what is known, in the order of the attributes.
+pub(super) type Teller<'a> = &'a dyn Fn(Known<'_>);
+
 impl<'a> Collected<'a> {
-    pub(super) fn new(named: Vec<AttrPath>, recursive: bool, mut pace: Pace<'a>) -> Self {
+    pub(super) fn new(named: Vec<AttrPath>, recursive: bool, known: Teller<'a>, mut pace: Pace<'a>) -> Self {
         pace.known = named.len();
+        let mut order = Order::default();
+        order.expect(None, &named);
         let named: BTreeSet<AttrPath> = named.into_iter().collect();
         Self {
             waiting: named.clone(),
@@ -83,12 +95,17 @@ impl<'a> Collected<'a> {
             facts: BTreeMap::new(),
             sets: BTreeMap::new(),
             not_searched: Vec::new(),
+            order,
+            late: Vec::new(),
+            failing: BTreeSet::new(),
+            known,
             pace,
         }
     }
 
-    /// These are still to come.
-    pub(super) fn expect(&mut self, paths: &[AttrPath]) {
+    /// These are still to come, in the place of a set where they are members of one.
+    pub(super) fn expect(&mut self, set: Option<&AttrPath>, paths: &[AttrPath]) {
+        self.order.expect(set, paths);
         self.pace.known += paths.len();
         self.waiting.extend(paths.iter().cloned());
     }
@@ -96,14 +113,30 @@ impl<'a> Collected<'a> {
     /// Nothing more comes. What nothing was said about has failed: who reads the rest has to know that it is not all.
     pub(super) fn stopped(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
-        let message = "not evaluated: the evaluation was told to stop";
         for path in if waiting.is_empty() { BTreeSet::from([Vec::new()]) } else { waiting } {
+            let message = if self.failing.contains(&path) {
+                "it failed, and the evaluation was told to stop before it was known why"
+            } else {
+                "not evaluated: the evaluation was told to stop"
+            };
             self.error(&path, Reason { message: message.to_owned(), position: None });
         }
     }
 
+    /// It is no job, and why is not known yet.
+    pub(super) fn fails(&mut self, path: &AttrPath) {
+        self.failing.insert(path.clone());
+        self.found(path, None, Vec::new());
+    }
+
     pub(super) fn error(&mut self, path: &AttrPath, reason: Reason) {
+        self.failed(path, reason, Vec::new());
+    }
+
+    /// The same, with facts that were said all the same.
+    fn failed(&mut self, path: &AttrPath, reason: Reason, facts: Vec<(String, String)>) {
         self.errors.push(EvalError { attr: shown(path), message: reason.to_string() });
+        self.found(path, None, facts);
         self.waiting.remove(path);
         self.pace.errors += 1;
         self.pace.step();
@@ -115,15 +148,11 @@ impl<'a> Collected<'a> {
         let path = answer.attr_path;
         let named = self.named.contains(&path);
         self.waiting.remove(&path);
-        for (derivation, facts) in facts {
-            if let Some(derivation) = parse_store_path(&derivation) {
-                self.facts.entry(derivation).or_default().insert(facts);
-            }
-        }
+        let mut job = None;
         let message = match (answer.outcome.as_str(), answer.drv_path.as_deref().and_then(parse_store_path)) {
             ("job", Some(derivation)) if answer.outputs.values().all(Option::is_some) => {
                 let name = answer.name.unwrap_or_else(|| name_of(&derivation));
-                self.jobs.push(Job { attr: shown(&path), derivation, name, output: answer.output_name });
+                job = Some(Job { attr: shown(&path), derivation, name, output: answer.output_name });
                 None
             }
             ("job", _) => Some("its output paths are known only after the build, which is not supported"),
@@ -139,7 +168,8 @@ impl<'a> Collected<'a> {
             ("set", _) if answer.recurse || (named && !answer.names.is_empty()) => {
                 let names = answer.names.into_iter().filter(|name| name != "recurseForDerivations");
                 let members: Vec<AttrPath> = names.map(|name| path.iter().cloned().chain([name]).collect()).collect();
-                self.expect(&members);
+                self.expect(Some(&path), &members);
+                self.found(&path, None, facts);
                 self.pace.step();
                 return members;
             }
@@ -152,10 +182,38 @@ impl<'a> Collected<'a> {
             _ => None,
         };
         match message {
-            Some(message) => self.error(&path, Reason { message: message.to_owned(), position: None }),
-            None => self.pace.step(),
+            Some(message) => self.failed(&path, Reason { message: message.to_owned(), position: None }, facts),
+            None => {
+                self.found(&path, job, facts);
+                self.pace.step();
+            }
         }
         Vec::new()
+    }
+
+    /// Takes what an attribute came to, and tells what is known now in the order of the attributes.
+    fn found(&mut self, path: &AttrPath, job: Option<Job>, facts: Vec<(String, String)>) {
+        let late = self.order.known(path, Found { job, facts });
+        self.late.extend(late.filter(|found| found.job.is_some() || !found.facts.is_empty()));
+        while let Some(found) = self.order.next() {
+            self.tell(found);
+        }
+    }
+
+    fn tell(&mut self, found: Found) {
+        let mut said: BTreeMap<StorePath, BTreeSet<String>> = BTreeMap::new();
+        for (derivation, facts) in found.facts {
+            let Some(derivation) = parse_store_path(&derivation) else { continue };
+            if self.facts.entry(derivation.clone()).or_default().insert(facts.clone()) {
+                said.entry(derivation).or_default().insert(facts);
+            }
+        }
+        if found.job.is_some() || !said.is_empty() {
+            let all = said.keys().filter_map(|path| Some((path.clone(), facts_of(path, self.facts.get(path)?))));
+            let new = said.iter().map(|(path, said)| (path.clone(), facts_of(path, said)));
+            (self.known)(Known { job: found.job.as_ref(), said: new.collect(), facts: all.collect() });
+        }
+        self.jobs.extend(found.job);
     }
 
     /// Whether so many of the sets around a set have the same names as this one, so that it is most likely one of them.
@@ -168,18 +226,24 @@ impl<'a> Collected<'a> {
 
     pub(super) fn evaluation(mut self) -> Evaluation {
         self.pace.say();
+        while let Some(found) = self.order.rest() {
+            self.tell(found);
+        }
+        let mut late = std::mem::take(&mut self.late);
+        late.sort_by(|a, b| a.job.as_ref().map(|job| &job.attr).cmp(&b.job.as_ref().map(|job| &job.attr)));
+        late.into_iter().for_each(|found| self.tell(found));
         self.jobs.sort_by(|a, b| a.attr.cmp(&b.attr));
         self.errors.sort_by(|a, b| a.attr.cmp(&b.attr));
-        let of = |(derivation, said): (StorePath, BTreeSet<String>)| {
-            // What is no JSON becomes a license that nobody understands.
-            let said: Vec<Value> = said.iter().map(|text| serde_json::from_str(text).unwrap_or_default()).collect();
-            let facts = DerivationFacts { name: name_of(&derivation), facts: merged(&said), made_from: origin(&said) };
-            (derivation, facts)
-        };
         self.not_searched.sort();
-        let facts = self.facts.into_iter().map(of).collect();
+        let facts = self.facts.iter().map(|(path, said)| (path.clone(), facts_of(path, said))).collect();
         Evaluation { jobs: self.jobs, errors: self.errors, facts, not_searched: self.not_searched }
     }
+}
+
+fn facts_of(derivation: &StorePath, said: &BTreeSet<String>) -> DerivationFacts {
+    // What is no JSON becomes a license that nobody understands.
+    let said: Vec<Value> = said.iter().map(|text| serde_json::from_str(text).unwrap_or_default()).collect();
+    DerivationFacts { name: name_of(derivation), facts: merged(&said), made_from: origin(&said) }
 }
 
 /// A path in the one spelling that attributes have everywhere.
@@ -197,8 +261,13 @@ fn merged(said: &[Value]) -> LicenseFacts {
     let declares = |value: &&Value| value["declared"] != Value::Bool(false);
     let declaring = said.iter().any(|value| declares(&value));
     let counts = said.iter().filter(|value| !declaring || declares(value));
-    let merged = counts.map(LicenseFacts::from_json).reduce(LicenseFacts::merge);
-    merged.unwrap_or_else(|| LicenseFacts::from_json(&Value::Null))
+    let mut facts: Vec<LicenseFacts> = counts.map(LicenseFacts::from_json).collect();
+    let position = facts.iter().find_map(|facts| facts.position.clone());
+    // By what they come to, as whoever reads lines does.
+    facts.sort_by_cached_key(|facts| facts.license.to_json().to_string());
+    let merged = facts.into_iter().reduce(LicenseFacts::merge);
+    let merged = merged.unwrap_or_else(|| LicenseFacts::from_json(&Value::Null));
+    LicenseFacts { position: position.or_else(|| merged.position.clone()), ..merged }
 }
 
 /// The package that the values were made from, where those that say one say the same, and none declares anything.

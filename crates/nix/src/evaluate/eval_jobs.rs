@@ -4,7 +4,8 @@
 //! nothing of the jobs before it: what many jobs are made of is told with each of them, and read here once.
 
 use super::collect::Collected;
-use super::process::{Answer, walker_text};
+use super::line;
+use super::process::{Answer, LAST_WORDS, walker_text};
 use super::reason::Reason;
 use super::{AttrPath, EvalOptions};
 use crate::NixError;
@@ -16,7 +17,10 @@ use serde_json::json;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::process::Stdio;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::BufReader;
+
+/// A line is no longer; it has the facts of all that a job is made of.
+const LONGEST: usize = 1 << 30;
 
 /// One line, as far as it is of use here.
 #[derive(Deserialize)]
@@ -61,16 +65,15 @@ pub(super) async fn evaluate(
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let not_run = |source| not_run(program.to_owned(), source);
     let mut child = Running::start(&mut command).map_err(not_run)?;
-    let (Some(stdout), Some(mut stderr)) = (child.stdout(), child.stderr()) else {
+    let (Some(stdout), Some(stderr)) = (child.stdout(), child.stderr()) else {
         return Err(unexpected("it has no stdout".to_owned()));
     };
 
-    let mut words = Vec::new();
     let read = async {
         let mut failed = false;
         let mut lines = BufReader::with_capacity(256 * 1024, stdout);
         let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line).await.map_err(not_run)? > 0 {
+        while line::whole(&mut lines, &mut line, LONGEST).await.map_err(not_run)? {
             if !line.trim_ascii().is_empty() {
                 let said = serde_json::from_slice(&line).map_err(|error| unexpected(error.to_string()))?;
                 failed |= take(said, &mut collected.borrow_mut());
@@ -79,9 +82,9 @@ pub(super) async fn evaluate(
         }
         Ok::<bool, NixError>(failed)
     };
-    let (failed, spoken) = tokio::join!(read, stderr.read_to_end(&mut words));
-    let failed = failed?;
-    spoken.map_err(not_run)?;
+    let mut stderr = BufReader::new(stderr);
+    // Where a line cannot be read, nobody waits for the rest of them.
+    let (failed, words) = tokio::try_join!(read, async { line::last(&mut stderr, LAST_WORDS).await.map_err(not_run) })?;
     let status = child.wait().await.map_err(not_run)?;
     // Versions differ in whether an attribute that failed is a failure of the whole, but no failure without one is.
     let told = failed && status.code() == Some(1);

@@ -13,6 +13,7 @@
 //! a limit of that (as `ulimit -v` sets it) would end processes that need little.
 
 use super::AttrPath;
+use super::line::{self, Part};
 use super::reason::last_words;
 use super::watch::Watch;
 use crate::NixError;
@@ -27,13 +28,16 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::process::{ChildStderr, ChildStdin};
 
 const WALKER: &str = include_str!("../walker.nix");
 
 /// What Nix says at the end is kept; what a package set says by `trace` before that is not.
-const LAST_WORDS: usize = 256 * 1024;
+pub(super) const LAST_WORDS: usize = 256 * 1024;
+
+/// A line is no longer: neither an answer, of which the longest names all attributes of a set, nor what a package says.
+pub(super) const LONGEST: usize = 64 << 20;
 
 /// What one process may take.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +55,11 @@ pub(super) enum Line {
     /// A derivation and its facts as JSON, to which the next path belongs.
     Facts(String, String),
     Path(Answer),
-    /// Where an attribute is defined.
+    /// The next path failed, and Nix was kept from saying why.
+    Caught,
+    /// What follows is about the path with this number of the piece. What Nix said since the last answer is not.
+    At(usize, String),
+    /// Where that one is defined.
     Place(String),
     /// The question with this number is done with.
     End(u64),
@@ -93,6 +101,8 @@ pub(super) enum End {
     Time,
     /// It waited for something that did not come.
     Waiting,
+    /// It wrote a line without end.
+    Line,
     /// Something else ended it.
     Signal(i32),
 }
@@ -145,32 +155,47 @@ fn bare_walker() -> String {
 pub(super) enum Question<'a> {
     /// What the root is.
     Open,
-    /// The next attributes.
-    Piece(&'a [AttrPath]),
-    /// The same, of which the first is asked less.
+    /// So many of the next attributes.
+    Piece(&'a [AttrPath], usize),
+    /// One, which is asked less.
     Plain(&'a [AttrPath]),
-    /// Those behind so many of the piece that was asked for last, and behind the one that failed.
-    Rest(usize),
-    /// Those behind so many, of which the first is asked less.
-    Again(usize),
-    /// Where an attribute is defined.
-    Place(&'a [String]),
+    /// Behind so many of the attributes that are left, so many more.
+    Next(usize, usize),
+    /// So many behind those that are done, and behind the one that failed: these are what is left from here on.
+    Rest(usize, usize),
+    /// So many behind those that are done, of which the first is asked less: these are what is left from here on.
+    Again(usize, usize),
+    /// Why those with these numbers of the piece that was asked for last fail, and where the others are defined.
+    Reasons(&'a [usize], &'a [usize]),
+    /// Why this one fails, of a process that is asked nothing else.
+    Reason(&'a AttrPath),
 }
 
 impl Question<'_> {
     /// The lines of the prompt.
     fn lines(self) -> String {
-        match self.piece("r") {
-            Some(piece) => format!("r = {piece}\nw.run r\n"),
-            None => format!("{}\n", self.asked()),
+        if let Self::Reasons(whys, places) = self {
+            let line = |word: &str, number: &usize| format!("w.{word} r {number}\n");
+            return whys.iter().map(|n| line("why", n)).chain(places.iter().map(|n| line("place", n))).collect();
+        }
+        let (done, count) = match self {
+            Self::Piece(_, count) | Self::Rest(_, count) | Self::Again(_, count) => (0, count),
+            Self::Next(done, count) => (done, count),
+            _ => (0, 1),
+        };
+        match (self, self.piece("r")) {
+            (_, Some(piece)) => format!("r = {piece}\nw.to r {done} {count}\n"),
+            (Self::Next(..), None) => format!("w.to r {done} {count}\n"),
+            (_, None) => "w.open\n".to_owned(),
         }
     }
 
     /// The same as one expression, for a process that is asked nothing else.
     fn expression(self) -> String {
-        match self.piece("w.start") {
-            Some(piece) => format!("builtins.seq w.open (w.run ({piece}))"),
-            None => self.asked(),
+        match (self, self.piece("w.start")) {
+            (Self::Reason(_), Some(piece)) => format!("builtins.seq w.open (w.why ({piece}) 0)"),
+            (_, Some(piece)) => format!("builtins.seq w.open (w.run ({piece}))"),
+            (_, None) => "w.open".to_owned(),
         }
     }
 
@@ -178,19 +203,13 @@ impl Question<'_> {
     fn piece(self, before: &str) -> Option<String> {
         let json = |paths: &[AttrPath]| text(&json!(paths).to_string());
         Some(match self {
-            Self::Open | Self::Place(_) => return None,
-            Self::Piece(paths) => format!("w.piece {before} {}", json(paths)),
+            Self::Open | Self::Reasons(..) | Self::Next(..) => return None,
+            Self::Reason(path) => format!("w.piece {before} {}", json(std::slice::from_ref(path))),
+            Self::Piece(paths, _) => format!("w.piece {before} {}", json(paths)),
             Self::Plain(paths) => format!("w.again (w.piece {before} {}) 0", json(paths)),
-            Self::Rest(done) => format!("w.rest {before} {done}"),
-            Self::Again(done) => format!("w.again {before} {done}"),
+            Self::Rest(done, _) => format!("w.rest {before} {done}"),
+            Self::Again(done, _) => format!("w.again {before} {done}"),
         })
-    }
-
-    fn asked(self) -> String {
-        match self {
-            Self::Place(path) => format!("w.place {}", text(&json!(path).to_string())),
-            _ => "w.open".to_owned(),
-        }
     }
 }
 
@@ -287,7 +306,7 @@ impl Process {
         mut hear: impl FnMut(Line) -> Result<(), NixError>,
     ) -> Result<Said, NixError> {
         self.asked += 2;
-        self.assigned += usize::from(!matches!(question, Question::Open | Question::Place(_)));
+        self.assigned += usize::from(!matches!(question, Question::Open | Question::Reasons(..) | Question::Next(..)));
         let mut lines = std::mem::take(&mut self.first);
         if self.stdin.is_some() {
             // A file that ends too early is to Nix 2.8 as if the question itself did, and it waits for more of it. What is no
@@ -302,10 +321,16 @@ impl Process {
         loop {
             tokio::select! {
                 // A line that is read in part stays in `line` when another branch is taken.
-                read = self.stderr.read_until(b'\n', &mut self.line) => {
+                read = line::part(&mut self.stderr, &mut self.line) => {
                     unless_ending().await;
-                    if read.map_err(failed)? == 0 && self.line.is_empty() {
-                        break;
+                    match read.map_err(failed)? {
+                        Part::End if self.line.is_empty() => break,
+                        Part::Line | Part::End => {}
+                        Part::More if self.line.len() > LONGEST => {
+                            self.child.kill().await.map_err(failed)?;
+                            return Ok(Said::Ended(End::Line));
+                        }
+                        Part::More => continue,
                     }
                     match read_line(&self.line, &self.mark)? {
                         Some(Line::End(number)) if number == self.asked => answer = Some(last_words(&words)),
@@ -315,7 +340,10 @@ impl Process {
                             return Ok(answer.map_or(Said::Unfinished, Said::All));
                         }
                         Some(Line::End(number)) => return Err(unexpected(format!("an end of question {number}"))),
-                        Some(said) => {
+                        Some(mut said) => {
+                            if let Line::At(_, before) = &mut said {
+                                *before = last_words(&words);
+                            }
                             if !matches!(said, Line::Facts(..) | Line::Origin) {
                                 self.watch.answered();
                                 words.clear();
@@ -390,6 +418,8 @@ fn read_line(line: &[u8], mark: &str) -> Result<Option<Line>, NixError> {
     Ok(Some(match kind {
         "origin" => Line::Origin,
         "end" => Line::End(rest.parse().map_err(|_| unexpected("an end of nothing".to_owned()))?),
+        "caught" => Line::Caught,
+        "at" => Line::At(rest.parse().map_err(|_| unexpected("a number that is none".to_owned()))?, String::new()),
         "place" => Line::Place(serde_json::from_str(rest).map_err(wrong)?),
         "root" => Line::Root(serde_json::from_str(rest).map_err(wrong)?),
         "path" => Line::Path(serde_json::from_str(rest).map_err(wrong)?),
@@ -413,7 +443,7 @@ mod tests {
     fn the_walker_without_comments_is_the_same_expression() {
         let bare = bare_walker();
         assert!(bare.starts_with("{ request ? null }:"), "{bare}");
-        assert!(bare.ends_with("inherit open start piece rest again run end place; }"), "{bare}");
+        assert!(bare.ends_with("inherit open start piece rest again run to why end place; }"), "{bare}");
         assert!(bare.lines().all(|line| line.len() < LINE + 200), "{bare}");
         assert!(bare.lines().count() <= bare.len() / LINE + 1);
         // A comment behind something else would take the rest of a line with it, and a text of several lines would change.
@@ -423,11 +453,18 @@ mod tests {
     #[test]
     fn questions_are_lines() {
         let paths = [vec!["a".to_owned(), "b.c\n${d}\"".to_owned()]];
-        let piece = Question::Piece(&paths).lines();
-        assert_eq!(piece, "r = w.piece r \"[[\\\"a\\\",\\\"b.c\\\\n\\${d}\\\\\\\"\\\"]]\"\nw.run r\n");
-        assert_eq!(Question::Rest(3).lines(), "r = w.rest r 3\nw.run r\n");
-        assert_eq!(Question::Again(0).lines(), "r = w.again r 0\nw.run r\n");
+        let piece = Question::Piece(&paths, 1).lines();
+        assert_eq!(piece, "r = w.piece r \"[[\\\"a\\\",\\\"b.c\\\\n\\${d}\\\\\\\"\\\"]]\"\nw.to r 0 1\n");
+        assert_eq!(Question::Rest(3, 2).lines(), "r = w.rest r 3\nw.to r 0 2\n");
+        assert_eq!(Question::Again(0, 1).lines(), "r = w.again r 0\nw.to r 0 1\n");
+        assert_eq!(Question::Next(4, 2).lines(), "w.to r 4 2\n");
         assert_eq!(Question::Open.lines(), "w.open\n");
+        assert_eq!(Question::Reasons(&[3, 7], &[5]).lines(), "w.why r 3\nw.why r 7\nw.place r 5\n");
+        let reason = Question::Reason(&paths[0]).expression();
+        assert!(
+            reason.starts_with("builtins.seq w.open (w.why (w.piece w.start ") && reason.ends_with(") 0)"),
+            "{reason}"
+        );
         assert!(
             Question::Plain(&paths).expression().starts_with("builtins.seq w.open (w.run (w.again (w.piece w.start ")
         );

@@ -71,7 +71,8 @@ impl Queue {
         self.left() == 0 && self.at_work == 0
     }
 
-    fn left(&self) -> usize {
+    /// How many attributes wait.
+    pub(super) fn left(&self) -> usize {
         self.todo.len() + self.plain.len()
     }
 

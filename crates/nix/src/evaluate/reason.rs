@@ -28,9 +28,10 @@ impl Reason {
             Some((index, place)) if index > 0 => (&lines[..index], Some(place)),
             _ => (&lines[..], None),
         };
-        let advice = kept.iter().position(|line| line.trim_start().starts_with(ADVICE));
-        let kept = kept[..advice.unwrap_or(kept.len())].join("\n");
-        Self { message: kept.trim().to_owned(), position: position.filter(|place| is_file(place)).map(str::to_owned) }
+        Self {
+            message: without_advice(&kept.join("\n")).to_owned(),
+            position: position.filter(|place| is_file(place)).map(str::to_owned),
+        }
     }
 }
 
@@ -41,8 +42,24 @@ impl fmt::Display for Reason {
     }
 }
 
-/// How nixpkgs begins to say which of its settings would let a package evaluate (`check-meta.nix`).
-const ADVICE: &str = "a) To temporarily allow";
+/// How nixpkgs begins to say which of its settings would let a package evaluate (`check-meta.nix`, in its versions).
+const ADVICE: [&str; 3] = [
+    "a) To temporarily allow",
+    "You can install it anyway by allowing this package, using the",
+    "To allow evaluation regardless, use:",
+];
+
+/// What is wrong, without nixpkgs' advice on how to have it evaluated all the same: it is for whoever builds one package.
+pub fn without_advice(message: &str) -> &str {
+    let lines = message.split_inclusive('\n');
+    let is_advice = |line: &str| ADVICE.iter().any(|advice| line.trim_start().starts_with(advice));
+    let kept: usize = lines.take_while(|line| !is_advice(line)).map(str::len).sum();
+    // What says nothing else is said as it is.
+    match message[..kept].trim() {
+        "" => message.trim(),
+        kept => kept,
+    }
+}
 
 /// The place that a line of Nix names: `at FILE:LINE:COLUMN:`.
 fn place(line: &str) -> Option<&str> {
@@ -98,6 +115,17 @@ mod tests {
             "builder for 'x' failed; last log lines:\n> error: no compiler",
             None,
         );
+        check(
+            "error: Refusing to evaluate package 'x' in /n/x.nix:5 because it is marked as insecure\n\n       Known issues:\n        - CVE-1\n\n       You can install it anyway by allowing this package, using the\n       following methods:\n\n       a) To temporarily allow all insecure packages\n",
+            "Refusing to evaluate package 'x' in /n/x.nix:5 because it is marked as insecure\n\nKnown issues:\n - CVE-1",
+            None,
+        );
+        check(
+            "error: it has problems:\n       - broken: it is\n\n       To allow evaluation regardless, use:\n       - Nixpkgs import\n",
+            "it has problems:\n- broken: it is",
+            None,
+        );
+        check("error: a) To temporarily allow it\n", "a) To temporarily allow it", None);
         check("error: \u{1b}[31mred\u{1b}[0m\n", "red", None);
         check("error: at /s.nix:3:13:\n", "at /s.nix:3:13:", None);
     }

@@ -61,7 +61,7 @@ async fn what_is_said_of_derivations() {
     let position = check("vendor-1", "LicenseRef-unfree", Class::Restricted, &["binaryNativeCode"]);
     assert!(position.is_some_and(|place| place.starts_with(&data("set.nix").display().to_string())));
     // `relicensed` is the same derivation as `hello`.
-    check("hello-2.12", "LicenseRef-unfree AND GPL-3.0-or-later", Class::Restricted, &[]);
+    check("hello-2.12", "GPL-3.0-or-later AND LicenseRef-unfree", Class::Restricted, &[]);
     check("hello-3", "GPL-3.0-or-later", Class::Free, &[]);
     check("package-5-5.5", "LicenseRef-unfreeRedistributable", Class::Redistributable, &["binaryNativeCode"]);
     check("package-4-4.4", "MIT AND Apache-2.0", Class::Free, &[]);

@@ -9,7 +9,6 @@ mod flake;
 use narthex_event::Event;
 use narthex_nix::{EvalOptions, Evaluation, Expression, Nix, NixError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// A Nix store below a folder, whose paths are called as everywhere, and a place for files.
 struct World {
@@ -58,7 +57,7 @@ fn data(name: &str) -> PathBuf {
 
 fn workers(workers: usize) -> EvalOptions {
     // All of them from the beginning.
-    EvalOptions { workers, patience: Duration::ZERO, ..EvalOptions::default() }
+    EvalOptions { workers, spread: 0, ..EvalOptions::default() }
 }
 
 /// The attributes of the jobs.

@@ -127,3 +127,30 @@ fn declarations_that_differ_are_named() {
     let corrected = rules_of(&format!("{}\n{correction}", shipped::DEFAULT_POLICY));
     assert_eq!(message(&said(and), &corrected), (Verdict::Publish, "MIT is free".to_owned()));
 }
+
+/// What is known of a part of a set publishes nothing new, takes nothing back for what it lacks, and forbids as ever.
+#[test]
+fn a_part_of_a_set_vouches_for_nothing() {
+    let free = decide_output(json!("mit"), vec![], &["bin/x"], false);
+    let closed = decide_output(json!("unfree"), vec![], &["bin/x"], false);
+    let silent = decide_output(json!(null), vec![], &["bin/x"], false);
+    let check =
+        |decision: &Decision, earlier: Option<(Verdict, &[Reason])>, is_silent: bool, expected: (Verdict, Code)| {
+            let made = in_part(decision.clone(), earlier, is_silent, |_| free.clone());
+            assert_eq!((made.verdict(), made.reasons()[0].code), expected, "{earlier:?}");
+            assert_eq!(made.permit().is_some(), expected.0 == Verdict::Publish);
+        };
+    let (published, withheld) = (Some((Verdict::Publish, free.reasons())), Some((Verdict::Withhold, closed.reasons())));
+    check(&free, published, false, (Verdict::Publish, Code::LicenseFree));
+    for earlier in [None, withheld, Some((Verdict::Withhold, &[] as &[Reason]))] {
+        check(&free, earlier, false, (Verdict::Withhold, Code::SetIncomplete));
+        check(&silent, earlier, true, (Verdict::Withhold, Code::LicenseUnknown));
+    }
+    for earlier in [None, published, withheld] {
+        check(&closed, earlier, false, (Verdict::Withhold, Code::LicenseRestricted));
+    }
+    // Nothing is declared of it, which may be for what the part lacks; or something unknown is.
+    check(&silent, published, true, (Verdict::Publish, Code::LicenseFree));
+    check(&silent, published, false, (Verdict::Withhold, Code::LicenseUnknown));
+    check(&closed, published, true, (Verdict::Withhold, Code::LicenseRestricted));
+}

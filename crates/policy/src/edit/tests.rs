@@ -282,3 +282,39 @@ fn license_values_are_answered_in_the_place_of_packages() {
     refused(&policy(""), &["GPL"], "whatever", "`whatever` names no license that is known");
     refused(&policy(""), &["unfree"], "MIT", "`unfree` is known already");
 }
+
+#[test]
+fn a_license_value_that_is_answered_is_named() {
+    let about = |about: &str, until: &str| review("\"x\"", "from-vendor", until).replace("package = [\"x\"]", about);
+    let check = |text: &str, licenses: &[&str], entry: Entry<'_>| {
+        let licenses = names(licenses);
+        answer(&policy(text), &NewAnswer { licenses: &licenses, ..new(&[], entry) }, today())
+    };
+    let unfree = about("license = [\"mit*\", \"unfree*\"]", "2999-01-01");
+    for (license, entry) in [
+        ("unfree*", Entry::FromVendor),
+        ("unfreeRedistributable", Entry::Confirmed),
+        ("unfreeRedistributable*", Entry::Grant("x")),
+        ("unfree", Entry::Replaced("y")),
+    ] {
+        let error = check(&unfree, &["issl", license], entry).unwrap_err();
+        let EditError::Decided { package, by } = &error else { panic!("{license}: {error}") };
+        assert_eq!(*package, format!("the license value {license}"));
+        assert!(by.contains("unfree*"), "{by}");
+    }
+    let grant = "[[grants]]\nlicense = [\"issl\"]\nagreement = \"a\"\nreason = \"x\"\nresponsible = \"y\"\nuntil = 2999-01-01\n";
+    assert!(matches!(check(grant, &["issl"], Entry::FromVendor), Err(EditError::Decided { .. })));
+    // One that has ended, and one that is about some packages only, answer for no license; nor does a narrower one.
+    for (text, beside) in [
+        (about("license = [\"unf*\"]", "2026-01-01"), 0),
+        (about("license = [\"unf*\"]\npackage = [\"x\"]", "2999-01-01"), 0),
+        (about("license = [\"unfreeRedistributable\"]", "2999-01-01"), 1),
+    ] {
+        let edited = check(&text, &["unfree*"], Entry::FromVendor).unwrap();
+        assert_eq!(edited.beside.len(), beside, "{text}");
+    }
+    // One that has ended and says the very same is named, too.
+    let error = check(&about("license = [\"unfree*\"]", "2026-01-01"), &["unfree*"], Entry::FromVendor).unwrap_err();
+    let EditError::After(mistakes) = error else { panic!("{error}") };
+    assert!(mistakes[0].message.contains("about license unfree* as well"), "{mistakes:?}");
+}
