@@ -8,8 +8,10 @@ mod inputs;
 mod measure;
 mod plan;
 mod recall;
+mod wide;
 
 pub(crate) use plan::plan;
+pub(crate) use wide::wide;
 
 use crate::machine::{cargo, output, root, run, target, write};
 use crate::{Failure, Outcome, say};
