@@ -150,10 +150,8 @@ pub(crate) const MKL: [Wheel; 3] = [
 ];
 
 /// Free software that vendors' archives share code with: OpenSSL and BoringSSL, zstd, LAPACKE, and compilers' runtimes.
-/// What NVIDIA says of its interface stands in its free bindings for Python as well.
-pub(crate) const FREE: [Wheel; 20] = [
+pub(crate) const FREE: [Wheel; 19] = [
     ("cmake", "3.31.6", X86_64, "1c8b05df0602365da91ee6a3336fe57525b137706c4ab5675498f662ae1dbcec"),
-    ("cuda-bindings", "13.5.0", X86_64, "08b7e8d674c3266facb00453a7e34ea7d3ea965c2f594bb728f269f45f39fbe2"),
     ("cryptography", "3.4.8", X86_64, "1eb7bb0df6f6f583dd8e054689def236255161ebbcf62b226454ab9ec663746b"),
     ("cryptography", "39.0.2", X86_64, "ffd394c7896ed7821a6d13b24657c6a34b6e2650bd84ae063cf11ccffa4f1a97"),
     ("cryptography", "41.0.7", X86_64, "841df4caa01008bad253bce2a6f7b47f86dc9f08df4b433c404def869f590a15"),
