@@ -6,10 +6,12 @@
 //! those beside it are part of both.
 
 mod archives;
+mod disk;
 mod property;
 mod steer;
 
 pub use archives::{ar, carve, compressed, cpio, nar, rpm, sevenz, squashfs, tar, zip};
+pub use disk::disk;
 pub use property::property;
 
 use narthex_audit::{fuzz_binary, fuzz_container, fuzz_corpus, fuzz_fatbin};
@@ -19,7 +21,7 @@ use steer::{put, starting};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     ("elf", elf),
     ("pe", pe),
     ("ar", ar),
@@ -32,6 +34,7 @@ pub const TARGETS: [Target; 16] = [
     ("rpm", rpm),
     ("sevenz", sevenz),
     ("squashfs", squashfs),
+    ("disk", disk),
     ("nar", nar),
     ("compressed", compressed),
     ("carve", carve),

@@ -77,8 +77,7 @@ fn near(anchor: u32) -> usize {
 
 impl AnchorIndex {
     /// Takes anchors with the numbers of their functions.
-    pub(crate) fn new(mut entries: Vec<(u32, u32)>) -> Self {
-        entries.sort_unstable();
+    pub(crate) fn new(entries: Vec<(u32, u32)>) -> Self {
         let (sampled, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(anchor, _)| is_sampled(*anchor));
         let mut table = Box::new([0; NEAR]);
         table.iter_mut().step_by(SAMPLED as usize).for_each(|entry| *entry = 1);
@@ -155,13 +154,25 @@ impl Anchors {
         let filter = Filter::new(entries.len(), entries.iter().map(|(anchor, _)| *anchor));
         let bucket_bits = entries.len().max(2).next_power_of_two().trailing_zeros().min(22);
         let bucket_shift = 32 - bucket_bits;
+        let bucket = |anchor: u32| (anchor >> bucket_shift) as usize;
         let mut buckets = vec![0u32; (1 << bucket_bits) + 1];
         for (anchor, _) in &entries {
-            buckets[(anchor >> bucket_shift) as usize + 1] += 1;
+            buckets[bucket(*anchor) + 1] += 1;
         }
         for bucket in 1..buckets.len() {
             buckets[bucket] += buckets[bucket - 1];
         }
+        // There are few in each bucket, so that they are sorted as soon as each is in its own.
+        let (mut sorted, mut next) = (vec![(0, 0); entries.len()], buckets.clone());
+        for entry in entries {
+            let next = &mut next[bucket(entry.0)];
+            sorted[*next as usize] = entry;
+            *next += 1;
+        }
+        for ends in buckets.windows(2) {
+            sorted[ends[0] as usize..ends[1] as usize].sort_unstable();
+        }
+        let entries = sorted;
         Self { filter, entries, buckets, bucket_shift }
     }
 

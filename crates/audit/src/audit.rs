@@ -157,7 +157,8 @@ pub fn audit_part(
         .par_iter()
         .map(|file| {
             let size = if let Contents::Bytes(bytes) = file.contents { bytes.len() as u64 } else { 0 };
-            look(file, name, corpus, limits.beside_others(size))
+            // A single file is looked at by these threads as well, and not by the caller's, who would wait at every fork.
+            rayon::scope(|_| look(file, name, corpus, limits.beside_others(size)))
         })
         .collect();
     for (file, part) in files.iter().zip(&mut parts).filter(|(_, (_, spent))| spent.bounded) {

@@ -192,7 +192,7 @@ pub fn learn_free(
     walk_all(files, limits, &mut visitor);
     let mut learned = visitor.learned;
     learned.functions = prints.free.len() - before;
-    prints.meta.free.insert(source.material.package());
+    prints.names.free.insert(source.material.package());
     prints.meta.learned.insert(source.hash.clone());
     learned
 }
@@ -275,7 +275,7 @@ impl Learn<'_> {
     fn is_anothers(&self, hash: u64, archive: &str) -> bool {
         let number = self.prints.numbers.get(&hash).filter(|_| self.source.supply == Supply::Built);
         let owners = number.into_iter().flat_map(|number| &self.prints.functions[*number as usize].owners);
-        let mut originals = owners.map(|owner| self.prints.meta.members[*owner as usize].original);
+        let mut originals = owners.map(|owner| self.prints.names.members[*owner as usize].original);
         self.known.is_some_and(|known| known.forbids_function(hash, archive))
             || originals.any(|original| self.prints.delivered.contains(&original) && !self.is_own(original))
     }

@@ -14,8 +14,9 @@ use crate::container::is_archive;
 use crate::corpus::{Corpus, Layer, OriginalRef, Part, Voice, u32_at, u64_at};
 use crate::finding::{Change, Finding, Place};
 use crate::kin::Kin;
+use foldhash::{HashMap, HashSet};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Words of a passage.
 const LENGTH: usize = 8;
@@ -397,7 +398,7 @@ pub(crate) struct Kept {
 
 /// What is kept of each original of some layers; what is free is not counted.
 pub(crate) fn kept_in(layers: &[Layer], free: &HashSet<u64>) -> HashMap<OriginalRef, Kept> {
-    let mut all: HashMap<OriginalRef, Kept> = HashMap::new();
+    let mut all: HashMap<OriginalRef, Kept> = HashMap::default();
     for (layer, number) in layers.iter().zip(0..) {
         let rows = layer.table(Part::Passages).rows().map(|row| (u64_at(row, 0), u32_at(row, 8)));
         for (passage, original) in rows.filter(|(passage, _)| !free.contains(passage)) {
@@ -503,7 +504,7 @@ impl Seen {
 /// Originals that were cut into several files of one path, none of which has enough of them: half of what is known has
 /// to be there. They are shown at the file that has most.
 pub(crate) fn cut<'a>(rest: impl Iterator<Item = &'a (Place, HashSet<u64>)>, corpus: &Corpus) -> Vec<Finding> {
-    let (mut all, mut most): (HashSet<u64>, Option<&(Place, HashSet<u64>)>) = (HashSet::new(), None);
+    let (mut all, mut most): (HashSet<u64>, Option<&(Place, HashSet<u64>)>) = (HashSet::default(), None);
     for file in rest {
         all.extend(&file.1);
         if most.is_none_or(|most| file.1.len() > most.1.len()) {

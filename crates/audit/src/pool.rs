@@ -10,7 +10,8 @@ use crate::finding::{Finding, Form, Place};
 use crate::functions::{self, Hit};
 use crate::strings::Seen;
 use crate::{chunks, passages, whose};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use foldhash::HashSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A file with something in it, and whether a linker made it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

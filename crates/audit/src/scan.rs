@@ -242,12 +242,14 @@ fn contents(
     let both = parts.iter().zip(&containers);
     let stretches: Vec<(u64, &[u8])> = both.flat_map(|(part, found)| host_bytes(at(part), part, found)).collect();
     let containers: Vec<fatbin::Read<'_>> = containers.into_iter().flatten().collect();
-    let (Found { hits, chunks, ended_early, .. }, (device, (mut seen, mut seen_passages))) = rayon::join(
+    // What a copy exports, calls itself and links is the original's, and is compared with it. A claim is no reason to
+    // leave anything out that is put down to somebody else.
+    let linked = subject.binary.as_ref().filter(|_| own.is_none());
+    let texts = || (messages(&stretches, layout.end, corpus), passages::Seen::look(&parts, corpus));
+    let linked = || linked.map(|file| (links::interfaces(file, subject.bytes.len(), corpus), opened(subject, file)));
+    let (Found { hits, chunks, ended_early, .. }, ((device, linked), (mut seen, mut seen_passages))) = rayon::join(
         || functions::look(&stretches, corpus),
-        || {
-            let texts = || (messages(&stretches, layout.end, corpus), passages::Seen::look(&parts, corpus));
-            rayon::join(|| device::look(containers, &parts, corpus), texts)
-        },
+        || rayon::join(|| rayon::join(|| device::look(containers, &parts, corpus), linked), texts),
     );
     if ended_early {
         found.push(Finding::NotFullyAudited { place: place.clone(), gap: Gap::TooManyCandidates });
@@ -294,17 +296,15 @@ fn contents(
     seen.report(place, corpus, &mut found);
     seen_passages.report(place, corpus, passages::enough, &mut found);
     match own {
-        // A claim is no reason to leave anything out that is put down to somebody else.
         Some(own) if own.claimed => {}
-        // What it exports, calls itself and links is the original's, and is compared with it.
         Some(own) => found.retain(|finding| finding.origin().is_none_or(|origin| family(&origin.file) != own.family)),
         None => {
-            if let Some(file) = &subject.binary {
-                match links::interfaces(file, subject.bytes.len(), corpus) {
+            if let Some((defined, opens)) = linked {
+                match defined {
                     Ok(defined) => links::interface_signs(place, defined, corpus, &mut found),
                     Err(error) => found.push(broken(subject, &error)),
                 }
-                match opened(subject, file) {
+                match opens {
                     Ok(opens) => links::dynamic(place, subject.links.clone(), opens, &mut found),
                     Err(error) => found.push(broken(subject, &error)),
                 }

@@ -9,7 +9,8 @@ use crate::anchor::Filter;
 use crate::corpus::{Corpus, Layer, OriginalRef, Part, u32_at, u64_at};
 use crate::finding::{Finding, Place, Sign};
 use crate::prints::{Kind, hash64};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Shorter strings stand in many programs.
 const SHORTEST: usize = 16;
@@ -125,7 +126,7 @@ impl Families {
     /// Makes the families of some layers, of which the first ones were learned here.
     pub(crate) fn new(layers: &[Layer], learned: usize, free: &HashSet<u64>) -> Self {
         let mut by_name: BTreeMap<(bool, &str), Releases<'_>> = BTreeMap::new();
-        let mut examples: HashMap<(bool, &str), (&str, OriginalRef)> = HashMap::new();
+        let mut examples: HashMap<(bool, &str), (&str, OriginalRef)> = HashMap::default();
         for (number, layer) in layers.iter().enumerate() {
             for row in layer.table(Part::Strings).rows() {
                 let (hash, original) = (u64_at(row, 0), u32_at(row, 8));
@@ -146,7 +147,7 @@ impl Families {
         }
         let mut families = Self::default();
         for (name, releases) in by_name {
-            let mut counts: HashMap<u64, usize> = HashMap::new();
+            let mut counts: HashMap<u64, usize> = HashMap::default();
             for hash in releases.values().flatten() {
                 *counts.entry(*hash).or_default() += 1;
             }

@@ -13,14 +13,11 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The shipped files; `MANIFEST.md` beside them says what went into them.
-static SHIPPED: include_dir::Dir<'_> = include_dir::include_dir!("$CARGO_MANIFEST_DIR/corpus");
+/// The shipped files, unpacked when the program was built; `corpus/MANIFEST.md` says what went into them.
+static SHIPPED: include_dir::Dir<'_> = include_dir::include_dir!("$OUT_DIR/corpus");
 
 /// Hashes of published releases, among the shipped files.
 const RECORDS: &str = "releases.rec";
-
-/// No shipped file unpacks to more.
-const LARGEST: usize = 64 << 20;
 
 /// Compressed once and shipped often.
 const LEVEL: i32 = 19;
@@ -114,15 +111,7 @@ pub fn load_corpus(state: Option<&State>, shipped: Shipped) -> Result<Corpus, Co
 
 /// Hashes of published releases, which ship with the program.
 pub fn shipped_records() -> Option<Records> {
-    let bytes = unpacked(SHIPPED.get_file(RECORDS)?);
-    Some(Records::new(bytes).expect("a shipped file is of this program's format"))
-}
-
-fn unpacked(file: &include_dir::File<'_>) -> Vec<u8> {
-    let mut bytes = zstd::bulk::decompress(file.contents(), LARGEST).expect("a shipped file can be unpacked");
-    // It was given room for the largest.
-    bytes.shrink_to_fit();
-    bytes
+    Some(Records::built_in(SHIPPED.get_file(RECORDS)?.contents()).expect("a shipped file is of this program's format"))
 }
 
 /// Makes a file of records from lines of text; gives its size in bytes. Only whoever makes the shipped corpus has a
@@ -142,12 +131,13 @@ pub fn pack_into(lines: &Path, file: &Path) -> Result<u64, CorpusFileError> {
 
 /// The layers that ship with the program, in the order of their names.
 pub fn shipped_layers() -> Vec<Layer> {
-    let mut files: Vec<_> =
-        SHIPPED.files().filter(|file| file.path().extension().is_some_and(|e| e == "zst")).collect();
+    let mut files: Vec<_> = SHIPPED.files().filter(|file| file.path() != Path::new(RECORDS)).collect();
     files.sort_by_key(|file| file.path());
-    let layer =
-        |file: &&include_dir::File<'_>| Layer::new(unpacked(file)).expect("a shipped file is of this program's format");
-    files.par_iter().map(layer).collect()
+    let layer = |file: &&'static include_dir::File<'static>| {
+        Layer::built_in(file.contents()).expect("a shipped file is of this program's format")
+    };
+    // They are of very different sizes.
+    files.par_iter().with_max_len(1).map(layer).collect()
 }
 
 /// Reads one corpus file, which may be compressed.

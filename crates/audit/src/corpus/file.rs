@@ -12,6 +12,7 @@ use crate::prints::SectionPrint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 const MAGIC: &[u8; 8] = b"NARTHEXC";
 /// The format of the file.
@@ -25,7 +26,7 @@ pub(crate) const HEADER: usize = 8 + 4 + 8 + 32;
 /// The parts of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// [`Meta`].
+    /// [`Meta`] and [`Names`].
     #[expect(dead_code, reason = "it is the first part, and read as such")]
     Meta,
     /// Details of files and functions, found by their offset.
@@ -83,13 +84,18 @@ pub(crate) struct Member {
     pub(crate) functions: u32,
 }
 
-/// What is small and read at once.
+/// What every scan asks for, read at once.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Meta {
     /// NAR hashes of what was learned, so that nothing is learned twice.
     pub(crate) learned: BTreeSet<String>,
     pub(crate) materials: Vec<Material>,
     pub(crate) originals: Vec<Original>,
+}
+
+/// What stands behind it. It is large, and only asked for where something was found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Names {
     pub(crate) members: Vec<Member>,
     /// Names and versions of the free software that was subtracted.
     pub(crate) free: BTreeSet<String>,
@@ -127,6 +133,9 @@ pub struct Layer {
     bytes: Box<dyn AsRef<[u8]> + Send + Sync>,
     parts: [Range<usize>; PARTS],
     pub(crate) meta: Meta,
+    /// Where the names begin in the first part.
+    names_at: usize,
+    names: OnceLock<Names>,
 }
 
 impl std::fmt::Debug for Layer {
@@ -141,8 +150,35 @@ impl Layer {
     /// # Errors
     /// [`CorpusError`] says what is wrong with them.
     pub fn new(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self, CorpusError> {
-        let (parts, meta) = open(bytes.as_ref())?;
-        Ok(Self { bytes: Box::new(bytes), parts, meta })
+        Self::open(bytes, Held::OnDisk)
+    }
+
+    /// The same of bytes that are a part of the program.
+    ///
+    /// # Errors
+    /// As [`Layer::new`].
+    pub fn built_in(bytes: &'static [u8]) -> Result<Self, CorpusError> {
+        Self::open(bytes, Held::InProgram)
+    }
+
+    fn open(bytes: impl AsRef<[u8]> + Send + Sync + 'static, held: Held) -> Result<Self, CorpusError> {
+        let (parts, meta, names_at) = open(bytes.as_ref(), held)?;
+        let layer = Self { bytes: Box::new(bytes), parts, meta, names_at, names: OnceLock::new() };
+        if held == Held::OnDisk {
+            let _ = layer.names.set(layer.read_names().ok_or(CorpusError::Content)?);
+        }
+        Ok(layer)
+    }
+
+    /// Names of members and of free software.
+    pub(crate) fn names(&self) -> &Names {
+        self.names.get_or_init(|| self.read_names().expect("a file that the program has in it is sound"))
+    }
+
+    fn read_names(&self) -> Option<Names> {
+        let names: Names = postcard::from_bytes(&self.as_bytes()[self.names_at..self.parts[0].end]).ok()?;
+        let sound = |member: &Member| (member.original as usize) < self.meta.originals.len();
+        names.members.iter().all(sound).then_some(names)
     }
 
     /// Names the content: two files with the same fingerprints have the same id.
@@ -209,14 +245,14 @@ fn function_row(row: &[u8]) -> FunctionRow {
     }
 }
 
-fn open(bytes: &[u8]) -> Result<([Range<usize>; PARTS], Meta), CorpusError> {
+fn open(bytes: &[u8], held: Held) -> Result<([Range<usize>; PARTS], Meta, usize), CorpusError> {
     let found = version_of(bytes, MAGIC)?;
     let count = match found {
         VERSION => PARTS,
         BEFORE => PARTS_BEFORE,
         _ => return Err(CorpusError::Version { found }),
     };
-    let body = body_of(bytes)?;
+    let body = body_of(bytes, held)?;
     if body.len() < count * 8 {
         return Err(CorpusError::Content);
     }
@@ -230,21 +266,21 @@ fn open(bytes: &[u8]) -> Result<([Range<usize>; PARTS], Meta), CorpusError> {
         *part = start..end;
         start = end;
     }
-    let mut meta: Meta = postcard::from_bytes(&bytes[parts[0].clone()]).map_err(|_| CorpusError::Content)?;
+    let (mut meta, rest) =
+        postcard::take_from_bytes::<Meta>(&bytes[parts[0].clone()]).map_err(|_| CorpusError::Content)?;
     if found == BEFORE {
         meta.learned.clear();
     }
-    let sound = meta.originals.iter().all(|o| (o.material as usize) < meta.materials.len())
-        && meta.members.iter().all(|m| (m.original as usize) < meta.originals.len());
-    if !sound {
+    if meta.originals.iter().any(|original| original.material as usize >= meta.materials.len()) {
         return Err(CorpusError::Content);
     }
-    Ok((parts, meta))
+    let names_at = parts[0].end - rest.len();
+    Ok((parts, meta, names_at))
 }
 
 /// Writes a file from its parts, in the order of [`Part`].
-pub(crate) fn write(meta: &Meta, details: Vec<u8>, tables: [Vec<u8>; PARTS - 2]) -> Vec<u8> {
-    let meta = postcard::to_stdvec(meta).expect("writing to memory cannot fail");
+pub(crate) fn write(meta: (&Meta, &Names), details: Vec<u8>, tables: [Vec<u8>; PARTS - 2]) -> Vec<u8> {
+    let meta = postcard::to_stdvec(&meta).expect("writing to memory cannot fail");
     let parts: Vec<Vec<u8>> = [meta, details].into_iter().chain(tables).collect();
     let mut body = Vec::new();
     let mut end = (PARTS * 8) as u64;
@@ -279,11 +315,20 @@ pub(crate) fn version_of(bytes: &[u8], magic: &[u8; 8]) -> Result<u32, CorpusErr
     if bytes.len() < HEADER || &bytes[..8] != magic { Err(CorpusError::NotACorpus) } else { Ok(u32_at(bytes, 8)) }
 }
 
+/// Where bytes are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Where they can be cut short or changed.
+    OnDisk,
+    /// In the program itself: its start does not wait for a checksum of all of them.
+    InProgram,
+}
+
 /// The body behind a header, if it is whole.
-pub(crate) fn body_of(bytes: &[u8]) -> Result<&[u8], CorpusError> {
+pub(crate) fn body_of(bytes: &[u8], held: Held) -> Result<&[u8], CorpusError> {
     let body = &bytes[HEADER..];
-    let is_whole = u64_at(bytes, 12) == body.len() as u64 && blake3::hash(body).as_bytes() == &bytes[20..HEADER];
-    if is_whole { Ok(body) } else { Err(CorpusError::Checksum) }
+    let is_as_written = || held == Held::InProgram || blake3::hash(body).as_bytes() == &bytes[20..HEADER];
+    if u64_at(bytes, 12) == body.len() as u64 && is_as_written() { Ok(body) } else { Err(CorpusError::Checksum) }
 }
 
 /// Rows of one width, sorted by their first column.

@@ -1,6 +1,8 @@
 //! Fingerprints in memory, to be added to and written.
 
-use super::file::{FilePrint, Layer, Member, Meta, Original, Part, file_hash, put_varint, u32_at, u64_at, write};
+use super::file::{
+    FilePrint, Layer, Member, Meta, Names, Original, Part, file_hash, put_varint, u32_at, u64_at, write,
+};
 use super::{Corpus, Material, base_name};
 use crate::prints::{Kind, SectionPrint, hash64};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -25,6 +27,7 @@ pub(crate) struct FunctionPrint {
 #[derive(Clone, Debug, Default)]
 pub struct Fingerprints {
     pub(crate) meta: Meta,
+    pub(crate) names: Names,
     /// One print for each owner of the same bytes.
     pub(crate) files: BTreeMap<u128, Vec<FilePrint>>,
     pub(crate) functions: Vec<FunctionPrint>,
@@ -50,7 +53,7 @@ pub struct Fingerprints {
 impl Fingerprints {
     /// Takes what a file holds.
     pub fn from_layer(layer: &Layer) -> Self {
-        let mut prints = Self { meta: layer.meta.clone(), ..Self::default() };
+        let mut prints = Self { meta: layer.meta.clone(), names: layer.names().clone(), ..Self::default() };
         let originals = layer.meta.originals.iter().enumerate();
         prints.original_numbers = originals.map(|(number, original)| (original.clone(), number as u32)).collect();
         for (row, bytes) in layer.table(Part::Files).rows().enumerate() {
@@ -58,7 +61,7 @@ impl Fingerprints {
                 prints.add_file(file_hash(bytes), file);
             }
         }
-        let members = prints.meta.members.len() as u32;
+        let members = prints.names.members.len() as u32;
         for row in layer.functions() {
             let (masked, owners) = read_details(layer, row.details);
             let function = FunctionPrint {
@@ -91,12 +94,12 @@ impl Fingerprints {
 
     /// Writes the file; the same content gives the same bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut meta = self.meta.clone();
-        let mut counts = vec![0u32; meta.members.len()];
+        let mut names = self.names.clone();
+        let mut counts = vec![0u32; names.members.len()];
         for owner in self.functions.iter().flat_map(|function| &function.owners) {
             counts[*owner as usize] += 1;
         }
-        for (member, count) in meta.members.iter_mut().zip(counts) {
+        for (member, count) in names.members.iter_mut().zip(counts) {
             member.functions = count;
         }
 
@@ -152,7 +155,7 @@ impl Fingerprints {
             self.delivered.iter().flat_map(|original| original.to_le_bytes()).collect(),
             pairs(&self.chunks),
         ];
-        write(&meta, details, tables)
+        write((&self.meta, &names), details, tables)
     }
 
     /// Whether there is nothing in it.
@@ -221,8 +224,8 @@ impl Fingerprints {
         if functions.is_empty() {
             return 0;
         }
-        let owner = self.meta.members.len() as u32;
-        self.meta.members.push(Member { original, name: name.to_owned(), functions: 0 });
+        let owner = self.names.members.len() as u32;
+        self.names.members.push(Member { original, name: name.to_owned(), functions: 0 });
         let before = self.functions.len();
         for function in functions {
             let number = *self.numbers.entry(function.hash).or_insert_with(|| {
@@ -242,7 +245,7 @@ impl Fingerprints {
             return gone;
         }
         let mut kept = Self { free: self.free.clone(), ..Self::default() };
-        kept.meta.free = self.meta.free.clone();
+        kept.names.free = self.names.free.clone();
         kept.take(self, |material| !is_meant(material));
         *self = kept;
         gone
@@ -258,14 +261,14 @@ impl Fingerprints {
     /// What is free, and no material.
     pub fn only_free(&self) -> Self {
         let mut kept = Self { free: self.free.clone(), ..Self::default() };
-        kept.meta.free.clone_from(&self.meta.free);
+        kept.names.free.clone_from(&self.names.free);
         kept
     }
 
     /// Adds everything that another one holds.
     pub fn merge(&mut self, other: &Self) {
         self.free.extend(&other.free);
-        self.meta.free.extend(other.meta.free.iter().cloned());
+        self.names.free.extend(other.names.free.iter().cloned());
         self.meta.learned.extend(other.meta.learned.iter().cloned());
         self.take(other, |_| true);
     }
@@ -283,16 +286,16 @@ impl Fingerprints {
             .collect();
         // One archive may have two members of one name, and a release one archive for each of two systems.
         let mut counts = HashMap::new();
-        let mut present: HashMap<(u32, String, u32), u32> = (self.meta.members.iter().enumerate())
+        let mut present: HashMap<(u32, String, u32), u32> = (self.names.members.iter().enumerate())
             .map(|(number, member)| (nth(&mut counts, member.original, &member.name), number as u32))
             .collect();
         let mut counts = HashMap::new();
-        let members: Vec<Option<u32>> = (other.meta.members.iter())
+        let members: Vec<Option<u32>> = (other.names.members.iter())
             .map(|member| {
                 let original = originals[member.original as usize]?;
                 Some(*present.entry(nth(&mut counts, original, &member.name)).or_insert_with(|| {
-                    self.meta.members.push(Member { original, name: member.name.clone(), functions: 0 });
-                    self.meta.members.len() as u32 - 1
+                    self.names.members.push(Member { original, name: member.name.clone(), functions: 0 });
+                    self.names.members.len() as u32 - 1
                 }))
             })
             .collect();

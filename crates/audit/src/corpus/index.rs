@@ -8,7 +8,8 @@ use crate::passages;
 use crate::prints::SectionPrint;
 use crate::records::{Recorded, Records};
 use crate::strings::{Families, family};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 /// Fingerprints of restricted material, ready for a scan.
@@ -121,7 +122,7 @@ impl Corpus {
         let filters =
             || [Part::Entries, Part::Kernels, Part::Interface, Part::Chunks].map(|part| filter_of(&layers, part));
         let counts = || {
-            let mut counts = HashMap::new();
+            let mut counts: HashMap<OriginalRef, u32> = HashMap::default();
             for (layer, number) in layers.iter().zip(0..) {
                 for row in layer.table(Part::Chunks).rows().filter(|row| !free.contains(&u64_at(row, 0))) {
                     *counts.entry(OriginalRef { layer: number, original: u32_at(row, 8) }).or_default() += 1;
@@ -203,7 +204,7 @@ impl Corpus {
 
     /// Free software that was subtracted: names and versions.
     pub fn subtracted(&self) -> impl Iterator<Item = &str> {
-        self.layers.iter().flat_map(|layer| layer.meta.free.iter().map(String::as_str))
+        self.layers.iter().flat_map(|layer| layer.names().free.iter().map(String::as_str))
     }
 
     /// What it knows, material by material.
@@ -227,7 +228,7 @@ impl Corpus {
             }
             for row in layer.functions() {
                 let (_, owners) = read_details(layer, row.details);
-                if let Some(member) = owners.first().and_then(|owner| layer.meta.members.get(*owner as usize)) {
+                if let Some(member) = owners.first().and_then(|owner| layer.names().members.get(*owner as usize)) {
                     count(member.original, |one| one.functions += 1);
                 }
             }
@@ -406,14 +407,14 @@ impl Corpus {
     pub(crate) fn owners(&self, number: u32, function: &FunctionRow) -> (u32, Vec<u32>) {
         let (number, layer, _) = self.layer_of(number);
         let mut owners = read_details(layer, function.details).1;
-        owners.retain(|owner| (*owner as usize) < layer.meta.members.len());
+        owners.retain(|owner| (*owner as usize) < layer.names().members.len());
         (number, owners)
     }
 
     /// The numbers of functions with this hash, one for each layer that has it. Only learning asks for them.
     pub(crate) fn functions_with(&self, hash: u64) -> &[u32] {
         let numbers = self.numbers.get_or_init(|| {
-            let mut numbers: HashMap<u64, Vec<u32>> = HashMap::new();
+            let mut numbers: HashMap<u64, Vec<u32>> = HashMap::default();
             for (layer, first) in self.layers.iter().zip(&self.first_function) {
                 for (function, number) in layer.functions().zip(*first..) {
                     numbers.entry(function.hash).or_default().push(number);
@@ -426,13 +427,13 @@ impl Corpus {
 
     /// A member of an archive: its archive, its name, and how many functions it has.
     pub(crate) fn member(&self, layer: u32, member: u32) -> (OriginalRef, &str, u32) {
-        let member = &self.layers[layer as usize].meta.members[member as usize];
+        let member = &self.layers[layer as usize].names().members[member as usize];
         (OriginalRef { layer, original: member.original }, &member.name, member.functions)
     }
 
     /// The names of an archive's members.
     pub(crate) fn members_of(&self, archive: OriginalRef) -> impl Iterator<Item = &str> {
-        let members = self.layers.get(archive.layer as usize).map_or(&[][..], |layer| &layer.meta.members);
+        let members = self.layers.get(archive.layer as usize).map_or(&[][..], |layer| &layer.names().members);
         members.iter().filter(move |member| member.original == archive.original).map(|member| member.name.as_str())
     }
 

@@ -16,7 +16,7 @@ mod index;
 use serde::{Deserialize, Serialize};
 
 pub use file::Layer;
-pub(crate) use file::{FilePrint, FunctionRow, HEADER, Part, body_of, sealed, sign, u32_at, u64_at, version_of};
+pub(crate) use file::{FilePrint, FunctionRow, HEADER, Held, Part, body_of, sealed, sign, u32_at, u64_at, version_of};
 pub use fingerprints::Fingerprints;
 pub(crate) use fingerprints::{FunctionPrint, file_key, read_details};
 pub use index::{Corpus, Listed};

@@ -16,7 +16,7 @@
 mod names;
 mod pack;
 
-use crate::corpus::{CorpusError, HEADER, Material, Origin, body_of, sealed, u32_at, u64_at, version_of};
+use crate::corpus::{CorpusError, HEADER, Held, Material, Origin, body_of, sealed, u32_at, u64_at, version_of};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -96,7 +96,19 @@ impl Records {
     /// # Errors
     /// [`CorpusError`] says what is wrong with them.
     pub fn new(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self, CorpusError> {
-        let parts = open(bytes.as_ref())?;
+        Self::open(bytes, Held::OnDisk)
+    }
+
+    /// The same of bytes that are a part of the program.
+    ///
+    /// # Errors
+    /// As [`Records::new`].
+    pub fn built_in(bytes: &'static [u8]) -> Result<Self, CorpusError> {
+        Self::open(bytes, Held::InProgram)
+    }
+
+    fn open(bytes: impl AsRef<[u8]> + Send + Sync + 'static, held: Held) -> Result<Self, CorpusError> {
+        let parts = open(bytes.as_ref(), held)?;
         Ok(Self { bytes: Box::new(bytes), parts })
     }
 
@@ -229,12 +241,12 @@ fn key_of(hash: &[u8]) -> u64 {
     u64_at(hash, 0)
 }
 
-fn open(bytes: &[u8]) -> Result<[Range<usize>; PARTS], CorpusError> {
+fn open(bytes: &[u8], held: Held) -> Result<[Range<usize>; PARTS], CorpusError> {
     let found = version_of(bytes, MAGIC)?;
     if found != VERSION {
         return Err(CorpusError::Version { found });
     }
-    let body = body_of(bytes)?;
+    let body = body_of(bytes, held)?;
     let mut parts: [Range<usize>; PARTS] = std::array::from_fn(|_| 0..0);
     let mut start = HEADER + PARTS * 8;
     if bytes.len() < start {

@@ -173,7 +173,7 @@ pub(super) fn may_be(sample: &Sample<'_>) -> bool {
 
 /// Reads what begins with a mark of base 64.
 pub(super) fn base64_at(bytes: &[u8], start: usize, most: usize) -> Option<Encoded> {
-    let reading = Reading::read(bytes, start, &BASE64, most);
+    let reading = Reading::read::<true>(bytes, start, &BASE64, most);
     (reading.end > start).then(|| reading.encoded(start, &BASE64))
 }
 
@@ -183,8 +183,18 @@ pub(super) fn read(look: &Look<'_>) -> Result<Encoded, usize> {
     let until = (look.probe + super::SAMPLE).min(bytes.len());
     let mut begin = look.from;
     let mut barren = [0; ALPHABETS.len()];
+    // Up to here stands nothing that no text has.
+    let mut clear = 0;
     while begin < until {
         let Some(start) = (begin..until).find(|at| bytes[*at].is_ascii_graphic()) else { break };
+        // No letter stands for more than a byte, but for zeros.
+        let least = (start + LEAST).min(bytes.len());
+        clear = clear.max(start);
+        if let Some(end) = bytes[clear..least.max(clear)].iter().position(|byte| super::is_never(*byte)) {
+            begin = clear + end + 1;
+            continue;
+        }
+        clear = least;
         match decode(bytes, start, look.most, &mut barren) {
             Ok(encoded) => return Ok(encoded),
             Err(next) => begin = next.max(start + 1),
@@ -197,15 +207,23 @@ pub(super) fn read(look: &Look<'_>) -> Result<Encoded, usize> {
 /// `barren`, a text in it would be too short.
 fn decode(bytes: &[u8], start: usize, most: usize, barren: &mut [usize; ALPHABETS.len()]) -> Result<Encoded, usize> {
     let mut best: Option<(Reading, &Alphabet)> = None;
-    for (number, alphabet) in ALPHABETS.iter().enumerate() {
+    // Most words of a text are too short for any but the first, which dumps are written in.
+    let is_short = bytes[start..].iter().take(LINE).take_while(|byte| byte.is_ascii_graphic()).count() < LINE;
+    for (number, alphabet) in ALPHABETS.iter().enumerate().take(if is_short { 1 } else { ALPHABETS.len() }) {
         if best.as_ref().is_some_and(|(_, found)| found.radix() < alphabet.radix()) {
             break;
         }
         if start < barren[number] || !alphabet.begins(&bytes[start..]) {
             continue;
         }
-        let reading = Reading::read(bytes, start, alphabet, most);
-        if reading.content.len() < LEAST {
+        // Nearly all are too short, which is told without what they stand for.
+        let glance = Reading::read::<false>(bytes, start, alphabet, most);
+        if glance.length < LEAST {
+            barren[number] = glance.end;
+            continue;
+        }
+        let reading = Reading::read::<true>(bytes, start, alphabet, most);
+        if reading.length < LEAST {
             // Groups that are more than bytes can be may be right from another letter on.
             if !reading.is_wrong {
                 barren[number] = reading.end;
@@ -240,6 +258,8 @@ fn decode(bytes: &[u8], start: usize, most: usize, barren: &mut [usize; ALPHABET
 /// What was read in one alphabet.
 struct Reading {
     content: Vec<u8>,
+    /// How many bytes the letters stand for.
+    length: usize,
     end: usize,
     is_cut: bool,
     /// Whether letters stand there that are more than bytes can be.
@@ -256,8 +276,10 @@ impl Reading {
         Encoded { is_cut: self.is_cut, word, ..Encoded::new(start..self.end, alphabet.name, self.content) }
     }
 
-    fn read(bytes: &[u8], start: usize, alphabet: &Alphabet, most: usize) -> Self {
-        let mut all = Self { content: Vec::new(), end: start, is_cut: false, is_wrong: false, short: None };
+    /// Reads a text to its end; what the letters stand for is left out, and the rest of the text, where only its length is
+    /// asked for and it is long enough.
+    fn read<const KEPT: bool>(bytes: &[u8], start: usize, alphabet: &Alphabet, most: usize) -> Self {
+        let mut all = Self { content: Vec::new(), length: 0, end: start, is_cut: false, is_wrong: false, short: None };
         let (mut group, mut count) = ([0u8; 8], 0);
         let (mut at, mut first, mut letters) = (start, None, 0usize);
         let (mut frame, mut is_even) = (Frame::default(), true);
@@ -266,7 +288,10 @@ impl Reading {
             while let Some(byte) = bytes.get(at) {
                 match alphabet.table[usize::from(*byte)] {
                     NO if count == 0 && alphabet.zeros == Some(*byte) => {
-                        all.content.extend(std::iter::repeat_n(0, alphabet.group.1));
+                        if KEPT {
+                            all.content.extend(std::iter::repeat_n(0, alphabet.group.1));
+                        }
+                        all.length += alphabet.group.1;
                         letters += 1;
                     }
                     NO if *byte == b'\\' && bytes.get(at + 1) == Some(&b'/') && alphabet.value(b'/').is_some() => {}
@@ -276,16 +301,17 @@ impl Reading {
                         count += 1;
                         letters += 1;
                         if count == alphabet.group.0 {
-                            if alphabet.push(&group[..count], &mut all.content).is_none() {
+                            if KEPT && alphabet.push(&group[..count], &mut all.content).is_none() {
                                 (all.end, all.is_wrong) = (at, true);
                                 return all;
                             }
+                            all.length += alphabet.group.1;
                             count = 0;
                         }
                     }
                 }
                 at += 1;
-                if letters >= most {
+                if letters >= most || !KEPT && all.length >= LEAST {
                     (all.is_cut, all.end) = (true, at);
                     return all;
                 }
@@ -298,7 +324,7 @@ impl Reading {
             let length = *first.get_or_insert(line);
             // A line that is shorter than all before it, or one that is long enough by itself, is the last, unless its letters
             // are whole groups.
-            let is_last = line < length && is_even || all.content.len() >= LEAST && letters == line;
+            let is_last = line < length && is_even || all.length >= LEAST && letters == line;
             is_even &= line == length;
             let is_short = line < LINE && !(is_even && alphabet.radix() == 16 && line.is_multiple_of(2));
             if is_short || is_last && count > 0 {
@@ -311,7 +337,10 @@ impl Reading {
         }
         if count > 0 {
             // Whatever is more than bytes can be ends here.
-            let _ = alphabet.push(&group[..count], &mut all.content);
+            if KEPT {
+                let _ = alphabet.push(&group[..count], &mut all.content);
+            }
+            all.length += count * alphabet.group.1 / alphabet.group.0;
         }
         all.short = first.filter(|first| is_even && *first < LINE);
         all
@@ -338,8 +367,8 @@ fn next_line(bytes: &[u8], from: usize, alphabet: &Alphabet, first: usize, frame
             continue;
         }
         if !alphabet.has(byte) {
-            // Padding ends a text.
-            if byte == b'=' && at == 0 {
+            // Padding ends a text, and so does what no text has: the names of a program stand side by side.
+            if byte == b'=' && at == 0 || super::is_never(byte) {
                 return None;
             }
             is_broken |= matches!(byte, b'\n' | b'\r' | b'"' | b'\'');

@@ -14,6 +14,7 @@ mod wide;
 mod tests;
 
 pub(super) use lines::yenc;
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// How a text is written whose first bytes are a mark.
@@ -95,46 +96,93 @@ struct Look<'a> {
 /// Looks for texts in a range of bytes, from its beginning to its end.
 pub(super) struct Scan<'a> {
     bytes: &'a [u8],
+    /// Samples before this are passed over: they are in a text that was read.
     at: usize,
     most: usize,
+    /// Where the first sample stands that was not taken yet.
+    untaken: usize,
+    taken: std::vec::IntoIter<Probe>,
     /// Up to where each reader has looked.
     looked: [usize; READERS.len()],
 }
 
+/// A sample in which some forms may be.
+struct Probe {
+    at: usize,
+    /// By the number of the reader.
+    may_be: [bool; READERS.len()],
+}
+
+impl Probe {
+    fn new(bytes: &[u8], at: usize) -> Option<Self> {
+        // Most bytes of programs are told apart by a few.
+        if is_odd(&bytes[at..at + 16]) {
+            return None;
+        }
+        let sample = Sample::new(bytes, at);
+        let may_be = READERS.each_ref().map(|reader| (reader.may_be)(&sample));
+        may_be.contains(&true).then_some(Self { at, may_be })
+    }
+}
+
 impl<'a> Scan<'a> {
     pub(super) fn new(bytes: &'a [u8], range: Range<usize>) -> Self {
-        Self { bytes: &bytes[..range.end], at: range.start, most: 0, looked: [range.start; READERS.len()] }
+        Self {
+            bytes: &bytes[..range.end],
+            at: range.start,
+            most: 0,
+            untaken: range.start,
+            taken: Vec::new().into_iter(),
+            looked: [range.start; READERS.len()],
+        }
     }
 
     /// The next text, of which at most so many letters are read.
     pub(super) fn next(&mut self, most: usize) -> Option<Encoded> {
         self.most = most;
-        while self.bytes.len().saturating_sub(self.at) >= SAMPLE {
-            let probe = self.at;
-            // Most bytes of programs are told apart by a few.
-            if is_odd(&self.bytes[probe..probe + 16]) {
-                self.at += STEP;
-                continue;
-            }
-            let sample = Sample::new(self.bytes, probe);
-            for (number, reader) in READERS.iter().enumerate() {
-                if self.looked[number] > probe || !(reader.may_be)(&sample) {
-                    continue;
-                }
-                let floor = self.looked[number].max(probe.saturating_sub(LINE_START));
-                let before = &self.bytes[floor..floor.max(probe.saturating_sub(2 * STEP))];
-                // Not in the middle of something.
-                let from = floor + before.iter().rposition(|byte| !byte.is_ascii_graphic()).map_or(0, |at| at + 1);
-                match (reader.read)(&Look { bytes: self.bytes, from, floor, probe, most: self.most }) {
-                    Ok(text) => {
-                        self.looked = self.looked.map(|looked| looked.max(text.range.end));
-                        self.at = text.range.end.max(probe + 1);
+        loop {
+            match self.taken.next() {
+                Some(probe) if probe.at < self.at => {}
+                Some(probe) => {
+                    if let Some(text) = self.read(&probe) {
                         return Some(text);
                     }
-                    Err(next) => self.looked[number] = next.max(from),
                 }
+                None => self.take()?,
             }
-            self.at += STEP;
+        }
+    }
+
+    /// Takes the next samples, several threads together.
+    fn take(&mut self) -> Option<()> {
+        const TOGETHER: usize = 1 << 15;
+        const EACH: usize = 1 << 11;
+        let last = self.bytes.len().checked_sub(SAMPLE)?;
+        self.untaken += self.at.saturating_sub(self.untaken).next_multiple_of(STEP);
+        let samples: Vec<usize> = (self.untaken..=last).step_by(STEP).take(TOGETHER).collect();
+        self.untaken = samples.last()? + STEP;
+        let taken = samples.into_par_iter().with_min_len(EACH).filter_map(|at| Probe::new(self.bytes, at));
+        self.taken = taken.collect::<Vec<_>>().into_iter();
+        Some(())
+    }
+
+    fn read(&mut self, probe: &Probe) -> Option<Encoded> {
+        for (number, reader) in READERS.iter().enumerate() {
+            if self.looked[number] > probe.at || !probe.may_be[number] {
+                continue;
+            }
+            let floor = self.looked[number].max(probe.at.saturating_sub(LINE_START));
+            let before = &self.bytes[floor..floor.max(probe.at.saturating_sub(2 * STEP))];
+            // Not in the middle of something.
+            let from = floor + before.iter().rposition(|byte| !byte.is_ascii_graphic()).map_or(0, |at| at + 1);
+            match (reader.read)(&Look { bytes: self.bytes, from, floor, probe: probe.at, most: self.most }) {
+                Ok(text) => {
+                    self.looked = self.looked.map(|looked| looked.max(text.range.end));
+                    self.at = text.range.end.max(probe.at + 1);
+                    return Some(text);
+                }
+                Err(next) => self.looked[number] = next.max(from),
+            }
         }
         None
     }
@@ -142,8 +190,13 @@ impl<'a> Scan<'a> {
 
 /// Whether there is a byte that no text has, also none in letters of two bytes.
 fn is_odd(bytes: &[u8]) -> bool {
-    let odd = bytes.iter().filter(|byte| CLASSES[usize::from(**byte)] == 1).count();
+    let odd = bytes.iter().filter(|byte| is_never(**byte)).count();
     odd != 0 && 2 * odd != bytes.len()
+}
+
+/// Whether no text has this byte.
+fn is_never(byte: u8) -> bool {
+    CLASSES[usize::from(byte)] == 1
 }
 
 /// What a few bytes are made of.
