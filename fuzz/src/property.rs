@@ -37,7 +37,8 @@ fn file<'a>(path: &str, bytes: &'a [u8]) -> AuditFile<'a> {
 /// material, with one thread and with four.
 pub fn property(bytes: &[u8]) {
     let Fixed { corpus, pools } = fixed();
-    let limits = Limits { depth: 3, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 100, memory: 4 << 20 };
+    let limits =
+        Limits { depth: 3, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 100, memory: 4 << 20, spill: None };
     let (first, second) = bytes.split_at(bytes.len() / 2);
     let [which, begin, ..] = *[bytes, &[0; 2]].concat() else { return };
     let (_, vendor) = VENDOR[usize::from(which) % VENDOR.len()];

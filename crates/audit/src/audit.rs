@@ -1,6 +1,6 @@
 //! The audit of one output.
 
-use crate::container::{Limits, Spent, walk};
+use crate::container::{Limits, Spent, waits, walk_with};
 use crate::corpus::Corpus;
 use crate::finding::{Finding, Gap, Place};
 use crate::makers::{self, Looked, Made};
@@ -9,7 +9,7 @@ use crate::scan::{Scan, without_what_is_inside};
 use crate::texts::{LicenseText, TextHash, is_license_text};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 
 /// One regular file of an output.
 #[derive(Debug)]
@@ -62,6 +62,13 @@ impl Report {
     /// Whether the output is itself a file, so that its own name is one that scanners may have gone by.
     pub fn is_of_a_file(&self) -> bool {
         self.files.iter().any(String::is_empty)
+    }
+
+    /// Whether something could not be read here and now, for want of rights or of room: another try may show more.
+    pub fn has_unreadable(&self) -> bool {
+        let is_unreadable =
+            |finding: &Finding| matches!(finding, Finding::NotFullyAudited { gap: Gap::Unreadable(_), .. });
+        self.findings.iter().any(is_unreadable)
     }
 
     /// The same report for a build that could read what is withheld: what nobody can look into counts as not audited.
@@ -144,8 +151,8 @@ pub fn audit(files: &[AuditFile<'_>], corpus: &Corpus, limits: Limits) -> Report
 /// Looks for the corpus's material in some files of an output, all files of which share a budget. `name` is what the output is
 /// called: where it is itself a file, that is the file's name.
 ///
-/// Files are read beside each other as long as each takes little memory and work. Those that take more are read
-/// again, one after the other: what they unpack to is in memory once, however many threads and outputs there are.
+/// Files are read beside each other as long as each takes little room and work. Archives that take more are read one after
+/// the other, and their members beside each other: what they unpack to is there once, however many outputs there are.
 pub fn audit_part(
     files: &[AuditFile<'_>],
     name: &str,
@@ -153,37 +160,71 @@ pub fn audit_part(
     limits: Limits,
     budget: &mut Budget,
 ) -> AuditPart {
-    let mut parts: Vec<(AuditPart, Spent)> = files
+    let few = files.len() < FEW;
+    let parts: Vec<Option<(AuditPart, Spent)>> = files
         .par_iter()
         .map(|file| {
-            let size = if let Contents::Bytes(bytes) = file.contents { bytes.len() as u64 } else { 0 };
+            let size = file.size();
+            let waits = file.waits(if few { WAITS_OF_FEW } else { WAITS });
             // A single file is looked at by these threads as well, and not by the caller's, who would wait at every fork.
-            rayon::scope(|_| look(file, name, corpus, limits.beside_others(size)))
+            let look = || rayon::scope(|_| look(file, name, corpus, limits.beside_others(size), false));
+            (!waits).then(look)
         })
         .collect();
-    for (file, part) in files.iter().zip(&mut parts).filter(|(_, (_, spent))| spent.bounded) {
-        let limits = Limits {
+    let mut all = AuditPart::default();
+    for (file, part) in files.iter().zip(parts) {
+        let usual = limits.beside_others(file.size());
+        // Where there is room for anything, nothing has to be tried with less at first.
+        let is_ample = budget.bytes >= limits.total_bytes && budget.members >= limits.members;
+        let first = match part {
+            None if is_ample => None,
+            None => Some(look(file, name, corpus, usual, false)),
+            part => part,
+        };
+        if let Some((part, Spent { bounded: false, .. })) = first {
+            all.merge(part);
+            continue;
+        }
+        let left = Limits {
             total_bytes: limits.total_bytes.min(budget.bytes),
             members: limits.members.min(budget.members),
             ..limits
         };
-        *part = alone(|| look(file, name, corpus, limits));
-        budget.bytes -= part.1.bytes.min(budget.bytes);
-        budget.members -= part.1.members.min(budget.members);
+        let (part, spent) = alone(|| look(file, name, corpus, left, true));
+        if first.is_some() || spent.exceeds(&usual) {
+            budget.bytes -= spent.bytes.min(budget.bytes);
+            budget.members -= spent.members.min(budget.members);
+        }
+        all.merge(part);
     }
-    let mut all = AuditPart::default();
-    parts.into_iter().for_each(|(part, _)| all.merge(part));
     all
 }
 
-fn look(file: &AuditFile<'_>, name: &str, corpus: &Corpus, limits: Limits) -> (AuditPart, Spent) {
+/// Archives from this size on wait for their turn, since most of them would not be done before.
+const WAITS: u64 = 12 << 20;
+/// The same where there are so few files that they would not keep all threads busy.
+const WAITS_OF_FEW: u64 = 256 << 10;
+const FEW: usize = 4;
+
+impl AuditFile<'_> {
+    fn size(&self) -> u64 {
+        if let Contents::Bytes(bytes) = self.contents { bytes.len() as u64 } else { 0 }
+    }
+
+    /// Whether it is an archive that is large enough to wait for its turn.
+    fn waits(&self, least: u64) -> bool {
+        self.size() >= least && matches!(self.contents, Contents::Bytes(bytes) if waits(bytes))
+    }
+}
+
+fn look(file: &AuditFile<'_>, name: &str, corpus: &Corpus, limits: Limits, beside: bool) -> (AuditPart, Spent) {
     let place = Place { file: file.path.clone(), members: Vec::new() };
     let (mut part, mut spent) = (AuditPart::default(), Spent::default());
     part.report.files.push(file.path.clone());
     match &file.contents {
         Contents::Bytes(bytes) => {
             let mut scan = Scan::new(corpus, name);
-            spent = walk(place, bytes, limits, &mut scan);
+            spent = walk_with(place, bytes, limits, beside, &mut scan);
             part.pool = scan.pool;
             part.report.findings = scan.findings;
             without_what_is_inside(&mut part.report.findings);
@@ -201,17 +242,26 @@ fn look(file: &AuditFile<'_>, name: &str, corpus: &Corpus, limits: Limits) -> (A
     (part, spent)
 }
 
-/// Does something while nobody else of this process does such a thing.
+/// Does something with all threads while nobody else of this process does such a thing.
 ///
-/// This is one thread that everybody waits for. A lock would not do: whoever holds it works with rayon, which may
-/// give the same thread another file meanwhile that waits for the same lock.
+/// Whoever waits here takes no other work of its threads meanwhile, which might wait for the same lock: the work is done by
+/// threads of its own, whose stacks have room for what they take while they wait, and its end is a message.
 fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    static ALONE: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
-    let pool = ALONE.get_or_init(|| rayon::ThreadPoolBuilder::new().num_threads(1).stack_size(16 << 20).build().ok());
-    match pool {
-        Some(pool) => pool.install(work),
-        None => work(),
-    }
+    static TURN: Mutex<()> = Mutex::new(());
+    static POOL: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
+    let pool = POOL.get_or_init(|| rayon::ThreadPoolBuilder::new().stack_size(32 << 20).build().ok());
+    let Some(pool) = pool else { return work() };
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let done = pool.in_place_scope(|scope| {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        scope.spawn(move |_| {
+            // Nobody else has the other end before it was received.
+            let _ = sender.send(work());
+        });
+        receiver.recv()
+    });
+    // Where the work panicked, the scope did so as well.
+    done.unwrap_or_else(|_| unreachable!("the scope ends with what the work gave"))
 }
 
 /// A license text that can be read; one that cannot is a gap already.
@@ -270,5 +320,137 @@ mod tests {
         let text = report("", "LICENSE.txt", b"You may copy it.");
         assert!(text.is_of_a_file());
         assert_eq!((text.texts.len(), text.texts[0].place.file.as_str()), (1, ""));
+    }
+
+    fn zip(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut archive = rawzip::ZipArchiveWriter::new(Vec::new());
+        for (name, content) in members {
+            let method = rawzip::CompressionMethod::DEFLATE;
+            let path = rawzip::path::EntryPath::verbatim(name.as_bytes());
+            let (mut entry, config) = archive.new_file(path).compression_method(method).start().unwrap();
+            let mut writer = config.wrap(flate2::write::DeflateEncoder::new(&mut entry, flate2::Compression::fast()));
+            writer.write_all(content).unwrap();
+            let (encoder, descriptor) = writer.finish().unwrap();
+            encoder.finish().unwrap();
+            entry.finish(descriptor).unwrap();
+        }
+        archive.finish().unwrap()
+    }
+
+    fn ar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut archive = b"!<arch>\n".to_vec();
+        for (name, content) in members {
+            let name = format!("{name}/");
+            archive.extend(format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 644, content.len()).bytes());
+            archive.extend(content);
+            archive.resize(archive.len().next_multiple_of(2), b'\n');
+        }
+        archive
+    }
+
+    fn tar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, content) in members {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, name, content.as_slice()).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    type Packed = fn(&[(String, Vec<u8>)]) -> Vec<u8>;
+
+    /// Many members: copies, code that is nobody's, nested archives, damage, and a few that take much.
+    fn mixed(original: &[u8], packed: Packed, depth: usize) -> Vec<u8> {
+        let gzip = |content: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(content).unwrap();
+            encoder.finish().unwrap()
+        };
+        let members: Vec<(String, Vec<u8>)> = (0..200u32)
+            .map(|number| {
+                let content = match number % 10 {
+                    0 => original.to_vec(),
+                    1 => crate::made::library(&[(".text", true, crate::made::noise(number.into(), 3000))]),
+                    2 => gzip(&original[..original.len() - 100])[..900].to_vec(),
+                    3 if depth > 0 && number % 50 == 3 => mixed(original, packed, depth - 1),
+                    4 if number == 104 => bomb(9 << 20),
+                    5 => gzip(original),
+                    6 if number % 50 == 6 => crate::made::noise(number.into(), 300_000),
+                    7 => [b"text ".as_slice(), original, b" text"].concat(),
+                    8 if number == 158 => vec![0; 2 << 20],
+                    _ => format!("{number} ").repeat(200).into_bytes(),
+                };
+                (format!("m{number}"), content)
+            })
+            .collect();
+        let mut archive = packed(&members);
+        if depth == 0 {
+            // Something in the middle is damaged.
+            let at = archive.len() / 2;
+            archive[at..at + 40].fill(0xa5);
+        }
+        archive
+    }
+
+    /// However many threads there are, and however tight the bounds, the report and what was spent are the same.
+    #[test]
+    fn threads_change_nothing() {
+        let original = crate::made::library(&[(".text", true, crate::made::noise(77, 9000))]);
+        let mut prints = crate::Fingerprints::default();
+        let source = crate::Source::new("sha256:v", "v", crate::Material::of_package("vendor", Vec::new()));
+        let file = AuditFile { path: "lib/libv.so".to_owned(), contents: Contents::Bytes(&original) };
+        crate::learn(&mut prints, &source, &[file], Limits::default());
+        let corpus = prints.to_corpus();
+        let kinds: [(&str, Packed); 3] = [("zip", zip), ("ar", ar), ("tar", tar)];
+        let usual = Limits::default();
+        let bounds = [
+            usual,
+            Limits { total_bytes: 1 << 20, ..usual },
+            Limits { total_bytes: 5 << 20, ..usual },
+            Limits { members: 150, ..usual },
+            Limits { members: 555, ..usual },
+            Limits { memory: 600_000, ..usual },
+            Limits { memory: 4 << 20, ..usual },
+            Limits { member_bytes: 200_000, ..usual },
+            Limits { depth: 2, ..usual },
+        ];
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(64 << 20).build().unwrap();
+        let pools = [pool(2), pool(8)];
+        let mut findings = 0;
+        for (kind, packed) in kinds {
+            let bytes = mixed(&original, packed, 1);
+            let file = AuditFile { path: format!("x.{kind}"), contents: Contents::Bytes(&bytes) };
+            for limits in bounds {
+                let seen = |beside| {
+                    let (part, spent) = look(&file, "x", &corpus, limits, beside);
+                    (part.looked.len(), part.finish(&corpus), spent)
+                };
+                let in_order = seen(false);
+                findings += in_order.1.findings.len();
+                for pool in &pools {
+                    assert_eq!(pool.install(|| seen(true)), in_order, "{kind} {limits:?}");
+                }
+            }
+        }
+        assert!(findings > 1000, "{findings}");
+    }
+
+    /// What has to wait for its turn gives the same report as what is read beside others.
+    #[test]
+    fn files_that_wait_are_read_as_others_are() {
+        let original = crate::made::library(&[(".text", true, crate::made::noise(78, 9000))]);
+        let archive = mixed(&original, zip, 1);
+        assert!(archive.len() as u64 > WAITS_OF_FEW);
+        let corpus = Corpus::new(Vec::new());
+        let file = |path: &str| AuditFile { path: path.to_owned(), contents: Contents::Bytes(&archive) };
+        let of = |files: &[AuditFile<'_>]| {
+            let mut report = audit(files, &corpus, Limits::default());
+            report.findings.retain(|finding| finding.place().file == "a");
+            report.findings
+        };
+        let found = of(&[file("a")]);
+        assert!(!found.is_empty());
+        assert_eq!(of(&["a", "b", "c", "d"].map(file)), found);
     }
 }

@@ -48,7 +48,7 @@ mod texts;
 mod whose;
 
 pub use audit::{AuditFile, AuditPart, Budget, Contents, Report, audit, audit_part};
-pub use container::Limits;
+pub use container::{Limits, OpenSpill, Spill, Spilled};
 pub use corpus::{Corpus, CorpusError, Fingerprints, Layer, Listed, Material, Origin};
 pub use explain::{FunctionHit, function_hits};
 pub use finding::{Change, DriverSign, Finding, Form, Gap, MemberHits, Parts, Place, Section, Sign};
@@ -68,7 +68,8 @@ pub fn fuzz_container(bytes: &[u8]) {
         }
         fn gap(&mut self, _: Place, _: Gap) {}
     }
-    let limits = Limits { depth: 4, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 1000, memory: 4 << 20 };
+    let limits =
+        Limits { depth: 4, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 1000, memory: 4 << 20, spill: None };
     container::walk(Place { file: "input".to_owned(), members: Vec::new() }, bytes, limits, &mut Nobody);
 }
 

@@ -5,7 +5,6 @@ use crate::container::{Kind, Opaque, Visitor, is_archive};
 use crate::copies::{self, Own, Same};
 use crate::corpus::{Corpus, Material, Origin, OriginalRef, Part};
 use crate::finding::{Change, Finding, Form, Gap, Place};
-use crate::functions::Found;
 use crate::loader::Layout;
 use crate::makers::Looked;
 use crate::pool::{Pool, Rest};
@@ -45,9 +44,23 @@ pub(crate) struct Scan<'a> {
     pub(crate) looked: Vec<Looked>,
     /// What the file that is looked at lies in, and itself, as far as only packages that were learned here have it.
     claims: Vec<Claim>,
+    /// How many places of own and of claimed code were known before, where this looks beside others.
+    known: (usize, usize),
+}
+
+/// What was found in some members of an archive.
+#[derive(Default)]
+pub(crate) struct Found {
+    findings: Vec<Finding>,
+    opaque: Vec<(Place, Gap)>,
+    pool: Pool,
+    own_code: Vec<Place>,
+    claimed_code: Vec<Place>,
+    looked: Vec<Looked>,
 }
 
 /// A copy of what a package that was learned here calls its own.
+#[derive(Clone)]
 struct Claim {
     place: Place,
     owners: Vec<Origin>,
@@ -67,6 +80,7 @@ impl<'a> Scan<'a> {
             claimed_code: Vec::new(),
             looked: Vec::new(),
             claims: Vec::new(),
+            known: (0, 0),
         }
     }
 
@@ -207,6 +221,38 @@ impl Visitor for Scan<'_> {
     fn opaque(&mut self, place: &Place, opaque: Opaque) {
         self.opaque.push((place.clone(), Gap::Opaque(opaque.bytes)));
     }
+
+    fn beside(&self) -> Option<Box<dyn Visitor + Send + '_>> {
+        Some(Box::new(Scan {
+            own_code: self.own_code.clone(),
+            claimed_code: self.claimed_code.clone(),
+            claims: self.claims.clone(),
+            known: (self.own_code.len(), self.claimed_code.len()),
+            ..Scan::new(self.corpus, self.name)
+        }))
+    }
+
+    fn found(mut self: Box<Self>) -> Found {
+        Found {
+            own_code: self.own_code.split_off(self.known.0),
+            claimed_code: self.claimed_code.split_off(self.known.1),
+            findings: self.findings,
+            opaque: self.opaque,
+            pool: self.pool,
+            looked: self.looked,
+        }
+    }
+
+    fn join(&mut self, found: Found) {
+        self.findings.extend(found.findings);
+        self.opaque.extend(found.opaque);
+        self.pool.merge(found.pool);
+        self.own_code.extend(found.own_code);
+        self.own_code.truncate(OWN_CODE);
+        self.claimed_code.extend(found.claimed_code);
+        self.claimed_code.truncate(OWN_CODE);
+        self.looked.extend(found.looked);
+    }
 }
 
 /// Whether a file of which nothing is another's has code.
@@ -247,10 +293,11 @@ fn contents(
     let linked = subject.binary.as_ref().filter(|_| own.is_none());
     let texts = || (messages(&stretches, layout.end, corpus), passages::Seen::look(&parts, corpus));
     let linked = || linked.map(|file| (links::interfaces(file, subject.bytes.len(), corpus), opened(subject, file)));
-    let (Found { hits, chunks, ended_early, .. }, ((device, linked), (mut seen, mut seen_passages))) = rayon::join(
-        || functions::look(&stretches, corpus),
-        || rayon::join(|| rayon::join(|| device::look(containers, &parts, corpus), linked), texts),
-    );
+    let (functions::Found { hits, chunks, ended_early, .. }, ((device, linked), (mut seen, mut seen_passages))) =
+        rayon::join(
+            || functions::look(&stretches, corpus),
+            || rayon::join(|| rayon::join(|| device::look(containers, &parts, corpus), linked), texts),
+        );
     if ended_early {
         found.push(Finding::NotFullyAudited { place: place.clone(), gap: Gap::TooManyCandidates });
     }

@@ -1,7 +1,7 @@
 //! From a store path's files to the audit.
 
 use narthex_audit::{
-    AuditFile, AuditPart, Budget, Contents, Corpus, Finding, FunctionHit, Gap, Limits, Place, Report, audit_part,
+    AuditFile, AuditPart, Budget, Contents, Corpus, Finding, FunctionHit, Gap, Place, Report, audit_part,
 };
 use narthex_closure::StorePath;
 use narthex_nix::{Tree, TreeFile, open_file};
@@ -76,7 +76,7 @@ fn audit_tree(tree: &Tree, name: &str, corpus: &Corpus, progress: &dyn Fn(AuditP
 }
 
 fn audit_batch(batch: &[TreeFile], name: &str, corpus: &Corpus, budget: &mut Budget) -> AuditPart {
-    let mut part = with_files(batch, |files| audit_part(files, name, corpus, Limits::default(), budget));
+    let mut part = with_files(batch, |files| audit_part(files, name, corpus, crate::spill::limits(), budget));
     let changed: Vec<Option<&str>> = batch.iter().map(TreeFile::changed).collect();
     if changed.iter().all(Option::is_none) {
         return part;
@@ -120,7 +120,7 @@ pub(crate) fn with_files<T>(batch: &[TreeFile], f: impl FnOnce(&[AuditFile<'_>])
 #[cfg(test)]
 mod tests {
     use super::*;
-    use narthex_audit::{Fingerprints, Material, Source, learn};
+    use narthex_audit::{Fingerprints, Limits, Material, Source, learn};
     use std::fs::File;
 
     const SIZE: usize = 1 << 20;

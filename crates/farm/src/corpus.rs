@@ -4,8 +4,8 @@ use crate::bytes::{BATCH, with_files};
 use crate::learn::all_unchanged;
 use crate::lost;
 use narthex_audit::{
-    Corpus, CorpusError, Fingerprints, Layer, Learned, Limits, Material, PackError, Place, Records, Source, learn,
-    learn_free, pack_records,
+    Corpus, CorpusError, Fingerprints, Layer, Learned, Material, PackError, Place, Records, Source, learn, learn_free,
+    pack_records,
 };
 use narthex_cache::{Catalog, CatalogError, State, StateError};
 use narthex_nix::{Tree, open_file};
@@ -234,8 +234,8 @@ pub fn add_to_corpus(
     let mut learned = Learned::default();
     for batch in tree.batches(BATCH) {
         let part = with_files(&batch, |files| match free {
-            false => learn(&mut own, &source, files, Limits::default()),
-            true => learn_free(&mut own, &corpus, &source, files, Limits::default()),
+            false => learn(&mut own, &source, files, crate::spill::limits()),
+            true => learn_free(&mut own, &corpus, &source, files, crate::spill::limits()),
         });
         all_unchanged(&path.display().to_string(), &batch)?;
         learned.add(part);

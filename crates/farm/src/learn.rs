@@ -3,9 +3,7 @@
 use crate::bytes::{BATCH, with_files};
 use crate::corpus::{CorpusFileError, shipped_layers, with_shipped};
 use crate::package_set::PackageSet;
-use narthex_audit::{
-    Corpus, Fingerprints, Known, Learned, Limits, Material, Origin, Place, Source, Supply, learn_beside,
-};
+use narthex_audit::{Corpus, Fingerprints, Known, Learned, Material, Origin, Place, Source, Supply, learn_beside};
 use narthex_cache::State;
 use narthex_closure::{Derivation, StorePath};
 use narthex_event::{Event, Sink};
@@ -49,7 +47,9 @@ pub(crate) fn learn_new(
         // A path without files is learned as well: there is nothing of it that a corpus could lack.
         let none = tree.is_empty().then(Vec::new);
         for batch in tree.batches(BATCH).chain(none) {
-            learned.add(with_files(&batch, |files| learn_beside(own, Some(&known), &source, files, Limits::default())));
+            learned.add(with_files(&batch, |files| {
+                learn_beside(own, Some(&known), &source, files, crate::spill::limits())
+            }));
             all_unchanged(&path.to_string(), &batch)?;
         }
         own.mark_learned(&learned_of);

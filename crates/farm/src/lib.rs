@@ -26,6 +26,7 @@ mod review;
 mod run;
 mod settle;
 mod sources;
+mod spill;
 
 pub use bytes::{AuditProgress, audit_path, audit_path_with, function_hits};
 pub use corpus::{

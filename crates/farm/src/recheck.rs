@@ -105,7 +105,8 @@ pub async fn recheck(
         let changed = decided(&cache, rules, &record, counted.as_ref().unwrap_or(&report)).await?;
         let text = serde_json::to_string(&report).map_err(|error| CatalogError::Row(error.to_string()))?;
         let name = name_in_key(&record.path, &report).to_owned();
-        let again = Again { is_changed: changed != record, changed, name, report: text };
+        let report = (!report.has_unreadable()).then_some(text);
+        let again = Again { is_changed: changed != record, changed, name, report };
         if choice.is_other() {
             waiting.insert(record.path, again);
         } else {
@@ -195,8 +196,8 @@ struct Again {
     is_changed: bool,
     /// The name that the report is kept under.
     name: String,
-    /// The report, as JSON.
-    report: String,
+    /// The report, as JSON; nothing where another try may show more.
+    report: Option<String>,
 }
 
 impl Again {
@@ -216,7 +217,10 @@ impl Again {
         } else if self.is_changed {
             cache.catalog().put(&self.changed).await?;
         }
-        Ok(cache.catalog().put_audit(nar_hash, &self.name, corpus, SCANNER_VERSION, &self.report).await?)
+        if let Some(report) = &self.report {
+            cache.catalog().put_audit(nar_hash, &self.name, corpus, SCANNER_VERSION, report).await?;
+        }
+        Ok(())
     }
 }
 

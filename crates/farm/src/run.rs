@@ -272,9 +272,12 @@ async fn audit_all(
     });
     let audited = made.len();
     for (path, report) in made {
-        let text = serde_json::to_string(&report).map_err(|error| CatalogError::Row(error.to_string()))?;
-        let name = name_in_key(path, &report);
-        cache.catalog().put_audit(infos[path].nar_hash, name, &id, SCANNER_VERSION, &text).await?;
+        // What a full disk hid is looked at again next time.
+        if !report.has_unreadable() {
+            let text = serde_json::to_string(&report).map_err(|error| CatalogError::Row(error.to_string()))?;
+            let name = name_in_key(path, &report);
+            cache.catalog().put_audit(infos[path].nar_hash, name, &id, SCANNER_VERSION, &text).await?;
+        }
         reports.insert(path.clone(), report);
     }
     Ok((reports, audited))

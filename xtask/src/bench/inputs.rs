@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Packages that are judged or should not be accused; the last column says what is in the first ones.
-const WHEELS: [Wheel; 9] = [
+pub(super) const WHEELS: [Wheel; 9] = [
     ("torch", "1.11.0", System::X86_64, "58c7814502b1c129a650d7092033bbb0bbd64faf1a7941631aaa1aeaddc37570"),
     ("torch", "2.15.0", System::X86_64, "6d8c86f4e33a9f12a58149bd9b0d64351632b8eb44479be8ff85e5389932dd79"),
     ("nvidia-nccl-cu12", "2.27.3", System::X86_64, "adf27ccf4238253e0b826bce3ff5fa532d65fc42322c8bfdfaf28024c0fbe039"),

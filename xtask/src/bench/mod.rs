@@ -8,6 +8,7 @@ mod inputs;
 mod measure;
 mod plan;
 mod recall;
+mod wheels;
 mod wide;
 
 pub(crate) use plan::plan;
@@ -33,8 +34,14 @@ pub(crate) fn audit() -> Outcome {
     let inputs = Inputs::prepare()?;
     let audit = Audit::new(target().join("release/narthex"), target().join("bench/no-state"));
     let mut page = header()?;
-    let parts: [(&str, Part); 5] =
-        [("recall", recalls), ("verdicts", verdicts), ("accusations", accusations), ("times", times), ("sizes", sizes)];
+    let parts: [(&str, Part); 6] = [
+        ("recall", recalls),
+        ("verdicts", verdicts),
+        ("accusations", accusations),
+        ("times", times),
+        ("wheels", wheels::wheels),
+        ("sizes", sizes),
+    ];
     for (name, part) in parts {
         say(&format!("{name} …"));
         part(&audit, &inputs, &mut page)?;

@@ -5,7 +5,7 @@
 //! of it: they are tried first. Nothing says that such data is of a form but that it unpacks to something: a text, or bytes
 //! with a mark. What does not stays as it was.
 
-use super::{Gap, Kind, Place, Walk, encoded, entropy};
+use super::{Content, Gap, Kind, Place, Walk, encoded, entropy};
 use lz4_flex::block::DecompressError;
 use std::io::Read;
 use std::ops::Range;
@@ -108,18 +108,19 @@ impl Walk<'_> {
         for at in [0, 4, 8].map(|before| range.start + before) {
             if let Some(content) = self.lz4_block(&bytes[at..range.end])? {
                 let member = place.member(format!("lz4 block at {at:#x}"));
-                return self.bare_found(member, content, None).map(|()| true);
+                self.take(&content, 0);
+                return self.bare_found(member, Content::in_memory(content), None).map(|()| true);
             }
         }
         Ok(false)
     }
 
     /// Shows the content, which is given back.
-    fn bare_found(&mut self, member: Place, content: Vec<u8>, gap: Option<Gap>) -> Result<(), Gap> {
+    fn bare_found(&mut self, member: Place, content: Content, gap: Option<Gap>) -> Result<(), Gap> {
         let allowed =
             if member.members.len() > self.limits.depth { Err(Gap::TooDeep(self.limits.depth)) } else { self.count() };
         if allowed.is_ok() {
-            self.blob(&member, &content, Some(Kind::Carved));
+            self.content(&member, &content, Kind::Carved);
         }
         self.release(content);
         allowed?;
@@ -147,9 +148,6 @@ impl Walk<'_> {
             }
             _ => return Ok(None),
         };
-        self.bytes_left -= content.len() as u64;
-        self.live += content.len() as u64;
-        self.spent.peak = self.spent.peak.max(self.live);
         Ok(Some(content))
     }
 }

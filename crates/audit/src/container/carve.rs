@@ -9,7 +9,7 @@ use super::compressed::{Pieces, window};
 use super::encoded::{self, Encoded};
 use super::extent::extent;
 use super::marks::{Candidate, Shape, What, candidates};
-use super::{Gap, Kind, Place, Walk, unsupported, zip};
+use super::{Content, Gap, Kind, Place, Walk, unsupported, zip};
 use super::{bare, entropy};
 use crate::ranges;
 use flate2::{Decompress, FlushDecompress, Status};
@@ -220,10 +220,9 @@ impl Walk<'_> {
             self.count()?;
             let most = self.limits.memory.saturating_sub(self.live).min(self.bytes_left);
             let content = crate::fatbin::content(&entry, most).ok_or(Gap::TooMuchMemory(self.limits.memory))?;
-            self.bytes_left = self.bytes_left.saturating_sub(content.len() as u64);
-            self.live += content.len() as u64;
-            self.spent.peak = self.spent.peak.max(self.live);
-            self.blob(&place.member(format!("entry of device code at {start:#x}")), &content, Some(Kind::Carved));
+            let content = Content::in_memory(content);
+            self.take(&content, 0);
+            self.content(&place.member(format!("entry of device code at {start:#x}")), &content, Kind::Carved);
             self.release(content);
             came = Came::Part;
         }
@@ -274,7 +273,7 @@ impl Walk<'_> {
             // What ends as it should is no chance, wherever it stands.
             let outer = self.is_doubtful;
             self.is_doubtful = gap.is_some() && (outer || is_doubtful);
-            self.blob(&member, &content, Some(Kind::Carved));
+            self.content(&member, &content, Kind::Carved);
             self.is_doubtful = outer;
         }
         self.release(content);
@@ -338,7 +337,7 @@ impl Walk<'_> {
         let allowed = self.count().and_then(|()| self.spend(cost));
         let member = outer.member(local.name);
         if allowed.is_ok() {
-            self.blob(&member, &content, Some(Kind::Zip));
+            self.content(&member, &content, Kind::Zip);
         }
         self.release(content);
         allowed?;
@@ -367,9 +366,10 @@ impl Walk<'_> {
         if is_cut || size > self.limits.memory.saturating_sub(self.live) {
             return Err(Gap::TooMuchMemory(self.limits.memory));
         }
-        self.bytes_left = self.bytes_left.checked_sub(size).ok_or(Gap::TooLarge(self.limits.total_bytes))?;
-        self.live += size;
-        self.spent.peak = self.spent.peak.max(self.live);
+        if size > self.bytes_left {
+            return Err(Gap::TooLarge(self.limits.total_bytes));
+        }
+        self.take(&content, 0);
         let member = place.member(format!("{name} at {:#x}", range.start));
         if self.visitor.blob(&member, &content, Some(Kind::Carved)) {
             self.carve(&member, &content, 0..content.len());
@@ -380,7 +380,7 @@ impl Walk<'_> {
                 self.carve(&member, &content, 0..content.len());
             }
         }
-        self.release(content);
+        self.live -= size;
         Ok(())
     }
 }

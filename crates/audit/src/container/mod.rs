@@ -7,8 +7,10 @@
 //! accounts for are searched for the marks of archives and binaries at any offset (`carve.rs`).
 
 mod bare;
+mod beside;
 mod carve;
 mod compressed;
+mod content;
 mod cpio;
 mod disk;
 mod elf;
@@ -30,9 +32,13 @@ mod zip;
 mod tests;
 
 use crate::finding::{Gap, Place};
+use crate::scan::Found;
+use beside::Queue;
+use content::Content;
+pub use content::{OpenSpill, Spill, Spilled};
 pub(crate) use entropy::Opaque;
-pub(crate) use recognize::is_archive;
 use recognize::{Recognized, recognize};
+pub(crate) use recognize::{is_archive, waits};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io::Read;
@@ -48,14 +54,23 @@ pub struct Limits {
     pub total_bytes: u64,
     /// Most members that one file may have in all.
     pub members: usize,
-    /// Most bytes of unpacked members that may be in memory at once, on all levels of nesting.
+    /// Most bytes of unpacked members that may be there at once, on all levels of nesting, in memory or in files.
     pub memory: u64,
+    /// Opens a temporary file for what is too large for memory. Without it all is in memory.
+    pub spill: Option<OpenSpill>,
 }
 
 impl Default for Limits {
     /// 8 archives deep, members up to 2 GiB, 16 GiB and a million members for one file, 3 GiB of it at once.
     fn default() -> Self {
-        Self { depth: 8, member_bytes: 2 << 30, total_bytes: 16 << 30, members: 1_000_000, memory: 3 << 30 }
+        Self {
+            depth: 8,
+            member_bytes: 2 << 30,
+            total_bytes: 16 << 30,
+            members: 1_000_000,
+            memory: 3 << 30,
+            spill: None,
+        }
     }
 }
 
@@ -80,12 +95,22 @@ pub(crate) struct Spent {
     pub(crate) members: usize,
     /// Most bytes of unpacked members that were in memory at once.
     pub(crate) peak: u64,
-    /// Whether a bound other than depth ended a part of it, so that more room may show more.
+    /// Whether a bound other than depth ended a part of it, or no file was to be had, so that more room may show more.
     pub(crate) bounded: bool,
+}
+
+impl Spent {
+    /// Whether less would not have been enough.
+    pub(crate) fn exceeds(&self, limits: &Limits) -> bool {
+        let more = self.bytes > limits.total_bytes || self.members > limits.members || self.peak > limits.memory;
+        self.bounded || more
+    }
 }
 
 /// Compressed data says itself how much memory its reader needs; `xz -9` says 65 MiB.
 const DECODER_MEMORY: u64 = 256 << 20;
+/// Windows up to this size count for nothing.
+const SMALL_WINDOW: u64 = 1 << 20;
 
 /// The kinds of archive that are opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,10 +156,25 @@ pub(crate) trait Visitor {
     fn carves(&self) -> bool {
         true
     }
+    /// Somebody else who can see the next members of what is seen now while this one sees those before them.
+    fn beside(&self) -> Option<Box<dyn Visitor + Send + '_>> {
+        None
+    }
+    /// What such a one found.
+    fn found(self: Box<Self>) -> Found {
+        Found::default()
+    }
+    /// Takes over what such a one found; the order is that of the members.
+    fn join(&mut self, _: Found) {}
 }
 
 /// Shows a file and everything inside it to the visitor, outermost first.
 pub(crate) fn walk(place: Place, bytes: &[u8], limits: Limits, visitor: &mut dyn Visitor) -> Spent {
+    walk_with(place, bytes, limits, false, visitor)
+}
+
+/// The same; `beside` is whether members are looked at beside each other, which shows nothing else.
+pub(crate) fn walk_with(place: Place, bytes: &[u8], limits: Limits, beside: bool, visitor: &mut dyn Visitor) -> Spent {
     let mut walk = Walk {
         limits,
         bytes_left: limits.total_bytes,
@@ -147,10 +187,12 @@ pub(crate) fn walk(place: Place, bytes: &[u8], limits: Limits, visitor: &mut dyn
         is_doubtful: false,
         outer: None,
         gaps: Gaps::default(),
+        beside,
+        is_beside: false,
         visitor,
     };
     walk.blob(&place, bytes, None);
-    for (place, gap) in std::mem::take(&mut walk.gaps).told {
+    for (place, _, gap) in std::mem::take(&mut walk.gaps).told {
         walk.visitor.gap(place, gap);
     }
     Spent { bytes: limits.total_bytes - walk.bytes_left, members: limits.members - walk.members_left, ..walk.spent }
@@ -160,7 +202,7 @@ struct Walk<'v> {
     limits: Limits,
     bytes_left: u64,
     members_left: usize,
-    /// Bytes of unpacked members that are in memory now.
+    /// Bytes of unpacked members that are there now.
     live: u64,
     /// Bytes that the decoder which is read next keeps beside what it unpacks.
     window: u64,
@@ -174,13 +216,18 @@ struct Walk<'v> {
     /// How many members lead to the innermost file that was found by its name, where what is looked at was found in it.
     outer: Option<usize>,
     gaps: Gaps,
+    /// Whether members may be looked at beside each other.
+    beside: bool,
+    /// Whether this is itself done beside others, with a part of what there is of bounds: nothing counts that met one.
+    is_beside: bool,
     visitor: &'v mut dyn Visitor,
 }
 
 /// Gaps of a file, of which those with one cause are one.
 #[derive(Default)]
 struct Gaps {
-    told: Vec<(Place, Gap)>,
+    /// Each with how many members its place has in common with others of the same cause.
+    told: Vec<(Place, usize, Gap)>,
     /// By the cause and what it is told of, where among them it is.
     known: HashMap<(String, Vec<String>), usize>,
 }
@@ -198,11 +245,14 @@ impl Gaps {
             }
             Entry::Vacant(entry) => {
                 entry.insert(self.told.len());
-                self.told.push((place, gap));
+                self.told.push((place, known, gap));
             }
         }
     }
 }
+
+/// Members that lie in an archive as they are, by their names.
+type Lying<'s, 'b> = Queue<'s, (String, &'b [u8])>;
 
 impl Walk<'_> {
     fn blob(&mut self, place: &Place, bytes: &[u8], parent: Option<Kind>) {
@@ -255,7 +305,7 @@ impl Walk<'_> {
 
     /// Keeps a gap to be told of, and remembers whether more room would have closed it.
     fn gap(&mut self, place: Place, gap: Gap) {
-        self.spent.bounded |= matches!(gap, Gap::TooLarge(_) | Gap::TooMany(_) | Gap::TooMuchMemory(_));
+        self.spent.bounded |= is_bound(&gap);
         let known = match self.outer {
             _ if matches!(gap, Gap::TooDeep(_) | Gap::TooManyMarks) => 0,
             Some(outer) => outer,
@@ -266,12 +316,35 @@ impl Walk<'_> {
 
     fn ar(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
         let archive = object::read::archive::ArchiveFile::parse(bytes).map_err(broken)?;
-        for member in archive.members() {
-            let member = member.map_err(broken)?;
-            let content = member.data(bytes).map_err(broken)?;
-            self.member(place, shown_name(member.name()), content, Kind::Ar)?;
-        }
-        Ok(())
+        self.lying(place, Kind::Ar, |walk, queue| {
+            for member in archive.members() {
+                let member = member.map_err(broken)?;
+                let content = member.data(bytes).map_err(broken)?;
+                walk.queue(queue, shown_name(member.name()), content)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Shows members that lie in an archive as they are: `list` queues them.
+    fn lying<'b>(
+        &mut self,
+        place: &Place,
+        kind: Kind,
+        list: impl FnOnce(&mut Self, &mut Lying<'_, 'b>) -> Result<(), Gap>,
+    ) -> Result<(), Gap> {
+        let show =
+            |walk: &mut Walk<'_>, (name, content): &(String, &'b [u8])| walk.member(place, name.clone(), content, kind);
+        let mut queue = Queue::new(&show);
+        let end = list(self, &mut queue);
+        // What was queued before an error is shown all the same, and ends the archive first where it has one itself.
+        self.show_queued(&mut queue).map_err(|(_, gap)| gap)?;
+        end
+    }
+
+    /// Queues a member that lies in the archive as it is.
+    fn queue<'b>(&mut self, queue: &mut Lying<'_, 'b>, name: String, content: &'b [u8]) -> Result<(), Gap> {
+        self.show(queue, (name, content), content.len() as u64).map_err(|(_, gap)| gap)
     }
 
     /// Shows a member that lies in the archive as it is. It takes no memory, but reading it is work all the same: the entries
@@ -290,10 +363,18 @@ impl Walk<'_> {
         let (content, gap) = self.read(reader);
         // Nothing at all is no member, unless it is all that there is to be.
         if gap.is_none() || !content.is_empty() {
-            self.blob(&place.member(name), &content, Some(kind));
+            self.content(&place.member(name), &content, kind);
         }
         self.release(content);
         gap.map_or(Ok(()), Err)
+    }
+
+    /// Shows what was unpacked.
+    fn content(&mut self, place: &Place, content: &Content, kind: Kind) {
+        self.blob(place, content, Some(kind));
+        if content.is_torn() {
+            self.gap(place.clone(), content::torn());
+        }
     }
 
     fn count(&mut self) -> Result<(), Gap> {
@@ -302,14 +383,19 @@ impl Walk<'_> {
     }
 
     /// Reads as far as the bounds allow. Whoever has the content gives it back to [`Walk::release`].
-    fn read(&mut self, reader: impl Read) -> (Vec<u8>, Option<Gap>) {
+    fn read(&mut self, reader: impl Read) -> (Content, Option<Gap>) {
         let window = std::mem::take(&mut self.window);
+        let nothing = || Content::in_memory(Vec::new());
         let Some(memory) = self.limits.memory.checked_sub(self.live + window) else {
-            return (Vec::new(), Some(Gap::TooMuchMemory(self.limits.memory)));
+            return (nothing(), Some(Gap::TooMuchMemory(self.limits.memory)));
         };
+        // Decoders that want much are read one after the other.
+        let held = (window > SMALL_WINDOW).then(|| content::Held::usual(window));
+        if matches!(held, Some(None)) && self.is_beside {
+            return (nothing(), Some(Gap::TooMuchMemory(self.limits.memory)));
+        }
         let limit = self.limits.member_bytes.min(self.bytes_left).min(memory);
-        let mut content = Vec::new();
-        let mut gap = reader.take(limit.saturating_add(1)).read_to_end(&mut content).err().map(broken);
+        let (mut content, mut gap) = Content::read(reader.take(limit.saturating_add(1)), self.limits.spill);
         if content.len() as u64 > limit {
             content.truncate(limit as usize);
             gap = Some(if limit == self.limits.member_bytes {
@@ -320,16 +406,25 @@ impl Walk<'_> {
                 Gap::TooMuchMemory(self.limits.memory)
             });
         }
-        content.shrink_to(content.len() + content.len() / 8);
-        self.bytes_left -= content.len() as u64;
-        self.live += content.len() as u64;
-        self.spent.peak = self.spent.peak.max(self.live + window);
+        self.take(&content, window);
         (content, gap)
     }
 
-    fn release(&mut self, content: Vec<u8>) {
+    /// Counts what was unpacked.
+    fn take(&mut self, content: &[u8], window: u64) {
+        self.bytes_left = self.bytes_left.saturating_sub(content.len() as u64);
+        self.live += content.len() as u64;
+        self.spent.peak = self.spent.peak.max(self.live + window);
+    }
+
+    fn release(&mut self, content: Content) {
         self.live -= content.len() as u64;
     }
+}
+
+/// Whether more room may show more.
+fn is_bound(gap: &Gap) -> bool {
+    matches!(gap, Gap::TooLarge(_) | Gap::TooMany(_) | Gap::TooMuchMemory(_) | Gap::Unreadable(_))
 }
 
 fn is_image(kind: Kind) -> bool {

@@ -9,30 +9,32 @@ impl Walk<'_> {
     pub(super) fn nar(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
         let mut folders: Vec<String> = Vec::new();
         let mut stopped = None;
-        let decoded = decode_events(bytes, |event| {
-            match event {
-                Event::DirectoryStart { name } => folders.extend(name.map(shown_name)),
-                Event::DirectoryEnd { name } => {
-                    if name.is_some() {
-                        folders.pop();
+        self.lying(place, Kind::Nar, |walk, queue| {
+            let decoded = decode_events(bytes, |event| {
+                match event {
+                    Event::DirectoryStart { name } => folders.extend(name.map(shown_name)),
+                    Event::DirectoryEnd { name } => {
+                        if name.is_some() {
+                            folders.pop();
+                        }
                     }
-                }
-                Event::Regular { name, contents, .. } => {
-                    let path = match name {
-                        Some(name) => [folders.as_slice(), &[shown_name(name)]].concat().join("/"),
-                        None => without_ending(place),
-                    };
-                    if let Err(gap) = self.member(place, path, contents, Kind::Nar) {
-                        stopped = Some(gap);
-                        // Which error stops the reader does not matter: the gap says why.
-                        return Err(Error::TrailingBytes);
+                    Event::Regular { name, contents, .. } => {
+                        let path = match name {
+                            Some(name) => [folders.as_slice(), &[shown_name(name)]].concat().join("/"),
+                            None => without_ending(place),
+                        };
+                        if let Err(gap) = walk.queue(queue, path, contents) {
+                            stopped = Some(gap);
+                            // Which error stops the reader does not matter: the gap says why.
+                            return Err(Error::TrailingBytes);
+                        }
                     }
+                    Event::Symlink { .. } => {}
                 }
-                Event::Symlink { .. } => {}
-            }
-            Ok(())
-        });
-        stopped.map_or_else(|| decoded.map_err(broken), Err)
+                Ok(())
+            });
+            stopped.map_or_else(|| decoded.map_err(broken), Err)
+        })
     }
 }
 

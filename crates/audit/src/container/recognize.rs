@@ -153,6 +153,12 @@ pub(crate) fn is_archive(bytes: &[u8]) -> bool {
     !is_binary && matches!(recognize(bytes), Opened(_))
 }
 
+/// Whether it is an archive in which the same is found whatever room there is at first. A qcow2 is read without the empty end
+/// of its disk where the room is too little for that.
+pub(crate) fn waits(bytes: &[u8]) -> bool {
+    matches!(recognize(bytes), Recognized::Opened(kind) if kind != Kind::Qcow2)
+}
+
 /// Whether the first block has the checksum of a tar header: tars from before 1988 have no other mark.
 pub(super) fn begins_as_old_tar(bytes: &[u8]) -> bool {
     let Some(header) = bytes.first_chunk::<512>() else { return false };

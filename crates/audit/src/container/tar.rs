@@ -6,47 +6,51 @@ use std::io::Cursor;
 
 impl Walk<'_> {
     pub(super) fn tar(&mut self, place: &Place, bytes: &[u8]) -> Result<(), Gap> {
-        let mut archive = tar::Archive::new(Cursor::new(bytes));
-        // Behind the end of one tar another may stand.
-        archive.set_ignore_zeros(true);
         let (mut sparse, mut holes) = (false, false);
-        for entry in archive.entries_with_seek().map_err(broken)? {
-            let mut entry = entry.map_err(broken)?;
-            let kind = entry.header().entry_type();
-            let is_file = kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse();
-            // A link or folder has no content, and what has some is looked at, whatever it calls itself.
-            if kind.is_pax_global_extensions() || !is_file && entry.size() == 0 {
-                continue;
-            }
-            // The holes of such a file are listed where the library does not look.
-            sparse |= entry.pax_extensions().map_err(broken)?.is_some_and(|mut all| {
-                all.any(|extension| extension.is_ok_and(|known| known.key_bytes().starts_with(b"GNU.sparse.")))
-            });
-            let name = shown_name(&entry.path_bytes());
-            if kind.is_gnu_sparse() {
-                // Holes are zeros that nobody stored: a small archive may have gigabytes of them.
-                let room = (bytes.len() as u64).saturating_mul(HOLES).saturating_add(16 << 20);
-                if entry.size() > room.max(self.limits.member_bytes.min(16 << 20)) {
-                    self.member(place, name, stored(bytes, &entry), Kind::Tar)?;
-                    holes = true;
+        self.lying(place, Kind::Tar, |walk, queue| {
+            let mut archive = tar::Archive::new(Cursor::new(bytes));
+            // Behind the end of one tar another may stand.
+            archive.set_ignore_zeros(true);
+            for entry in archive.entries_with_seek().map_err(broken)? {
+                let mut entry = entry.map_err(broken)?;
+                let kind = entry.header().entry_type();
+                let is_file = kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse();
+                // A link or folder has no content, and what has some is looked at, whatever it calls itself.
+                if kind.is_pax_global_extensions() || !is_file && entry.size() == 0 {
                     continue;
                 }
-                self.unpacked(place, name, &mut entry, Kind::Tar)?;
-                continue;
-            }
-            let begin = usize::try_from(entry.raw_file_position()).unwrap_or(usize::MAX);
-            let end = usize::try_from(entry.size()).ok().and_then(|size| begin.checked_add(size));
-            match end.and_then(|end| bytes.get(begin..end)) {
-                Some(content) => self.member(place, name, content, Kind::Tar)?,
-                // What is there of the last member is seen.
-                None => {
-                    if let Some(content) = bytes.get(begin..).filter(|content| !content.is_empty()) {
-                        self.member(place, name, content, Kind::Tar)?;
+                // The holes of such a file are listed where the library does not look.
+                sparse |= entry.pax_extensions().map_err(broken)?.is_some_and(|mut all| {
+                    all.any(|extension| extension.is_ok_and(|known| known.key_bytes().starts_with(b"GNU.sparse.")))
+                });
+                let name = shown_name(&entry.path_bytes());
+                if kind.is_gnu_sparse() {
+                    // Holes are zeros that nobody stored: a small archive may have gigabytes of them.
+                    let room = (bytes.len() as u64).saturating_mul(HOLES).saturating_add(16 << 20);
+                    if entry.size() > room.max(walk.limits.member_bytes.min(16 << 20)) {
+                        walk.queue(queue, name, stored(bytes, &entry))?;
+                        holes = true;
+                        continue;
                     }
-                    return Err(broken("it ends within a member"));
+                    walk.show_queued(queue).map_err(|(_, gap)| gap)?;
+                    walk.unpacked(place, name, &mut entry, Kind::Tar)?;
+                    continue;
+                }
+                let begin = usize::try_from(entry.raw_file_position()).unwrap_or(usize::MAX);
+                let end = usize::try_from(entry.size()).ok().and_then(|size| begin.checked_add(size));
+                match end.and_then(|end| bytes.get(begin..end)) {
+                    Some(content) => walk.queue(queue, name, content)?,
+                    // What is there of the last member is seen.
+                    None => {
+                        if let Some(content) = bytes.get(begin..).filter(|content| !content.is_empty()) {
+                            walk.queue(queue, name, content)?;
+                        }
+                        return Err(broken("it ends within a member"));
+                    }
                 }
             }
-        }
+            Ok(())
+        })?;
         match (sparse, holes) {
             (true, _) => Err(unsupported("sparse pax")),
             (_, true) => Err(unsupported("sparse tar with mostly holes")),

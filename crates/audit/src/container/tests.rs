@@ -52,7 +52,8 @@ pub(super) fn cuts_are_gaps(name: &str, bytes: &[u8], step: usize) {
 
 /// Holds that changed bytes harm nobody, whatever is then seen, and that the result is the same again.
 pub(super) fn flips_do_no_harm(name: &str, bytes: &[u8]) {
-    let limits = Limits { depth: 3, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 100, memory: 4 << 20 };
+    let limits =
+        Limits { depth: 3, member_bytes: 1 << 20, total_bytes: 4 << 20, members: 100, memory: 4 << 20, spill: None };
     let mut changed = bytes.to_vec();
     for at in 0..bytes.len() {
         for mask in [0x01, 0x80, 0xff] {
@@ -198,7 +199,8 @@ fn a_cut_archive_is_a_gap_and_its_beginning_is_seen() {
 
 #[test]
 fn bounds_hold() {
-    let limits = Limits { depth: 2, member_bytes: 1 << 20, total_bytes: 1 << 20, members: 10, memory: 8 << 20 };
+    let limits =
+        Limits { depth: 2, member_bytes: 1 << 20, total_bytes: 1 << 20, members: 10, memory: 8 << 20, spill: None };
     for (name, bomb) in compressed(&vec![0; 2 << 20]) {
         assert_eq!(gaps_of(name, &bomb, limits), [(name.to_owned(), Gap::TooLarge(1 << 20))]);
     }

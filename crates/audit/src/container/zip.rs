@@ -2,12 +2,15 @@
 //!
 //! Every entry of the directory is opened, also those whose name another entry has; what it does not name is searched for.
 
+use super::beside::{Ended, Queue};
+use super::content::{Content, IN_MEMORY};
 use super::image::crc32;
 use super::{DECODER_MEMORY, Kind, Walk, broken, compressed, little, shown_name, unsupported};
 use crate::finding::{Gap, Place};
+use flate2::{Decompress, FlushDecompress, Status};
 use liblzma::{bufread::XzDecoder, stream::Stream};
 use memchr::memmem;
-use rawzip::{CompressionMethod as Method, ZipArchive, ZipSliceArchive};
+use rawzip::{CompressionMethod as Method, ZipArchive, ZipSliceArchive, ZipSliceEntry};
 use std::io::Read;
 use std::ops::Range;
 
@@ -47,51 +50,118 @@ impl Walk<'_> {
         archive: &ZipSliceArchive<&[u8]>,
         read: &mut Vec<Range<usize>>,
     ) -> Result<(), Gap> {
+        let show = |walk: &mut Walk<'_>, entry: &Entry<'_>| walk.zip_entry(place, entry);
+        let mut queue = Queue::new(&show);
         // The field has two bytes where the archive has no larger ones.
         let (stated, mut count) = (archive.entries_hint(), 0);
         let mut entries = archive.entries();
-        loop {
+        let end = loop {
             let header = match entries.next_entry() {
                 Ok(Some(header)) => header,
                 // More entries than are stated are seen as well.
-                Ok(None) if count >= stated => return Ok(()),
-                Ok(None) => return Err(broken("entries are missing")),
+                Ok(None) if count >= stated => break Ok(()),
+                Ok(None) => break Err(broken("entries are missing")),
                 // In Firefox's archives the directory stands first, and contents follow it.
-                Err(_) if count > 0 && count % (1 << 16) == stated % (1 << 16) => return Ok(()),
-                Err(error) => return Err(broken(error)),
+                Err(_) if count > 0 && count % (1 << 16) == stated % (1 << 16) => break Ok(()),
+                Err(error) => break Err(broken(error)),
             };
             count += 1;
             let is_folder = header.is_dir() && header.uncompressed_size_hint() == 0;
             if !is_folder && header.flags().is_encrypted() {
-                return Err(unsupported("encrypted zip"));
+                break Err(unsupported("encrypted zip"));
             }
             let entry = match archive.get_entry(header.wayfinder()) {
                 Err(_) if is_folder => continue,
-                entry => entry.map_err(broken)?,
+                Err(error) => break Err(broken(error)),
+                Ok(entry) => entry,
             };
-            read.push(range_of(bytes, entry.data()));
+            read.push(range_of(bytes, entry.data(), header.local_header_offset()));
             if is_folder {
                 continue;
             }
-            if header.compression_method() == Method::STORE {
-                let (content, name) = (entry.data(), shown_name(header.file_path().as_ref()));
-                self.member(place, name, content, Kind::Zip)?;
-                if content.len() as u64 != header.uncompressed_size_hint() || crc32(content) != header.crc32() {
-                    return Err(broken("an entry is not what its checksum says"));
-                }
-                continue;
+            let size = header.uncompressed_size_hint();
+            let entry = Entry {
+                name: shown_name(header.file_path().as_ref()),
+                method: header.compression_method(),
+                size,
+                crc: header.crc32(),
+                entry,
+                read: read.len(),
+            };
+            self.show(&mut queue, entry, size).map_err(|ended| cut_off(read, ended))?;
+        };
+        self.show_queued(&mut queue).map_err(|ended| cut_off(read, ended))?;
+        end
+    }
+
+    fn zip_entry(&mut self, place: &Place, entry: &Entry<'_>) -> Result<(), Gap> {
+        let (name, data) = (entry.name.clone(), entry.entry.data());
+        if entry.method == Method::STORE {
+            self.member(place, name, data, Kind::Zip)?;
+            if data.len() as u64 != entry.size || crc32(data) != entry.crc {
+                return Err(broken("an entry is not what its checksum says"));
             }
-            let reader = decoder(header.compression_method(), entry.data(), header.uncompressed_size_hint())?;
-            let name = shown_name(header.file_path().as_ref());
-            self.window = window(header.compression_method(), entry.data());
-            self.unpacked(place, name, entry.verifying_reader(reader), Kind::Zip)?;
+            return Ok(());
         }
+        let window = window(entry.method, data);
+        if entry.method == Method::DEFLATE
+            && let Some(content) = self.inflate_at_once(data, entry, window)
+        {
+            self.count()?;
+            self.take(&content, window);
+            self.content(&place.member(name), &content, Kind::Zip);
+            self.release(content);
+            return Ok(());
+        }
+        let reader = decoder(entry.method, data, entry.size)?;
+        self.window = window;
+        self.unpacked(place, name, entry.entry.verifying_reader(reader), Kind::Zip)
+    }
+
+    /// Inflates an entry that is small and as the directory says, within all bounds; whatever is not is read piece by piece.
+    fn inflate_at_once(&mut self, data: &[u8], entry: &Entry<'_>, window: u64) -> Option<Content> {
+        let (size, crc) = (entry.size, entry.crc);
+        let memory = self.limits.memory.checked_sub(self.live + window)?;
+        let most = self.limits.member_bytes.min(self.bytes_left).min(memory).min(IN_MEMORY as u64);
+        // Deflated data stands for up to 1,032 times its size.
+        if size > most || size > (data.len() as u64).saturating_mul(1032) {
+            return None;
+        }
+        let held = Content::room(size as usize)?;
+        let mut content = Vec::with_capacity(size as usize);
+        let inflate = self.inflate.get_or_insert_with(|| Decompress::new(false));
+        inflate.reset(false);
+        let status = inflate.decompress_vec(data, &mut content, FlushDecompress::Finish);
+        let is_whole = matches!(status, Ok(Status::StreamEnd)) && content.len() as u64 == size;
+        (is_whole && crc32(&content) == crc).then(|| Content::held(content, held))
     }
 }
 
+/// An entry of the directory.
+struct Entry<'a> {
+    name: String,
+    method: Method,
+    size: u64,
+    crc: u32,
+    entry: ZipSliceEntry<'a>,
+    /// How many ranges were read with it.
+    read: usize,
+}
+
+/// Takes back what was read behind the entry that ended the archive.
+fn cut_off(read: &mut Vec<Range<usize>>, (entry, gap): Ended<Entry<'_>>) -> Gap {
+    read.truncate(entry.read);
+    gap
+}
+
 /// Where an entry lies: its data, and the header before it.
-fn range_of(bytes: &[u8], data: &[u8]) -> Range<usize> {
+fn range_of(bytes: &[u8], data: &[u8], stated: u64) -> Range<usize> {
     let begin = (data.as_ptr() as usize).saturating_sub(bytes.as_ptr() as usize);
+    let stated = usize::try_from(stated).unwrap_or(usize::MAX);
+    let is_header = |rest: &[u8]| rest.starts_with(LOCAL) && local_length(rest) == begin.checked_sub(stated);
+    if bytes.get(stated..).is_some_and(is_header) {
+        return stated..begin + data.len();
+    }
     let before = begin.saturating_sub(30 + 2 * usize::from(u16::MAX));
     let mut headers = memmem::rfind_iter(&bytes[before..begin], LOCAL).map(|at| before + at);
     let header = headers.find(|at| local_length(&bytes[*at..]) == Some(begin - at));

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what is not there is the failure")]
 
+mod archives;
 mod attack;
 mod bad_input;
 mod carried;

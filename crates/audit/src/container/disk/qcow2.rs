@@ -62,6 +62,7 @@ impl Walk<'_> {
             Image { bytes, ledger, log, is_zstd, table: long(40)?, size: long(24)?, at: 0, piece: Vec::new(), left: 0 };
         // What is read needs the end of its disk, even if nothing is there; it is left out where the disk is too large for that.
         if image.size > self.limits.member_bytes.min(self.limits.memory.saturating_sub(self.live)) {
+            self.spent.bounded |= self.is_beside;
             image.size = image.used(get(36)?).map_err(broken)?;
         }
         self.file(place, b"disk", image, Kind::Qcow2, &mut first)?;
