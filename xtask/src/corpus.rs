@@ -5,7 +5,7 @@
 
 use crate::intel;
 use crate::machine::{cargo, output, root, run, target, write};
-use crate::materials::{ARCHIVES, CUDA, CUDNN, DEBIAN, FREE, FREE_MEMBERS, MKL, System, Wheel};
+use crate::materials::{ARCHIVES, CUDA, CUDNN, DEBIAN, FREE, FREE_MEMBERS, LIBRARIES, MKL, System, Wheel};
 use crate::releases::releases;
 use crate::worlds::mirror;
 use crate::{Failure, Outcome, say};
@@ -222,6 +222,22 @@ fn materials() -> Outcome<Vec<Material>> {
             }
         }
     }
+    for (wheel, license, names) in &LIBRARIES {
+        let named = |file: &PathBuf| names.contains(&name_of(file).as_str());
+        let files: Vec<PathBuf> = intel::unpacked(wheel)?.into_iter().filter(named).collect();
+        let source = format!("{} of {} `{}`", names.join(", "), name_of(&fetch_wheel(wheel)?), wheel.3);
+        if files.len() < names.len() {
+            return Err(Failure::new(format!("there are not all of {source}")));
+        }
+        materials.push(Material {
+            name: wheel.0.to_owned(),
+            version: wheel.1.to_owned(),
+            license,
+            files,
+            sources: vec![source],
+            open_interface: false,
+        });
+    }
     for debian in &DEBIAN {
         let (_, package, version, hash) = *debian;
         let library = unpacked_debian(debian)?.join("usr/lib/x86_64-linux-gnu");
@@ -271,7 +287,7 @@ pub(crate) fn fetch_wheel(wheel: &Wheel) -> Outcome<PathBuf> {
     // for the first platform.
     let mut last = Failure::new("no version of Python");
     let (every, each) = (platforms(system), platforms(system).chunks(1));
-    for (python, platforms) in ["3.12", "3.11", "3.9"]
+    for (python, platforms) in ["3.12", "3.11", "3.9", "3.8", "3.6"]
         .iter()
         .flat_map(|python| std::iter::once(every).chain(each.clone()).map(move |platforms| (python, platforms)))
     {
@@ -301,10 +317,18 @@ fn platforms(system: System) -> &'static [&'static str] {
             "manylinux2010_x86_64",
             "manylinux2014_x86_64",
             "manylinux_2_17_x86_64",
+            "manylinux_2_24_x86_64",
+            "manylinux_2_25_x86_64",
             "manylinux_2_27_x86_64",
             "manylinux_2_28_x86_64",
         ],
-        System::Aarch64 => &["manylinux2014_aarch64", "manylinux_2_17_aarch64"],
+        System::Aarch64 => &[
+            "manylinux2014_aarch64",
+            "manylinux_2_17_aarch64",
+            "manylinux_2_26_aarch64",
+            "manylinux_2_27_aarch64",
+            "manylinux_2_28_aarch64",
+        ],
         System::Windows => &["win_amd64"],
     }
 }
@@ -322,7 +346,7 @@ fn find(folder: &Path, project: &str, version: &str, hash: &str) -> Outcome<Opti
     Ok(None)
 }
 
-fn is_whole(path: &Path, hash: &str) -> Outcome<bool> {
+pub(crate) fn is_whole(path: &Path, hash: &str) -> Outcome<bool> {
     let stamp = PathBuf::from(format!("{}.sha256", path.display()));
     if let Ok(known) = fs::read_to_string(&stamp) {
         return Ok(known == hash);
@@ -333,22 +357,35 @@ fn is_whole(path: &Path, hash: &str) -> Outcome<bool> {
     Ok(found == hash)
 }
 
-/// Fetches a package of Debian's non-free part, with lists of packages of its own: the machine's are left alone.
-fn fetch_package(suite: &str, package: &str, version: &str, hash: &str) -> Outcome<PathBuf> {
+/// A package of Debian: the suite, the parts of the archive to look in, and the file by its hash.
+pub(crate) struct Debian<'a> {
+    pub(crate) suite: &'a str,
+    pub(crate) part: &'a str,
+    pub(crate) package: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) architecture: &'a str,
+    pub(crate) hash: &'a str,
+}
+
+/// Fetches a package of Debian, with lists of packages of its own: the machine's are left alone.
+pub(crate) fn fetch_package(debian: &Debian<'_>) -> Outcome<PathBuf> {
+    let Debian { suite, part, package, version, architecture, hash } = debian;
     let folder = folder();
-    let file = folder.join(format!("{package}_{version}_amd64.deb"));
+    let named = version.replace(':', "%3a");
+    let file = folder.join(format!("{package}_{named}_{architecture}.deb"));
     if file.exists() && is_whole(&file, hash)? {
         return Ok(file);
     }
     say(&format!("fetching {package} {version} of Debian {suite}"));
-    let apt = target().join("apt");
+    // Each choice of suite and part has lists of its own, which are fetched once in a run.
+    let apt = target().join("apt").join(format!("{suite}-{}", part.replace(' ', "-")));
     for part in ["lists/partial", "cache/archives/partial"] {
         let part = apt.join(part);
         fs::create_dir_all(&part).map_err(|error| Failure::new(format!("cannot make {}: {error}", part.display())))?;
     }
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
     let list = apt.join("sources.list");
-    write(&list, &format!("deb [signed-by={keyring}] {} {suite} non-free\n", mirror()?))?;
+    write(&list, &format!("deb [signed-by={keyring}] {} {suite} {part}\n", mirror()?))?;
     let get = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
         command.arg("-qq").current_dir(&folder);
@@ -357,8 +394,12 @@ fn fetch_package(suite: &str, package: &str, version: &str, hash: &str) -> Outco
         command.arg(format!("-oDir::Cache={}", apt.join("cache").display())).args(arguments);
         output(&mut command)
     };
-    get(&["update"])?;
-    get(&["download", &format!("{package}={version}")])?;
+    let wanted = format!("{package}={version}");
+    // The lists that are there may know it already.
+    if get(&["download", &wanted]).is_err() {
+        get(&["update"])?;
+        get(&["download", &wanted])?;
+    }
     if file.exists() && is_whole(&file, hash)? {
         return Ok(file);
     }
@@ -368,7 +409,7 @@ fn fetch_package(suite: &str, package: &str, version: &str, hash: &str) -> Outco
 /// The folder of a Debian package's static archives, fetched and unpacked where it is not there.
 pub(crate) fn unpacked_debian(debian: &(&str, &str, &str, &str)) -> Outcome<PathBuf> {
     let (suite, package, version, hash) = *debian;
-    let file = fetch_package(suite, package, version, hash)?;
+    let file = fetch_package(&Debian { suite, part: "non-free", package, version, architecture: "amd64", hash })?;
     let unpacked = file.with_extension("");
     if !unpacked.exists() {
         let staged = file.with_extension("new");

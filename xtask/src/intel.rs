@@ -117,7 +117,7 @@ fn name_of(file: &Path) -> String {
 }
 
 /// All files of a wheel, each once: fetched, and unpacked where they are not there.
-fn unpacked(wheel: &Wheel) -> Outcome<Vec<PathBuf>> {
+pub(crate) fn unpacked(wheel: &Wheel) -> Outcome<Vec<PathBuf>> {
     let file = fetch_wheel(wheel)?;
     let unpacked = folder().join("unpacked").join(name_of(&file));
     if !unpacked.exists() {

@@ -41,6 +41,8 @@ usage: cargo xtask COMMAND
   test           set up, check the code, and run every test, the end-to-end ones with three versions of Nix
   tidy           formatting, lints, rules between crates, links in the documentation
   bench audit    measure the audit against other tools (3 GB of downloads); the figures of docs/benchmarks.md
+  bench audit --wide
+                 what public packages hold beside what the audit says of them (10 GB of downloads)
   bench plan     measure plans from lines of nix-eval-jobs, with up to a million derivations
   corpus [releases]
                  make the shipped corpus anew from public packages (9 GB of downloads), or only the hashes of
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         ["test"] => test::test(),
         ["tidy"] => tidy::tidy(),
         ["bench", "audit"] => bench::audit(),
+        ["bench", "audit", "--wide"] => bench::wide(),
         ["bench", "plan"] => bench::plan(),
         ["corpus"] => corpus::corpus(),
         ["corpus", "releases"] => corpus::only_releases(),

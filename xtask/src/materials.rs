@@ -116,8 +116,35 @@ pub(crate) const CUDNN: [Wheel; 2] = [
     ("nvidia-cudnn-cu12", "9.10.2.21", X86_64, "949452be657fa16687d0930933f032835951ef0892b37d2d53824d1a84dc97a8"),
 ];
 
-/// Intel's MKL; license `issl`.
-pub(crate) const MKL: [Wheel; 2] = [
+/// Libraries that are known by what they export, by their messages and by their device code, so that other releases and
+/// parts of them are told as well: the wheel, its license, and the files. Others of these wheels say what LLVM's or what
+/// compilers' runtimes say.
+pub(crate) const LIBRARIES: [(Wheel, &str, &[&str]); 2] = [
+    (
+        (
+            "nvidia-cuda-cupti-cu11",
+            "11.8.87",
+            X86_64,
+            "0e50c707df56c75a2c0703dc6b886f3c97a22f37d6f63839f75b7418ba672a8d",
+        ),
+        "nvidiaCuda",
+        &["libcupti.so.11.8", "libnvperf_host.so", "libnvperf_target.so"],
+    ),
+    (
+        (
+            "nvidia-cuda-cupti-cu12",
+            "12.9.79",
+            X86_64,
+            "096bcf334f13e1984ba36685ad4c1d6347db214de03dbb6eebb237b41d9d934f",
+        ),
+        "nvidiaCuda",
+        &["libcupti.so.12", "libnvperf_host.so", "libnvperf_target.so"],
+    ),
+];
+
+/// Intel's MKL; license `issl`. Releases before 2022 have other functions than those after.
+pub(crate) const MKL: [Wheel; 3] = [
+    ("mkl-static", "2021.1.1", X86_64, "1db75a53f58cad32935bfbd63206124f6218d71193eea1e75a16aadb9c078370"),
     ("mkl-static", "2024.2.0", X86_64, "8c2a6c6a144c5619f1df75fd550b32730f3e0632b55a15a42a95516e142ccf47"),
     ("mkl-static", "2026.2.0", X86_64, "090e439bf202b45579c75d2ba50ff7ead05752d553a06aba79c3ed2b5247921b"),
 ];

@@ -105,7 +105,7 @@ const GROUPS: [Group; 9] = [
 /// Parts of paths of what is free in vendors' packages: Khronos's, CCCL and CUTLASS, the interfaces of OpenMP and of
 /// FFTW, Open MPI's and libfabric's, TBB, hwloc, SYCL with its layers, what belongs to Python, and headers of CUPTI and
 /// cuRAND that are under a BSD license.
-const FREE_PARTS: [&str; 40] = [
+const FREE_PARTS: [&str; 42] = [
     "cuda_stdint.h",
     "curand_mtgp32",
     "curand_philox4x32",
@@ -129,14 +129,16 @@ const FREE_PARTS: [&str; 40] = [
     "ompt.h",
     "/omp.h",
     "omp_lib",
-    "fftw",
+    "/fftw",
+    "libfftw",
     "libfabric",
     "-fi.so",
     "/prov/",
     "/tbb",
     "libtbb",
     "hwloc",
-    "sycl",
+    "/sycl",
+    "libsycl",
     "/libpi_",
     "/pi_",
     "ur_",
@@ -148,9 +150,13 @@ const FREE_PARTS: [&str; 40] = [
     "omptarget",
 ];
 
+/// Beginnings of names of vendors' own files that have a part of that kind in them, for instance cuFFT's functions with the
+/// interface of FFTW, and MKL for SYCL.
+const OWN: [&str; 4] = ["cufftw", "libcufftw", "mkl_", "libmkl_"];
+
 /// What a name may end in, of programs, libraries, archives and objects.
-const BINARIES: [&str; 14] =
-    ["so", "dll", "dylib", "a", "lib", "o", "obj", "exe", "bc", "ltoir", "fatbin", "cubin", "rtl", "spv"];
+const BINARIES: [&str; 15] =
+    ["so", "dll", "dylib", "a", "lib", "o", "obj", "exe", "bc", "ltoir", "fatbin", "cubin", "rtl", "spv", "dbg"];
 
 /// And of headers.
 const HEADERS: [&str; 5] = ["h", "hpp", "cuh", "fi", "f90"];
@@ -159,7 +165,7 @@ const HEADERS: [&str; 5] = ["h", "hpp", "cuh", "fi", "f90"];
 const SHORTEST: u64 = 1024;
 
 /// Names that begin so are a vendor's by themselves; of others the vendor has to be named in the file as well.
-const TELLING: [&str; 6] = ["cu", "nv", "npp", "mkl_", "ipp", "tensorrt"];
+const TELLING: [&str; 7] = ["cu", "nv", "npp", "mkl_", "ipp", "tensorrt", "device.10.bc"];
 
 /// Names that free software has as well; the file has to have these words, which only the vendor's has.
 const SHARED: [(&str, &str); 3] = [("iomp", "Intel(R) O"), ("bin2c", "NVIDIA Corporation"), ("nvlink", "NVIDIA")];
@@ -177,6 +183,19 @@ const WINDOWS: [&str; 8] = [
     "dxil.dll",
     "ucrtbase.dll",
     "xinput1_3.dll",
+];
+
+/// Tools and libraries of CUDA's toolkit that are in no wheel, and what they have to say.
+const TOOLKIT: [(&str, &str); 9] = [
+    ("cu++filt", "NVIDIA"),
+    ("nvprune", "NVIDIA"),
+    ("nvprof", "NVIDIA"),
+    ("nvidia-smi", "NVIDIA"),
+    ("cuda-memcheck", ""),
+    ("treelaunchersubreaper", ""),
+    ("treelaunchertargetinjection.so", ""),
+    ("libcuinj64.so", ""),
+    ("libaccinj64.so", ""),
 ];
 
 /// A wheel of the listing.
@@ -224,15 +243,16 @@ pub(crate) fn releases() -> Outcome<(PathBuf, String)> {
 
 fn lines_of(packages: &[(&str, &'static Group)], releases: &[Release], folder: &Path) -> Outcome<String> {
     let mut lines = String::new();
-    // The last one has the files of Windows, of which only names are known.
+    // Of the files of the last two only names are known.
     for (name, group) in packages {
         lines.push_str(&format!("package\t{name}\t{}\n", group.license));
     }
-    lines.push_str("package\twindows\tunfree\n");
+    lines.push_str("package\twindows\tunfree\npackage\tcuda-toolkit\tnvidiaCuda\n");
     for release in releases {
         lines.push_str(&format!("release\t{}\t{}\t{}\n", release.package, release.version, release.platform));
     }
     lines.push_str(&format!("release\t{}\t\twindows\n", packages.len()));
+    lines.push_str(&format!("release\t{}\t\tlinux\n", packages.len() + 1));
     // Size, hash and path: the releases that have it.
     let mut files: BTreeMap<(u64, String, String), Vec<usize>> = BTreeMap::new();
     let (mut free, mut free_names) = (BTreeSet::new(), BTreeSet::new());
@@ -270,6 +290,9 @@ fn lines_of(packages: &[(&str, &'static Group)], releases: &[Release], folder: &
     for name in WINDOWS {
         lines.push_str(&format!("name\t{name}\t{name}\t{}\tMicrosoft Corporation\n", releases.len()));
     }
+    for (name, said) in TOOLKIT {
+        lines.push_str(&format!("name\t{name}\t{name}\t{}\t{said}\n", releases.len() + 1));
+    }
     Ok(lines)
 }
 
@@ -301,10 +324,11 @@ fn entry(line: &str) -> Option<(String, String, u64)> {
 /// Whether a file is taken, as far as its path tells.
 fn kind(path: &str) -> Option<Take> {
     let whole = format!("/{}", path.to_ascii_lowercase());
-    if path.contains('\t') || FREE_PARTS.iter().any(|part| whole.contains(part)) {
+    let (folders, name) = whole.rsplit_once('/')?;
+    let is_own = OWN.iter().any(|start| name.starts_with(start));
+    if path.contains('\t') || !is_own && FREE_PARTS.iter().any(|part| whole.contains(part)) {
         return None;
     }
-    let (folders, name) = whole.rsplit_once('/')?;
     if name.contains(".so.") {
         return Some(Binaries);
     }
@@ -405,6 +429,9 @@ mod tests {
         check("nvidia/cuda_nvcc/nvvm/libdevice/libdevice.10.bc", Some(Binaries));
         check("nvidia/cuda_runtime/include/cuda_fp16.h", Some(Headers));
         check("mkl-2024.2.0.data/data/lib/libmkl_core.so.2", Some(Binaries));
+        check("onemkl_sycl_rng-2024.2.0.data/data/lib/libmkl_sycl_rng.so.4", Some(Binaries));
+        check("nvidia/cufft/lib/libcufftw.so.11", Some(Binaries));
+        check("nvidia/cufft/include/cufftw.h", Some(Headers));
         for path in [
             "nvidia/cuda_cupti/__init__.py",
             "x-1.dist-info/RECORD",
@@ -412,6 +439,8 @@ mod tests {
             "x/include/cub/cub.h",
             "x/include/nv/target.h",
             "x/include/fftw/fftw3.h",
+            "x/lib/libsycl.so.8",
+            "x/include/sycl/sycl.hpp",
             "x/lib/libtbb.so.12",
             "x/lib/libfabric.so.1",
             "License.txt",

@@ -107,7 +107,8 @@ pub(crate) fn all_known(bytes: &[u8], corpus: &Corpus) -> Vec<u64> {
 }
 
 /// Puts known chunks down to originals, as each voice knows them, and reports those of which enough is there. What is
-/// reported is taken out. `beside_code` are the libraries of which code was found as a part.
+/// reported is taken out. `beside_code` are the libraries of which code was found as a part: what they have is theirs,
+/// and no sign of another library that has them inside as well.
 pub(crate) fn report(
     place: &Place,
     chunks: &mut BTreeSet<u64>,
@@ -137,7 +138,13 @@ pub(crate) fn report(
             });
         }
     }
-    chunks.retain(|hash| !explained.contains(hash));
+    let is_beside = |hash: &u64| of_chunk(hash).any(|original| is_of(original, beside_code, corpus));
+    chunks.retain(|hash| !explained.contains(hash) && !is_beside(hash));
+}
+
+/// Whether an original is one of some libraries.
+fn is_of(original: OriginalRef, libraries: &dyn Fn(&str) -> bool, corpus: &Corpus) -> bool {
+    corpus.origin(original, None).is_some_and(|origin| libraries(&origin.file))
 }
 
 /// The original that one voice puts most of these chunks down to, if it is enough, and how many.
@@ -148,9 +155,15 @@ fn most(
     corpus: &Corpus,
 ) -> Option<(OriginalRef, u32)> {
     let mut counts: BTreeMap<OriginalRef, u32> = BTreeMap::new();
-    let originals = chunks.iter().flat_map(|hash| corpus.originals(Part::Chunks, *hash));
-    for original in originals.filter(|original| corpus.voice(*original) == voice) {
-        *counts.entry(original).or_default() += 1;
+    for hash in chunks {
+        let originals = || corpus.originals(Part::Chunks, *hash);
+        let is_beside = |original: OriginalRef| is_of(original, beside_code, corpus);
+        let theirs = originals().any(is_beside);
+        for original in originals().filter(|original| corpus.voice(*original) == voice) {
+            if !theirs || is_beside(original) {
+                *counts.entry(original).or_default() += 1;
+            }
+        }
     }
     let enough = |(original, count): &(OriginalRef, u32)| {
         let known = corpus.chunks_of(*original);
@@ -178,7 +191,7 @@ pub(crate) fn changed(bytes: &[u8], corpus: &Corpus) -> Vec<OriginalRef> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::made::noise;
+    use crate::made::{archive, library, noise, object};
     use crate::{AuditFile, Contents, Limits, Material, Source, audit};
 
     fn corpus(bytes: &[u8]) -> Corpus {
@@ -219,6 +232,32 @@ mod tests {
         check(original[1000..21_000].to_vec(), false);
         check(noise(5, 200_000), false);
         check(every(100), false);
+    }
+
+    /// A program that includes a static library is no copy of another library that includes it as well.
+    #[test]
+    fn a_library_inside_two_others_makes_neither_the_other() {
+        let functions: Vec<Vec<u8>> = (0..60).map(|number| noise(1000 + number, 700)).collect();
+        let text = |own: u64| (".text", true, [noise(own, 30_000), functions.concat()].concat());
+        let said = |own: u64| (".rodata", false, noise(own, 30_000));
+        let bare = library(&[text(1), said(2)]);
+        let outer = library(&[text(3), said(4)]);
+        let mut prints = Fingerprints::default();
+        let mut add = |path: &str, bytes: &[u8]| {
+            let source = Source::new(format!("sha256:{path}"), "n", Material::of_package("vendor-1", vec![]));
+            let file = AuditFile { path: path.to_owned(), contents: Contents::Bytes(bytes) };
+            crate::learn(&mut prints, &source, &[file], Limits::default());
+        };
+        add("lib/libinner_static.a", &archive(&[("i.o", object(&functions))]));
+        add("lib/libinner.so", &bare);
+        add("lib/libouter.so", &outer);
+        let corpus = prints.to_corpus();
+        let program =
+            |more: Vec<u8>| library(&[(".text", true, [noise(7, 30_000), functions.concat(), more].concat())]);
+        assert_eq!(found(&corpus, &[program(Vec::new())]), ["static"]);
+        // With what is the other library's own, it is there as well.
+        let own = [noise(3, 30_000), noise(4, 30_000)].concat();
+        assert_eq!(found(&corpus, &[program(own)]), ["static", "modified-copy"]);
     }
 
     #[test]

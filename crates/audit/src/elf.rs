@@ -2,7 +2,7 @@
 //! dynamically.
 
 use crate::binary::{Error, Links, Start, holds_code, relocation_limit};
-use crate::nvcc;
+use crate::{inlined, nvcc};
 use object::elf;
 use object::read::StringTable;
 use object::read::elf::{Dyn, ElfFile, FileHeader, ProgramHeader};
@@ -42,7 +42,7 @@ pub(crate) fn starts(file: &File<'_>) -> Vec<Start> {
         |section| file.section_by_index(SectionIndex(section)).is_ok_and(|section| holds_code(section.flags()));
     file.symbols()
         .filter(|symbol| !symbol.is_weak() && !symbol.is_undefined())
-        .filter(|symbol| !symbol.name_bytes().is_ok_and(nvcc::is_name))
+        .filter(|symbol| !symbol.name_bytes().is_ok_and(|name| nvcc::is_name(name) || inlined::is_name(name)))
         .filter_map(|symbol| {
             let start = Start { section: symbol.section_index()?.0, at: symbol.address(), size: symbol.size() };
             let function = match symbol.kind() {

@@ -24,6 +24,7 @@ mod explain;
 mod fatbin;
 mod finding;
 mod functions;
+mod inlined;
 mod kin;
 mod learn;
 mod links;

@@ -204,15 +204,25 @@ pub(crate) fn interfaces(file: &object::File<'_>, size: usize, corpus: &Corpus) 
     Ok(found)
 }
 
-/// Whether a function's name is one of a standard interface, which free libraries implement as well as vendors': BLAS and
-/// LAPACK for Fortran and C, and FFTW's.
+/// Beginnings of the names of standard interfaces, which free libraries implement as well as vendors': of BLAS, LAPACK and
+/// FFTW, and those of Khronos, OpenMP and MPI.
+const STANDARD: [&[u8]; 11] =
+    [b"cblas_", b"LAPACKE_", b"fftw_", b"fftwf_", b"omp_", b"__kmpc_", b"kmpc_", b"GOMP_", b"MPI_", b"PMPI_", b"MPIX_"];
+
+/// The same where a capital letter has to follow: OpenCL, OpenGL, EGL and Vulkan.
+const KHRONOS: [&[u8]; 6] = [b"cl", b"gl", b"glX", b"wgl", b"egl", b"vk"];
+
+/// Whether a function's name is one of a standard interface. BLAS and LAPACK for Fortran are known by their form.
 fn is_standard(name: &[u8]) -> bool {
     /// `dgemm`, `zheevr_2stage_`.
     const LONGEST: usize = 16;
     let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
     let is_vendors = [b"cu".as_slice(), b"nv"].iter().any(|start| name.starts_with(start));
     name.len() <= LONGEST && !is_vendors && name.iter().all(is_plain)
-        || [b"cblas_".as_slice(), b"LAPACKE_", b"fftw_", b"fftwf_"].iter().any(|start| name.starts_with(start))
+        || STANDARD.iter().any(|start| name.starts_with(start))
+        || KHRONOS
+            .iter()
+            .any(|start| name.strip_prefix(*start).is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_uppercase)))
 }
 
 /// Reports interfaces that are defined by stubs, adds others to what is suspected already, and suspects what implements
@@ -306,12 +316,54 @@ mod tests {
         assert!(matches!(look(symbol(1).repeat(100_000), 60), Ok(0)));
     }
 
+    /// What implements an interface that ships is suspected to be the library; stubs, which are short, only call it. A few
+    /// long functions are those that report a missing library, and what was learned here says nothing of others.
+    #[test]
+    fn long_functions_of_an_interface_are_a_suspicion() {
+        let look = |long: u64, size: u64, ships: bool| {
+            let names: Vec<String> = (0..12).map(|number| format!("vendorCallsNumber{number}")).collect();
+            let mut prints = Fingerprints::default();
+            let material = prints.material(&crate::Material::of_package("vendor-1", vec![]));
+            let original = prints.original(material, "libv.so");
+            prints.interface.extend(names.iter().map(|name| (hash64(Kind::Symbol, name.as_bytes()), original)));
+            let layer = vec![crate::Layer::new(prints.to_bytes()).unwrap()];
+            let corpus = if ships { Corpus::layered(vec![], layer) } else { Corpus::layered(layer, vec![]) };
+            let (mut table, mut symbols) = (vec![0], vec![0; 24]);
+            for (number, name) in names.iter().enumerate() {
+                let size = if (number as u64) < long { size } else { STUB_BYTES };
+                symbols.extend_from_slice(&(table.len() as u32).to_le_bytes());
+                symbols.extend_from_slice(&[0x12, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+                symbols.extend_from_slice(&size.to_le_bytes());
+                table.extend_from_slice(&[name.as_bytes(), &[0]].concat());
+            }
+            let code = (".text", true, noise(1, 9000));
+            let bytes = library(&[code, (".strtab", false, table), (".symtab", false, symbols)]);
+            let file = crate::AuditFile { path: "lib/libx.so".to_owned(), contents: crate::Contents::Bytes(&bytes) };
+            let report = crate::audit(&[file], &corpus, crate::Limits::default());
+            report.findings.iter().map(|finding| finding.kind()).collect::<Vec<_>>()
+        };
+        assert_eq!(look(0, 0, true), ["stub"]);
+        assert_eq!(look(INTERFACE as u64 - 1, STUB_BYTES + 1, true), ["stub"]);
+        assert_eq!(look(12, STUB_BYTES, true), ["stub"]);
+        assert_eq!(look(INTERFACE as u64, STUB_BYTES + 1, true), ["suspected"]);
+        assert_eq!(look(12, 1 << 20, true), ["suspected"]);
+        assert!(look(12, STUB_BYTES + 1, false).is_empty());
+    }
+
     /// OpenBLAS is no version of a vendor's library that has BLAS's functions as well.
     #[test]
     fn standard_interfaces_are_nobodys() {
         let check = |name: &str, standard: bool| assert_eq!(is_standard(name.as_bytes()), standard, "{name}");
         for name in ["dgemm", "dgemm_", "zheevr_2stage_", "cblas_dgemm", "LAPACKE_dgesv", "fftw_plan_dft"] {
             check(name, true);
+        }
+        for name in
+            ["clBuildProgram", "glDrawArrays", "eglInitialize", "vkCreateInstance", "MPI_Send", "__kmpc_fork_call"]
+        {
+            check(name, true);
+        }
+        for name in ["clang_createIndex", "glob_match_a_path_", "vkernel_of_a_vendor", "globalThing_ofVendors"] {
+            check(name, false);
         }
         for name in ["cublasDgemm_v2", "cudaMalloc", "cudaMalloc_", "nvblas_dgemm", "cudnn_create_a_descriptor_"] {
             check(name, false);

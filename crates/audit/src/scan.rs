@@ -184,6 +184,10 @@ impl Visitor for Scan<'_> {
             let named = self.corpus.records().and_then(|records| {
                 records::suspicion(records, place, self.name, (bytes, subject.binary.as_ref()), &subject.links)
             });
+            // A library that was found inside under its own name is no other one.
+            let is_found =
+                |other: &Finding| self.findings[before..].iter().any(|found| is_of_one_library(found, other));
+            let named = named.filter(|named| !is_found(named));
             self.findings.extend(named);
         }
         if self.claims.is_empty() && !self.findings[before..].iter().any(|found| found.origin().is_some()) {
@@ -446,9 +450,16 @@ fn is_broken(finding: &Finding) -> bool {
     matches!(finding, Finding::NotFullyAudited { gap: Gap::BrokenBinary(_), .. })
 }
 
-/// Whether something is known of a file that its name would only repeat.
+/// Whether something is known of a file as a whole, which its name would only repeat. What the file includes says
+/// nothing of what it is itself.
 fn says_whose_it_is(finding: &Finding) -> bool {
-    finding.origin().is_some() || matches!(finding, Finding::Driver { .. })
+    let includes = matches!(finding, Finding::StaticCode { .. } | Finding::DeviceCode { .. });
+    finding.origin().is_some() && !includes || matches!(finding, Finding::Driver { .. })
+}
+
+fn is_of_one_library(one: &Finding, other: &Finding) -> bool {
+    let name = |finding: &Finding| finding.origin().map(|origin| family(&origin.file).to_owned());
+    name(one).is_some() && name(one) == name(other)
 }
 
 /// Names of libraries that a binary may open.

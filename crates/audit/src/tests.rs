@@ -150,8 +150,12 @@ fn code_is_found_whatever_the_sections_say() {
     check(&[("bin/app", long)], &["NothingElse"], false);
     let mut nonsense = plain;
     nonsense[40..48].fill(0xff);
-    // A table that cannot be reached is as one that is not there.
-    check(&[("bin/app", nonsense)], &["not-audited", "static"], true);
+    // A table that cannot be reached is as one that is not there: no loader reads it, and whoever wants to hide something
+    // could as well have taken the table away. It is not less than that, and it is a gap.
+    check(&[("bin/app", nonsense.clone())], &["not-audited", "static"], true);
+    // Where a loader finds nothing either, this is no program that includes something.
+    nonsense[32..40].fill(0xff);
+    check(&[("bin/app", nonsense)], &["not-audited", "Data"], false);
 }
 
 /// A library that is known as a whole is known without its table, with other bytes here and there, and in other files.

@@ -9,8 +9,10 @@ mod measure;
 mod plan;
 mod recall;
 mod wheels;
+mod wide;
 
 pub(crate) use plan::plan;
+pub(crate) use wide::wide;
 
 use crate::machine::{cargo, output, root, run, target, write};
 use crate::{Failure, Outcome, say};

@@ -113,6 +113,9 @@ fn a_company_is_shown_and_a_vendor_of_restricted_programs_suspected() {
     check("Microsoft Corporation", "Microsoft® .NET", "shown");
     check("Microsoft Corporation", "Microsoft® .NET Framework", "suspected");
     check("Microsoft Corporation", "PowerShell", "shown");
+    check("Microsoft Corporation", "Windows Terminal", "shown");
+    check("Microsoft Corporation", "Microsoft Edge Embedded Browser WebView Loader", "shown");
+    check("Microsoft Corporation", "DirectML Redistributable Library", "suspected");
 }
 
 #[test]

@@ -73,6 +73,8 @@ fn names_have_one_form() {
     check("lib/libcupti.so.12", "libcupti.so");
     check("libcupti.so.2025.3.1", "libcupti.so");
     check("libcudart-a7b20f20.so.11.0", "libcudart.so");
+    check("libcudart.41118559.so.12", "libcudart.so");
+    check("libcudart.2024.so.12", "libcudart.2024.so");
     check("libnvrtc-builtins.so.13.0", "libnvrtc-builtins.so");
     check("libx.something.so-old", "libx.something.so-old");
     check("CUPTI64_2025.2.1.dll", "cupti64.dll");
@@ -114,6 +116,49 @@ fn a_vendors_name_is_a_suspicion_where_nothing_explains_the_file() {
     check("lib/libiomp5.so", &says(b"\0LLVM OMP version: 5.0\0"), None);
     check("lib/libiomp5.so", &says(b"\0Intel(R) OMP Copyright (C) 1997-2024\0"), Some("lib/libiomp5.so"));
     check("lib/libiomp5.so", &says(b"I\0n\0t\0e\0l\0(\0R\0)\0 \0O\0M\0P\0"), Some("lib/libiomp5.so"));
+}
+
+/// What a file includes does not say what it is.
+#[test]
+fn a_vendors_name_is_a_suspicion_beside_what_the_file_includes() {
+    let functions: Vec<Vec<u8>> = (0..60).map(|number| made::noise(1000 + number, 700)).collect();
+    let mut prints = Fingerprints::default();
+    let source = Source::new("sha256:inner", "n", Material::of_package("inner-1", vec![]));
+    let inner = made::archive(&[("i.o", made::object(&functions))]);
+    let file = AuditFile { path: "lib/libinner_static.a".to_owned(), contents: Contents::Bytes(&inner) };
+    learn(&mut prints, &source, &[file], Limits::default());
+    let library = made::library(&[(".text", true, [made::noise(7, 30_000), functions.concat()].concat())]);
+    let check = |name: &str, expected: &[&str]| {
+        let records = records(&[], &[("libcupti.so.12", ""), ("libinner.so", "")]);
+        let corpus = prints.to_corpus().with_records(Some(records));
+        let file = AuditFile { path: name.to_owned(), contents: Contents::Bytes(&library) };
+        let found = audit(&[file], &corpus, Limits::default()).findings;
+        assert_eq!(found.iter().map(Finding::kind).collect::<Vec<_>>(), expected, "{name}: {found:?}");
+    };
+    check("lib/libmine.so", &["static"]);
+    check("lib/libcupti.so.11", &["static", "suspected"]);
+    // What is found under its own name is told already.
+    check("lib/libinner.so.9", &["modified-copy"]);
+}
+
+/// NVIDIA's library for devices is told by the names of its functions, whatever it is called.
+#[test]
+fn bitcode_with_the_functions_of_a_device_library_is_a_suspicion() {
+    let bitcode = |count: usize, prefix: &str| {
+        let names: String = (0..count).map(|number| format!("{prefix}f{number}")).collect();
+        [b"BC\xc0\xde".as_slice(), &made::noise(1, 3000), names.as_bytes(), &made::noise(2, 3000)].concat()
+    };
+    let check = |bytes: &[u8], suspected: bool| {
+        let found = found(records(&[], &[("libdevice.10.bc", "")]), "share/mine.bc", bytes);
+        let is = |finding: &Finding| matches!(finding, Finding::Suspected { signs, .. } if matches!(signs[..], [Sign::Interface { .. }]));
+        assert_eq!(found.iter().any(is), suspected, "{found:?}");
+    };
+    check(&bitcode(200, "__nv_"), true);
+    check(&bitcode(100, "__nv_"), false);
+    check(&bitcode(300, "__my_"), false);
+    // One function that is called often, and text that is no bitcode.
+    check(&[b"BC\xc0\xde".as_slice(), "__nv_sinf".repeat(300).as_bytes()].concat(), false);
+    check(&bitcode(200, "__nv_")[4..], false);
 }
 
 #[test]
