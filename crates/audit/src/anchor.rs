@@ -197,8 +197,9 @@ pub(crate) struct Filter {
 impl Filter {
     /// Takes the highest 32 bits of hashes.
     pub(crate) fn new(count: usize, hashes: impl Iterator<Item = u32>) -> Self {
-        // Three of 16 bits a hash let less than one other in a hundred through.
-        let word_count = (count / 4).next_power_of_two().clamp(1 << 8, 1 << 22);
+        // Three of 11 to 21 bits a hash let at most one other in sixty through. More bits would let fewer through, and would not
+        // stay in the second cache.
+        let word_count = (count / 6).next_power_of_two().clamp(1 << 8, 1 << 22);
         let shift = 64 - word_count.trailing_zeros();
         let mut filter = Self { words: vec![0; word_count], shift, count };
         for hash in hashes {
