@@ -128,7 +128,7 @@ pub(crate) const LIBRARIES: [(Wheel, &str, &[&str]); 2] = [
             "0e50c707df56c75a2c0703dc6b886f3c97a22f37d6f63839f75b7418ba672a8d",
         ),
         "nvidiaCuda",
-        &["libcupti.so.11.8", "libnvperf_host.so", "libnvperf_target.so"],
+        &["libcupti.so.11.8"],
     ),
     (
         (
@@ -138,7 +138,7 @@ pub(crate) const LIBRARIES: [(Wheel, &str, &[&str]); 2] = [
             "096bcf334f13e1984ba36685ad4c1d6347db214de03dbb6eebb237b41d9d934f",
         ),
         "nvidiaCuda",
-        &["libcupti.so.12", "libnvperf_host.so", "libnvperf_target.so"],
+        &["libcupti.so.12"],
     ),
 ];
 
