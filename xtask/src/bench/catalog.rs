@@ -68,7 +68,7 @@ pub(super) fn walker(program: &Path, page: &mut String) -> Outcome {
     write(&file, &format!("import {} {{ size = {PACKAGES}; }}\n", set.display()))?;
     let text = fs::read_to_string(root().join("crates/nix/src/walker.nix"))
         .map_err(|error| Failure::new(format!("the walker: {error}")))?;
-    let request = format!(r#"{{\"root\":{{\"file\":\"{}\"}},\"mark\":\"@\"}}"#, file.display()).replace('"', "\\\"");
+    let request = format!(r#"{{"root":{{"file":"{}"}},"mark":"@"}}"#, file.display()).replace('"', "\\\"");
     let all = format!("builtins.toJSON (map (name: [ name ]) (builtins.attrNames (import {})))", file.display());
     let text = format!("let w = ({text}) {{ request = \"{request}\"; }}; in w.run (w.piece w.start ({all}))");
     let mut walker = Command::new("nix-instantiate");
