@@ -278,6 +278,7 @@ fn license_text(file: &AuditFile<'_>, name: &str) -> Option<LicenseText> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::tests::{tar_of, zip_of};
     use std::io::Write;
 
     fn bomb(size: usize) -> Vec<u8> {
@@ -322,21 +323,6 @@ mod tests {
         assert_eq!((text.texts.len(), text.texts[0].place.file.as_str()), (1, ""));
     }
 
-    fn zip(members: &[(String, Vec<u8>)]) -> Vec<u8> {
-        let mut archive = rawzip::ZipArchiveWriter::new(Vec::new());
-        for (name, content) in members {
-            let method = rawzip::CompressionMethod::DEFLATE;
-            let path = rawzip::path::EntryPath::verbatim(name.as_bytes());
-            let (mut entry, config) = archive.new_file(path).compression_method(method).start().unwrap();
-            let mut writer = config.wrap(flate2::write::DeflateEncoder::new(&mut entry, flate2::Compression::fast()));
-            writer.write_all(content).unwrap();
-            let (encoder, descriptor) = writer.finish().unwrap();
-            encoder.finish().unwrap();
-            entry.finish(descriptor).unwrap();
-        }
-        archive.finish().unwrap()
-    }
-
     fn ar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
         let mut archive = b"!<arch>\n".to_vec();
         for (name, content) in members {
@@ -346,16 +332,6 @@ mod tests {
             archive.resize(archive.len().next_multiple_of(2), b'\n');
         }
         archive
-    }
-
-    fn tar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (name, content) in members {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(content.len() as u64);
-            builder.append_data(&mut header, name, content.as_slice()).unwrap();
-        }
-        builder.into_inner().unwrap()
     }
 
     type Packed = fn(&[(String, Vec<u8>)]) -> Vec<u8>;
@@ -402,7 +378,7 @@ mod tests {
         let file = AuditFile { path: "lib/libv.so".to_owned(), contents: Contents::Bytes(&original) };
         crate::learn(&mut prints, &source, &[file], Limits::default());
         let corpus = prints.to_corpus();
-        let kinds: [(&str, Packed); 3] = [("zip", zip), ("ar", ar), ("tar", tar)];
+        let kinds: [(&str, Packed); 3] = [("zip", zip_of), ("ar", ar), ("tar", tar_of)];
         let usual = Limits::default();
         let bounds = [
             usual,
@@ -440,7 +416,7 @@ mod tests {
     #[test]
     fn files_that_wait_are_read_as_others_are() {
         let original = crate::made::library(&[(".text", true, crate::made::noise(78, 9000))]);
-        let archive = mixed(&original, zip, 1);
+        let archive = mixed(&original, zip_of, 1);
         assert!(archive.len() as u64 > WAITS_OF_FEW);
         let corpus = Corpus::new(Vec::new());
         let file = |path: &str| AuditFile { path: path.to_owned(), contents: Contents::Bytes(&archive) };

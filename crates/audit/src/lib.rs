@@ -75,7 +75,7 @@ pub fn fuzz_container(bytes: &[u8]) {
 
 /// Changes whenever the same bytes and the same corpus could give other findings, so that stored
 /// reports are made anew.
-pub const SCANNER_VERSION: u32 = 8;
+pub const SCANNER_VERSION: u32 = 9;
 
 /// Reads the bytes as every kind of binary that there is. For fuzzing alone.
 #[doc(hidden)]

@@ -29,7 +29,7 @@ mod tar;
 mod zip;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::finding::{Gap, Place};
 use crate::scan::Found;

@@ -73,22 +73,37 @@ pub(super) fn noise(size: u32) -> Vec<u8> {
 }
 
 pub(super) fn zipped(name: &str, content: &[u8]) -> Vec<u8> {
+    zip_of(&[(name.to_owned(), content.to_vec())])
+}
+
+/// A zip of members, each with its name.
+pub(crate) fn zip_of(members: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut archive = rawzip::ZipArchiveWriter::new(Vec::new());
-    let (mut entry, config) =
-        archive.new_file(name).compression_method(rawzip::CompressionMethod::DEFLATE).start().unwrap();
-    let mut writer = config.wrap(flate2::write::DeflateEncoder::new(&mut entry, flate2::Compression::fast()));
-    writer.write_all(content).unwrap();
-    let (encoder, descriptor) = writer.finish().unwrap();
-    encoder.finish().unwrap();
-    entry.finish(descriptor).unwrap();
+    for (name, content) in members {
+        let path = rawzip::path::EntryPath::verbatim(name.as_bytes());
+        let (mut entry, config) =
+            archive.new_file(path).compression_method(rawzip::CompressionMethod::DEFLATE).start().unwrap();
+        let mut writer = config.wrap(flate2::write::DeflateEncoder::new(&mut entry, flate2::Compression::fast()));
+        writer.write_all(content).unwrap();
+        let (encoder, descriptor) = writer.finish().unwrap();
+        encoder.finish().unwrap();
+        entry.finish(descriptor).unwrap();
+    }
     archive.finish().unwrap()
 }
 
 pub(super) fn tarred(name: &str, content: &[u8]) -> Vec<u8> {
+    tar_of(&[(name.to_owned(), content.to_vec())])
+}
+
+/// The same for tar.
+pub(crate) fn tar_of(members: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut builder = ::tar::Builder::new(Vec::new());
-    let mut header = ::tar::Header::new_gnu();
-    header.set_size(content.len() as u64);
-    builder.append_data(&mut header, name, content).unwrap();
+    for (name, content) in members {
+        let mut header = ::tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        builder.append_data(&mut header, name, content.as_slice()).unwrap();
+    }
     builder.into_inner().unwrap()
 }
 
